@@ -1,0 +1,211 @@
+//! One step in an answer space: what to ask a model at a node of the trie, and what its answer
+//! means for the ways that lead on.
+
+use std::borrow::Cow;
+
+use super::Row;
+use super::trie::{NodeId, Nodes, Sequences, Trie, TrieError};
+use crate::shock::logspace::{log_sum_exp, normalise};
+
+/// How a model's token probabilities become a distribution over the candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalise {
+    /// At each branching of the trie over what is allowed there; sums to one by construction.
+    Trie,
+    /// p(candidate) proportional to the model's probability of its whole token sequence, with
+    /// the template's text after the object.
+    Sequence,
+}
+
+/// The candidates of one relation as token sequences, and the templates' text after the object.
+#[derive(Clone, Debug)]
+pub struct AnswerSpace {
+    trie: Trie,
+    normalise: Normalise,
+    /// For each template, the tokens of its text after the object; often empty.
+    suffixes: Vec<Vec<u32>>,
+}
+
+impl AnswerSpace {
+    /// An answer space of token sequences, asked for through as many templates as `suffixes`.
+    ///
+    /// # Errors
+    /// Where a candidate has no token or the same tokens as another.
+    pub fn new(
+        candidates: Sequences,
+        suffixes: Vec<Vec<u32>>,
+        normalise: Normalise,
+    ) -> Result<Self, TrieError> {
+        let nodes = match normalise {
+            Normalise::Trie => Nodes::Branchings,
+            Normalise::Sequence => Nodes::Prefixes,
+        };
+        Ok(Self { trie: Trie::new(candidates, nodes)?, normalise, suffixes })
+    }
+
+    /// The token trie.
+    pub fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
+    /// How many templates ask for it.
+    pub fn templates(&self) -> usize {
+        self.suffixes.len()
+    }
+
+    /// How its distributions are normalised.
+    pub fn normalise(&self) -> Normalise {
+        self.normalise
+    }
+
+    /// Whether a model has to be asked how it goes on from `node`.
+    pub fn asks(&self, node: NodeId) -> bool {
+        match self.normalise {
+            Normalise::Trie => self.trie.options(node) >= 2,
+            Normalise::Sequence => {
+                !self.trie.children(node).is_empty()
+                    || (self.trie.end(node).is_some()
+                        && self.suffixes.iter().any(|s| !s.is_empty()))
+            }
+        }
+    }
+
+    /// Adds the rows that ask template `template`'s prompt about `node`.
+    pub fn rows<'a>(
+        &'a self,
+        node: NodeId,
+        template: usize,
+        prompt: usize,
+        rows: &mut Vec<Row<'a>>,
+    ) {
+        let path = self.trie.path(node);
+        let suffix = self.scored_suffix(node, template);
+        let wanted = match suffix.first() {
+            None => Cow::Borrowed(self.trie.child_tokens(node)),
+            Some(&first) => {
+                let mut wanted = self.trie.child_tokens(node).to_vec();
+                wanted.push(first);
+                Cow::Owned(wanted)
+            }
+        };
+        rows.push(Row { prompt, continuation: Cow::Borrowed(path), wanted });
+        for at in 1..suffix.len() {
+            rows.push(Row {
+                prompt,
+                continuation: Cow::Owned([path, &suffix[..at]].concat()),
+                wanted: Cow::Owned(vec![suffix[at]]),
+            });
+        }
+    }
+
+    /// ln p(way on | node) for each child in order and then the candidate that ends at `node`,
+    /// if one does; `answer` is the model's for exactly [`Self::rows`].
+    pub fn conditionals(&self, node: NodeId, template: usize, answer: &[f64]) -> Vec<f64> {
+        let children = self.trie.children(node).len();
+        let (to_children, to_suffix) = answer.split_at(children);
+        let mut ways = to_children.to_vec();
+        if self.trie.end(node).is_none() {
+            if self.normalise == Normalise::Trie {
+                normalise(&mut ways);
+            }
+            return ways;
+        }
+        match self.normalise {
+            Normalise::Sequence => ways.push(to_suffix.iter().sum()),
+            Normalise::Trie => {
+                ways.push(match to_suffix.first() {
+                    Some(&ending) => ending,
+                    // Nothing follows the object in the template: whatever does not lead to a
+                    // longer candidate ends this one.
+                    None => rest_of_one(log_sum_exp(&ways)),
+                });
+                normalise(&mut ways);
+            }
+        }
+        debug_assert_eq!(ways.len(), self.trie.options(node), "template {template}");
+        ways
+    }
+
+    /// How many values a model answers to [`Self::rows`].
+    pub fn answers(&self, node: NodeId, template: usize) -> usize {
+        self.trie.children(node).len() + self.scored_suffix(node, template).len()
+    }
+
+    /// The tokens that have to follow a candidate that ends at `node`.
+    fn scored_suffix(&self, node: NodeId, template: usize) -> &[u32] {
+        let suffix = &self.suffixes[template];
+        match (self.trie.end(node), self.normalise) {
+            (None, _) => &[],
+            (Some(_), Normalise::Sequence) => suffix,
+            (Some(_), Normalise::Trie) => &suffix[..suffix.len().min(1)],
+        }
+    }
+}
+
+/// ln(1 - exp(x)) for x ≤ 0; `-inf` where rounding took x to 0 or above.
+fn rest_of_one(x: f64) -> f64 {
+    if x >= 0.0 {
+        f64::NEG_INFINITY
+    } else if x > -std::f64::consts::LN_2 {
+        (-x.exp_m1()).ln()
+    } else {
+        (-x.exp()).ln_1p()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(suffix: &[u32], normalise: Normalise) -> AnswerSpace {
+        let mut sequences = Sequences::new();
+        sequences.push(&[1]);
+        sequences.push(&[1, 2]);
+        sequences.push(&[3, 4]);
+        AnswerSpace::new(sequences, vec![suffix.to_vec()], normalise).unwrap()
+    }
+
+    fn probabilities(space: &AnswerSpace, node: NodeId, answer: &[f64]) -> Vec<f64> {
+        let ln: Vec<f64> = answer.iter().map(|p| p.ln()).collect();
+        space.conditionals(node, 0, &ln).iter().map(|x| x.exp()).collect()
+    }
+
+    fn assert_close(a: &[f64], b: &[f64]) {
+        assert_eq!(a.len(), b.len());
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} is not {b:?}");
+    }
+
+    #[test]
+    fn a_candidate_that_begins_another_ends_with_what_is_left() {
+        let space = space(&[], Normalise::Trie);
+        // Node 1 is the prefix [1]: candidate 0 ends there, candidate 1 goes on with token 2.
+        assert_eq!(space.trie().path(1), [1]);
+        assert_close(&probabilities(&space, 1, &[0.1]), &[0.1, 0.9]);
+        assert_close(&probabilities(&space, Trie::ROOT, &[0.02, 0.06]), &[0.25, 0.75]);
+    }
+
+    #[test]
+    fn the_text_after_the_object_decides_where_there_is_one() {
+        let space = space(&[9, 8], Normalise::Trie);
+        assert_eq!(space.answers(1, 0), 2);
+        assert_close(&probabilities(&space, 1, &[0.1, 0.3]), &[0.25, 0.75]);
+    }
+
+    #[test]
+    fn sequences_are_scored_with_their_whole_suffix() {
+        let space = space(&[9, 8], Normalise::Sequence);
+        let mut rows = Vec::new();
+        space.rows(1, 0, 5, &mut rows);
+        let asked: Vec<_> =
+            rows.iter().map(|r| (r.continuation.to_vec(), r.wanted.to_vec())).collect();
+        assert_eq!(asked, [(vec![1], vec![2, 9]), (vec![1, 9], vec![8])]);
+        assert_close(&probabilities(&space, 1, &[0.1, 0.3, 0.5]), &[0.1, 0.15]);
+    }
+
+    #[test]
+    fn rounding_above_one_leaves_no_ending() {
+        assert_eq!(rest_of_one(1e-12), f64::NEG_INFINITY);
+        assert!((rest_of_one(0.3_f64.ln()).exp() - 0.7).abs() < 1e-15);
+        assert!((rest_of_one(0.9_f64.ln()).exp() - 0.1).abs() < 1e-15);
+    }
+}

@@ -1,0 +1,2 @@
+//! placeholder until the ONNX session is wired
+pub struct CausalModel;

@@ -1,0 +1,176 @@
+//! Every candidate of an answer space scored: the obvious way, against which the search is held.
+//!
+//! Under `sequence`, log-linear mixing is always of whole candidates, as in the search: prefix
+//! masses have no meaning there before everything is scored.
+
+use super::branch::{AnswerSpace, Normalise};
+use super::search::{Answer, Rankings, Scored, answer_from};
+use super::trie::{CandidateIndex, NodeId, Trie};
+use super::{Answers, Row};
+use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
+use crate::shock::{Correction, Mixing};
+
+/// Rows collected before the models are asked, so that memory does not grow with the trie.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// The distribution of every question over all candidates, ranked.
+///
+/// Question `q` is asked through the prompts `q·templates ..`. `evaluate` gives each of `models`
+/// (finetuned, then base) its answers to the same rows.
+///
+/// # Errors
+/// Those of `evaluate`.
+pub fn exhaustive<E>(
+    space: &AnswerSpace,
+    correction: Correction,
+    models: usize,
+    questions: usize,
+    rankings: Rankings,
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Vec<Answer>, E> {
+    let trie = space.trie();
+    let mut tables = Tables::new(space, models, questions);
+    let mut rows = Vec::new();
+    let mut asked: Vec<(NodeId, usize)> = Vec::new();
+    for node in trie.nodes() {
+        for question in 0..questions {
+            if space.asks(node) {
+                for template in 0..space.templates() {
+                    space.rows(node, template, question * space.templates() + template, &mut rows);
+                }
+            }
+            asked.push((node, question));
+            if rows.len() >= ROWS_AT_ONCE {
+                tables.take(&asked, &evaluate(&rows)?);
+                rows.clear();
+                asked.clear();
+            }
+        }
+    }
+    let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
+    tables.take(&asked, &answers);
+    Ok((0..questions).map(|q| tables.answer(q, correction, rankings)).collect())
+}
+
+/// ln mass of each node and each candidate, by question, model and template.
+struct Tables<'a> {
+    space: &'a AnswerSpace,
+    models: usize,
+    nodes: Vec<Vec<f64>>,
+    candidates: Vec<Vec<f64>>,
+}
+
+impl<'a> Tables<'a> {
+    fn new(space: &'a AnswerSpace, models: usize, questions: usize) -> Self {
+        let tables = questions * models * space.templates();
+        let trie = space.trie();
+        let mut nodes = vec![vec![f64::NEG_INFINITY; trie.nodes().len()]; tables];
+        nodes.iter_mut().for_each(|table| table[Trie::ROOT as usize] = 0.0);
+        let candidates = vec![vec![f64::NEG_INFINITY; trie.candidates()]; tables];
+        Self { space, models, nodes, candidates }
+    }
+
+    fn table(&self, question: usize, model: usize, template: usize) -> usize {
+        (question * self.models + model) * self.space.templates() + template
+    }
+
+    /// Takes the models' answers about nodes, of which a parent always comes before its children.
+    fn take(&mut self, asked: &[(NodeId, usize)], answers: &Answers) {
+        for (model, answers) in answers.iter().enumerate() {
+            let mut answers = &answers[..];
+            for &(node, question) in asked {
+                for template in 0..self.space.templates() {
+                    let table = self.table(question, model, template);
+                    if !self.space.asks(node) {
+                        // One way on takes all the mass.
+                        self.spread(table, node, &[0.0]);
+                        continue;
+                    }
+                    let (own, rest) = answers.split_at(self.space.answers(node, template));
+                    answers = rest;
+                    let ways = self.space.conditionals(node, template, own);
+                    self.spread(table, node, &ways);
+                }
+            }
+        }
+    }
+
+    fn spread(&mut self, table: usize, node: NodeId, ways: &[f64]) {
+        let mass = self.nodes[table][node as usize];
+        let trie = self.space.trie();
+        for (child, way) in trie.children(node).zip(ways) {
+            self.nodes[table][child as usize] = mass + way;
+        }
+        if let (Some(candidate), Some(way)) = (trie.end(node), ways.last()) {
+            self.candidates[table][candidate as usize] = mass + way;
+        }
+    }
+
+    /// ln p(candidate) of one model, averaged over the templates.
+    fn distribution(&self, question: usize, model: usize) -> Vec<f64> {
+        let mut by_template: Vec<Vec<f64>> = (0..self.space.templates())
+            .map(|template| self.candidates[self.table(question, model, template)].clone())
+            .collect();
+        if self.space.normalise() == Normalise::Sequence {
+            by_template.iter_mut().for_each(|d| normalise(d));
+        }
+        (0..self.space.trie().candidates())
+            .map(|c| log_mean_exp(&by_template.iter().map(|d| d[c]).collect::<Vec<_>>()))
+            .collect()
+    }
+
+    fn answer(&self, question: usize, correction: Correction, rankings: Rankings) -> Answer {
+        let finetuned = self.distribution(question, 0);
+        let base = if self.models > 1 { self.distribution(question, 1) } else { finetuned.clone() };
+        let mixed = match correction {
+            Correction::LogLinear { mixing: Mixing::Branching, .. }
+                if self.space.normalise() == Normalise::Trie =>
+            {
+                mix_at_branchings(self.space.trie(), correction, &finetuned, &base)
+            }
+            _ => correction.mix_all(&finetuned, &base),
+        };
+        let scored = (0..mixed.len())
+            .map(|c| Scored {
+                candidate: c as CandidateIndex,
+                mixed: mixed[c],
+                models: [finetuned[c], base[c]],
+            })
+            .collect();
+        answer_from(scored, rankings, 0.0)
+    }
+}
+
+/// Mixes two distributions over the candidates at each branching of their trie.
+fn mix_at_branchings(trie: &Trie, correction: Correction, f: &[f64], b: &[f64]) -> Vec<f64> {
+    let (masses_f, masses_b) = (node_masses(trie, f), node_masses(trie, b));
+    let mut nodes = vec![0.0; trie.nodes().len()];
+    let mut mixed = vec![f64::NEG_INFINITY; trie.candidates()];
+    for node in trie.nodes() {
+        let (ways_f, ways_b) = (ways(trie, node, &masses_f, f), ways(trie, node, &masses_b, b));
+        let at = node as usize;
+        let on = correction.mix_branching((masses_f[at], &ways_f), (masses_b[at], &ways_b));
+        for (child, way) in trie.children(node).zip(&on) {
+            nodes[child as usize] = nodes[at] + way;
+        }
+        if let (Some(candidate), Some(way)) = (trie.end(node), on.last()) {
+            mixed[candidate as usize] = nodes[at] + way;
+        }
+    }
+    mixed
+}
+
+/// ln of the mass below each node.
+fn node_masses(trie: &Trie, candidates: &[f64]) -> Vec<f64> {
+    let mut masses = vec![f64::NEG_INFINITY; trie.nodes().len()];
+    for node in trie.nodes().rev() {
+        masses[node as usize] = log_sum_exp(&ways(trie, node, &masses, candidates));
+    }
+    masses
+}
+
+/// ln mass of each way on from `node`: its children, then the candidate that ends there.
+fn ways(trie: &Trie, node: NodeId, masses: &[f64], candidates: &[f64]) -> Vec<f64> {
+    let end = trie.end(node).map(|c| candidates[c as usize]);
+    trie.children(node).map(|c| masses[c as usize]).chain(end).collect()
+}

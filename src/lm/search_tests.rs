@@ -1,0 +1,239 @@
+//! The search against exhaustive scoring, and both against probabilities worked out candidate by
+//! candidate, without a trie, on random answer spaces and random models.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use proptest::prelude::*;
+
+use super::super::exhaustive::exhaustive;
+use super::super::trie::Sequences;
+use super::*;
+use crate::shock::logspace::normalise;
+
+const VOCABULARY: u32 = 6;
+
+/// A random language model: a distribution over the vocabulary after every context.
+fn next_token(seed: u64, model: usize, prompt: usize, context: &[u32]) -> Vec<f64> {
+    let mut logits: Vec<f64> = (0..VOCABULARY)
+        .map(|token| {
+            let mut hasher = DefaultHasher::new();
+            (seed, model, prompt, context, token).hash(&mut hasher);
+            // Between 0 and 8: peaked, as language models are.
+            (hasher.finish() % 8000) as f64 / 1000.0
+        })
+        .collect();
+    normalise(&mut logits);
+    logits
+}
+
+fn evaluate(seed: u64, models: usize, rows: &[Row<'_>]) -> Answers {
+    let answer = |model: usize, row: &Row<'_>| {
+        let next = next_token(seed, model, row.prompt, &row.continuation);
+        row.wanted.iter().map(|&t| next[t as usize]).collect::<Vec<_>>()
+    };
+    (0..models).map(|m| rows.iter().flat_map(|row| answer(m, row)).collect()).collect()
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    words: Vec<Vec<u32>>,
+    suffixes: Vec<Vec<u32>>,
+    normalise: Normalise,
+    correction: Correction,
+    models: usize,
+    rankings: Rankings,
+    seed: u64,
+}
+
+impl Case {
+    fn space(&self) -> AnswerSpace {
+        let mut sequences = Sequences::new();
+        self.words.iter().for_each(|w| sequences.push(w));
+        AnswerSpace::new(sequences, self.suffixes.clone(), self.normalise).unwrap()
+    }
+
+    /// p(candidate | prompt) of one model and template, from the words alone.
+    fn by_hand(&self, model: usize, prompt: usize, template: usize) -> Vec<f64> {
+        let suffix = &self.suffixes[template];
+        let p = |context: &[u32], token: u32| {
+            next_token(self.seed, model, prompt, context)[token as usize].exp()
+        };
+        let sequence = |word: &Vec<u32>| -> f64 {
+            let whole = [&word[..], suffix].concat();
+            (0..whole.len()).map(|at| p(&whole[..at], whole[at])).product()
+        };
+        let trie = |word: &Vec<u32>| -> f64 {
+            (0..=word.len())
+                .map(|at| {
+                    let prefix = &word[..at];
+                    let next: BTreeSet<u32> = self
+                        .words
+                        .iter()
+                        .filter(|w| w.starts_with(prefix) && w.len() > at)
+                        .map(|w| w[at])
+                        .collect();
+                    let on: f64 = next.iter().map(|&t| p(prefix, t)).sum();
+                    let ends = self.words.iter().any(|w| w == prefix);
+                    let ending = match suffix.first() {
+                        _ if !ends => 0.0,
+                        _ if next.is_empty() => 1.0,
+                        Some(&first) => p(prefix, first),
+                        None => 1.0 - on,
+                    };
+                    let taken = if at == word.len() { ending } else { p(prefix, word[at]) };
+                    taken / (on + ending)
+                })
+                .product()
+        };
+        match self.normalise {
+            Normalise::Trie => self.words.iter().map(trie).collect(),
+            Normalise::Sequence => {
+                let scores: Vec<f64> = self.words.iter().map(sequence).collect();
+                let total: f64 = scores.iter().sum();
+                scores.iter().map(|s| s / total).collect()
+            }
+        }
+    }
+
+    /// One model's distribution for a question, averaged over the templates.
+    fn distribution(&self, model: usize, question: usize) -> Vec<f64> {
+        let templates = self.suffixes.len();
+        let all: Vec<Vec<f64>> = (0..templates)
+            .map(|t| self.by_hand(model.min(self.models - 1), question * templates + t, t))
+            .collect();
+        (0..self.words.len())
+            .map(|c| all.iter().map(|d| d[c]).sum::<f64>() / templates as f64)
+            .collect()
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let words = prop::collection::btree_set(prop::collection::vec(0..VOCABULARY, 1..5), 1..40);
+    let suffixes = prop::collection::vec(prop::collection::vec(0..VOCABULARY, 0..3), 1..3);
+    let correction = (0..4, 0.0..=1.0_f64).prop_map(|(kind, lambda)| match kind {
+        0 => Correction::None,
+        1 => Correction::Linear { lambda },
+        2 => Correction::LogLinear { lambda, mixing: Mixing::Branching },
+        _ => Correction::LogLinear { lambda, mixing: Mixing::Candidate },
+    });
+    let rankings = (1..8_usize, prop_oneof![Just(0.0), 0.0..1.0_f64], any::<bool>()).prop_map(
+        |(most, floor, best)| Rankings { mixed: Demand { most, floor: floor.ln() }, best },
+    );
+    (words, suffixes, any::<bool>(), correction, rankings, any::<u64>()).prop_map(
+        |(words, suffixes, trie, correction, rankings, seed)| Case {
+            words: words.into_iter().collect(),
+            suffixes,
+            normalise: if trie { Normalise::Trie } else { Normalise::Sequence },
+            models: if correction == Correction::None { 1 } else { 2 },
+            correction,
+            rankings,
+            seed,
+        },
+    )
+}
+
+const QUESTIONS: usize = 3;
+const TOLERANCE: f64 = 1e-9;
+
+fn assert_same(a: &Answer, b: &Answer) -> Result<(), TestCaseError> {
+    let candidates = |x: &Answer| x.ranked.iter().map(|s| s.candidate).collect::<Vec<_>>();
+    prop_assert_eq!(candidates(a), candidates(b));
+    prop_assert_eq!(a.best, b.best);
+    for (a, b) in a.ranked.iter().zip(&b.ranked) {
+        prop_assert!((a.mixed.exp() - b.mixed.exp()).abs() < 1e-7, "{:?} {:?}", a, b);
+        for model in 0..2 {
+            prop_assert!((a.models[model].exp() - b.models[model].exp()).abs() < 1e-7);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_search_finds_what_exhaustive_scoring_finds(case in cases()) {
+        let space = case.space();
+        let mut ask =
+            |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
+        let all = exhaustive(
+            &space, case.correction, case.models, QUESTIONS, case.rankings, &mut ask,
+        ).unwrap();
+        let found = search(
+            &space, case.correction, case.models, QUESTIONS, case.rankings, TOLERANCE, &mut ask,
+        ).unwrap();
+        for (found, all) in found.iter().zip(&all) {
+            assert_same(found, all)?;
+            prop_assert!(found.unexplored <= TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn exhaustive_scoring_agrees_with_every_candidate_by_hand(mut case in cases()) {
+        case.rankings.mixed = Demand { most: usize::MAX, floor: f64::NEG_INFINITY };
+        let space = case.space();
+        let mut ask =
+            |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
+        let all = exhaustive(
+            &space, case.correction, case.models, QUESTIONS, case.rankings, &mut ask,
+        ).unwrap();
+        for (question, answer) in all.iter().enumerate() {
+            let by_hand = [case.distribution(0, question), case.distribution(1, question)];
+            let mixed: f64 = answer.ranked.iter().map(|s| s.mixed.exp()).sum();
+            prop_assert!((mixed - 1.0).abs() < 1e-9, "the mixture sums to {}", mixed);
+            prop_assert_eq!(answer.ranked.len(), case.words.len());
+            for scored in &answer.ranked {
+                for model in 0..2 {
+                    let p = by_hand[model][scored.candidate as usize];
+                    prop_assert!((scored.models[model].exp() - p).abs() < 1e-9);
+                }
+            }
+        }
+    }
+
+    /// What a question is answered, bit for bit, must not depend on the questions beside it.
+    #[test]
+    fn questions_do_not_see_each_other(case in cases()) {
+        let space = case.space();
+        let shared = search(
+            &space, case.correction, case.models, QUESTIONS, case.rankings, 1e-3,
+            &mut |rows| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows)),
+        ).unwrap();
+        for (question, shared) in shared.iter().enumerate() {
+            let alone = search(
+                &space, case.correction, case.models, 1, case.rankings, 1e-3,
+                &mut |rows| {
+                    let mut rows = rows.to_vec();
+                    rows.iter_mut().for_each(|r| r.prompt += question * space.templates());
+                    Ok::<_, Infallible>(evaluate(case.seed, case.models, &rows))
+                },
+            ).unwrap();
+            prop_assert_eq!(&alone[0], shared);
+        }
+    }
+}
+
+/// The point of it: a peaked distribution over many candidates is settled in a few openings.
+#[test]
+fn a_peaked_distribution_opens_few_nodes() {
+    let mut sequences = Sequences::new();
+    for a in 0..VOCABULARY {
+        for b in 0..VOCABULARY {
+            for c in 0..VOCABULARY {
+                sequences.push(&[a, b, c]);
+            }
+        }
+    }
+    let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
+    let mut rows_asked = 0;
+    let rankings = Rankings { mixed: Demand { most: 1, floor: f64::NEG_INFINITY }, best: false };
+    search(&space, Correction::None, 1, 1, rankings, 1e-6, &mut |rows| {
+        rows_asked += rows.len();
+        Ok::<_, Infallible>(evaluate(7, 1, rows))
+    })
+    .unwrap();
+    let inner = (1 + VOCABULARY + VOCABULARY * VOCABULARY) as usize;
+    assert!(rows_asked <= inner / 3, "{rows_asked} of {inner} inner nodes were opened");
+}

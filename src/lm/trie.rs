@@ -1,0 +1,281 @@
+//! The token trie of an answer space: what a model may say next after a prefix of a candidate.
+//!
+//! Invariants: a node's children are contiguous, sorted by their first token, and differ in it;
+//! every leaf is the end of a candidate; a node may be both an end and a prefix of others.
+
+use std::ops::Range;
+
+/// Index of a node; the root is [`Trie::ROOT`].
+pub type NodeId = u32;
+/// Index of a candidate in its answer space.
+pub type CandidateIndex = u32;
+
+/// Token sequences held in one allocation, as a million candidates need.
+#[derive(Clone, Debug)]
+pub struct Sequences {
+    tokens: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl Sequences {
+    /// No sequence yet.
+    pub fn new() -> Self {
+        Self { tokens: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Adds a sequence, which becomes number `len()`.
+    pub fn push(&mut self, sequence: &[u32]) {
+        self.tokens.extend_from_slice(sequence);
+        self.ends.push(self.tokens.len() as u32);
+    }
+
+    /// How many sequences there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Sequence number `index`.
+    pub fn get(&self, index: usize) -> &[u32] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.tokens[start..self.ends[index] as usize]
+    }
+}
+
+impl Default for Sequences {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which prefixes become nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// Only where candidates part or end (a radix tree): what renormalisation at branchings asks.
+    Branchings,
+    /// Every prefix: what the probability of a whole token sequence asks.
+    Prefixes,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    /// Range of the trie's `paths`: the tokens from the root to here.
+    path: Range<u32>,
+    first_child: NodeId,
+    children: u32,
+    end: Option<CandidateIndex>,
+}
+
+/// The trie. See the module's invariants.
+#[derive(Clone, Debug)]
+pub struct Trie {
+    nodes: Vec<Node>,
+    /// By node, the token that leads from its parent towards it; 0 at the root.
+    first_tokens: Vec<u32>,
+    sequences: Sequences,
+    candidates: usize,
+}
+
+/// Two candidates have the same token sequence, or one has none.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrieError {
+    /// Candidate without a token.
+    #[error("candidate {0} has no token")]
+    Empty(CandidateIndex),
+    /// Two candidates that the model cannot tell apart.
+    #[error("candidates {0} and {1} have the same tokens")]
+    Same(CandidateIndex, CandidateIndex),
+}
+
+impl Trie {
+    /// The empty prefix.
+    pub const ROOT: NodeId = 0;
+
+    /// Builds the trie of `sequences` in O(n log n).
+    ///
+    /// # Errors
+    /// Where a sequence is empty or occurs twice.
+    pub fn new(sequences: Sequences, nodes: Nodes) -> Result<Self, TrieError> {
+        let mut order: Vec<CandidateIndex> = (0..sequences.len() as u32).collect();
+        order.sort_by(|&a, &b| sequences.get(a as usize).cmp(sequences.get(b as usize)));
+        if let Some(&first) = order.first()
+            && sequences.get(first as usize).is_empty()
+        {
+            return Err(TrieError::Empty(first));
+        }
+        for pair in order.windows(2) {
+            if sequences.get(pair[0] as usize) == sequences.get(pair[1] as usize) {
+                return Err(TrieError::Same(pair[0].min(pair[1]), pair[0].max(pair[1])));
+            }
+        }
+        let mut trie = Self {
+            nodes: vec![Node { path: 0..0, first_child: 0, children: 0, end: None }],
+            first_tokens: vec![0],
+            candidates: sequences.len(),
+            sequences,
+        };
+        // Each entry: a node and the candidates below it, as a range of `order`.
+        let mut open = std::collections::VecDeque::from([(Self::ROOT, 0..order.len())]);
+        while let Some((node, below)) = open.pop_front() {
+            trie.grow(node, below, &order, nodes, &mut open);
+        }
+        Ok(trie)
+    }
+
+    /// Adds the children of `node`, whose candidates are `order[below]`.
+    fn grow(
+        &mut self,
+        node: NodeId,
+        mut below: Range<usize>,
+        order: &[CandidateIndex],
+        nodes: Nodes,
+        open: &mut std::collections::VecDeque<(NodeId, Range<usize>)>,
+    ) {
+        let depth = self.path(node).len();
+        if !below.is_empty() && self.sequences.get(order[below.start] as usize).len() == depth {
+            self.nodes[node as usize].end = Some(order[below.start]);
+            below.start += 1;
+        }
+        self.nodes[node as usize].first_child = self.nodes.len() as u32;
+        while !below.is_empty() {
+            let first = self.sequences.get(order[below.start] as usize);
+            let token = first[depth];
+            let same = order[below.clone()]
+                .partition_point(|&c| self.sequences.get(c as usize)[depth] == token);
+            let group = below.start..below.start + same;
+            below.start = group.end;
+            let last = self.sequences.get(order[group.end - 1] as usize);
+            let length = match nodes {
+                Nodes::Prefixes => depth + 1,
+                // The candidates are sorted: what the first and the last share, all share.
+                Nodes::Branchings => first.iter().zip(last).take_while(|(a, b)| a == b).count(),
+            };
+            let representative = order[group.start] as usize;
+            let start =
+                if representative == 0 { 0 } else { self.sequences.ends[representative - 1] };
+            let child = self.nodes.len() as u32;
+            self.nodes.push(Node {
+                path: start..start + length as u32,
+                first_child: 0,
+                children: 0,
+                end: None,
+            });
+            self.first_tokens.push(token);
+            self.nodes[node as usize].children += 1;
+            open.push_back((child, group));
+        }
+    }
+
+    /// The tokens from the root to `node`.
+    pub fn path(&self, node: NodeId) -> &[u32] {
+        let path = &self.nodes[node as usize].path;
+        &self.sequences.tokens[path.start as usize..path.end as usize]
+    }
+
+    /// The children of `node`.
+    pub fn children(&self, node: NodeId) -> Range<NodeId> {
+        let node = &self.nodes[node as usize];
+        node.first_child..node.first_child + node.children
+    }
+
+    /// The tokens that lead from `node` to its children, in their order.
+    pub fn child_tokens(&self, node: NodeId) -> &[u32] {
+        let children = self.children(node);
+        &self.first_tokens[children.start as usize..children.end as usize]
+    }
+
+    /// The candidate that ends at `node`.
+    pub fn end(&self, node: NodeId) -> Option<CandidateIndex> {
+        self.nodes[node as usize].end
+    }
+
+    /// How many ways lead on from `node`: children, and one if a candidate ends here.
+    pub fn options(&self, node: NodeId) -> usize {
+        let node = &self.nodes[node as usize];
+        node.children as usize + usize::from(node.end.is_some())
+    }
+
+    /// All nodes, parents before their children.
+    pub fn nodes(&self) -> Range<NodeId> {
+        0..self.nodes.len() as u32
+    }
+
+    /// How many candidates there are.
+    pub fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    /// The tokens of a candidate.
+    pub fn tokens(&self, candidate: CandidateIndex) -> &[u32] {
+        self.sequences.get(candidate as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn trie(sequences: &[&[u32]], nodes: Nodes) -> Trie {
+        let mut s = Sequences::new();
+        sequences.iter().for_each(|x| s.push(x));
+        Trie::new(s, nodes).unwrap()
+    }
+
+    #[test]
+    fn chains_are_one_edge_at_branchings_and_many_at_prefixes() {
+        let words: &[&[u32]] = &[&[7], &[7, 8, 9], &[1, 2, 3]];
+        let radix = trie(words, Nodes::Branchings);
+        assert_eq!(radix.nodes().len(), 4); // root, 7, 789, 123
+        let root: Vec<_> = radix.children(Trie::ROOT).map(|c| radix.path(c).to_vec()).collect();
+        assert_eq!(root, [vec![1, 2, 3], vec![7]]);
+        let seven = radix.children(Trie::ROOT).nth(1).unwrap();
+        assert_eq!((radix.end(seven), radix.options(seven)), (Some(0), 2));
+        assert_eq!(trie(words, Nodes::Prefixes).nodes().len(), 7);
+    }
+
+    #[test]
+    fn candidates_that_cannot_be_told_apart_are_refused() {
+        let mut same = Sequences::new();
+        [&[1, 2][..], &[3], &[1, 2]].iter().for_each(|x| same.push(x));
+        assert_eq!(Trie::new(same, Nodes::Branchings).unwrap_err(), TrieError::Same(0, 2));
+        let mut empty = Sequences::new();
+        [&[1, 2][..], &[]].iter().for_each(|x| empty.push(x));
+        assert_eq!(Trie::new(empty, Nodes::Branchings).unwrap_err(), TrieError::Empty(1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_candidate_is_found_once_by_its_tokens(
+            words in prop::collection::btree_set(prop::collection::vec(0u32..4, 1..6), 0..60),
+            prefixes in any::<bool>(),
+        ) {
+            let words: Vec<Vec<u32>> = words.into_iter().collect();
+            let mut sequences = Sequences::new();
+            words.iter().for_each(|w| sequences.push(w));
+            let nodes = if prefixes { Nodes::Prefixes } else { Nodes::Branchings };
+            let trie = Trie::new(sequences, nodes).unwrap();
+            let mut seen = BTreeSet::new();
+            for node in trie.nodes() {
+                if let Some(candidate) = trie.end(node) {
+                    prop_assert_eq!(trie.path(node), &words[candidate as usize][..]);
+                    prop_assert!(seen.insert(candidate));
+                }
+                for (child, &token) in trie.children(node).zip(trie.child_tokens(node)) {
+                    prop_assert!(trie.path(child).starts_with(trie.path(node)));
+                    prop_assert_eq!(trie.path(child)[trie.path(node).len()], token);
+                }
+                prop_assert!(trie.child_tokens(node).is_sorted_by(|a, b| a < b));
+                let inner = node != Trie::ROOT && nodes == Nodes::Branchings;
+                prop_assert!(!inner || trie.options(node) >= 2 || trie.end(node).is_some());
+            }
+            prop_assert_eq!(seen.len(), words.len());
+        }
+    }
+}
