@@ -1,1 +1,3 @@
-//! (room under construction)
+//! Stages, channels, progress and resume: the only room with threads.
+
+pub mod stages;

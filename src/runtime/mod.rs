@@ -1,1 +1,184 @@
-//! (room under construction)
+//! ONNX Runtime: loading its library, choosing a device, opening sessions.
+//!
+//! The library is a shared object found at run time, so that one kgbuild works with a CPU and a
+//! CUDA build of it. One process has one [`Runtime`].
+
+use std::path::{Path, PathBuf};
+
+use ort::ep::{CPU, CUDA, ExecutionProviderDispatch};
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{DynValue, Tensor};
+
+/// Where models run, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// CUDA where it works, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// CUDA, or an error.
+    Cuda,
+}
+
+/// Where models run, in fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// ONNX Runtime's CPU provider.
+    Cpu,
+    /// ONNX Runtime's CUDA provider on the first GPU.
+    Cuda,
+}
+
+/// Why ONNX Runtime cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The library is missing, broken or too old.
+    #[error(
+        "{library} cannot be used as ONNX Runtime (1.24 or later is needed): {problem}; \
+         `kgbuild fetch` gets the right one, or name another with `library` under [runtime] or \
+         ORT_DYLIB_PATH"
+    )]
+    Library {
+        /// The file.
+        library: PathBuf,
+        /// What the loader says.
+        problem: String,
+    },
+    /// `device = "cuda"` on a machine, or with a library, that has none.
+    #[error(
+        "device = \"cuda\", but CUDA cannot be used: {problem}; install a GPU driver and the \
+         package onnxruntime-gpu and point ORT_DYLIB_PATH to its library, or set device = \"auto\""
+    )]
+    Cuda {
+        /// What ONNX Runtime says.
+        problem: String,
+    },
+    /// A model that ONNX Runtime cannot open.
+    #[error("ONNX Runtime cannot open {graph}; is the file whole and an ONNX model?")]
+    Open {
+        /// The model's file.
+        graph: PathBuf,
+        /// Its own words.
+        #[source]
+        source: ort::Error,
+    },
+}
+
+/// A weight that is given to a session in place of the one in the model's file.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// The initializer's name; it must be kept as external data.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row by row.
+    pub data: Vec<f32>,
+}
+
+/// A loaded ONNX Runtime and the provider that its sessions use.
+pub struct Runtime {
+    environment: ort::environment::Environment,
+    provider: Provider,
+    note: Option<String>,
+}
+
+impl Runtime {
+    /// Loads `library` and chooses the provider for `device`.
+    ///
+    /// # Errors
+    /// Where the library cannot be loaded, or `device` is [`Device::Cuda`] and CUDA does not work.
+    pub fn load(library: &Path, device: Device) -> Result<Self, Error> {
+        let broken = |problem: String| Error::Library { library: library.to_owned(), problem };
+        // A relative path would be taken relative to the executable.
+        let absolute = std::path::absolute(library).map_err(|e| broken(e.to_string()))?;
+        let environment = ort::init_from(&absolute)
+            .map_err(|e| broken(e.to_string()))?
+            .with_name("kgbuild")
+            .build()
+            .map_err(|e| broken(e.to_string()))?;
+        let mut runtime = Self { environment, provider: Provider::Cpu, note: None };
+        if device == Device::Cpu {
+            return Ok(runtime);
+        }
+        match (runtime.try_cuda(), device) {
+            (Ok(()), _) => runtime.provider = Provider::Cuda,
+            (Err(problem), Device::Cuda) => {
+                return Err(Error::Cuda { problem: first_line(&problem) });
+            }
+            (Err(problem), _) => {
+                runtime.note = Some(format!(
+                    "device = \"auto\": the models run on the CPU ({})",
+                    first_line(&problem)
+                ));
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// The provider that sessions use.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Why `auto` chose the CPU, to be said once.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Opens a model with its own `threads` (at least one).
+    ///
+    /// # Errors
+    /// Where ONNX Runtime refuses the file or an override.
+    pub fn session(
+        &self,
+        graph: &Path,
+        weights: Vec<Weight>,
+        threads: usize,
+    ) -> Result<Session, Error> {
+        self.open(graph, weights, threads)
+            .map_err(|source| Error::Open { graph: graph.to_owned(), source })
+    }
+
+    fn open(&self, graph: &Path, weights: Vec<Weight>, threads: usize) -> ort::Result<Session> {
+        let mut builder = Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(threads)?
+            // Every batch has its own shape; remembered patterns would only cost memory.
+            .with_memory_pattern(false)?
+            .with_execution_providers([self.provider.dispatch()])?;
+        for weight in weights {
+            let value: DynValue = Tensor::from_array((weight.shape, weight.data))?.into_dyn();
+            builder = builder.with_external_initializer(weight.name, value)?;
+        }
+        builder.commit_from_file(graph)
+    }
+
+    /// Opens a one-node model on the GPU: that CUDA was compiled in says nothing about a driver.
+    fn try_cuda(&self) -> Result<(), String> {
+        let try_it = || -> ort::Result<()> {
+            Session::builder(&self.environment)?
+                .with_execution_providers([Provider::Cuda.dispatch()])?
+                .commit_from_memory(&crate::onnx::identity_model())?
+                .run(ort::inputs!["x" => Tensor::from_array(([1_usize], vec![1.0_f32]))?])?;
+            Ok(())
+        };
+        try_it().map_err(|e| e.to_string())
+    }
+}
+
+impl Provider {
+    fn dispatch(self) -> ExecutionProviderDispatch {
+        match self {
+            // Without its arena every tensor is allocated anew.
+            Self::Cpu => CPU::default().with_arena_allocator(true).build(),
+            // fp32 means fp32: TF32 would keep ten bits of each factor.
+            Self::Cuda => CUDA::default().with_tf32(false).build().error_on_failure(),
+        }
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
