@@ -1,1 +1,119 @@
-//! (room under construction)
+//! Subjects and candidate entities from CSV: IRI, label, aliases and types.
+//!
+//! Invariant: an entity's IRI is absolute and occurs once, its label is not empty and its types
+//! are absolute IRIs. Entities are numbered in the order of the files; nothing that is read from
+//! a catalog depends on anything else.
+
+mod answer_space;
+pub(crate) mod mistakes;
+mod read;
+mod strings;
+pub(crate) mod table;
+
+use std::path::PathBuf;
+
+use crate::diagnostic::Diagnostics;
+
+pub use answer_space::{AnswerSpace, answer_space, subjects_of};
+use strings::Strings;
+
+/// The number of an entity in its [`Catalog`], in the order of the files, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntityId(pub u32);
+
+impl EntityId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Entities with their labels, aliases and types, kept compactly: a million take little more
+/// memory than their text.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    files: Vec<PathBuf>,
+    iris: Strings,
+    labels: Strings,
+    /// As written in the table, `|` between them.
+    aliases: Strings,
+    /// For each entity the number of its set of types: few sets are shared by many.
+    type_sets: Vec<u32>,
+    /// Each set as ascending numbers of classes.
+    sets: Vec<Vec<u32>>,
+    classes: Vec<String>,
+    /// The entities by their IRIs, in byte order.
+    by_iri: Vec<u32>,
+}
+
+impl Catalog {
+    /// Reads the tables together, as if they were one. Gives the warnings with the catalog.
+    ///
+    /// The first line names the columns, in any order: `iri` and `label`, and if wanted `aliases`
+    /// and `types`, each with `|` between several. A row that repeats another is merged with it,
+    /// with a warning.
+    ///
+    /// # Errors
+    /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
+    /// IRIs, empty labels, text that is not UTF-8, and rows that differ but share an IRI.
+    pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
+        read::read(files)
+    }
+
+    /// How many entities there are.
+    pub fn len(&self) -> usize {
+        self.iris.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All entities, in the order of the files.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = EntityId> + Clone + use<> {
+        // `read` refuses more than u32::MAX entities.
+        (0..self.type_sets.len()).map(|i| EntityId(i as u32))
+    }
+
+    /// The entity's IRI.
+    ///
+    /// # Panics
+    /// Like the other methods that take an [`EntityId`], if it is not of this catalog.
+    pub fn iri(&self, entity: EntityId) -> &str {
+        self.iris.get(entity.index())
+    }
+
+    /// The entity's label.
+    pub fn label(&self, entity: EntityId) -> &str {
+        self.labels.get(entity.index())
+    }
+
+    /// The entity's other names, in the order of the table.
+    pub fn aliases(&self, entity: EntityId) -> impl Iterator<Item = &str> {
+        list(self.aliases.get(entity.index()))
+    }
+
+    /// The classes that the table gives the entity; not those above them.
+    pub fn types(&self, entity: EntityId) -> impl Iterator<Item = &str> + Clone {
+        self.set(self.type_sets[entity.index()])
+    }
+
+    /// The entity with this IRI.
+    pub fn find(&self, iri: &str) -> Option<EntityId> {
+        let by_iri = |id: &u32| self.iris.get(*id as usize).cmp(iri);
+        let at = self.by_iri.binary_search_by(by_iri).ok()?;
+        Some(EntityId(self.by_iri[at]))
+    }
+
+    fn set(&self, number: u32) -> impl Iterator<Item = &str> + Clone {
+        self.sets[number as usize].iter().map(|class| self.classes[*class as usize].as_str())
+    }
+}
+
+/// The parts of a cell that holds several, `|` between them.
+fn list(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('|').map(str::trim).filter(|part| !part.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

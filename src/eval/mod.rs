@@ -1,1 +1,5 @@
-//! (room under construction)
+//! Known facts and how well predictions agree with them.
+
+pub mod gold;
+
+pub use gold::Gold;

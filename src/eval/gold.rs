@@ -1,0 +1,206 @@
+//! Gold facts: the objects that are known for a subject and a relation.
+//!
+//! Invariant: a question, a (subject, relation) pair, that is here has all its objects, each
+//! once, or is known to have none. A question that is not here is one whose answer is unknown.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::catalog::mistakes::Mistakes;
+use crate::catalog::table::{self, Columns, Row, check_iri};
+use crate::catalog::{AnswerSpace, Catalog};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::ontology::Relation;
+
+const COLUMNS: Columns = Columns { required: &["subject", "relation", "object"], optional: &[] };
+
+/// By relation, then by subject, the objects in byte order.
+type Facts = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// Known facts, by the IRIs of their subjects, relations and objects.
+#[derive(Clone, Debug, Default)]
+pub struct Gold {
+    files: Vec<PathBuf>,
+    facts: Facts,
+}
+
+impl Gold {
+    /// Reads tables with the columns `subject`, `relation` and `object`, all IRIs. An empty
+    /// object says that the subject is known to have none. Gives the warnings with the facts.
+    ///
+    /// # Errors
+    /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
+    /// IRIs, text that is not UTF-8, and questions that have both an object and none.
+    pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut gold = Self { files: files.to_vec(), facts: Facts::new() };
+        let mut diagnostics = Diagnostics::default();
+        for file in files {
+            let mut mistakes = Mistakes::new(file);
+            table::read(file, &COLUMNS, &mut mistakes, |row, m| gold.add(row, m));
+            diagnostics.0.append(&mut mistakes.finish().0);
+        }
+        gold.facts.values_mut().flat_map(BTreeMap::values_mut).for_each(|o| o.sort_unstable());
+        diagnostics.or(gold)
+    }
+
+    fn add(&mut self, row: &Row<'_>, mistakes: &mut Mistakes) {
+        let (subject, relation, object) = (row.get(0), row.get(1), row.get(2));
+        // All three are checked, so that all that is wrong with a row is said at once.
+        let sound = [
+            check_iri(subject, "subject", row.offset, mistakes),
+            check_iri(relation, "relation", row.offset, mistakes),
+            object.is_empty() || check_iri(object, "object", row.offset, mistakes),
+        ];
+        if sound.contains(&false) {
+            return;
+        }
+        let of_relation = self.facts.entry(relation.to_owned()).or_default();
+        let Some(objects) = of_relation.get_mut(subject) else {
+            let objects = if object.is_empty() { vec![] } else { vec![object.to_owned()] };
+            of_relation.insert(subject.to_owned(), objects);
+            return;
+        };
+        if object.is_empty() != objects.is_empty() {
+            let message = format!("<{subject}> has both no object and an object of <{relation}>");
+            let diagnostic = Diagnostic::error("contradictory-fact", message)
+                .help("drop the row with the empty object, or the others");
+            mistakes.at_row(row.offset, diagnostic);
+        } else if object.is_empty() || objects.iter().any(|known| known == object) {
+            let diagnostic = Diagnostic::warning("repeated-fact", "the fact stands twice");
+            mistakes.at_row(row.offset, diagnostic);
+        } else {
+            objects.push(object.to_owned());
+        }
+    }
+
+    /// The known objects in byte order, empty if there is none; nothing if that is not known.
+    pub fn objects(&self, subject: &str, relation: &str) -> Option<&[String]> {
+        self.facts.get(relation)?.get(subject).map(Vec::as_slice)
+    }
+
+    /// The questions of a relation in byte order of their subjects: subject and objects.
+    pub fn questions(&self, relation: &str) -> impl Iterator<Item = (&str, &[String])> {
+        let questions = self.facts.get(relation).into_iter().flatten();
+        questions.map(|(subject, objects)| (subject.as_str(), objects.as_slice()))
+    }
+
+    /// How many questions are answered.
+    pub fn len(&self) -> usize {
+        self.facts.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether no question is.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// A warning if some of the relation's objects are no candidates, so that no model can
+    /// predict them.
+    pub fn unreachable(
+        &self,
+        relation: &Relation,
+        space: &AnswerSpace,
+        catalog: &Catalog,
+    ) -> Option<Diagnostic> {
+        let objects = || self.questions(&relation.iri).flat_map(|(_, objects)| objects);
+        let mut outside: Vec<&str> = objects()
+            .map(String::as_str)
+            .filter(|object| space.position(catalog, object).is_none())
+            .collect();
+        if outside.is_empty() {
+            return None;
+        }
+        let facts = outside.len();
+        outside.sort_unstable();
+        outside.dedup();
+        let mut examples: Vec<String> =
+            outside.iter().take(SHOWN).map(|iri| format!("<{iri}>")).collect();
+        if outside.len() > SHOWN {
+            examples.push(format!("and {} more", outside.len() - SHOWN));
+        }
+        let message = format!(
+            "{facts} of the {} gold facts of {} <{}> cannot be predicted: their objects are no \
+             candidates: {}",
+            objects().count(),
+            relation.name(),
+            relation.iri,
+            examples.join(", ")
+        );
+        let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
+        let diagnostic = Diagnostic::warning("unreachable-gold", message)
+            .help("add them to the candidates, with a type of the relation's range");
+        Some(Diagnostic { place, ..diagnostic })
+    }
+}
+
+/// How many examples a message shows.
+const SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::answer_space;
+    use crate::ontology::Ontology;
+    use std::path::Path;
+
+    fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn read(text: &str) -> Result<(Gold, Diagnostics), Diagnostics> {
+        let folder = tempfile::tempdir().unwrap();
+        Gold::read(&[write(folder.path(), "gold.csv", text)])
+    }
+
+    fn lines(diagnostics: &Diagnostics) -> Vec<(&'static str, At)> {
+        diagnostics.0.iter().map(|d| (d.code, d.place.clone().unwrap().at)).collect()
+    }
+
+    #[test]
+    fn objects_are_told_apart_from_none() {
+        let table = "relation,object,subject\ne:r,e:z,e:a\ne:r,,e:b\ne:r,e:y,e:a\ne:r,e:z,e:a\n";
+        let (gold, warnings) = read(table).unwrap();
+        assert_eq!(gold.objects("e:a", "e:r").unwrap(), ["e:y", "e:z"]);
+        assert_eq!(gold.objects("e:b", "e:r").unwrap(), [""; 0]);
+        assert_eq!(gold.objects("e:c", "e:r"), None);
+        assert_eq!(gold.len(), 2);
+        assert_eq!(lines(&warnings), [("repeated-fact", At::Line(5))]);
+    }
+
+    #[test]
+    fn mistakes_have_their_lines() {
+        let table = "subject,relation,object\ne:a,e:r,\ne:a,e:r,e:b\nx,,y\ne:a,e:r\n";
+        let found = [
+            ("contradictory-fact", At::Line(3)),
+            ("bad-iri", At::Line(4)),
+            ("bad-iri", At::Line(4)),
+            ("bad-iri", At::Line(4)),
+            ("wrong-number-of-fields", At::Line(5)),
+        ];
+        assert_eq!(lines(&read(table).unwrap_err()), found);
+        let missing = read("subject,predicate,object\n").unwrap_err();
+        assert_eq!(lines(&missing), [("missing-column", At::Line(1))]);
+    }
+
+    #[test]
+    fn objects_out_of_reach_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let turtle = "<e:r> <http://www.w3.org/2000/01/rdf-schema#range> <e:T> ;
+            <https://w3id.org/kgbuild#template> \"[X] [Y]\" .";
+        let ontology = write(folder.path(), "o.ttl", turtle);
+        let (ontology, _) = Ontology::read(&[ontology]).unwrap();
+        let candidates = "iri,label,types\ne:1,One,e:T\ne:2,Two,e:U\n";
+        let catalog = write(folder.path(), "c.csv", candidates);
+        let (catalog, _) = Catalog::read(&[catalog]).unwrap();
+        let relation = &ontology.relations()[0];
+        let (space, _) = answer_space(&ontology, relation, &catalog).unwrap();
+        let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:2\ne:c,e:r,e:2\ne:d,e:r,\n";
+        let warning = read(facts).unwrap().0.unreachable(relation, &space, &catalog).unwrap();
+        assert!(warning.message.starts_with("2 of the 3 gold facts"), "{}", warning.message);
+        assert!(warning.message.ends_with("<e:2>"));
+        let reachable = read("subject,relation,object\ne:a,e:r,e:1\n").unwrap().0;
+        assert_eq!(reachable.unreachable(relation, &space, &catalog), None);
+    }
+}

@@ -1,0 +1,328 @@
+//! From Turtle statements to an [`Ontology`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::turtle::{self, Node, Statement};
+use super::{AnyOf, KGB, Ontology, Relation, Template, TemplateError};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+
+const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
+const RDFS: &str = "http://www.w3.org/2000/01/rdf-schema#";
+const OWL: &str = "http://www.w3.org/2002/07/owl#";
+
+/// The part of the name after the namespace, for each predicate that is read.
+fn local(predicate: &str) -> Option<(&'static str, &str)> {
+    [(KGB, "kgb"), (RDFS, "rdfs"), (OWL, "owl"), (RDF, "rdf")]
+        .into_iter()
+        .find_map(|(namespace, prefix)| Some((prefix, predicate.strip_prefix(namespace)?)))
+}
+
+/// What one predicate says: for each subject its objects, in the order of the files, each with
+/// its place.
+type Objects = BTreeMap<Node, Vec<(Node, Place)>>;
+
+/// All statements of all files by their predicate, as `prefix:name`.
+#[derive(Default)]
+struct Facts {
+    by_predicate: BTreeMap<String, Objects>,
+    first_places: BTreeMap<String, Place>,
+}
+
+impl Facts {
+    /// Subject, object and the object's place.
+    fn of(&self, predicate: &str) -> impl Iterator<Item = (&Node, &Node, &Place)> {
+        let all = self.by_predicate.get(predicate).into_iter().flatten();
+        all.flat_map(|(s, objects)| objects.iter().map(move |(o, place)| (s, o, place)))
+    }
+
+    fn objects(&self, subject: &Node, predicate: &str) -> &[(Node, Place)] {
+        let objects = self.by_predicate.get(predicate).and_then(|all| all.get(subject));
+        objects.map_or(&[], Vec::as_slice)
+    }
+
+    fn object(&self, subject: &Node, predicate: &str) -> Option<&Node> {
+        self.objects(subject, predicate).first().map(|(object, _)| object)
+    }
+
+    /// The members of an RDF list, or nothing if it is none. Lists that bite their tail end.
+    fn list(&self, head: &Node) -> Option<Vec<&Node>> {
+        let nil = Node::Iri(format!("{RDF}nil"));
+        let mut members = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut node = head;
+        while *node != nil {
+            if !seen.insert(node) {
+                return None;
+            }
+            members.push(self.object(node, "rdf:first")?);
+            node = self.object(node, "rdf:rest")?;
+        }
+        Some(members)
+    }
+
+    /// The classes that a class expression names: itself, or the members of an `owl:unionOf`.
+    fn any_of(&self, expression: &Node) -> Option<AnyOf> {
+        if let Node::Iri(class) = expression {
+            return Some(vec![class.clone()]);
+        }
+        let head = self.object(expression, "owl:unionOf")?;
+        let classes: Option<Vec<_>> = self.list(head)?.into_iter().map(iri).collect();
+        let mut classes: Vec<String> = classes?.into_iter().map(str::to_owned).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        (!classes.is_empty()).then_some(classes)
+    }
+}
+
+fn iri(node: &Node) -> Option<&str> {
+    match node {
+        Node::Iri(iri) => Some(iri),
+        _ => None,
+    }
+}
+
+pub(super) fn read(files: &[PathBuf]) -> Result<(Ontology, Diagnostics), Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let mut facts = Facts::default();
+    for (number, file) in files.iter().enumerate() {
+        match turtle::read(file, number, |predicate| local(predicate).is_some()) {
+            Ok(turtle) => add(&mut facts, turtle, file),
+            Err(mut mistakes) => diagnostics.0.append(&mut mistakes.0),
+        }
+    }
+    warn_of_unknown_terms(&facts, &mut diagnostics);
+    let mut ontology = Ontology {
+        labels: labels(&facts),
+        superclasses: superclasses(&facts),
+        ..Ontology::default()
+    };
+    let mut templates = templates(&facts, &mut diagnostics);
+    let properties = properties(&facts);
+    for property in properties {
+        let Some(place) = facts.first_places.get(&property) else { continue };
+        match templates.remove(&property) {
+            None => {
+                ontology.others.insert(property, place.clone());
+            }
+            Some(templates) => {
+                let relation =
+                    relation(property, templates, place, &facts, &ontology, &mut diagnostics);
+                ontology.relations.push(relation);
+            }
+        }
+    }
+    diagnostics.or(ontology)
+}
+
+fn add(facts: &mut Facts, turtle: turtle::Turtle, file: &Path) {
+    let place = |at: At| Place { file: file.to_owned(), at };
+    for (subject, at) in turtle.subjects {
+        facts.first_places.entry(subject).or_insert_with(|| place(at));
+    }
+    for Statement { subject, predicate, object, at } in turtle.statements {
+        if let Some((prefix, name)) = local(&predicate) {
+            let objects = facts.by_predicate.entry(format!("{prefix}:{name}")).or_default();
+            objects.entry(subject).or_default().push((object, place(at)));
+        }
+    }
+}
+
+/// Terms of our namespace that mean nothing here are most likely misspelt.
+fn warn_of_unknown_terms(facts: &Facts, diagnostics: &mut Diagnostics) {
+    let known = ["template", "maxObjects"];
+    for (predicate, objects) in &facts.by_predicate {
+        let Some(name) = predicate.strip_prefix("kgb:").filter(|n| !known.contains(n)) else {
+            continue;
+        };
+        let warning = Diagnostic::warning("unknown-term", format!("kgb:{name} is not read"));
+        let near = known.iter().find(|k| strsim::damerau_levenshtein(k, name) <= 3);
+        let warning = match near {
+            Some(near) => warning.help(format!("did you mean kgb:{near}?")),
+            None => warning,
+        };
+        let place = objects.values().flatten().next().map(|(_, place)| place.clone());
+        diagnostics.push(Diagnostic { place, ..warning });
+    }
+}
+
+/// The best label of everything: no language before `en` before `en-…` before the rest, and
+/// then the smallest text.
+fn labels(facts: &Facts) -> HashMap<String, String> {
+    let mut best: HashMap<&str, (u8, &str)> = HashMap::new();
+    for (subject, object, _) in facts.of("rdfs:label") {
+        let (Some(subject), Node::Literal { value, language }) = (iri(subject), object) else {
+            continue;
+        };
+        let rank = match language.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None => 0,
+            Some("en") => 1,
+            Some(language) if language.starts_with("en-") => 2,
+            Some(_) => 3,
+        };
+        let label = (rank, value.trim());
+        let kept = best.entry(subject).or_insert(label);
+        *kept = label.min(*kept);
+    }
+    best.into_iter().map(|(iri, (_, label))| (iri.to_owned(), label.to_owned())).collect()
+}
+
+/// `rdfs:subClassOf`, and what `owl:equivalentClass` and a named `owl:unionOf` say of it.
+fn superclasses(facts: &Facts) -> HashMap<String, BTreeSet<String>> {
+    let mut above: HashMap<String, BTreeSet<String>> = HashMap::new();
+    let mut insert = |class: &Node, superclass: &Node| {
+        if let (Some(class), Some(superclass)) = (iri(class), iri(superclass)) {
+            above.entry(class.to_owned()).or_default().insert(superclass.to_owned());
+        }
+    };
+    for (class, superclass, _) in facts.of("rdfs:subClassOf") {
+        insert(class, superclass);
+    }
+    for (one, other, _) in facts.of("owl:equivalentClass") {
+        insert(one, other);
+        insert(other, one);
+    }
+    for (union, head, _) in facts.of("owl:unionOf") {
+        for member in facts.list(head).unwrap_or_default() {
+            insert(member, union);
+        }
+    }
+    above
+}
+
+/// Everything that is used as a property, sorted.
+fn properties(facts: &Facts) -> BTreeSet<String> {
+    let typed = facts.of("rdf:type").filter(|(_, class, _)| {
+        iri(class).and_then(local).is_some_and(|(_, name)| name.ends_with("Property"))
+    });
+    ["kgb:template", "kgb:maxObjects", "rdfs:domain", "rdfs:range"]
+        .into_iter()
+        .flat_map(|predicate| facts.of(predicate))
+        .chain(typed)
+        .filter_map(|(subject, _, _)| iri(subject))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The templates of each property. One whose templates are all wrong keeps an empty list, so
+/// that its other mistakes are reported too.
+fn templates(facts: &Facts, diagnostics: &mut Diagnostics) -> HashMap<String, Vec<Template>> {
+    let mut templates: HashMap<String, Vec<Template>> = HashMap::new();
+    for (subject, object, place) in facts.of("kgb:template") {
+        let Some(property) = iri(subject) else { continue };
+        let list = templates.entry(property.to_owned()).or_default();
+        let mut mistake = |message: String, help: &str| {
+            let diagnostic = Diagnostic::error("bad-template", message).help(help);
+            diagnostics.push(Diagnostic { place: Some(place.clone()), ..diagnostic });
+        };
+        let Node::Literal { value, .. } = object else {
+            mistake(format!("a template of <{property}> is no text"), "write it in quotes");
+            continue;
+        };
+        match Template::parse(value) {
+            Ok(template) if list.contains(&template) => {}
+            Ok(template) => list.push(template),
+            Err(error) => {
+                let help = match error {
+                    TemplateError::Missing { .. } => {
+                        "[X] is the place of the subject and [Y] that of the object, in capitals"
+                    }
+                    TemplateError::Repeated { .. } => {
+                        "each place may stand once: say the rest with a pronoun"
+                    }
+                };
+                mistake(format!("in the template \"{value}\", {error}"), help);
+            }
+        }
+    }
+    templates
+}
+
+fn relation(
+    iri: String,
+    templates: Vec<Template>,
+    place: &Place,
+    facts: &Facts,
+    ontology: &Ontology,
+    diagnostics: &mut Diagnostics,
+) -> Relation {
+    let subject = Node::Iri(iri);
+    let mut classes = |predicate: &str| {
+        let mut all = Vec::new();
+        for (object, at) in facts.objects(&subject, predicate) {
+            match facts.any_of(object) {
+                Some(any) => all.push(any),
+                None => {
+                    let message = format!(
+                        "the {predicate} of {subject} is neither a class nor a union of classes"
+                    );
+                    let diagnostic = Diagnostic::error("bad-class", message)
+                        .help("name a class, or write [ owl:unionOf ( ex:City ex:Village ) ]");
+                    diagnostics.push(Diagnostic { place: Some(at.clone()), ..diagnostic });
+                }
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    let (domain, range) = (classes("rdfs:domain"), classes("rdfs:range"));
+    let max_objects = max_objects(&subject, &domain, facts, ontology, diagnostics);
+    let Node::Iri(iri) = subject else { unreachable!("made from an IRI above") };
+    let label = ontology.labels.get(&iri).cloned();
+    Relation { iri, label, templates, domain, range, max_objects, place: place.clone() }
+}
+
+/// The smallest of all bounds on the relation's number of objects.
+fn max_objects(
+    relation: &Node,
+    domain: &[AnyOf],
+    facts: &Facts,
+    ontology: &Ontology,
+    diagnostics: &mut Diagnostics,
+) -> Option<u32> {
+    let functional = Node::Iri(format!("{OWL}FunctionalProperty"));
+    let types = facts.objects(relation, "rdf:type");
+    let is_functional = types.iter().any(|(class, _)| *class == functional);
+    let mut bounds: Vec<u32> = is_functional.then_some(1).into_iter().collect();
+
+    let own = facts.objects(relation, "kgb:maxObjects").iter();
+    for (object, place) in own.chain(restrictions(relation, domain, facts, ontology)) {
+        let bound = match object {
+            Node::Literal { value, .. } => value.parse().ok(),
+            _ => None,
+        };
+        match bound {
+            Some(bound) if bound > 0 => bounds.push(bound),
+            _ => {
+                let message = format!("{relation} cannot have at most {object} objects");
+                let diagnostic = Diagnostic::error("bad-max-objects", message)
+                    .help("write a whole number from 1 on, as in: kgb:maxObjects 3");
+                diagnostics.push(Diagnostic { place: Some(place.clone()), ..diagnostic });
+            }
+        }
+    }
+    bounds.into_iter().min()
+}
+
+/// The `owl:maxCardinality` statements of restrictions on the relation that hold for every
+/// subject: those of a class that the domain lies within.
+fn restrictions<'a>(
+    relation: &'a Node,
+    domain: &'a [AnyOf],
+    facts: &'a Facts,
+    ontology: &'a Ontology,
+) -> impl Iterator<Item = &'a (Node, Place)> {
+    let holds = |restriction: &Node| {
+        facts.of("rdfs:subClassOf").filter(|(_, r, _)| *r == restriction).any(|(class, _, _)| {
+            let Some(class) = iri(class) else { return false };
+            domain.iter().any(|any| any.iter().all(|c| ontology.is_a(c, class)))
+        })
+    };
+    let on = facts.of("owl:onProperty").filter(move |(_, property, _)| *property == relation);
+    on.filter(move |(restriction, _, _)| holds(restriction)).flat_map(move |(restriction, _, _)| {
+        ["owl:maxCardinality", "owl:maxQualifiedCardinality"]
+            .into_iter()
+            .flat_map(move |predicate| facts.objects(restriction, predicate))
+    })
+}

@@ -1,0 +1,172 @@
+//! Templates: sentences with a place for the subject and one for the object.
+//!
+//! Invariant: a [`Template`] holds `[X]` (the subject) and `[Y]` (the object) exactly once each,
+//! and nothing that a label contains is ever taken for a place.
+
+use thiserror::Error;
+
+const SUBJECT: &str = "[X]";
+const OBJECT: &str = "[Y]";
+
+/// A sentence with a place for the subject, `[X]`, and one for the object, `[Y]`.
+///
+/// ```
+/// use kgbuild::ontology::Template;
+/// let template = Template::parse("The capital of [X] is [Y].")?;
+/// assert_eq!(template.prompt("France"), "The capital of France is");
+/// assert!(template.object_has_space());
+/// assert_eq!(template.after_object("France"), ".");
+/// # Ok::<(), kgbuild::ontology::TemplateError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    text: String,
+    /// Byte offsets of the two places in `text`.
+    subject: usize,
+    object: usize,
+}
+
+/// Why a text is no template.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// A place, or both, do not occur.
+    #[error("{places} is missing")]
+    Missing {
+        /// `[X]`, `[Y]` or `[X] and [Y]`.
+        places: &'static str,
+    },
+    /// A place occurs several times.
+    #[error("{place} occurs {times} times")]
+    Repeated {
+        /// `[X]` or `[Y]`.
+        place: &'static str,
+        /// How often it occurs.
+        times: usize,
+    },
+}
+
+impl Template {
+    /// Reads a template. White space around the text is dropped.
+    ///
+    /// # Errors
+    /// If `[X]` or `[Y]` does not occur exactly once.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let text = text.trim();
+        match (text.find(SUBJECT), text.find(OBJECT)) {
+            (None, None) => Err(TemplateError::Missing { places: "[X] and [Y]" }),
+            (None, Some(_)) => Err(TemplateError::Missing { places: SUBJECT }),
+            (Some(_), None) => Err(TemplateError::Missing { places: OBJECT }),
+            (Some(subject), Some(object)) => {
+                for place in [SUBJECT, OBJECT] {
+                    let times = text.matches(place).count();
+                    if times > 1 {
+                        return Err(TemplateError::Repeated { place, times });
+                    }
+                }
+                Ok(Self { text: text.to_owned(), subject, object })
+            }
+        }
+    }
+
+    /// The template as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the object's place stands before the subject's.
+    pub fn object_first(&self) -> bool {
+        self.object < self.subject
+    }
+
+    /// Whether a space stands before the object's place. [`Self::prompt`] leaves it out, since
+    /// the tokenizers of causal models make it part of the object's first token.
+    pub fn object_has_space(&self) -> bool {
+        self.text[..self.object].ends_with(' ')
+    }
+
+    /// The text before the object, with the subject filled in, without the one space that
+    /// [`Self::object_has_space`] tells of.
+    pub fn prompt(&self, subject_label: &str) -> String {
+        let end = self.object - usize::from(self.object_has_space());
+        self.fill(0, end, subject_label)
+    }
+
+    /// The text after the object, with the subject filled in where it stands there.
+    pub fn after_object(&self, subject_label: &str) -> String {
+        self.fill(self.object + OBJECT.len(), self.text.len(), subject_label)
+    }
+
+    /// `text[start..end]` with the subject's place, if it lies there, filled in.
+    fn fill(&self, start: usize, end: usize, subject_label: &str) -> String {
+        if (start..end).contains(&self.subject) {
+            let after = self.subject + SUBJECT.len();
+            [&self.text[start..self.subject], subject_label, &self.text[after..end]].concat()
+        } else {
+            self.text[start..end].to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn splits_at_the_object() {
+        let template = Template::parse("  [X] shares a border with [Y], its neighbour ").unwrap();
+        assert_eq!(template.text(), "[X] shares a border with [Y], its neighbour");
+        assert_eq!(template.prompt("Chad"), "Chad shares a border with");
+        assert_eq!(template.after_object("Chad"), ", its neighbour");
+        assert!(template.object_has_space() && !template.object_first());
+    }
+
+    #[test]
+    fn the_object_may_come_first() {
+        let template = Template::parse("[Y] is the capital of [X].").unwrap();
+        assert!(template.object_first() && !template.object_has_space());
+        assert_eq!(template.prompt("France"), "");
+        assert_eq!(template.after_object("France"), " is the capital of France.");
+    }
+
+    #[test]
+    fn adjoining_places_keep_their_text() {
+        let template = Template::parse("[X] [Y]").unwrap();
+        assert_eq!(template.prompt("a"), "a");
+        let template = Template::parse("[X][Y]").unwrap();
+        assert_eq!((template.prompt("a"), template.object_has_space()), ("a".to_owned(), false));
+    }
+
+    #[test]
+    fn wrong_places_are_named() {
+        let missing = |places| Err(TemplateError::Missing { places });
+        assert_eq!(Template::parse("The capital of [X] is"), missing("[Y]"));
+        assert_eq!(Template::parse("It is [Y]"), missing("[X]"));
+        assert_eq!(Template::parse("It is [y]"), missing("[X] and [Y]"));
+        let twice = Err(TemplateError::Repeated { place: "[Y]", times: 2 });
+        assert_eq!(Template::parse("[X] [Y] [Y]"), twice);
+    }
+
+    proptest! {
+        /// Prompt, space, object and rest put together are the template with both places filled.
+        #[test]
+        fn the_parts_make_the_whole(
+            parts in ["[a-z .]{0,8}", "[a-z .]{0,8}", "[a-z .]{0,8}"],
+            object_first: bool,
+            subject in "\\PC{0,6}|\\[Y\\]",
+        ) {
+            let [a, b, c] = parts;
+            let (first, second) = if object_first { ("[Y]", "[X]") } else { ("[X]", "[Y]") };
+            let template = Template::parse(&format!("{a}{first}{b}{second}{c}")).unwrap();
+            let (a, c) = (a.trim_start(), c.trim_end());
+            let (x, y) = (subject.as_str(), "OBJECT");
+            let (first, second) = if object_first { (y, x) } else { (x, y) };
+            let space = if template.object_has_space() { " " } else { "" };
+            prop_assert_eq!(
+                format!("{}{space}{y}{}", template.prompt(x), template.after_object(x)),
+                format!("{a}{first}{b}{second}{c}")
+            );
+        }
+    }
+}
