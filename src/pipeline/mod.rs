@@ -1,3 +1,72 @@
 //! Stages, channels, progress and resume: the only room with threads.
+//!
+//! ```text
+//! subjects x relations -> encode -> predict (base and finetuned, corrected) -> select -> write
+//! ```
+//!
+//! The unit that flows is a chunk: up to [`CHUNK_SUBJECTS`] subjects of one relation. A chunk is
+//! predicted, selected and written as a whole, and its place in the ledger is its number, so the
+//! number of subjects of a chunk is part of what a graph depends on.
 
+mod encode;
+mod models;
+mod plan;
+mod predict;
+mod progress;
+mod report;
+mod run;
+mod select;
 pub mod stages;
+
+pub use encode::{Encoded, encode};
+pub use models::{LocatedModels, Predictors, locate};
+pub use plan::{CHUNK_SUBJECTS, Plan, RelationPlan, Size, Task};
+pub use predict::{Predicted, Predictor};
+pub use progress::Progress;
+pub use report::{RelationReport, Report, Statistics};
+pub use run::{Outcome, run};
+pub use select::{Selected, select};
+
+/// Why a run ended before its end. What was committed before stays in the graph.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A label that the tokenizer cannot encode.
+    #[error(transparent)]
+    Tokenizer(#[from] crate::lm::TokenizerError),
+    /// A prompt does not fit into the model's context with its longest candidate.
+    #[error(
+        "the prompt for <{subject}> and <{relation}> has {prompt} tokens, and its longest \
+         candidate {candidate} more, but the model's context is {context}; shorten the subject's \
+         label or the template"
+    )]
+    Context {
+        /// The subject's IRI.
+        subject: String,
+        /// The relation's IRI.
+        relation: String,
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens of the longest candidate with what follows it.
+        candidate: usize,
+        /// Tokens that the model takes.
+        context: usize,
+    },
+    /// A model failed.
+    #[error(transparent)]
+    Model(#[from] crate::lm::Error),
+    /// The graph could not be written.
+    #[error(transparent)]
+    Graph(#[from] crate::graph::Error),
+    /// The ledger holds statistics that this version cannot read.
+    #[error("the ledger's entry for chunk {chunk} of <{relation}> cannot be read; run with --fresh")]
+    Ledger {
+        /// The relation's IRI.
+        relation: String,
+        /// The chunk's number.
+        chunk: u64,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}

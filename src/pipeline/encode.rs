@@ -1,0 +1,40 @@
+//! The encode stage: a chunk's subjects and templates to the tokens of its prompts.
+
+use super::{Error, Plan, Task};
+
+/// A chunk with its prompts: for each subject in order, for each template in order.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The chunk.
+    pub task: Task,
+    /// The prompts' tokens.
+    pub prompts: Vec<Vec<u32>>,
+}
+
+/// Encodes a chunk.
+///
+/// # Errors
+/// Where the tokenizer fails, or a prompt with its longest candidate exceeds the context.
+pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
+    let relation = &plan.relations[task.relation];
+    let mut prompts = Vec::with_capacity(task.subjects.len() * relation.templates.len());
+    for &subject in &task.subjects {
+        let label = plan.subjects.label(subject);
+        for template in &relation.templates {
+            let tokens = plan.tokenizer.prompt(&template.prompt(label))?;
+            if let Some(context) = plan.context
+                && tokens.len() + relation.longest > context
+            {
+                return Err(Error::Context {
+                    subject: plan.subjects.iri(subject).to_owned(),
+                    relation: relation.iri.to_string(),
+                    prompt: tokens.len(),
+                    candidate: relation.longest,
+                    context,
+                });
+            }
+            prompts.push(tokens);
+        }
+    }
+    Ok(Encoded { task, prompts })
+}

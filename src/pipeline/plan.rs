@@ -1,0 +1,385 @@
+//! What a run has to do: relations with their templates, answer spaces and subjects.
+//!
+//! A dry run and a run are planned by the same code.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::catalog::{self, Catalog, EntityId};
+use crate::config::{self, Pipeline};
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::eval::Gold;
+use crate::lm::trie::Sequences;
+use crate::lm::{AnswerSpace, Demand, Normalise, Rankings, Tokenizer};
+use crate::ontology::{Ontology, Relation, Template};
+use crate::shock::{Correction, Mixing};
+
+/// Subjects of one chunk.
+///
+/// Large enough that the rounds of a search fill the models' batches, small enough that the keys
+/// and values of its prompts take some 50 MB with a model of 135M parameters.
+pub const CHUNK_SUBJECTS: usize = 64;
+
+/// How many examples a warning names.
+const SHOWN: usize = 5;
+
+/// Everything that the stages share; it does not change during a run.
+pub struct Plan {
+    /// The relations, sorted by IRI.
+    pub relations: Vec<RelationPlan>,
+    /// The ontology's labels.
+    pub ontology: Ontology,
+    /// The subjects.
+    pub subjects: Catalog,
+    /// The candidate entities.
+    pub candidates: Catalog,
+    /// Known facts, where the pipeline names some.
+    pub gold: Option<Gold>,
+    /// The tokenizer of both models.
+    pub tokenizer: Tokenizer,
+    /// The tokens that both models take at once, where they say so.
+    pub context: Option<usize>,
+}
+
+/// How one relation is predicted.
+pub struct RelationPlan {
+    /// The relation's IRI.
+    pub iri: Arc<str>,
+    /// Its label, or its IRI.
+    pub name: String,
+    /// The templates that a causal model can use.
+    pub templates: Vec<Template>,
+    /// The candidates' tokens; candidate number `i` is `candidates[i]`.
+    pub space: AnswerSpace,
+    /// The candidates.
+    pub candidates: Vec<EntityId>,
+    /// Tokens of the longest candidate with what follows it in the template.
+    pub longest: usize,
+    /// Its subjects, in the table's order.
+    pub subjects: Vec<EntityId>,
+    /// How the two models are mixed.
+    pub correction: Correction,
+    /// What is asked of each question.
+    pub rankings: Rankings,
+    /// The share that a search may leave unexplored where it needs a normaliser.
+    pub tolerance: f64,
+    /// Whether every candidate is scored.
+    pub exhaustive: bool,
+}
+
+/// One chunk to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Index of the relation in [`Plan::relations`].
+    pub relation: usize,
+    /// Number of the chunk within its relation.
+    pub index: u64,
+    /// The subjects.
+    pub subjects: Vec<EntityId>,
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// (subject, relation) pairs.
+    pub questions: usize,
+    /// Prompts: one a question and template.
+    pub prompts: usize,
+    /// Chunks.
+    pub chunks: usize,
+}
+
+impl Plan {
+    /// Reads the inputs that `pipeline` names and plans every relation. Warnings come with it.
+    ///
+    /// # Errors
+    /// All mistakes of the inputs.
+    pub fn read(
+        pipeline: &Pipeline,
+        tokenizer: Tokenizer,
+        context: Option<usize>,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut notes = Diagnostics::default();
+        let inputs = &pipeline.inputs;
+        let ontology = keep(Ontology::read(&inputs.ontology), &mut notes);
+        let subjects = keep(Catalog::read(&inputs.subjects), &mut notes);
+        let candidates = keep(Catalog::read(&inputs.candidates), &mut notes);
+        let gold = inputs.gold.as_ref().map(|file| {
+            keep(Gold::read(std::slice::from_ref(file)), &mut notes)
+        });
+        let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
+        else {
+            return Err(notes);
+        };
+        let gold = match gold {
+            Some(None) => return Err(notes),
+            Some(gold) => gold,
+            None => None,
+        };
+        let mut plan = Self {
+            relations: Vec::new(),
+            ontology,
+            subjects,
+            candidates,
+            gold,
+            tokenizer,
+            context,
+        };
+        let selected = match plan.ontology.select(inputs.relations.as_deref()) {
+            Ok(relations) => relations.into_iter().cloned().collect::<Vec<_>>(),
+            Err(mut mistakes) => {
+                notes.0.append(&mut mistakes.0);
+                return Err(notes);
+            }
+        };
+        plan.check_named(pipeline, &selected, &mut notes);
+        for relation in &selected {
+            if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
+                plan.relations.push(planned);
+            }
+        }
+        if plan.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
+            notes.push(
+                Diagnostic::error("no-subject", "no subject has a type that a relation's domain asks for")
+                    .at(&inputs.subjects[0], At::File)
+                    .help("compare the column `types` of the subjects with `rdfs:domain` in the ontology"),
+            );
+        }
+        notes.or(plan)
+    }
+
+    /// Relations that the pipeline gives numbers of their own must be predicted.
+    fn check_named(&self, pipeline: &Pipeline, selected: &[Relation], notes: &mut Diagnostics) {
+        for (iri, place) in &pipeline.named_relations {
+            if selected.iter().any(|r| r.iri == *iri) {
+                continue;
+            }
+            let mut diagnostic = Diagnostic::error(
+                "unknown-relation",
+                format!("<{iri}> is not a relation that this pipeline predicts"),
+            )
+            .help("write the IRI of a property that has a kgb:template in the ontology");
+            diagnostic.place = Some(place.clone());
+            notes.push(diagnostic);
+        }
+    }
+
+    fn relation(
+        &self,
+        pipeline: &Pipeline,
+        relation: &Relation,
+        notes: &mut Diagnostics,
+    ) -> Option<RelationPlan> {
+        let space = catalog::answer_space(&self.ontology, relation, &self.candidates);
+        let answers = keep(space, notes)?;
+        if let Some(gold) = &self.gold {
+            notes.0.extend(gold.unreachable(relation, &answers, &self.candidates));
+        }
+        let templates = usable_templates(relation, notes)?;
+        let normalise = match pipeline.prediction.normalise {
+            config::Normalise::Trie => Normalise::Trie,
+            config::Normalise::Sequence => Normalise::Sequence,
+        };
+        let (sequences, candidates) =
+            self.tokenise(relation, &answers.candidates, templates[0].object_has_space(), notes)?;
+        let mut suffixes = Vec::new();
+        for template in &templates {
+            match self.tokenizer.continuation(&template.after_object("")) {
+                Ok(tokens) => suffixes.push(tokens),
+                Err(e) => notes.push(Diagnostic::error("tokenizer", e.to_string())),
+            }
+        }
+        let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
+            + suffixes.iter().map(Vec::len).max().unwrap_or(0);
+        let space = match AnswerSpace::new(sequences, suffixes, normalise) {
+            Ok(space) => space,
+            Err(e) => {
+                notes.push(Diagnostic::error("answer-space", format!("<{}>: {e}", relation.iri)));
+                return None;
+            }
+        };
+        let most = [pipeline.max_objects(&relation.iri), relation.max_objects.map(|m| m as usize)];
+        Some(RelationPlan {
+            iri: relation.iri.as_str().into(),
+            name: relation.name().to_owned(),
+            templates,
+            longest,
+            subjects: catalog::subjects_of(&self.ontology, relation, &self.subjects),
+            correction: correction(pipeline, &relation.iri),
+            rankings: Rankings {
+                mixed: Demand {
+                    most: most.into_iter().flatten().min().unwrap_or(candidates.len()),
+                    floor: pipeline.threshold(&relation.iri).ln(),
+                },
+                best: self.gold.as_ref().is_some_and(|g| g.questions(&relation.iri).next().is_some()),
+            },
+            tolerance: pipeline.prediction.tolerance,
+            exhaustive: pipeline.prediction.method == config::Method::Exhaustive,
+            space,
+            candidates,
+        })
+    }
+
+    /// The candidates' tokens, without those that the tokenizer cannot tell apart.
+    fn tokenise(
+        &self,
+        relation: &Relation,
+        candidates: &[EntityId],
+        with_space: bool,
+        notes: &mut Diagnostics,
+    ) -> Option<(Sequences, Vec<EntityId>)> {
+        let mut sequences = Sequences::new();
+        let mut kept = Vec::with_capacity(candidates.len());
+        let mut seen: HashMap<Vec<u32>, EntityId> = HashMap::new();
+        let (mut same, mut empty) = (Vec::new(), Vec::new());
+        for &candidate in candidates {
+            let label = self.candidates.label(candidate);
+            let text = if with_space { format!(" {label}") } else { label.to_owned() };
+            let tokens = match self.tokenizer.continuation(&text) {
+                Ok(tokens) => tokens,
+                Err(e) => {
+                    notes.push(Diagnostic::error("tokenizer", e.to_string()));
+                    return None;
+                }
+            };
+            if tokens.is_empty() {
+                empty.push(candidate);
+            } else if let Some(&other) = seen.get(&tokens) {
+                same.push((other, candidate));
+            } else {
+                sequences.push(&tokens);
+                seen.insert(tokens, candidate);
+                kept.push(candidate);
+            }
+        }
+        let name = |e: EntityId| format!("<{}> ({:?})", self.candidates.iri(e), self.candidates.label(e));
+        if !empty.is_empty() {
+            let examples: Vec<String> = empty.iter().take(SHOWN).map(|&e| name(e)).collect();
+            notes.push(
+                Diagnostic::error(
+                    "candidate-without-tokens",
+                    format!(
+                        "{} candidates of <{}> have labels of which the tokenizer leaves nothing: {}",
+                        empty.len(), relation.iri, examples.join(", ")
+                    ),
+                )
+                .help("give them labels in the model's alphabet, or remove them"),
+            );
+            return None;
+        }
+        if !same.is_empty() {
+            let examples: Vec<String> =
+                same.iter().take(SHOWN).map(|&(a, b)| format!("{} as {}", name(b), name(a))).collect();
+            notes.push(Diagnostic::warning(
+                "candidates-with-same-tokens",
+                format!(
+                    "{} candidates of <{}> have the same tokens as another and cannot be predicted: {}",
+                    same.len(), relation.iri, examples.join(", ")
+                ),
+            ));
+        }
+        Some((sequences, kept))
+    }
+
+    /// The chunks that are not in `done`, relation by relation.
+    pub fn tasks<'a>(
+        &'a self,
+        done: &'a HashSet<crate::graph::Chunk>,
+    ) -> impl Iterator<Item = Task> + 'a {
+        self.relations.iter().enumerate().flat_map(move |(relation, plan)| {
+            plan.subjects
+                .chunks(CHUNK_SUBJECTS)
+                .zip(0_u64..)
+                .filter(move |&(_, index)| !done.contains(&plan.chunk(index)))
+                .map(move |(subjects, index)| Task { relation, index, subjects: subjects.to_vec() })
+        })
+    }
+
+    /// How much `tasks` are.
+    pub fn size<'a>(&self, tasks: impl Iterator<Item = Task> + 'a) -> Size {
+        let mut size = Size::default();
+        for task in tasks {
+            size.chunks += 1;
+            size.questions += task.subjects.len();
+            size.prompts += task.subjects.len() * self.relations[task.relation].templates.len();
+        }
+        size
+    }
+}
+
+impl RelationPlan {
+    /// The ledger's key of a chunk.
+    pub fn chunk(&self, index: u64) -> crate::graph::Chunk {
+        crate::graph::Chunk { relation: Arc::clone(&self.iri), index }
+    }
+
+    /// How many chunks its subjects make.
+    pub fn chunks(&self) -> u64 {
+        self.subjects.len().div_ceil(CHUNK_SUBJECTS) as u64
+    }
+}
+
+/// Collects diagnostics and gives the value if there is one.
+fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, notes: &mut Diagnostics) -> Option<T> {
+    let (value, mut found) = match result {
+        Ok((value, warnings)) => (Some(value), warnings),
+        Err(mistakes) => (None, mistakes),
+    };
+    notes.0.append(&mut found.0);
+    value
+}
+
+/// The templates in which the object comes after the subject, as a causal model reads.
+fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<Template>> {
+    let (unusable, usable): (Vec<Template>, Vec<Template>) =
+        relation.templates.iter().cloned().partition(|t| t.object_first() || t.prompt("").is_empty());
+    let problem = |code, message: String| {
+        let mut diagnostic = Diagnostic::error(code, message);
+        diagnostic.place = Some(relation.place.clone());
+        diagnostic
+    };
+    if usable.is_empty() {
+        notes.push(
+            problem(
+                "object-before-subject",
+                format!("every template of <{}> has [Y] before [X]", relation.iri),
+            )
+            .help("a causal model reads from left to right: write one with [X] before [Y]"),
+        );
+        return None;
+    }
+    for template in unusable {
+        let message =
+            format!("the template {:?} is left out: it has [Y] before [X]", template.text());
+        let mut warning = Diagnostic::warning("object-before-subject", message)
+            .help("a causal model reads from left to right");
+        warning.place = Some(relation.place.clone());
+        notes.push(warning);
+    }
+    if usable.iter().any(|t| t.object_has_space() != usable[0].object_has_space()) {
+        notes.push(
+            problem(
+                "mixed-spacing",
+                format!("some templates of <{}> have a space before [Y] and some not", relation.iri),
+            )
+            .help("the candidates' tokens depend on it: write all templates one way"),
+        );
+        return None;
+    }
+    Some(usable)
+}
+
+fn correction(pipeline: &Pipeline, relation: &str) -> Correction {
+    let lambda = pipeline.lambda(relation);
+    match pipeline.correction {
+        config::Correction::None => Correction::None,
+        config::Correction::Linear => Correction::Linear { lambda },
+        config::Correction::LogLinear { mixing } => Correction::LogLinear {
+            lambda,
+            mixing: match mixing {
+                config::Mixing::Branching => Mixing::Branching,
+                config::Mixing::Candidate => Mixing::Candidate,
+            },
+        },
+    }
+}

@@ -1,0 +1,138 @@
+//! A run: the stages over all chunks that the ledger lacks, then the report.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::progress::Stage;
+use super::report::{Asked, RelationReport, Report, Statistics};
+use super::stages::{self, Workers};
+use super::{Error, Plan, Predictor, Progress, Selected, encode, select};
+use crate::catalog::{Catalog, EntityId};
+use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
+
+/// Predicts and writes every chunk of `plan` that `writer` does not have.
+///
+/// One predict thread is started for each of `predictors`. When `stop` is set, the chunks that
+/// were begun are finished and the report is not complete.
+///
+/// # Errors
+/// The first error of any stage; the chunks that were written stay.
+pub fn run(
+    plan: &Plan,
+    predictors: Vec<Predictor>,
+    asked: Asked,
+    workers: Workers,
+    writer: &mut GraphWriter,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<Report, Error> {
+    let start = Instant::now();
+    let done = writer.done().clone();
+    let mut statistics = resumed(plan, writer)?;
+    let mut prompts = 0;
+    let encode = |task| {
+        let encoded = encode(plan, task)?;
+        progress.add(Stage::Encode, encoded.prompts.len());
+        Ok(encoded)
+    };
+    let predict = predictors.into_iter().map(|mut predictor| {
+        move |encoded: super::Encoded| {
+            let prompts = encoded.prompts.len();
+            let selected = select(plan, predictor.predict(plan, encoded)?);
+            progress.add(Stage::Predict, prompts);
+            Ok(selected)
+        }
+    });
+    let write = |selected: Selected| {
+        writer.commit(&record(plan, &selected, asked))?;
+        let relation = selected.task.relation;
+        statistics[relation].add(&selected.statistics);
+        let done = selected.task.subjects.len() * plan.relations[relation].templates.len();
+        prompts += done;
+        progress.add(Stage::Write, done);
+        Ok(())
+    };
+    let ended = stages::run(plan.tasks(&done), workers, encode, predict.collect(), write, stop);
+    progress.finish();
+    ended?;
+    let seconds = start.elapsed().as_secs_f64();
+    let complete = plan.tasks(writer.done()).next().is_none();
+    if complete {
+        writer.finish()?;
+    } else {
+        writer.checkpoint()?;
+    }
+    let lines = plan.relations.iter().zip(&statistics).map(|(relation, statistics)| {
+        let (iri, candidates) = (relation.iri.to_string(), relation.candidates.len());
+        let name = relation.name.clone();
+        RelationReport::new(Some(iri), name, Some(candidates), statistics, asked)
+    });
+    let mut total = Statistics::default();
+    statistics.iter().for_each(|s| total.add(s));
+    Ok(Report {
+        relations: lines.collect(),
+        total: RelationReport::new(None, "all".to_owned(), None, &total, asked),
+        complete,
+        resumed_chunks: done.len(),
+        prompts,
+        seconds,
+    })
+}
+
+/// By relation, what the ledger's chunks counted.
+fn resumed(plan: &Plan, writer: &GraphWriter) -> Result<Vec<Statistics>, Error> {
+    let mut all = vec![Statistics::default(); plan.relations.len()];
+    for (relation, sum) in plan.relations.iter().zip(&mut all) {
+        for index in 0..relation.chunks() {
+            let Some(value) = writer.statistics(&relation.chunk(index))? else { continue };
+            sum.add(&serde_json::from_value(value).map_err(|source| Error::Ledger {
+                relation: relation.iri.to_string(),
+                chunk: index,
+                source,
+            })?);
+        }
+    }
+    Ok(all)
+}
+
+/// What is written for a chunk.
+fn record<'a>(plan: &'a Plan, selected: &Selected, asked: Asked) -> ChunkRecord<'a> {
+    let relation = &plan.relations[selected.task.relation];
+    let mut entities = Vec::new();
+    if !selected.triples.is_empty() {
+        entities.extend(plan.ontology.label(&relation.iri).map(|label| EntityDescription {
+            iri: &relation.iri,
+            label,
+            types: Vec::new(),
+        }));
+    }
+    let mut assertions = Vec::with_capacity(selected.triples.len());
+    for triple in &selected.triples {
+        let [confidence, finetuned, base] = triple.probabilities;
+        assertions.push(Assertion {
+            subject: plan.subjects.iri(triple.subject),
+            relation: &relation.iri,
+            object: plan.candidates.iri(triple.object),
+            confidence,
+            finetuned: asked.finetuned.then_some(finetuned),
+            base: asked.base.then_some(base),
+        });
+        entities.push(describe(&plan.subjects, triple.subject));
+        entities.push(describe(&plan.candidates, triple.object));
+    }
+    entities.dedup();
+    ChunkRecord {
+        chunk: relation.chunk(selected.task.index),
+        assertions,
+        entities,
+        statistics: serde_json::json!(selected.statistics),
+    }
+}
+
+fn describe(catalog: &Catalog, entity: EntityId) -> EntityDescription<'_> {
+    EntityDescription {
+        iri: catalog.iri(entity),
+        label: catalog.label(entity),
+        types: catalog.types(entity).collect(),
+    }
+}

@@ -1,0 +1,67 @@
+//! The select stage: from ranked candidates to the triples that are written, and their counts.
+//!
+//! The search has already applied the threshold and the cardinality: what it ranks is selected.
+//! No candidate is an answer too.
+
+use super::{Plan, Predicted, Statistics, Task};
+use crate::catalog::EntityId;
+use crate::lm::trie::CandidateIndex;
+
+/// A triple to be written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Triple {
+    /// The subject.
+    pub subject: EntityId,
+    /// The object, among the candidate entities.
+    pub object: EntityId,
+    /// Probability of the mixture, of the finetuned and of the base model.
+    pub probabilities: [f64; 3],
+}
+
+/// A chunk's triples.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// The chunk.
+    pub task: Task,
+    /// Its triples: by subject in the table's order, then by falling confidence.
+    pub triples: Vec<Triple>,
+    /// What was counted.
+    pub statistics: Statistics,
+}
+
+/// Selects a chunk's triples and counts.
+pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
+    let Predicted { task, answers } = predicted;
+    let relation = &plan.relations[task.relation];
+    let mut triples = Vec::new();
+    let mut statistics = Statistics::default();
+    for (&subject, answer) in task.subjects.iter().zip(&answers) {
+        statistics.subjects += 1;
+        statistics.without_object += u64::from(answer.ranked.is_empty());
+        for scored in &answer.ranked {
+            // Rounding in the logarithm may lift a certainty above one by its last bit.
+            let probability = |ln: f64| ln.exp().min(1.0);
+            let [finetuned, base] = scored.models.map(probability);
+            let triple = Triple {
+                subject,
+                object: relation.candidates[scored.candidate as usize],
+                probabilities: [probability(scored.mixed), finetuned, base],
+            };
+            statistics.add_triple(triple.probabilities[0]);
+            triples.push(triple);
+        }
+        let objects = plan.gold.as_ref().and_then(|gold| {
+            gold.objects(plan.subjects.iri(subject), &relation.iri)
+        });
+        if let (Some(objects), Some(best)) = (objects, answer.best)
+            && !objects.is_empty()
+        {
+            let right = |candidate: CandidateIndex| {
+                let iri = plan.candidates.iri(relation.candidates[candidate as usize]);
+                objects.iter().any(|object| object == iri)
+            };
+            statistics.add_gold(best.map(right));
+        }
+    }
+    Selected { task, triples, statistics }
+}
