@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kgbuild::config;
+use kgbuild::config::{self, Annotation, Correction, Device, Method, Mixing, Normalise, Pipeline};
 use proptest::prelude::*;
 
 const FOLDER: &str = "tests/data/config";
@@ -60,6 +60,71 @@ fn each_case_is_accepted_or_refused_as_its_name_says() {
         let expected = accepted.iter().any(|start| name.starts_with(start));
         assert_eq!(config::read(&file).is_ok(), expected, "{name}");
     }
+}
+
+#[test]
+fn a_pipeline_that_cannot_be_read_is_said_so() {
+    for path in ["tests/data/config/no-such.toml", "tests/data/config", ""] {
+        let found = config::read(Path::new(path)).unwrap_err();
+        assert_eq!(found.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["unreadable"]);
+        assert!(found.render(false).contains(&format!("--> {path}")));
+    }
+}
+
+fn accepted(name: &str) -> Pipeline {
+    config::read(&Path::new(FOLDER).join(name)).unwrap().0
+}
+
+#[test]
+fn every_key_arrives() {
+    let p36 = "http://www.wikidata.org/prop/direct/P36";
+    let pipeline = accepted("accepted-whole.toml");
+    let folder = Path::new(FOLDER);
+    assert_eq!(pipeline.models.finetuned.unwrap().path(), Some(folder.join("files/adapter")));
+    let base = pipeline.models.base.unwrap();
+    assert_eq!(base.source, "pypi:some-model==0.1.2#inside/model.gguf");
+    assert!(base.sha256.unwrap().starts_with("b179c952"));
+    assert_eq!(pipeline.inputs.ontology, [folder.join("files/ontology.ttl")]);
+    assert_eq!(pipeline.inputs.subjects, [folder.join("files/subjects.csv")]);
+    assert_eq!(pipeline.inputs.candidates, [folder.join("files/candidates.csv")]);
+    assert_eq!(pipeline.inputs.gold, Some(folder.join("files/gold.csv")));
+    assert_eq!(pipeline.inputs.relations, Some(vec![p36.to_owned()]));
+    assert_eq!(pipeline.prediction.normalise, Normalise::Sequence);
+    assert_eq!(pipeline.prediction.method, Method::Exhaustive);
+    assert_eq!(pipeline.prediction.tolerance, 1e-9);
+    assert_eq!(pipeline.correction, Correction::LogLinear(Mixing::Candidate));
+    assert_eq!(pipeline.output.folder, folder.join("out"));
+    assert_eq!(pipeline.output.annotation, Annotation::Reification);
+    assert_eq!(pipeline.output.base_iri, "https://example.org/run/");
+    assert_eq!(pipeline.runtime.device, Device::Cpu);
+    assert_eq!(pipeline.runtime.library, None);
+    let runtime = &pipeline.runtime;
+    assert_eq!((runtime.workers, runtime.encode_workers, runtime.threads), (2, 2, Some(4)));
+    assert_eq!((runtime.token_budget, runtime.channel_capacity), (4096, 1));
+    assert_eq!(pipeline.named_relations.len(), 3);
+}
+
+#[test]
+fn a_relation_has_its_own_numbers_or_the_general_ones() {
+    let numbers = |pipeline: &Pipeline, iri: &str| {
+        (pipeline.lambda(iri), pipeline.threshold(iri), pipeline.max_objects(iri))
+    };
+    let whole = accepted("accepted-whole.toml");
+    assert_eq!(numbers(&whole, "http://www.wikidata.org/prop/direct/P36"), (0.3, 0.2, Some(3)));
+    assert_eq!(numbers(&whole, "http://example.org/other"), (1.0, 0.0, Some(10)));
+    let least = accepted("accepted-least.toml");
+    assert_eq!(numbers(&least, "http://example.org/other"), (0.0, 0.5, None));
+    assert_eq!(least.correction, Correction::None);
+    // Lambda has no effect there, and the finetuned model predicts alone.
+    let none = accepted("no-effect.toml");
+    assert_eq!(numbers(&none, "http://www.wikidata.org/prop/direct/P36"), (1.0, 0.5, None));
+}
+
+#[test]
+fn how_the_machine_is_used_is_no_part_of_what_results_depend_on() {
+    let json = |name: &str| serde_json::to_value(accepted(name)).unwrap();
+    assert_eq!(json("few-threads.toml"), json("accepted-two-models.toml"));
+    assert_ne!(json("no-effect-of-mixing.toml"), json("accepted-two-models.toml"));
 }
 
 #[test]

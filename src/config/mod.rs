@@ -50,19 +50,20 @@ pub fn read(path: &Path) -> Result<(Pipeline, Diagnostics), Diagnostics> {
     found.or(pipeline)
 }
 
-fn text(path: &Path) -> Result<String, Diagnostic> {
+fn text(path: &Path) -> Result<String, Diagnostics> {
     let bytes = fs::read(path).map_err(|error| {
         Diagnostic::error("unreadable", format!("the pipeline cannot be read: {error}"))
             .at(path, At::File)
             .help("`kgbuild init` writes a pipeline to start from")
     })?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|&&b| b == b'\n').count() as u64 + 1;
         Diagnostic::error("not-utf8", "the pipeline is not UTF-8 text")
             .at(path, At::Line(line))
             .help("save the file as UTF-8")
-    })
+    })?;
+    Ok(text)
 }
 
 /// The document, or its syntax errors, the first of each line: what follows on a line is mostly

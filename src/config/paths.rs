@@ -23,42 +23,40 @@ pub(super) enum Kind {
     FolderToBe,
 }
 
-/// # Errors
-/// What is wrong with the path, without a place.
-pub(super) fn check(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
+/// What is wrong with a path, without a place; nothing if it is what it must be.
+pub(super) fn mistake(path: &Path, kind: Kind) -> Option<Diagnostic> {
     let shown = path.display();
     match (fs::metadata(path), kind) {
         (Ok(found), Kind::File) if found.is_dir() => {
-            Err(Diagnostic::error("not-a-file", format!("`{shown}` is a folder, not a file")))
+            Some(Diagnostic::error("not-a-file", format!("`{shown}` is a folder, not a file")))
         }
-        (Ok(found), Kind::FolderToBe) if !found.is_dir() => {
-            Err(Diagnostic::error("not-a-folder", format!("`{shown}` is a file, not a folder")))
-        }
-        (Ok(_), _) => Ok(()),
-        (Err(error), Kind::FolderToBe) if missing(&error) => can_be_made(path),
+        (Ok(found), Kind::FolderToBe) if !found.is_dir() => Some(not_a_folder(path)),
+        (Ok(_), _) => None,
+        (Err(error), Kind::FolderToBe) if missing(&error) => file_above(path).map(not_a_folder),
         (Err(error), _) if missing(&error) => {
-            Err(Diagnostic::error("missing-file", format!("there is no `{shown}`"))
-                .help(neighbour(path)))
+            let message = format!("there is no `{shown}`");
+            Some(Diagnostic::error("missing-file", message).help(neighbour(path)))
         }
         (Err(error), _) => {
-            Err(Diagnostic::error("unreadable", format!("`{shown}` cannot be looked at: {error}")))
+            let message = format!("`{shown}` cannot be looked at: {error}");
+            Some(Diagnostic::error("unreadable", message).help(RELATIVE))
         }
     }
+}
+
+fn not_a_folder(path: &Path) -> Diagnostic {
+    Diagnostic::error("not-a-folder", format!("`{}` is a file, not a folder", path.display()))
 }
 
 fn missing(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// A folder can be made where the nearest thing above that exists is a folder.
-fn can_be_made(path: &Path) -> Result<(), Diagnostic> {
-    match path.ancestors().skip(1).find_map(|above| Some((above, fs::metadata(above).ok()?))) {
-        Some((above, found)) if !found.is_dir() => {
-            let message = format!("`{}` is a file, not a folder", above.display());
-            Err(Diagnostic::error("not-a-folder", message))
-        }
-        _ => Ok(()),
-    }
+/// The nearest thing above a missing path, where it is none in which a folder can be made.
+fn file_above(path: &Path) -> Option<&Path> {
+    let nearest =
+        path.ancestors().skip(1).find_map(|above| Some((above, fs::metadata(above).ok()?)));
+    nearest.filter(|(_, found)| !found.is_dir()).map(|(above, _)| above)
 }
 
 /// What may have been meant by a path that leads nowhere.
@@ -86,7 +84,7 @@ mod tests {
     use super::*;
 
     fn code(path: &Path, kind: Kind) -> Option<&'static str> {
-        check(path, kind).err().map(|d| d.code)
+        mistake(path, kind).map(|d| d.code)
     }
 
     #[test]
@@ -121,7 +119,7 @@ mod tests {
     fn a_missing_file_names_its_nearest_neighbour() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("subjects.csv"), "").unwrap();
-        let help = |name: &str| check(&folder.path().join(name), Kind::File).unwrap_err().help;
+        let help = |name: &str| mistake(&folder.path().join(name), Kind::File).unwrap().help;
         assert_eq!(help("subject.csv").unwrap(), "did you mean `subjects.csv`?");
         assert_eq!(help("gold.csv").unwrap(), RELATIVE);
         assert!(help("x/gold.csv").unwrap().starts_with("there is no folder"));

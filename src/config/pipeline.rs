@@ -83,6 +83,7 @@ pub struct ModelSource {
     /// SHA-256 that the file must have, 64 lower-case hexadecimal digits.
     pub sha256: Option<String>,
     /// The folder that a local path is relative to.
+    #[serde(skip)]
     pub relative_to: PathBuf,
 }
 
@@ -133,7 +134,7 @@ pub struct Output {
 }
 
 /// How the machine is used; results do not depend on it. Every number is at least 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
     pub device: Device,
     /// ONNX Runtime's shared library; none to look for it.
@@ -158,17 +159,22 @@ pub(super) struct Numbers {
 }
 
 /// A checked pipeline.toml.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Serialised, it holds only what a run's results depend on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pipeline {
     /// The file itself.
+    #[serde(skip)]
     pub file: PathBuf,
     pub models: Models,
     pub inputs: Inputs,
     pub prediction: Prediction,
     pub correction: Correction,
     pub output: Output,
+    #[serde(skip)]
     pub runtime: Runtime,
     /// Every relation that the file names by IRI, and where, for a check against the ontology.
+    #[serde(skip)]
     pub named_relations: Vec<(String, Place)>,
     pub(super) numbers: Numbers,
     pub(super) by_relation: BTreeMap<String, Numbers>,
@@ -193,5 +199,22 @@ impl Pipeline {
 
     fn numbers(&self, relation: &str) -> &Numbers {
         self.by_relation.get(relation).unwrap_or(&self.numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_fetched_has_a_path() {
+        let path = |source: &str| {
+            let relative_to = PathBuf::from("here");
+            ModelSource { source: source.into(), sha256: None, relative_to }.path()
+        };
+        assert_eq!(path("model"), Some(PathBuf::from("here/model")));
+        assert_eq!(path("/model"), Some(PathBuf::from("/model")));
+        assert_eq!(path("hf:owner/name"), None);
+        assert_eq!(path("pypi:package==1#file"), None);
     }
 }

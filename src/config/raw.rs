@@ -17,7 +17,7 @@ use super::pipeline::{Annotation, Device, Method, Mixing, Normalise};
 #[schemars(title = "kgbuild pipeline", extend("required" = ["models", "inputs", "output"]))]
 pub(super) struct RawPipeline {
     /// The language models; at least one.
-    pub models: RawModels,
+    pub models: Option<RawModels>,
     /// The ontology and the tables.
     pub inputs: RawInputs,
     /// How a model's distribution over the candidates is computed.

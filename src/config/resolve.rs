@@ -69,7 +69,9 @@ impl Resolver<'_> {
         self.found.push(diagnostic.at(self.file, at));
     }
 
-    fn models(&mut self, raw: RawModels) -> Models {
+    fn models(&mut self, raw: Option<RawModels>) -> Models {
+        let is_table = raw.is_some();
+        let raw = raw.unwrap_or_default();
         let mut source = |raw: Option<RawModel>, name: &str| {
             let (source, sha256, at) = match raw? {
                 RawModel::Source(source) => (source, None, ["models", name].to_vec()),
@@ -82,20 +84,20 @@ impl Resolver<'_> {
             let sha256 = sha256.map(|hash| self.sha256(name, hash));
             let model = ModelSource { source, sha256, relative_to: self.folder.to_owned() };
             if let Some(path) = model.path() {
-                let checked = paths::check(&path, Kind::Any).map_err(|wrong| {
+                let mistake = paths::mistake(&path, Kind::Any).map(|wrong| {
                     let sources = "a local path, `hf:owner/name` or \
                                    `pypi:package==version#path/inside`";
-                    let help = wrong.help.unwrap_or_else(|| paths::RELATIVE.to_owned());
-                    Diagnostic { help: Some(format!("{help}. A model is {sources}")), ..wrong }
+                    let help = wrong.help.clone().unwrap_or_default();
+                    wrong.help(format!("{help} (a model is {sources})"))
                 });
-                self.report(checked, &at);
+                self.report(mistake, &at);
             }
             Some(model)
         };
         let base = source(raw.base, "base");
         let finetuned = source(raw.finetuned, "finetuned");
         let (has_base, has_finetuned) = self.has_models();
-        if self.spans.has(&["models"]) && !has_base && !has_finetuned {
+        if is_table && !has_base && !has_finetuned {
             let diagnostic = Diagnostic::error("no-model", "`[models]` names no model")
                 .help("add `base = \"…\"`, `finetuned = \"…\"`, or both");
             self.push(diagnostic, self.spans.value(&["models"]));
@@ -174,13 +176,16 @@ impl Resolver<'_> {
         }
     }
 
-    fn iri(&mut self, text: &str, at: At) {
-        if let Err(error) = NamedNode::new(text) {
+    /// Whether `text` is an IRI; says so if it is not.
+    fn iri(&mut self, text: &str, at: At) -> bool {
+        let parsed = NamedNode::new(text);
+        if let Err(error) = &parsed {
             let diagnostic =
                 Diagnostic::error("bad-iri", format!("`{text}` is not an IRI: {error}"))
                     .help("a whole IRI, as in `http://example.org/capital`, without a prefix");
             self.push(diagnostic, at);
         }
+        parsed.is_ok()
     }
 
     fn correction(&mut self, raw: &RawCorrection, normalise: Normalise) -> Correction {
@@ -284,7 +289,9 @@ impl Resolver<'_> {
 
     fn relation_table(&mut self, section: &str, iri: &str, inputs: &Inputs) {
         let at = self.spans.key(&[section, "relations", iri]);
-        self.iri(iri, at.clone());
+        if !self.iri(iri, at.clone()) {
+            return;
+        }
         self.named.push((iri.to_owned(), Place { file: self.file.to_owned(), at: at.clone() }));
         let Some(listed) = &inputs.relations else { return };
         if listed.iter().any(|l| l == iri) {
@@ -342,12 +349,12 @@ impl Resolver<'_> {
     /// A path as written, from the file's folder; checked to be of a kind.
     fn path(&mut self, text: &str, kind: Kind, at: &[&str]) -> PathBuf {
         let path = self.folder.join(text);
-        self.report(paths::check(&path, kind), at);
+        self.report(paths::mistake(&path, kind), at);
         path
     }
 
-    fn report(&mut self, checked: Result<(), Diagnostic>, at: &[&str]) {
-        if let Err(diagnostic) = checked {
+    fn report(&mut self, mistake: Option<Diagnostic>, at: &[&str]) {
+        if let Some(diagnostic) = mistake {
             self.push(diagnostic, self.spans.value(at));
         }
     }

@@ -42,7 +42,7 @@ fn tidy(schema: &mut Value) {
             if map.contains_key("type") {
                 map.remove("format");
             }
-            if map.get("default").is_some_and(|d| d.is_null() || d.is_object()) {
+            if map.get("default").is_some_and(|d| d.is_null() || d == "" || d.is_object()) {
                 map.remove("default");
             }
             if let Some(Value::Array(types)) = map.get_mut("type") {

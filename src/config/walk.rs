@@ -6,12 +6,13 @@
 //! (a test of `schema.rs` sees to it).
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::diagnostic::{At, Diagnostic, Diagnostics, nearest};
 
@@ -88,8 +89,8 @@ impl Walker<'_> {
                 if let Some(value) = self.value(schema, value) {
                     kept.insert(name.to_owned(), value);
                 }
-            } else {
-                self.unknown_key(schema, table, key.span());
+            } else if let Some((meant, value)) = self.unknown_key(schema, table, key, value) {
+                kept.insert(meant, value);
             }
             self.path.pop();
         }
@@ -103,24 +104,27 @@ impl Walker<'_> {
         Value::Object(kept)
     }
 
-    /// `self.path` ends in the key.
-    fn unknown_key(&mut self, schema: &Value, table: &DeTable<'_>, span: Range<usize>) {
-        let Some((name, outer)) = self.path.split_last() else { return };
+    /// `self.path` ends in the key. Where another key is surely meant that is not there, gives it
+    /// and its value, checked: what is wrong inside is said now, and nothing says that it is
+    /// missing.
+    fn unknown_key(
+        &mut self,
+        schema: &Value,
+        table: &DeTable<'_>,
+        key: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<(String, Value)> {
+        let name: &str = key.get_ref();
+        let outer = &self.path[..self.path.len() - 1];
         let known = keys(schema);
-        let absent = known.iter().copied().filter(|k| !table.contains_key(*k));
-        let elsewhere = keys(self.root)
-            .into_iter()
-            .find(|&section| keys(&self.root["properties"][section]).contains(&name.as_str()));
-        let help = if let Some(meant) = nearest(name, absent) {
-            // The key is there, if misspelt: nothing else should say that it is missing.
-            let mut path = outer.to_vec();
-            path.push(meant.to_owned());
-            self.spans.0.insert(path, Spot { key: span.clone(), value: span.clone() });
-            format!("did you mean `{meant}`?")
-        } else if let Some(section) = elsewhere {
-            format!("`{name}` belongs in `[{section}]`")
-        } else {
-            format!("known keys here: {}", list(&known))
+        let meant = nearest(name, known.iter().copied());
+        let help = match (meant, self.home(name, outer)) {
+            (Some(meant), _) if table.contains_key(meant) => {
+                format!("did you mean `{meant}`, which is there already?")
+            }
+            (Some(meant), _) => format!("did you mean `{meant}`?"),
+            (None, Some(home)) => format!("`{name}` belongs in `[{home}]`"),
+            (None, None) => format!("known keys here: {}", list(&known)),
         };
         let place = if outer.is_empty() {
             "at the top level".to_owned()
@@ -128,7 +132,31 @@ impl Walker<'_> {
             format!("in `{}`", dotted(outer))
         };
         let message = format!("unknown key `{name}` {place}");
-        self.push(Diagnostic::error("unknown-key", message).help(help), At::Span(span));
+        let at = At::Span(key.span());
+        self.push(Diagnostic::error("unknown-key", message).help(help), at);
+        let meant = meant.filter(|meant| !table.contains_key(*meant))?;
+        if let Some(last) = self.path.last_mut() {
+            meant.clone_into(last);
+        }
+        let spot = Spot { key: key.span(), value: value.span() };
+        self.spans.0.insert(self.path.clone(), spot);
+        Some((meant.to_owned(), self.value(&schema["properties"][meant], value)?))
+    }
+
+    /// The table like `outer` in another section, in which `name` is a key.
+    fn home(&self, name: &str, outer: &[String]) -> Option<String> {
+        let inner = outer.get(1..).unwrap_or_default();
+        keys(self.root).into_iter().find_map(|section| {
+            let start = &self.root["properties"][section];
+            let schema =
+                inner.iter().fold(start, |schema, step| match &schema["properties"][step] {
+                    Value::Null => &schema["additionalProperties"],
+                    property => property,
+                });
+            let mut path = vec![section.to_owned()];
+            path.extend_from_slice(inner);
+            keys(schema).contains(&name).then(|| dotted(&path))
+        })
     }
 
     /// `self.path` ends in the key.
@@ -146,7 +174,10 @@ impl Walker<'_> {
             let description = schema["description"].as_str().unwrap_or_default();
             Diagnostic::error("missing-key", format!("`{path}` is missing"))
                 .label(format!("this table needs `{name}`"))
-                .help(format!("add `{name} = …`: {}", description.replace('\n', " ")))
+                .help(format!(
+                    "add `{name} = …` ({})",
+                    description.trim_end_matches('.').replace('\n', " ")
+                ))
         };
         self.push(diagnostic, at);
     }
@@ -172,14 +203,14 @@ impl Walker<'_> {
                 match (whole, float) {
                     (Some(n), Some(_)) if schema["type"] == "integer" => Some(json!(n)),
                     (_, Some(n)) => Some(json!(n)),
-                    _ => self.out_of_range(schema, number.as_str(), at),
+                    _ => self.out_of_range(schema, number, at),
                 }
             }
             DeValue::Float(number) => {
                 let float = number.as_str().parse().ok();
                 match float.filter(|n: &f64| n.is_finite() && within(schema, *n)) {
                     Some(n) => Some(json!(n)),
-                    None => self.out_of_range(schema, number.as_str(), at),
+                    None => self.out_of_range(schema, number, at),
                 }
             }
             DeValue::Boolean(truth) => Some(json!(truth)),
@@ -192,12 +223,11 @@ impl Walker<'_> {
     fn text(&mut self, schema: &Value, text: &str, at: At) -> Option<Value> {
         let words = words(schema);
         if !words.is_empty() && !words.contains(&text) {
-            let path = dotted(&self.path);
             let help = match nearest(text, words.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`? Allowed: {}", list(&words)),
                 None => format!("allowed: {}", list(&words)),
             };
-            let message = format!("`{path}` cannot be `{text}`");
+            let message = format!("{} cannot be `{text}`", self.name());
             self.push(Diagnostic::error("unknown-word", message).help(help), at);
             return None;
         }
@@ -229,8 +259,11 @@ impl Walker<'_> {
             Some(choices) => choices.iter().map(|c| kind(type_of(c))).collect(),
             None => vec![kind(type_of(schema))],
         };
-        let message = format!("`{}` must be {}", dotted(&self.path), expected.join(" or "));
+        let message = format!("{} must be {}", self.name(), expected.join(" or "));
         let label = match value.get_ref() {
+            DeValue::Integer(number) => format!("this is {number}"),
+            DeValue::Float(number) => format!("this is {number}"),
+            DeValue::Boolean(truth) => format!("this is {truth}"),
             DeValue::Datetime(_) => "this is a date or a time".to_owned(),
             other => format!("this is {}", kind(json_type(other))),
         };
@@ -243,17 +276,27 @@ impl Walker<'_> {
         None
     }
 
-    fn out_of_range(&mut self, schema: &Value, number: &str, at: At) -> Option<Value> {
-        let message = format!("`{}` must be {}", dotted(&self.path), range(schema));
+    fn out_of_range(&mut self, schema: &Value, number: &impl Display, at: At) -> Option<Value> {
+        let message = format!("{} must be {}", self.name(), range(schema));
         let label = format!("this is {number}");
         self.push(Diagnostic::error("out-of-range", message).label(label), at);
         None
     }
 
     fn empty(&mut self, at: At) -> Option<Value> {
-        let message = format!("`{}` must not be empty", dotted(&self.path));
+        let message = format!("{} must not be empty", self.name());
         self.push(Diagnostic::error("empty", message), at);
         None
+    }
+
+    /// The value at `self.path`, for a message.
+    fn name(&self) -> String {
+        match self.path.split_last() {
+            Some((last, outer)) if last.parse::<usize>().is_ok() => {
+                format!("an item of `{}`", dotted(outer))
+            }
+            _ => format!("`{}`", dotted(&self.path)),
+        }
     }
 
     fn push(&mut self, diagnostic: Diagnostic, at: At) {

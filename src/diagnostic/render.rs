@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::iter::once;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -34,19 +35,39 @@ impl Diagnostics {
     }
 }
 
-/// The texts of the files that were asked for.
+/// The files that were asked for.
 #[derive(Default)]
-struct Sources(HashMap<PathBuf, Option<String>>);
+struct Sources(HashMap<PathBuf, Option<Source>>);
+
+/// A file's text and where its lines start, so that a line is found without reading those before.
+struct Source {
+    text: String,
+    starts: Vec<usize>,
+}
+
+impl Source {
+    fn new(text: String) -> Self {
+        let starts = once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
+        Self { text, starts }
+    }
+
+    /// A line by its number from 0, without its line break.
+    fn line(&self, index: usize) -> Option<&str> {
+        let rest = &self.text[*self.starts.get(index)?..];
+        let line = rest.split('\n').next().unwrap_or(rest);
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
 
 impl Sources {
-    fn text(&mut self, file: &Path) -> Option<&str> {
+    fn get(&mut self, file: &Path) -> Option<&Source> {
         if !self.0.contains_key(file) {
             // Reading a pipe or a device could wait for ever.
             let is_file = fs::metadata(file).is_ok_and(|m| m.is_file());
             let text = if is_file { fs::read_to_string(file).ok() } else { None };
-            self.0.insert(file.to_owned(), text);
+            self.0.insert(file.to_owned(), text.map(Source::new));
         }
-        self.0.get(file)?.as_deref()
+        self.0.get(file)?.as_ref()
     }
 }
 
@@ -56,8 +77,8 @@ fn render(diagnostic: &Diagnostic, sources: &mut Sources, colour: bool) -> Strin
         Severity::Warning => codespan::Severity::Warning,
     };
     let excerpt = diagnostic.place.as_ref().and_then(|place| {
-        let text = sources.text(&place.file)?;
-        Excerpt::new(place.file.display().to_string(), text, &place.at)
+        let source = sources.get(&place.file)?;
+        Excerpt::new(place.file.display().to_string(), source, &place.at)
     });
     let header = codespan::Diagnostic::new(severity)
         .with_code(diagnostic.code)
@@ -127,26 +148,27 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    /// None where `at` is no place in `text`.
-    fn new(file: String, text: &str, at: &At) -> Option<Self> {
-        let (number, whole, span) = match at {
+    /// None where `at` is no place in `source`.
+    fn new(file: String, source: &Source, at: &At) -> Option<Self> {
+        let (index, line, span) = match at {
             At::File => return None,
             At::Line(number) => {
-                let number = usize::try_from(*number).ok()?;
-                let line = text.split('\n').nth(number.checked_sub(1)?)?.trim_end_matches('\r');
-                (number, line, line.len() - line.trim_start().len()..line.trim_end().len())
+                let index = usize::try_from(*number).ok()?.checked_sub(1)?;
+                let line = source.line(index)?;
+                let start = line.len() - line.trim_start().len();
+                (index, line, start..line.trim_end().len().max(start))
             }
-            At::Span(span) => line_of(text, span)?,
+            At::Span(span) => line_of(source, span)?,
         };
-        let span = span.start..span.end.max(span.start);
-        let column = whole[..span.start].chars().count() + 1;
-        let (text, span) = cut(whole, span);
-        Some(Self { file, line: number, column, text, span })
+        let column = line[..span.start].chars().count() + 1;
+        let (text, span) = cut(line, span);
+        Some(Self { file, line: index + 1, column, text, span })
     }
 }
 
-/// Number of the line in which `span` begins, the line, and the part of `span` that lies in it.
-fn line_of<'a>(text: &'a str, span: &Range<usize>) -> Option<(usize, &'a str, Range<usize>)> {
+/// The line in which `span` begins, with its number from 0, and the part of `span` in it.
+fn line_of<'a>(source: &'a Source, span: &Range<usize>) -> Option<(usize, &'a str, Range<usize>)> {
+    let text = &source.text;
     if span.start > span.end || span.end > text.len() {
         return None;
     }
@@ -155,12 +177,11 @@ fn line_of<'a>(text: &'a str, span: &Range<usize>) -> Option<(usize, &'a str, Ra
     if start == text.len() && text.ends_with('\n') {
         start -= 1;
     }
-    let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
-    let rest = &text[line_start..];
-    let line = rest.split('\n').next().unwrap_or(rest).trim_end_matches('\r');
-    let number = text[..line_start].matches('\n').count() + 1;
-    let within = |i: usize| line.floor_char_boundary((i - line_start).min(line.len()));
-    Some((number, line, within(start)..within(text.ceil_char_boundary(span.end).max(start))))
+    let index = source.starts.partition_point(|&s| s <= start) - 1;
+    let line = source.line(index)?;
+    let within = |i: usize| (i - source.starts[index]).min(line.len());
+    let end = text.ceil_char_boundary(span.end).max(start);
+    Some((index, line, within(start)..within(end)))
 }
 
 /// `line` with at most [`WIDTH`] characters around `span`, and `span` in it.
@@ -329,8 +350,9 @@ mod tests {
         #[test]
         fn any_place_in_any_text_is_shown(text in "(\\PC|\t|\r|\n|\x07){0,300}",
                                           a in 0usize..400, b in 0usize..400) {
+            let source = Source::new(text);
             for at in [At::Span(a..b), At::Line(a as u64)] {
-                if let Some(excerpt) = Excerpt::new(String::new(), &text, &at) {
+                if let Some(excerpt) = Excerpt::new(String::new(), &source, &at) {
                     prop_assert!(excerpt.text.chars().count() <= WIDTH + 2);
                     prop_assert!(excerpt.text.get(excerpt.span.clone()).is_some());
                     let label = Label::primary((), excerpt.span.clone());
