@@ -1,11 +1,16 @@
 //! What is wrong with an input, where it is, and how to mend it.
 //!
 //! Every room that reads a person's file reports [`Diagnostic`]s: all of a file's at once, not
-//! only the first.
+//! only the first. [`Diagnostics::render`] shows them with the source line and a caret.
+
+mod nearest;
+mod render;
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+pub use nearest::nearest;
 
 /// Whether a [`Diagnostic`] stops the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,26 +124,41 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}[{}]: {}", self.code, self.message)?;
+        self.fmt_details(f)
+    }
+}
+
+impl Diagnostic {
+    /// Place and help, each on a line of its own after a line break.
+    fn fmt_details(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "\n  --> {}", place.file.display())?;
+            if let At::Line(line) = place.at {
+                write!(f, ":{line}")?;
+            }
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  = help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Every diagnostic without its source line; [`Diagnostics::render`] shows that too.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, d) in self.0.iter().enumerate() {
+        for (i, diagnostic) in self.0.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
-            let severity = match d.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            write!(f, "{severity}[{}]: {}", d.code, d.message)?;
-            if let Some(place) = &d.place {
-                write!(f, "\n  --> {}", place.file.display())?;
-                if let At::Line(line) = place.at {
-                    write!(f, ":{line}")?;
-                }
-            }
-            if let Some(help) = &d.help {
-                write!(f, "\n  = help: {help}")?;
-            }
+            diagnostic.fmt(f)?;
         }
         Ok(())
     }

