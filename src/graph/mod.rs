@@ -1,1 +1,32 @@
-//! (room under construction)
+//! The knowledge graph on disk: writing with confidence and provenance, the ledger of what is
+//! done, SPARQL, and export.
+//!
+//! A run writes to an *output folder*. In it lie `store/`, an oxigraph store, and `.lock`, held
+//! by the run that writes. The store's default graph is the knowledge graph; the named graph
+//! [`vocabulary::LEDGER`] is the ledger.
+//!
+//! Invariant: the triples of a chunk and its ledger entry enter the store in one transaction, and
+//! a folder named `store` appears only when it is whole. A run that is killed at any moment
+//! therefore leaves whole chunks, and goes on after them when it is started again.
+
+mod error;
+mod export;
+mod folder;
+mod ledger;
+mod prefixes;
+mod query;
+mod table;
+mod turtle;
+mod view;
+pub mod vocabulary;
+mod write;
+
+pub use error::{Difference, Error};
+pub use export::{ExportFormat, export};
+pub use folder::open_for_reading;
+pub use ledger::Chunk;
+pub use query::{QueryError, ResultFormat, SyntaxError, query};
+pub use write::{
+    Annotation, Assertion, ChunkRecord, EntityDescription, GraphWriter, ModelDescription,
+    PROBABILITY_DECIMALS, RunDescription,
+};

@@ -1,0 +1,146 @@
+//! What can go wrong with a store, said so that a person can mend it.
+
+use oxigraph::model::IriParseError;
+use oxigraph::store::StorageError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A part of the signature that is not what it was when the store was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The name of the part, as in `ontology`.
+    pub part: String,
+    /// Its value in the store; `None` where the store does not have the part.
+    pub was: Option<String>,
+    /// Its value in the run that was refused; `None` where that run does not have the part.
+    pub is: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());
+        write!(f, "{}: was {}, is {}", self.part, shown(&self.was), shown(&self.is))
+    }
+}
+
+/// Why a graph could not be opened, written, read or exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused something about the output folder.
+    #[error("cannot {doing} {}", path.display())]
+    Folder {
+        /// What was tried, as in `create the folder`.
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Another run holds the lock.
+    #[error(
+        "another run is writing to {}: wait until it ends, or name another output folder",
+        folder.display()
+    )]
+    InUse { folder: PathBuf },
+    /// There is something that kgbuild did not make where the store would be.
+    #[error(
+        "{} is not a store that kgbuild made: {why}. Nothing was changed; name another output \
+         folder, or move it away yourself",
+        path.display()
+    )]
+    Foreign { path: PathBuf, why: &'static str },
+    /// The store was made from other inputs or settings.
+    #[error(
+        "{} was made by a run that differs from this one:\n{}\nGo on with the old settings, name \
+         another output folder, or give --fresh to delete that graph and start anew",
+        folder.display(),
+        listed(differences)
+    )]
+    SignatureDiffers { folder: PathBuf, differences: Vec<Difference> },
+    /// There is no store to read.
+    #[error(
+        "there is no store at {}: give the output folder of a run, or the store/ in it",
+        path.display()
+    )]
+    Missing { path: PathBuf },
+    /// The disk is full.
+    #[error(
+        "the disk that holds {} is full. All that was committed is safe: make room, then run the \
+         same command again to go on",
+        path.display()
+    )]
+    DiskFull {
+        path: PathBuf,
+        #[source]
+        source: StorageError,
+    },
+    /// Reading or writing the store failed.
+    #[error(
+        "{doing} the store {} failed. What was committed before is kept; run the same command \
+         again to go on",
+        path.display()
+    )]
+    Storage {
+        /// What was tried, as in `writing to`.
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: StorageError,
+    },
+    /// A store that is being read could not be read, or changed while it was.
+    #[error(
+        "the store could not be read. If a run is writing it, this can pass: run the command again"
+    )]
+    Read(#[source] StorageError),
+    /// The ledger holds what kgbuild does not write.
+    #[error("the ledger of {} is damaged: {what}", path.display())]
+    Ledger { path: PathBuf, what: String },
+    /// Something that must be an IRI is none.
+    #[error("the {role} `{iri}` is not a valid absolute IRI")]
+    Iri {
+        /// What it is the IRI of, as in `subject`.
+        role: &'static str,
+        iri: String,
+        #[source]
+        source: IriParseError,
+    },
+    /// A probability is not a number from 0 to 1.
+    #[error("the {role} is {value}, which is no probability")]
+    Probability {
+        /// Which of the probabilities, as in `confidence`.
+        role: &'static str,
+        value: f64,
+    },
+    /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
+    #[error("cannot write the output")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    /// An error of the store at `path`, told apart by what a person can do about it.
+    pub(super) fn storage(doing: &'static str, path: &Path, source: StorageError) -> Self {
+        let path = path.to_owned();
+        match source {
+            StorageError::Io(ref error) if error.kind() == io::ErrorKind::StorageFull => {
+                Self::DiskFull { path, source }
+            }
+            source => Self::Storage { doing, path, source },
+        }
+    }
+
+    /// An error of the operating system about the output folder.
+    pub(super) fn folder(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull => {
+                Self::DiskFull { path: path.to_owned(), source: source.into() }
+            }
+            _ => Self::Folder { doing, path: path.to_owned(), source },
+        }
+    }
+}
+
+fn listed(differences: &[Difference]) -> String {
+    let lines: Vec<String> = differences.iter().map(|d| format!("  {d}")).collect();
+    lines.join("\n")
+}

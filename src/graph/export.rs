@@ -1,0 +1,155 @@
+//! A store's default graph as a file: Turtle for people, N-Triples and N-Quads for tools.
+//!
+//! Invariants: read back, a file is the same graph; the same graph gives the same bytes. The
+//! ledger, being in a named graph, is never exported.
+
+use super::error::Error;
+use super::prefixes::Prefixes;
+use super::turtle::TermWriter;
+use super::view::View;
+use oxigraph::model::vocab::{rdf, rdfs};
+use oxigraph::model::{NamedOrBlankNode, NamedOrBlankNodeRef, Triple};
+use oxigraph::store::Store;
+use std::io::{self, Write};
+
+/// A file format of [`export`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Turtle 1.2: prefixes, a block a subject, annotations in `{| |}` behind their triple.
+    Turtle,
+    /// N-Quads, sorted by bytes; as all is in the default graph, the lines are N-Triples.
+    NQuads,
+    /// N-Triples, sorted by bytes.
+    NTriples,
+}
+
+/// Writes the default graph of `store`.
+///
+/// With `min_confidence`, triples whose highest confidence is below it are left out, with their
+/// annotations and the labels and types of what then no longer occurs.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read, [`Error::Output`] where `out` cannot be
+/// written.
+pub fn export(
+    store: &Store,
+    format: ExportFormat,
+    min_confidence: Option<f64>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let view = View::new(store, min_confidence);
+    match format {
+        ExportFormat::Turtle => turtle(&view, out)?,
+        // A quad of the default graph is written in N-Quads as its triple is in N-Triples.
+        ExportFormat::NQuads | ExportFormat::NTriples => lines(&view, out)?,
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn lines(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> {
+    for subject in view.subjects(|_| Ok(true)).map_err(Error::Read)? {
+        let triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
+        let mut lines: Vec<String> = triples.iter().map(|t| format!("{t} .\n")).collect();
+        lines.sort_unstable();
+        for line in lines {
+            out.write_all(line.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn turtle(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> {
+    let is_block = |subject: NamedOrBlankNodeRef<'_>| Ok(view.annotates(subject)?.is_none());
+    let subjects = view.subjects(is_block).map_err(Error::Read)?;
+    let prefixes = Prefixes::common();
+
+    // Which prefixes are used is known only at the end, but stands at the beginning: the graph
+    // is written twice, first to nowhere, rather than held in memory.
+    let mut terms = TermWriter::new(&prefixes);
+    for subject in &subjects {
+        block(view, subject, &mut terms, &mut io::sink())?;
+        if terms.used().len() == prefixes.iter().len() {
+            break;
+        }
+    }
+    for (name, namespace) in terms.used() {
+        writeln!(out, "@prefix {name}: <{namespace}> .")?;
+    }
+    for subject in &subjects {
+        block(view, subject, &mut terms, out)?;
+    }
+    Ok(())
+}
+
+/// Writes all triples of a subject.
+fn block(
+    view: &View<'_>,
+    subject: &NamedOrBlankNode,
+    terms: &mut TermWriter<'_>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let triples = sorted(view.triples(subject.as_ref()).map_err(Error::Read)?);
+    if triples.is_empty() {
+        return Ok(());
+    }
+    write!(out, "\n{}", terms.subject(subject.as_ref()))?;
+    let mut previous: Option<&Triple> = None;
+    for triple in &triples {
+        match previous {
+            None => write!(out, " {} ", verb(triple, terms))?,
+            Some(p) if p.predicate == triple.predicate => write!(out, " ,\n        ")?,
+            Some(_) => write!(out, " ;\n    {} ", verb(triple, terms))?,
+        }
+        write!(out, "{}", terms.term(triple.object.as_ref()))?;
+        for reifier in view.annotations(triple).map_err(Error::Read)? {
+            annotation(view, &reifier, terms, out)?;
+        }
+        previous = Some(triple);
+    }
+    writeln!(out, " .")?;
+    Ok(())
+}
+
+/// Writes `~ reifier {| ... |}` with all that is said about the reifier.
+fn annotation(
+    view: &View<'_>,
+    reifier: &NamedOrBlankNode,
+    terms: &mut TermWriter<'_>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let mut triples = sorted(view.triples(reifier.as_ref()).map_err(Error::Read)?);
+    triples.retain(|t| t.predicate != rdf::REIFIES);
+    write!(out, "\n        ~ {}", terms.subject(reifier.as_ref()))?;
+    if triples.is_empty() {
+        return Ok(());
+    }
+    write!(out, " {{|")?;
+    for (i, triple) in triples.iter().enumerate() {
+        let separator = if i == 0 { "" } else { " ;" };
+        let object = terms.term(triple.object.as_ref());
+        write!(out, "{separator} {} {object}", verb(triple, terms))?;
+    }
+    write!(out, " |}}")?;
+    Ok(())
+}
+
+fn verb(triple: &Triple, terms: &mut TermWriter<'_>) -> String {
+    if triple.predicate == rdf::TYPE {
+        "a".to_owned()
+    } else {
+        terms.iri(triple.predicate.as_ref())
+    }
+}
+
+/// Types first, then labels, then by predicate and object.
+fn sorted(mut triples: Vec<Triple>) -> Vec<Triple> {
+    triples.sort_by_cached_key(|t| {
+        let rank = [rdf::TYPE, rdfs::LABEL].iter().position(|p| t.predicate == *p);
+        (rank.unwrap_or(2), t.predicate.clone(), t.object.to_string())
+    });
+    triples
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+use super::*;
+use crate::graph::vocabulary as kgb;
+use oxigraph::io::{RdfFormat, RdfParser};
+use oxigraph::model::vocab::xsd;
+use oxigraph::model::{BlankNode, GraphName, GraphNameRef, Literal, NamedNode, Quad, Term};
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+fn named(iri: &str) -> NamedNode {
+    NamedNode::new(iri).unwrap()
+}
+
+fn store(triples: &[Triple]) -> Store {
+    let store = Store::new().unwrap();
+    store.extend(triples.iter().cloned().map(|t| t.in_graph(GraphName::DefaultGraph))).unwrap();
+    store
+}
+
+fn load(turtle: &str) -> Store {
+    let store = Store::new().unwrap();
+    let head = "PREFIX : <http://example.org/> PREFIX kgb: <https://w3id.org/kgbuild#> \
+                PREFIX rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> \
+                PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> ";
+    store.load_from_slice(RdfFormat::Turtle, format!("{head}{turtle}").as_bytes()).unwrap();
+    store
+}
+
+fn exported(store: &Store, format: ExportFormat, least: Option<f64>) -> String {
+    let mut out = Vec::new();
+    export(store, format, least, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn default_graph(store: &Store) -> HashSet<Triple> {
+    let quads = store.quads_for_pattern(None, None, None, Some(GraphNameRef::DefaultGraph));
+    quads.map(|q| Triple::from(q.unwrap())).collect()
+}
+
+fn parsed(text: &str, format: RdfFormat) -> HashSet<Triple> {
+    let quads = RdfParser::from_format(format).for_slice(text.as_bytes());
+    let quads: Result<Vec<Quad>, _> = quads.collect();
+    quads.unwrap_or_else(|e| panic!("{e}\n{text}")).into_iter().map(Triple::from).collect()
+}
+
+#[test]
+fn turtle_is_laid_out_for_people() {
+    let store = load(
+        ":France rdfs:label \"France\" ; a :Country ; :capital :Paris ~ :r2 {| kgb:confidence 0.5 |}
+           ~ :r1 {| kgb:finetunedProbability 1 ; kgb:confidence 0.93 |}, :Lyon ~ :r3 .
+         :r4 rdf:reifies <<( :France :capital :Nice )>> ; kgb:confidence 0.1 .",
+    );
+    assert_eq!(
+        exported(&store, ExportFormat::Turtle, None),
+        r#"@prefix kgb: <https://w3id.org/kgbuild#> .
+@prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+
+<http://example.org/France> a <http://example.org/Country> ;
+    rdfs:label "France" ;
+    <http://example.org/capital> <http://example.org/Lyon>
+        ~ <http://example.org/r3> ,
+        <http://example.org/Paris>
+        ~ <http://example.org/r1> {| kgb:confidence 0.93 ; kgb:finetunedProbability 1 |}
+        ~ <http://example.org/r2> {| kgb:confidence 0.5 |} .
+
+<http://example.org/r4> rdf:reifies <<( <http://example.org/France> <http://example.org/capital> <http://example.org/Nice> )>> ;
+    kgb:confidence 0.1 .
+"#
+    );
+}
+
+#[test]
+fn the_ledger_is_not_exported() {
+    let store = load(":a :b :c .");
+    let hidden =
+        Quad::new(named("http://example.org/x"), kgb::COMPLETE, Literal::from(true), kgb::LEDGER);
+    store.insert(&hidden).unwrap();
+    for format in [ExportFormat::Turtle, ExportFormat::NQuads, ExportFormat::NTriples] {
+        assert!(!exported(&store, format, None).contains("example.org/x"));
+    }
+}
+
+/// Both ways of annotating the same predictions: of :a (twice), :b, and one not asserted.
+const PREDICTIONS: [&str; 2] = [
+    ":a :p :o1 ~ :r1 {| kgb:confidence 0.9 |} ~ :r2 {| kgb:confidence 0.2 |} .
+     :b :p :o2 ~ :r3 {| kgb:confidence 0.4 |} . :b :p :o1 ~ :r4 {| kgb:confidence 0.3 |} .
+     :b :q :o1 ~ :r5 {| kgb:confidence 0.3 |} .",
+    ":a :p :o1 . :r1 rdf:subject :a ; rdf:predicate :p ; rdf:object :o1 ; kgb:confidence 0.9 .
+     :r2 rdf:subject :a ; rdf:predicate :p ; rdf:object :o1 ; kgb:confidence 0.2 .
+     :b :p :o2 , :o1 ; :q :o1 .
+     :r3 rdf:subject :b ; rdf:predicate :p ; rdf:object :o2 ; kgb:confidence 0.4 .
+     :r4 rdf:subject :b ; rdf:predicate :p ; rdf:object :o1 ; kgb:confidence 0.3 .
+     :r5 rdf:subject :b ; rdf:predicate :q ; rdf:object :o1 ; kgb:confidence 0.3 .",
+];
+const DESCRIPTIONS: &str = ":a rdfs:label \"a\" ; a :T . :b rdfs:label \"b\" ; a :T .
+    :o1 rdfs:label \"o1\" . :o2 rdfs:label \"o2\" . :p rdfs:label \"p\" . :q rdfs:label \"q\" .
+    :T rdfs:label \"type\" . :run a kgb:Run . :plain :says :something .";
+
+#[test]
+fn less_certain_predictions_go_with_all_that_is_about_them() {
+    for predictions in PREDICTIONS {
+        let store = load(&format!("{predictions} {DESCRIPTIONS}"));
+        let lines = exported(&store, ExportFormat::NTriples, Some(0.5));
+        for gone in ["/b>", "/o2>", "/q>", "/r3>", "/r4>", "/r5>"] {
+            assert!(!lines.contains(gone), "{gone} in\n{lines}");
+        }
+        for kept in ["/a>", "/o1>", "/p>", "/r1>", "/r2>", "type", "/run>", "/plain>", "\"o1\""] {
+            assert!(lines.contains(kept), "{kept} not in\n{lines}");
+        }
+        let turtle = exported(&store, ExportFormat::Turtle, Some(0.5));
+        assert_eq!(parsed(&turtle, RdfFormat::Turtle), parsed(&lines, RdfFormat::NTriples));
+
+        let all = exported(&store, ExportFormat::NTriples, None);
+        assert_eq!(exported(&store, ExportFormat::NTriples, Some(0.3)), all);
+        let middle = exported(&store, ExportFormat::NTriples, Some(0.35));
+        assert!(middle.contains("/b>") && middle.contains("/o2>") && !middle.contains("/q>"));
+    }
+}
+
+fn iris() -> impl Strategy<Value = NamedNode> {
+    // Locals that need care after a prefix, in full, or both.
+    let local = prop_oneof![
+        "[a-zA-Z0-9_.:-]{0,4}",
+        "[é한😀a%20~!$&'()*+,;=/?@#.-]{0,3}".prop_map(|s| s.replace('%', "%25")),
+    ];
+    let namespace = prop_oneof![
+        Just("http://www.wikidata.org/entity/"),
+        Just("http://www.wikidata.org/prop/direct/"),
+        Just("http://www.w3.org/2001/XMLSchema#"),
+        Just("http://example.org/"),
+        Just("urn:x:"),
+    ];
+    (namespace, local)
+        .prop_filter_map("not an IRI", |(n, l)| NamedNode::new(format!("{n}{l}")).ok())
+}
+
+fn nodes() -> impl Strategy<Value = NamedOrBlankNode> {
+    prop_oneof![
+        4 => iris().prop_map(NamedOrBlankNode::from),
+        1 => "[a-z0-9]([a-z0-9._-]{0,3}[a-z0-9])?"
+            .prop_map(|label| BlankNode::new(label).unwrap().into()),
+    ]
+}
+
+fn literals() -> impl Strategy<Value = Literal> {
+    let text = "[a\"'\\\\\\n\\r\\t\\x00\\x7f\u{85}\u{2028}é😀 .#]{0,6}";
+    prop_oneof![
+        text.prop_map(Literal::from),
+        (text, "(en|de-CH|zh-Hant)")
+            .prop_map(|(t, l)| Literal::new_language_tagged_literal(t, l).unwrap()),
+        (text, iris()).prop_map(|(t, d)| Literal::new_typed_literal(t, d)),
+        "[+-]?[0-9]{0,3}\\.?[0-9]{0,3}(e[0-9])?".prop_flat_map(|number| {
+            prop::sample::select(vec![xsd::INTEGER, xsd::DECIMAL, xsd::DOUBLE, xsd::STRING])
+                .prop_map(move |datatype| Literal::new_typed_literal(&number, datatype))
+        }),
+        prop::sample::select(vec!["true", "false", "1", "TRUE"])
+            .prop_map(|b| Literal::new_typed_literal(b, xsd::BOOLEAN)),
+    ]
+}
+
+fn predicates() -> impl Strategy<Value = NamedNode> {
+    prop_oneof![
+        6 => iris(),
+        1 => Just(rdf::TYPE.into_owned()),
+        1 => Just(rdfs::LABEL.into_owned()),
+        1 => Just(kgb::CONFIDENCE.into_owned()),
+        1 => Just(rdf::REIFIES.into_owned()),
+    ]
+}
+
+fn triples() -> impl Strategy<Value = Triple> {
+    let object = prop_oneof![nodes().prop_map(Term::from), literals().prop_map(Term::from)];
+    (nodes(), predicates(), object).prop_map(|(s, p, o)| Triple::new(s, p, o))
+}
+
+/// Graphs with reifiers of asserted and other triples, shared reifiers, reifiers of reifiers.
+fn graphs() -> impl Strategy<Value = Vec<Triple>> {
+    let plain = prop::collection::vec(triples(), 1..12);
+    let pick = any::<prop::sample::Index>;
+    let reifications =
+        prop::collection::vec((pick(), pick(), nodes(), any::<bool>(), triples()), 0..10);
+    (plain, reifications).prop_map(|(mut graph, reifications)| {
+        for (of, reuse, node, is_new, about) in reifications {
+            let reified = graph[of.index(graph.len())].clone();
+            let reifier =
+                if is_new { node } else { graph[reuse.index(graph.len())].subject.clone() };
+            graph.push(Triple::new(reifier.clone(), rdf::REIFIES, reified));
+            graph.push(Triple::new(reifier.clone(), about.predicate.clone(), about.object.clone()));
+            graph.push(Triple::new(reifier, rdf::REIFIES, about));
+        }
+        graph
+    })
+}
+
+/// Graphs as the writer makes them: asserted triples, each with reifiers of its own.
+fn annotated_graphs() -> impl Strategy<Value = Vec<Triple>> {
+    let about = prop::collection::vec((nodes(), triples(), triples()), 0..3);
+    prop::collection::vec((triples(), about), 1..6).prop_map(|annotated| {
+        let mut graph = Vec::new();
+        for (triple, about) in annotated {
+            for (reifier, one, other) in about {
+                graph.push(Triple::new(reifier.clone(), rdf::REIFIES, triple.clone()));
+                graph.push(Triple::new(reifier.clone(), one.predicate, one.object));
+                graph.push(Triple::new(reifier, other.predicate, other.object));
+            }
+            graph.push(triple);
+        }
+        graph
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn files_read_back_as_the_same_graph(graph in prop_oneof![graphs(), annotated_graphs()]) {
+        let store = store(&graph);
+        let expected = default_graph(&store);
+        let turtle = exported(&store, ExportFormat::Turtle, None);
+        prop_assert_eq!(&parsed(&turtle, RdfFormat::Turtle), &expected, "{}", turtle);
+        let lines = exported(&store, ExportFormat::NTriples, None);
+        prop_assert_eq!(&parsed(&lines, RdfFormat::NTriples), &expected, "{}", lines);
+        let quads = exported(&store, ExportFormat::NQuads, None);
+        prop_assert_eq!(&parsed(&quads, RdfFormat::NQuads), &expected);
+    }
+
+    #[test]
+    fn the_same_graph_gives_the_same_bytes(graph in graphs()) {
+        let mut other = graph.clone();
+        other.reverse();
+        other.extend(graph.iter().cloned());
+        let (one, other) = (store(&graph), store(&other));
+        for format in [ExportFormat::Turtle, ExportFormat::NQuads] {
+            prop_assert_eq!(exported(&one, format, None), exported(&other, format, None));
+        }
+        let lines = exported(&one, ExportFormat::NQuads, None);
+        let mut sorted: Vec<&str> = lines.lines().collect();
+        sorted.sort_unstable();
+        prop_assert_eq!(lines.lines().collect::<Vec<_>>(), sorted);
+    }
+
+    #[test]
+    fn a_least_confidence_of_zero_leaves_nothing_out(graph in annotated_graphs()) {
+        let graph: Vec<_> = graph.into_iter().filter(|t| t.predicate != kgb::CONFIDENCE).collect();
+        let store = store(&graph);
+        for format in [ExportFormat::Turtle, ExportFormat::NTriples] {
+            prop_assert_eq!(exported(&store, format, Some(0.0)), exported(&store, format, None));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The output folder: its lock, whose store lies in it, and how a new store comes into being.
+//!
+//! Invariant: `store/` either does not exist or is a whole store with a signature. A new store
+//! is made under another name and renamed when its first transaction is on disk; an old one that
+//! is to go is renamed before it is deleted. Only these names are ever deleted.
+
+use super::error::Error;
+use super::ledger::{self, Signature};
+use oxigraph::model::Quad;
+use oxigraph::store::Store;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const STORE: &str = "store";
+const LOCK: &str = ".lock";
+/// A store that is being made.
+const NEW: &str = ".store-new";
+/// A store that is being deleted.
+const OLD: &str = ".store-old";
+/// RocksDB has this file in every database that was ever opened in full.
+const ROCKSDB_MARK: &str = "CURRENT";
+
+/// An output folder that this process alone writes to, until it is dropped.
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Holds the lock while it is open.
+    _lock: File,
+}
+
+impl Folder {
+    /// Creates the folder where it is missing, takes its lock, and clears away what a killed run
+    /// left half made or half deleted.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] where another run has the lock, [`Error::Folder`] where the folder cannot
+    /// be created or written.
+    pub(super) fn claim(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(|e| Error::folder("create the output folder", path, e))?;
+        let lock_path = path.join(LOCK);
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(|e| Error::folder("write to the output folder: open", &lock_path, e))?;
+        lock.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => Error::InUse { folder: path.to_owned() },
+            TryLockError::Error(e) => Error::folder("lock", &lock_path, e),
+        })?;
+        let folder = Self { path: path.to_owned(), _lock: lock };
+        folder.delete(NEW)?;
+        folder.delete(OLD)?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn store_path(&self) -> PathBuf {
+        self.path.join(STORE)
+    }
+
+    /// The signature of the store in the folder, `None` where there is no store yet.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where `store` is there but is no store of ours. It is opened read only,
+    /// so that it stays as it was.
+    pub(super) fn signature(&self) -> Result<Option<Signature>, Error> {
+        let path = self.store_path();
+        let foreign = |why| Error::Foreign { path: path.clone(), why };
+        match fs::metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::folder("look at", &path, e)),
+            Ok(metadata) if !metadata.is_dir() => return Err(foreign("it is not a folder")),
+            Ok(_) => {}
+        }
+        let mut entries =
+            fs::read_dir(&path).map_err(|e| Error::folder("read the folder", &path, e))?;
+        if entries.next().is_none() {
+            return Ok(None);
+        }
+        if !path.join(ROCKSDB_MARK).is_file() {
+            return Err(foreign("it holds other files"));
+        }
+        let store =
+            Store::open_read_only(&path).map_err(|e| Error::storage("opening", &path, e))?;
+        let signature = ledger::signature(&store, &path)?;
+        signature.map(Some).ok_or_else(|| foreign("it has no ledger"))
+    }
+
+    /// Opens the store that is there.
+    pub(super) fn open(&self) -> Result<Store, Error> {
+        let path = self.store_path();
+        Store::open(&path).map_err(|e| Error::storage("opening", &path, e))
+    }
+
+    /// Puts a new store that holds `quads` in the place of the one that is there, if any.
+    ///
+    /// The caller has made sure by [`Self::signature`] that the old one is ours.
+    pub(super) fn create(&self, quads: Vec<Quad>) -> Result<Store, Error> {
+        let (new, old, path) = (self.path.join(NEW), self.path.join(OLD), self.store_path());
+        let made = |e| Error::storage("making", &new, e);
+        let store = Store::open(&new).map_err(made)?;
+        store.extend(quads).map_err(made)?;
+        store.flush().map_err(made)?;
+        drop(store);
+        match fs::rename(&path, &old) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            result => result.map_err(|e| Error::folder("move away the old", &path, e))?,
+        }
+        fs::rename(&new, &path).map_err(|e| Error::folder("move the new store to", &path, e))?;
+        // The rename itself must outlive a power cut; not every system can sync a folder.
+        if let Ok(folder) = File::open(&self.path) {
+            let _unsupported = folder.sync_all();
+        }
+        self.delete(OLD)?;
+        self.open()
+    }
+
+    fn delete(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|e| Error::folder("delete", &path, e)),
+        }
+    }
+}
+
+/// Opens a store so that it cannot be changed. `path` is a run's output folder or its `store/`.
+///
+/// What a killed run has committed is seen. A store that a run is writing shows what was
+/// committed at the moment of opening.
+///
+/// # Errors
+/// [`Error::Missing`] where there is no store; nothing is created.
+pub fn open_for_reading(path: &Path) -> Result<Store, Error> {
+    let store = [path.join(STORE), path.to_owned()]
+        .into_iter()
+        .find(|candidate| candidate.join(ROCKSDB_MARK).is_file())
+        .ok_or_else(|| Error::Missing { path: path.to_owned() })?;
+    // A run that is writing replaces files now and then; between two looks they can be gone.
+    const ATTEMPTS: usize = 5;
+    let mut result = Store::open_read_only(&store);
+    for _ in 1..ATTEMPTS {
+        if result.is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        result = Store::open_read_only(&store);
+    }
+    result.map_err(|e| Error::storage("opening", &store, e))
+}

@@ -1,0 +1,122 @@
+//! The IRIs that the graph is written with: the `kgb:` vocabulary, defined for people in
+//! `ontologies/kgb.ttl`, and the few of PROV-O and OWL that are used.
+
+use oxigraph::model::NamedNodeRef;
+
+/// The namespace of `kgb:`.
+pub const NAMESPACE: &str = "https://w3id.org/kgbuild#";
+
+/// The namespace of `prov:`, the PROV ontology.
+pub const PROV: &str = "http://www.w3.org/ns/prov#";
+
+macro_rules! terms {
+    ($namespace:literal: $($(#[$doc:meta])* $name:ident = $local:literal;)*) => {
+        $($(#[$doc])* pub const $name: NamedNodeRef<'static> =
+            NamedNodeRef::new_unchecked(concat!($namespace, $local));)*
+    };
+}
+
+terms! { "https://w3id.org/kgbuild#":
+    /// On a relation: a template, one per value.
+    TEMPLATE = "template";
+    /// On a relation: how many objects a subject has at most.
+    MAX_OBJECTS = "maxObjects";
+
+    /// On a reifier: the confidence in the triple.
+    CONFIDENCE = "confidence";
+    /// On a reifier: the finetuned model's probability of the object.
+    FINETUNED_PROBABILITY = "finetunedProbability";
+    /// On a reifier: the base model's probability of the object.
+    BASE_PROBABILITY = "baseProbability";
+
+    /// The class of runs.
+    RUN = "Run";
+    /// On a run: a hash of all that its result depends on.
+    SIGNATURE = "signature";
+    /// On a run: the source of the base model, as configured.
+    BASE_MODEL = "baseModel";
+    /// On a run: the SHA-256 of the base model.
+    BASE_MODEL_SHA256 = "baseModelSha256";
+    /// On a run: the source of the finetuned model, as configured.
+    FINETUNED_MODEL = "finetunedModel";
+    /// On a run: the SHA-256 of the finetuned model.
+    FINETUNED_MODEL_SHA256 = "finetunedModelSha256";
+    /// On a run: the SHA-256 of its configuration.
+    CONFIG_SHA256 = "configSha256";
+    /// On a run: the mixing weight, the share of the finetuned model.
+    LAMBDA = "lambda";
+    /// On a run: the name of the correction.
+    CORRECTION = "correction";
+    /// On a run: the version of kgbuild.
+    VERSION = "version";
+
+    /// The class of ledgers.
+    LEDGER_CLASS = "Ledger";
+    /// The named graph that holds the ledger.
+    LEDGER = "ledger";
+    /// In the ledger: the parts of a run's signature as a JSON object.
+    SIGNATURE_PARTS = "signatureParts";
+    /// In the ledger: whether the run got to its end.
+    COMPLETE = "complete";
+    /// The class of chunks.
+    CHUNK = "Chunk";
+    /// In the ledger: the relation of a chunk.
+    RELATION = "relation";
+    /// In the ledger: the number of a chunk within its relation, from 0.
+    CHUNK_INDEX = "chunkIndex";
+    /// In the ledger: what was counted while a chunk was made, as JSON.
+    STATISTICS = "statistics";
+}
+
+terms! { "http://www.w3.org/ns/prov#":
+    /// `prov:Activity`
+    PROV_ACTIVITY = "Activity";
+    /// `prov:wasGeneratedBy`
+    WAS_GENERATED_BY = "wasGeneratedBy";
+    /// `prov:startedAtTime`
+    STARTED_AT_TIME = "startedAtTime";
+    /// `prov:endedAtTime`
+    ENDED_AT_TIME = "endedAtTime";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxigraph::model::vocab::{rdf, rdfs};
+    use rio_api::parser::TriplesParser as _;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Every term of this file, read from its own text, so that none can be forgotten.
+    fn declared() -> BTreeSet<String> {
+        let source = include_str!("vocabulary.rs");
+        let kgb = source.split("terms! {").nth(1).unwrap_or_default();
+        let kgb = kgb.split("terms! {").next().unwrap_or_default();
+        kgb.lines()
+            .filter_map(|line| line.trim().strip_suffix("\";")?.split(" = \"").nth(1))
+            .map(|local| format!("{NAMESPACE}{local}"))
+            .collect()
+    }
+
+    #[test]
+    fn ontology_and_constants_name_the_same_terms() {
+        let text = include_str!("../../ontologies/kgb.ttl");
+        let mut properties: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        rio_turtle::TurtleParser::new(text.as_bytes(), None)
+            .parse_all(&mut |t| -> Result<(), rio_turtle::TurtleError> {
+                let subject = t.subject.to_string();
+                let subject = subject.trim_matches(['<', '>']).to_owned();
+                properties.entry(subject).or_default().insert(t.predicate.iri.to_owned());
+                Ok(())
+            })
+            .unwrap();
+        let defined: BTreeSet<String> =
+            properties.keys().filter(|iri| iri.starts_with(NAMESPACE)).cloned().collect();
+        assert_eq!(defined, declared());
+        assert!(declared().len() > 20, "the list above lost its terms");
+        for (iri, properties) in properties.iter().filter(|(iri, _)| iri.starts_with(NAMESPACE)) {
+            for needed in [rdf::TYPE, rdfs::LABEL, rdfs::COMMENT, rdfs::IS_DEFINED_BY] {
+                assert!(properties.contains(needed.as_str()), "{iri} lacks {needed}");
+            }
+        }
+    }
+}

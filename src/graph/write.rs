@@ -1,0 +1,382 @@
+//! Writing facts: triples with their confidence and provenance, chunk by chunk, exactly once.
+//!
+//! Invariant: [`GraphWriter::commit`] writes a chunk whole or not at all, and a chunk that the
+//! ledger has is not written again, so that any order of interruptions ends in the same graph.
+
+use super::error::Error;
+use super::folder::Folder;
+use super::ledger::{self, Chunk, Signature};
+use super::vocabulary as kgb;
+use oxigraph::model::vocab::{rdf, rdfs, xsd};
+use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
+use oxigraph::store::Store;
+use oxsdatatypes::DateTime;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Probabilities enter the graph rounded to this many decimal places, here and nowhere else.
+pub const PROBABILITY_DECIMALS: usize = 6;
+
+/// How long what is committed may wait before it is forced to the disk. A killed process loses
+/// nothing of it; a power cut may.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+
+/// How many quads may wait for that, which bounds the memory that the store holds them in.
+const CHECKPOINT_QUADS: usize = 500_000;
+
+/// How a triple's confidence is attached to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Annotation {
+    /// RDF 1.2: a reifier that `rdf:reifies` the triple.
+    #[default]
+    Rdf12,
+    /// RDF 1.1: an `rdf:Statement` with subject, predicate and object.
+    Reification,
+}
+
+/// A triple that a run asserts, by IRIs, with its probabilities (0 to 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assertion<'a> {
+    pub subject: &'a str,
+    pub relation: &'a str,
+    pub object: &'a str,
+    /// The calibrated probability that the triple is true.
+    pub confidence: f64,
+    /// The finetuned model's probability of the object.
+    pub finetuned: Option<f64>,
+    /// The base model's probability of the object.
+    pub base: Option<f64>,
+}
+
+/// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityDescription<'a> {
+    pub iri: &'a str,
+    pub label: &'a str,
+    /// IRIs of classes; empty for a relation.
+    pub types: Vec<&'a str>,
+}
+
+/// What is written for a chunk, all or nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChunkRecord<'a> {
+    pub chunk: Chunk,
+    pub assertions: Vec<Assertion<'a>>,
+    /// The entities and relations that occur in the assertions.
+    pub entities: Vec<EntityDescription<'a>>,
+    /// What was counted; the ledger keeps it and gives it back as it is.
+    pub statistics: serde_json::Value,
+}
+
+/// A model of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelDescription {
+    /// Its source, as configured.
+    pub source: String,
+    /// The SHA-256 of its weights, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What is known about a run before it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunDescription {
+    /// All that the result depends on: the name of each part (`ontology`, `subjects`, ...) and
+    /// its hash or value. Two runs with the same signature are one run, and have one IRI.
+    pub signature: BTreeMap<String, String>,
+    pub base_model: ModelDescription,
+    pub finetuned_model: Option<ModelDescription>,
+    pub config_sha256: String,
+    /// The mixing weight, 0 to 1, where the correction has one.
+    pub lambda: Option<f64>,
+    pub correction: String,
+    /// The version of kgbuild.
+    pub version: String,
+}
+
+/// The one writer of an output folder.
+pub struct GraphWriter {
+    store: Store,
+    store_path: PathBuf,
+    base_iri: String,
+    run: NamedNode,
+    annotation: Annotation,
+    done: HashSet<Chunk>,
+    complete: bool,
+    uncheckpointed: usize,
+    checkpoint: Instant,
+    /// Last, so that the lock goes after the store is closed.
+    _folder: Folder,
+}
+
+impl GraphWriter {
+    /// Opens the store of `folder`, or makes folder and store where they are missing. The IRIs of
+    /// the run and of annotations begin with `base_iri`.
+    ///
+    /// With `fresh`, a graph that kgbuild made there before is deleted first; other files in the
+    /// folder are left alone.
+    ///
+    /// # Errors
+    /// Besides what the disk refuses: [`Error::InUse`], [`Error::Foreign`], and, without `fresh`,
+    /// [`Error::SignatureDiffers`]. None of them changes what is there.
+    pub fn open(
+        folder: &Path,
+        base_iri: &str,
+        run: &RunDescription,
+        annotation: Annotation,
+        fresh: bool,
+    ) -> Result<Self, Error> {
+        let signature = signature(base_iri, run, annotation);
+        let hash = fingerprint(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
+        let iri = named("base IRI", &format!("{base_iri}run:{hash}"))?;
+        let opening = opening(&iri, &hash, &signature, run)?;
+
+        let folder = Folder::claim(folder)?;
+        let store = match folder.signature()? {
+            Some(was) if !fresh => {
+                let differences = ledger::differences(&was, &signature);
+                if !differences.is_empty() {
+                    let folder = folder.path().to_owned();
+                    return Err(Error::SignatureDiffers { folder, differences });
+                }
+                folder.open()?
+            }
+            _ => folder.create(opening)?,
+        };
+        let store_path = folder.store_path();
+        Ok(Self {
+            done: ledger::done(&store, &store_path)?,
+            complete: ledger::is_complete(&store, &store_path)?,
+            store,
+            store_path,
+            base_iri: base_iri.to_owned(),
+            run: iri,
+            annotation,
+            uncheckpointed: 0,
+            checkpoint: Instant::now(),
+            _folder: folder,
+        })
+    }
+
+    /// The chunks that are in the graph.
+    pub fn done(&self) -> &HashSet<Chunk> {
+        &self.done
+    }
+
+    /// The statistics that were committed with a chunk, `None` where it is not done.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn statistics(&self, chunk: &Chunk) -> Result<Option<serde_json::Value>, Error> {
+        if !self.done.contains(chunk) {
+            return Ok(None);
+        }
+        ledger::statistics(&self.store, &self.store_path, &self.chunk_iri(chunk)).map(Some)
+    }
+
+    /// Whether [`Self::finish`] was reached, now or in an earlier process.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The IRI of the run, the same for all processes that work on it.
+    pub fn run(&self) -> NamedNodeRef<'_> {
+        self.run.as_ref()
+    }
+
+    /// The store, to read from.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes a chunk and its ledger entry in one transaction. A chunk that is done is left as it
+    /// is.
+    ///
+    /// # Errors
+    /// [`Error::Iri`] and [`Error::Probability`] for what must not be written (nothing of the
+    /// chunk is), [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
+    pub fn commit(&mut self, record: &ChunkRecord<'_>) -> Result<(), Error> {
+        if self.done.contains(&record.chunk) {
+            return Ok(());
+        }
+        let mut quads = Vec::with_capacity(8 * record.assertions.len() + 16);
+        for assertion in &record.assertions {
+            self.assert(assertion, &mut quads)?;
+        }
+        for entity in &record.entities {
+            describe(entity, &mut quads)?;
+        }
+        let relation = named("relation", &record.chunk.relation)?;
+        let iri = self.chunk_iri(&record.chunk);
+        quads.extend(ledger::entry(&iri, &relation, record.chunk.index, &record.statistics));
+        let count = quads.len();
+        self.store.extend(quads).map_err(|e| self.write_error(e))?;
+        self.done.insert(record.chunk.clone());
+        self.uncheckpointed += count;
+        if self.uncheckpointed >= CHECKPOINT_QUADS || self.checkpoint.elapsed() >= CHECKPOINT_EVERY
+        {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Forces all that is committed to the disk. [`Self::commit`] does so by itself every half
+    /// minute.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
+    pub fn checkpoint(&mut self) -> Result<(), Error> {
+        self.store.flush().map_err(|e| self.write_error(e))?;
+        self.uncheckpointed = 0;
+        self.checkpoint = Instant::now();
+        Ok(())
+    }
+
+    /// Records the end of the run and forces all to the disk. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        if !self.complete {
+            let ended = statement(&self.run, kgb::ENDED_AT_TIME, now());
+            self.store
+                .extend([ended, ledger::completion(&self.run)])
+                .map_err(|e| self.write_error(e))?;
+            self.complete = true;
+        }
+        self.checkpoint()
+    }
+
+    fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
+        let Assertion { subject, relation, object, .. } = *assertion;
+        let triple = Triple::new(
+            named("subject", subject)?,
+            named("relation", relation)?,
+            named("object", object)?,
+        );
+        let hash = fingerprint([subject, relation, object, self.run.as_str()]);
+        let reifier = NamedNode::new_unchecked(format!("{}{hash}", self.base_iri));
+        match self.annotation {
+            Annotation::Rdf12 => {
+                quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
+            }
+            Annotation::Reification => quads.extend([
+                statement(&reifier, rdf::TYPE, rdf::STATEMENT),
+                statement(&reifier, rdf::SUBJECT, triple.subject.clone()),
+                statement(&reifier, rdf::PREDICATE, triple.predicate.clone()),
+                statement(&reifier, rdf::OBJECT, triple.object.clone()),
+            ]),
+        }
+        quads.push(triple.in_graph(GraphName::DefaultGraph));
+        let probabilities = [
+            (kgb::CONFIDENCE, "confidence", Some(assertion.confidence)),
+            (kgb::FINETUNED_PROBABILITY, "finetuned model's probability", assertion.finetuned),
+            (kgb::BASE_PROBABILITY, "base model's probability", assertion.base),
+        ];
+        for (predicate, role, value) in probabilities {
+            if let Some(value) = value {
+                quads.push(statement(&reifier, predicate, probability(role, value)?));
+            }
+        }
+        quads.push(statement(&reifier, kgb::WAS_GENERATED_BY, self.run.clone()));
+        Ok(())
+    }
+
+    fn chunk_iri(&self, chunk: &Chunk) -> NamedNode {
+        let index = chunk.index.to_string();
+        let hash = fingerprint([self.run.as_str(), &chunk.relation, &index]);
+        NamedNode::new_unchecked(format!("{}chunk:{hash}", self.base_iri))
+    }
+
+    fn write_error(&self, source: oxigraph::store::StorageError) -> Error {
+        Error::storage("writing to", &self.store_path, source)
+    }
+}
+
+/// The caller's signature and what this module's own output depends on besides.
+fn signature(base_iri: &str, run: &RunDescription, annotation: Annotation) -> Signature {
+    let annotation = match annotation {
+        Annotation::Rdf12 => "rdf-1.2",
+        Annotation::Reification => "reification",
+    };
+    let own = [("graph annotation", annotation), ("graph base IRI", base_iri)];
+    let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
+    run.signature.clone().into_iter().chain(own).collect()
+}
+
+/// All that a new store holds: the opening of its ledger and the description of the run.
+fn opening(
+    iri: &NamedNode,
+    hash: &str,
+    signature: &Signature,
+    run: &RunDescription,
+) -> Result<Vec<Quad>, Error> {
+    let mut quads = ledger::opening(iri, signature);
+    let text = |predicate, value: &str| statement(iri, predicate, Literal::from(value));
+    quads.extend([
+        statement(iri, rdf::TYPE, kgb::RUN),
+        statement(iri, rdf::TYPE, kgb::PROV_ACTIVITY),
+        statement(iri, kgb::STARTED_AT_TIME, now()),
+        text(kgb::SIGNATURE, hash),
+        text(kgb::BASE_MODEL, &run.base_model.source),
+        text(kgb::BASE_MODEL_SHA256, &run.base_model.sha256),
+        text(kgb::CONFIG_SHA256, &run.config_sha256),
+        text(kgb::CORRECTION, &run.correction),
+        text(kgb::VERSION, &run.version),
+    ]);
+    if let Some(finetuned) = &run.finetuned_model {
+        quads.push(text(kgb::FINETUNED_MODEL, &finetuned.source));
+        quads.push(text(kgb::FINETUNED_MODEL_SHA256, &finetuned.sha256));
+    }
+    if let Some(lambda) = run.lambda {
+        quads.push(statement(iri, kgb::LAMBDA, probability("mixing weight", lambda)?));
+    }
+    Ok(quads)
+}
+
+fn describe(entity: &EntityDescription<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
+    let iri = named("entity", entity.iri)?;
+    quads.push(statement(&iri, rdfs::LABEL, Literal::from(entity.label)));
+    for class in &entity.types {
+        quads.push(statement(&iri, rdf::TYPE, named("type", class)?));
+    }
+    Ok(())
+}
+
+fn statement(subject: &NamedNode, predicate: NamedNodeRef<'_>, object: impl Into<Term>) -> Quad {
+    Quad::new(subject.clone(), predicate, object, GraphName::DefaultGraph)
+}
+
+fn now() -> Literal {
+    DateTime::now().into()
+}
+
+fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
+    NamedNode::new(iri).map_err(|source| Error::Iri { role, iri: iri.to_owned(), source })
+}
+
+/// A probability as the graph holds it: an `xsd:decimal` without trailing zeros, rounded to
+/// [`PROBABILITY_DECIMALS`] places.
+fn probability(role: &'static str, value: f64) -> Result<Literal, Error> {
+    if !(0.0..=1.0).contains(&value) {
+        return Err(Error::Probability { role, value });
+    }
+    // abs: minus zero is in the range, and would keep its sign.
+    let rounded = format!("{:.PROBABILITY_DECIMALS$}", value.abs());
+    let shortest = rounded.trim_end_matches('0').trim_end_matches('.');
+    Ok(Literal::new_typed_literal(shortest, xsd::DECIMAL))
+}
+
+/// The first 128 bits of the SHA-256 of texts, in hexadecimal; lengths keep them apart.
+fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hex::encode(&hasher.finalize()[..16])
+}
+
+#[cfg(test)]
+mod tests;

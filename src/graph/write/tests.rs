@@ -1,0 +1,351 @@
+use super::*;
+use crate::graph::{ExportFormat, export, open_for_reading};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+const BASE: &str = "https://example.org/graph/";
+const CAPITAL: &str = "http://www.wikidata.org/prop/direct/P36";
+
+fn run(parts: &[(&str, &str)]) -> RunDescription {
+    RunDescription {
+        signature: parts.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        base_model: ModelDescription { source: "models/base".into(), sha256: "ab".into() },
+        finetuned_model: Some(ModelDescription { source: "models/f".into(), sha256: "cd".into() }),
+        config_sha256: "ef".into(),
+        lambda: Some(0.4),
+        correction: "log-linear".into(),
+        version: "0.1.0".into(),
+    }
+}
+
+fn default_run() -> RunDescription {
+    run(&[("ontology", "1234"), ("subjects", "5678")])
+}
+
+fn open(folder: &Path) -> GraphWriter {
+    GraphWriter::open(folder, BASE, &default_run(), Annotation::Rdf12, false).unwrap()
+}
+
+fn entity(n: u64) -> String {
+    format!("http://www.wikidata.org/entity/Q{n}")
+}
+
+/// A chunk of `facts` assertions, all of them its own.
+fn commit(writer: &mut GraphWriter, index: u64, facts: u64) -> Result<(), Error> {
+    let subjects: Vec<String> = (0..facts).map(|i| entity(1000 * index + i)).collect();
+    let object = entity(7);
+    let assertions = subjects.iter().map(|subject| Assertion {
+        subject,
+        relation: CAPITAL,
+        object: &object,
+        confidence: 0.75,
+        finetuned: Some(0.8),
+        base: None,
+    });
+    let class = entity(6256);
+    let entities = subjects
+        .iter()
+        .map(|iri| EntityDescription { iri, label: "a \"country\"\n", types: vec![&class] })
+        .chain([EntityDescription { iri: CAPITAL, label: "capital", types: vec![] }]);
+    writer.commit(&ChunkRecord {
+        chunk: chunk(index),
+        assertions: assertions.collect(),
+        entities: entities.collect(),
+        statistics: serde_json::json!({ "subjects": facts, "nested": [0.5, null, "ä"] }),
+    })
+}
+
+fn chunk(index: u64) -> Chunk {
+    Chunk { relation: Arc::from(CAPITAL), index }
+}
+
+/// The graph as sorted lines without the run's times.
+fn graph(store: &Store) -> Vec<String> {
+    let mut out = Vec::new();
+    export(store, ExportFormat::NQuads, None, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    text.lines().filter(|l| !l.contains("AtTime>")).map(str::to_owned).collect()
+}
+
+fn ask(store: &Store, pattern: &str) -> bool {
+    let mut out = Vec::new();
+    let query = format!("ASK {{ {pattern} }}");
+    crate::graph::query(store, &query, crate::graph::ResultFormat::Table, None, &mut out).unwrap();
+    out == b"true\n"
+}
+
+#[test]
+fn writes_triples_annotations_labels_and_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    commit(&mut writer, 0, 2).unwrap();
+    writer.finish().unwrap();
+    let store = writer.store();
+    for pattern in [
+        "wd:Q1 wdt:P36 wd:Q7 {| kgb:confidence 0.75 ; kgb:finetunedProbability 0.8 |}",
+        "wd:Q0 wdt:P36 wd:Q7 {| prov:wasGeneratedBy ?run |} . ?run a kgb:Run, prov:Activity ; \
+         kgb:lambda 0.4 ; kgb:correction 'log-linear' ; kgb:configSha256 'ef' ; \
+         kgb:baseModelSha256 'ab' ; kgb:finetunedModel 'models/f' ; kgb:version '0.1.0' ; \
+         prov:startedAtTime ?start ; prov:endedAtTime ?end FILTER(?start <= ?end)",
+        "wd:Q0 rdfs:label 'a \"country\"\\n' ; a wd:Q6256 . wdt:P36 rdfs:label 'capital'",
+    ] {
+        assert!(ask(store, pattern), "{pattern}");
+    }
+    assert!(!ask(store, "?reifier kgb:baseProbability ?p"));
+    assert!(!ask(store, "?s a rdf:Statement"));
+}
+
+#[test]
+fn reification_is_rdf_1_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer =
+        GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Reification, false)
+            .unwrap();
+    commit(&mut writer, 0, 1).unwrap();
+    assert!(ask(
+        writer.store(),
+        "wd:Q0 wdt:P36 wd:Q7 . ?s a rdf:Statement ; rdf:subject wd:Q0 ; \
+         rdf:predicate wdt:P36 ; rdf:object wd:Q7 ; kgb:confidence 0.75"
+    ));
+    assert!(!ask(writer.store(), "?s rdf:reifies ?t"));
+}
+
+#[test]
+fn a_chunk_is_written_once_and_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    commit(&mut writer, 3, 2).unwrap();
+    let once = graph(writer.store());
+    commit(&mut writer, 3, 2).unwrap();
+    assert_eq!(graph(writer.store()), once);
+    drop(writer);
+
+    let mut writer = open(folder.path());
+    assert_eq!(writer.done(), &HashSet::from([chunk(3)]));
+    let statistics = writer.statistics(&chunk(3)).unwrap().unwrap();
+    assert_eq!(statistics, serde_json::json!({ "subjects": 2, "nested": [0.5, null, "ä"] }));
+    assert_eq!(writer.statistics(&chunk(4)).unwrap(), None);
+    commit(&mut writer, 3, 2).unwrap();
+    assert_eq!(graph(writer.store()), once);
+}
+
+#[test]
+fn a_resumed_run_keeps_its_iri_and_start_and_ends_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    let iri = writer.run().into_owned();
+    assert!(!writer.is_complete());
+    writer.finish().unwrap();
+    writer.finish().unwrap();
+    drop(writer);
+    let mut writer = open(folder.path());
+    assert!(writer.is_complete());
+    assert_eq!(writer.run(), iri.as_ref());
+    writer.finish().unwrap();
+    for time in [kgb::STARTED_AT_TIME, kgb::ENDED_AT_TIME] {
+        assert_eq!(writer.store().quads_for_pattern(None, Some(time), None, None).count(), 1);
+    }
+}
+
+#[test]
+fn another_signature_is_refused_with_what_differs_unless_fresh() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    let mut writer = open(folder.path());
+    commit(&mut writer, 0, 2).unwrap();
+    drop(writer);
+
+    let other = run(&[("ontology", "9999"), ("device", "cpu")]);
+    let open_other =
+        |fresh| GraphWriter::open(folder.path(), BASE, &other, Annotation::Reification, fresh);
+    let error = open_other(false).err().unwrap();
+    let Error::SignatureDiffers { differences, .. } = &error else { panic!("{error}") };
+    let parts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        parts,
+        [
+            "device: was absent, is cpu",
+            "graph annotation: was rdf-1.2, is reification",
+            "ontology: was 1234, is 9999",
+            "subjects: was 5678, is absent",
+        ]
+    );
+    assert!(error.to_string().contains("--fresh"), "{error}");
+    assert_eq!(open(folder.path()).done().len(), 1, "a refusal must change nothing");
+
+    let writer = open_other(true).unwrap();
+    assert!(writer.done().is_empty());
+    assert!(!ask(writer.store(), "wd:Q0 ?p ?o"));
+    drop(writer);
+    assert_eq!(fs::read(folder.path().join("notes.txt")).unwrap(), b"mine");
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".lock", "notes.txt", "store"]);
+}
+
+#[test]
+fn two_writers_of_one_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = open(folder.path());
+    let second = GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, true);
+    assert!(matches!(second, Err(Error::InUse { .. })));
+    drop(writer);
+    open(folder.path());
+}
+
+#[test]
+fn what_kgbuild_did_not_make_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    for fresh in [false, true] {
+        let refused = || {
+            let result =
+                GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, fresh);
+            matches!(result, Err(Error::Foreign { .. }))
+        };
+        fs::write(&store, "a file").unwrap();
+        assert!(refused(), "a file");
+        fs::remove_file(&store).unwrap();
+
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join("thesis.doc"), "ten years").unwrap();
+        assert!(refused(), "another folder");
+        assert_eq!(fs::read(store.join("thesis.doc")).unwrap(), b"ten years");
+        fs::remove_dir_all(&store).unwrap();
+
+        drop(Store::open(&store).unwrap());
+        assert!(refused(), "another program's store");
+        fs::remove_dir_all(&store).unwrap();
+    }
+    fs::create_dir(&store).unwrap();
+    open(folder.path());
+}
+
+#[test]
+fn leftovers_of_a_killed_creation_are_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [".store-new", ".store-old"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("000004.log"), "torn").unwrap();
+    }
+    open(folder.path());
+    assert!(!folder.path().join(".store-new").exists());
+    assert!(!folder.path().join(".store-old").exists());
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let result =
+        GraphWriter::open(&file.join("out"), BASE, &default_run(), Annotation::Rdf12, false);
+    assert!(matches!(result, Err(Error::Folder { .. })));
+}
+
+#[test]
+fn invalid_assertions_leave_nothing_of_their_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    let empty = graph(writer.store());
+    let (subject, object) = (entity(1), entity(2));
+    let good = Assertion {
+        subject: &subject,
+        relation: CAPITAL,
+        object: &object,
+        confidence: 0.5,
+        finetuned: None,
+        base: None,
+    };
+    for bad in [
+        Assertion { confidence: f64::NAN, ..good },
+        Assertion { confidence: 1.0 + 1e-9, ..good },
+        Assertion { base: Some(-0.1), ..good },
+        Assertion { finetuned: Some(f64::INFINITY), ..good },
+        Assertion { object: "no IRI", ..good },
+        Assertion { subject: "relative", ..good },
+    ] {
+        let record = ChunkRecord {
+            chunk: chunk(0),
+            assertions: vec![good, bad],
+            entities: vec![],
+            statistics: serde_json::Value::Null,
+        };
+        let error = writer.commit(&record).unwrap_err();
+        assert!(matches!(error, Error::Probability { .. } | Error::Iri { .. }), "{error}");
+        assert_eq!(graph(writer.store()), empty);
+        assert!(writer.done().is_empty());
+    }
+}
+
+#[test]
+fn probabilities_are_short_decimals() {
+    let written = |value| probability("confidence", value).map(|l| l.value().to_owned()).unwrap();
+    for (value, expected) in [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1.0, "1"),
+        (0.93, "0.93"),
+        (0.1 + 0.2, "0.3"),
+        (1.0 / 3.0, "0.333333"),
+        (0.999_999_9, "1"),
+        (4e-7, "0"),
+    ] {
+        assert_eq!(written(value), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_probability_is_kept_to_half_a_unit_of_its_last_place(value in 0.0..=1.0) {
+        let literal = probability("confidence", value).unwrap();
+        let read: f64 = literal.value().parse().unwrap();
+        prop_assert!((read - value).abs() <= 0.5e-6 + 1e-15);
+    }
+}
+
+/// Name, length and time of change of every file below a folder.
+fn files(folder: &Path) -> BTreeMap<PathBuf, (u64, std::time::SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() {
+            found.extend(files(&entry.path()));
+        }
+        found.insert(entry.path(), (metadata.len(), metadata.modified().unwrap()));
+    }
+    found
+}
+
+#[test]
+fn reading_changes_nothing_and_sees_what_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    commit(&mut writer, 0, 5).unwrap();
+    let expected = graph(writer.store());
+    // Committed, not flushed, and the writer is still there: the reader replays its log.
+    let before = files(folder.path());
+    for path in [folder.path().to_owned(), folder.path().join("store")] {
+        let reader = open_for_reading(&path).unwrap();
+        assert_eq!(graph(&reader), expected);
+        assert!(reader.extend([statement(&writer.run, rdf::TYPE, kgb::RUN)]).is_err());
+    }
+    assert_eq!(files(folder.path()), before);
+    drop(writer);
+    let before = files(folder.path());
+    assert_eq!(graph(&open_for_reading(folder.path()).unwrap()), expected);
+    assert_eq!(files(folder.path()), before);
+}
+
+#[test]
+fn reading_what_is_not_there_creates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("missing")] {
+        assert!(matches!(open_for_reading(&path), Err(Error::Missing { .. })));
+    }
+    assert_eq!(files(folder.path()), BTreeMap::new());
+}
