@@ -1,1 +1,7 @@
-fn main() {}
+//! The program. Everything is in the library; see [`kgbuild::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kgbuild::cli::main()
+}

@@ -85,7 +85,8 @@ pub struct RunDescription {
     /// All that the result depends on: the name of each part (`ontology`, `subjects`, ...) and
     /// its hash or value. Two runs with the same signature are one run, and have one IRI.
     pub signature: BTreeMap<String, String>,
-    pub base_model: ModelDescription,
+    /// The models that are asked, at least one.
+    pub base_model: Option<ModelDescription>,
     pub finetuned_model: Option<ModelDescription>,
     pub config_sha256: String,
     /// The mixing weight, 0 to 1, where the correction has one.
@@ -319,12 +320,14 @@ fn opening(
         statement(iri, rdf::TYPE, kgb::PROV_ACTIVITY),
         statement(iri, kgb::STARTED_AT_TIME, now()),
         text(kgb::SIGNATURE, hash),
-        text(kgb::BASE_MODEL, &run.base_model.source),
-        text(kgb::BASE_MODEL_SHA256, &run.base_model.sha256),
         text(kgb::CONFIG_SHA256, &run.config_sha256),
         text(kgb::CORRECTION, &run.correction),
         text(kgb::VERSION, &run.version),
     ]);
+    if let Some(base) = &run.base_model {
+        quads.push(text(kgb::BASE_MODEL, &base.source));
+        quads.push(text(kgb::BASE_MODEL_SHA256, &base.sha256));
+    }
     if let Some(finetuned) = &run.finetuned_model {
         quads.push(text(kgb::FINETUNED_MODEL, &finetuned.source));
         quads.push(text(kgb::FINETUNED_MODEL_SHA256, &finetuned.sha256));

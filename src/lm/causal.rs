@@ -132,7 +132,9 @@ impl CausalModel {
             _ => {
                 return Err(Error::Graph {
                     model: self.name.clone(),
-                    problem: format!("it gave logits of shape {shape:?} for {rows} x {length} tokens"),
+                    problem: format!(
+                        "it gave logits of shape {shape:?} for {rows} x {length} tokens"
+                    ),
                 });
             }
         };
@@ -161,7 +163,10 @@ impl CausalModel {
             give("position_ids", Tensor::from_array(([rows, length], positions))?.into_dyn());
         }
         if self.inputs.use_cache_branch {
-            give("use_cache_branch", Tensor::from_array(([1_usize], vec![past_length > 0]))?.into_dyn());
+            give(
+                "use_cache_branch",
+                Tensor::from_array(([1_usize], vec![past_length > 0]))?.into_dyn(),
+            );
         }
         for (at, tensor) in self.inputs.past.iter().enumerate() {
             let size = tensor.heads * past_length * tensor.head_size;
@@ -200,7 +205,8 @@ impl CausalModel {
                 for (row, &prompt) in prompts.iter().enumerate() {
                     self.caches[prompt] = Some(CacheRow { batch: self.batches.len(), row });
                     for &index in &asked[prompt] {
-                        out.take(index, &rows[index], batch.row(row)).map_err(|()| self.nan(prompt))?;
+                        out.take(index, &rows[index], batch.row(row))
+                            .map_err(|()| self.nan(prompt))?;
                     }
                 }
                 self.batches.push(batch.kept);

@@ -19,12 +19,12 @@ mod select;
 pub mod stages;
 
 pub use encode::{Encoded, encode};
-pub use models::{LocatedModels, Predictors, locate};
+pub use models::{Error as ModelsError, LocatedModels, locate};
 pub use plan::{CHUNK_SUBJECTS, Plan, RelationPlan, Size, Task};
 pub use predict::{Predicted, Predictor};
 pub use progress::Progress;
-pub use report::{RelationReport, Report, Statistics};
-pub use run::{Outcome, run};
+pub use report::{Asked, RelationReport, Report, Statistics};
+pub use run::run;
 pub use select::{Selected, select};
 
 /// Why a run ended before its end. What was committed before stays in the graph.
@@ -59,7 +59,9 @@ pub enum Error {
     #[error(transparent)]
     Graph(#[from] crate::graph::Error),
     /// The ledger holds statistics that this version cannot read.
-    #[error("the ledger's entry for chunk {chunk} of <{relation}> cannot be read; run with --fresh")]
+    #[error(
+        "the ledger's entry for chunk {chunk} of <{relation}> cannot be read; run with --fresh"
+    )]
     Ledger {
         /// The relation's IRI.
         relation: String,

@@ -154,10 +154,8 @@ fn locate_finetuned(
         return locate_one(source, cache, report);
     }
     let Some(base) = base else { return Err(Error::AdapterWithoutBase(path)) };
-    let description = ModelDescription {
-        source: source.source.clone(),
-        sha256: fetch::sha256_of(&path)?,
-    };
+    let description =
+        ModelDescription { source: source.source.clone(), sha256: fetch::sha256_of(&path)? };
     Ok(Located { folder: base.folder.clone(), adapter: Some(path), description })
 }
 
@@ -214,8 +212,7 @@ impl LocatedModels {
                 None => Vec::new(),
             };
             let session = runtime.session(&model.folder.graph, weights, threads)?;
-            let model =
-                CausalModel::new(session, &model.folder.graph, self.context, token_budget)?;
+            let model = CausalModel::new(session, &model.folder.graph, self.context, token_budget)?;
             self.fits(tokenizer, &model)?;
             Ok(Box::new(model))
         };
@@ -244,9 +241,10 @@ fn same_vocabulary(base: &Path, finetuned: &Path) -> Result<(), Error> {
     if of_base == of_finetuned {
         return Ok(());
     }
-    let example = of_base.iter().zip(&of_finetuned).find(|(a, b)| a != b).map(|((id, a), (_, b))| {
-        format!("; token {id} is {a:?} in one and {b:?} in the other")
-    });
+    let example =
+        of_base.iter().zip(&of_finetuned).find(|(a, b)| a != b).map(|((id, a), (_, b))| {
+            format!("; token {id} is {a:?} in one and {b:?} in the other")
+        });
     Err(Error::Vocabularies {
         base: base.to_owned(),
         finetuned: finetuned.to_owned(),
@@ -261,8 +259,7 @@ fn context_of(config: Option<&Path>) -> Result<Option<usize>, Error> {
     let Some(file) = config else { return Ok(None) };
     let broken = |source| Error::Config { file: file.to_owned(), source };
     let text = std::fs::read(file).map_err(broken)?;
-    let config: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| broken(e.into()))?;
+    let config: serde_json::Value = serde_json::from_slice(&text).map_err(|e| broken(e.into()))?;
     Ok(["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"]
         .iter()
         .find_map(|key| config.get(key)?.as_u64())

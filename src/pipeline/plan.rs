@@ -104,9 +104,10 @@ impl Plan {
         let ontology = keep(Ontology::read(&inputs.ontology), &mut notes);
         let subjects = keep(Catalog::read(&inputs.subjects), &mut notes);
         let candidates = keep(Catalog::read(&inputs.candidates), &mut notes);
-        let gold = inputs.gold.as_ref().map(|file| {
-            keep(Gold::read(std::slice::from_ref(file)), &mut notes)
-        });
+        let gold = inputs
+            .gold
+            .as_ref()
+            .map(|file| keep(Gold::read(std::slice::from_ref(file)), &mut notes));
         let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
         else {
             return Err(notes);
@@ -140,9 +141,14 @@ impl Plan {
         }
         if plan.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
             notes.push(
-                Diagnostic::error("no-subject", "no subject has a type that a relation's domain asks for")
-                    .at(&inputs.subjects[0], At::File)
-                    .help("compare the column `types` of the subjects with `rdfs:domain` in the ontology"),
+                Diagnostic::error(
+                    "no-subject",
+                    "no subject has a type that a relation's domain asks for",
+                )
+                .at(&inputs.subjects[0], At::File)
+                .help(
+                    "compare the column `types` of the subjects with `rdfs:domain` in the ontology",
+                ),
             );
         }
         notes.or(plan)
@@ -211,7 +217,10 @@ impl Plan {
                     most: most.into_iter().flatten().min().unwrap_or(candidates.len()),
                     floor: pipeline.threshold(&relation.iri).ln(),
                 },
-                best: self.gold.as_ref().is_some_and(|g| g.questions(&relation.iri).next().is_some()),
+                best: self
+                    .gold
+                    .as_ref()
+                    .is_some_and(|g| g.questions(&relation.iri).next().is_some()),
             },
             tolerance: pipeline.prediction.tolerance,
             exhaustive: pipeline.prediction.method == config::Method::Exhaustive,
@@ -252,7 +261,8 @@ impl Plan {
                 kept.push(candidate);
             }
         }
-        let name = |e: EntityId| format!("<{}> ({:?})", self.candidates.iri(e), self.candidates.label(e));
+        let name =
+            |e: EntityId| format!("<{}> ({:?})", self.candidates.iri(e), self.candidates.label(e));
         if !empty.is_empty() {
             let examples: Vec<String> = empty.iter().take(SHOWN).map(|&e| name(e)).collect();
             notes.push(
@@ -268,8 +278,11 @@ impl Plan {
             return None;
         }
         if !same.is_empty() {
-            let examples: Vec<String> =
-                same.iter().take(SHOWN).map(|&(a, b)| format!("{} as {}", name(b), name(a))).collect();
+            let examples: Vec<String> = same
+                .iter()
+                .take(SHOWN)
+                .map(|&(a, b)| format!("{} as {}", name(b), name(a)))
+                .collect();
             notes.push(Diagnostic::warning(
                 "candidates-with-same-tokens",
                 format!(
@@ -331,8 +344,11 @@ fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, notes: &mut Diagnostic
 
 /// The templates in which the object comes after the subject, as a causal model reads.
 fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<Template>> {
-    let (unusable, usable): (Vec<Template>, Vec<Template>) =
-        relation.templates.iter().cloned().partition(|t| t.object_first() || t.prompt("").is_empty());
+    let (unusable, usable): (Vec<Template>, Vec<Template>) = relation
+        .templates
+        .iter()
+        .cloned()
+        .partition(|t| t.object_first() || t.prompt("").is_empty());
     let problem = |code, message: String| {
         let mut diagnostic = Diagnostic::error(code, message);
         diagnostic.place = Some(relation.place.clone());
@@ -360,7 +376,10 @@ fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<
         notes.push(
             problem(
                 "mixed-spacing",
-                format!("some templates of <{}> have a space before [Y] and some not", relation.iri),
+                format!(
+                    "some templates of <{}> have a space before [Y] and some not",
+                    relation.iri
+                ),
             )
             .help("the candidates' tokens depend on it: write all templates one way"),
         );
@@ -374,7 +393,7 @@ fn correction(pipeline: &Pipeline, relation: &str) -> Correction {
     match pipeline.correction {
         config::Correction::None => Correction::None,
         config::Correction::Linear => Correction::Linear { lambda },
-        config::Correction::LogLinear { mixing } => Correction::LogLinear {
+        config::Correction::LogLinear(mixing) => Correction::LogLinear {
             lambda,
             mixing: match mixing {
                 config::Mixing::Branching => Mixing::Branching,

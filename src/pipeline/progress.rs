@@ -95,6 +95,7 @@ impl Progress {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{prefix:>8} {wide_bar:.cyan/dim} {pos}/{len} prompts {per_sec:>12} {eta:>4} left";
+    let template =
+        "{prefix:>8} {wide_bar:.cyan/dim} {pos}/{len} prompts {per_sec:>12} {eta:>4} left";
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

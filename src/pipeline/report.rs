@@ -112,7 +112,9 @@ impl RelationReport {
             mean_confidence: s.mean_confidence(),
             gold_questions: s.gold_questions,
             base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| models.base),
-            finetuned_precision_at_1: s.precision_at_1(s.gold_finetuned).filter(|_| models.finetuned),
+            finetuned_precision_at_1: s
+                .precision_at_1(s.gold_finetuned)
+                .filter(|_| models.finetuned),
             mixed_precision_at_1: s
                 .precision_at_1(s.gold_mixed)
                 .filter(|_| models.base && models.finetuned),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::progress::Stage;
 use super::report::{Asked, RelationReport, Report, Statistics};
 use super::stages::{self, Workers};
-use super::{Error, Plan, Predictor, Progress, Selected, encode, select};
+use super::{Encoded, Error, Plan, Predictor, Progress, Selected, encode, select};
 use crate::catalog::{Catalog, EntityId};
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
 
@@ -30,13 +30,13 @@ pub fn run(
     let done = writer.done().clone();
     let mut statistics = resumed(plan, writer)?;
     let mut prompts = 0;
-    let encode = |task| {
+    let encode = |task| -> Result<Encoded, Error> {
         let encoded = encode(plan, task)?;
         progress.add(Stage::Encode, encoded.prompts.len());
         Ok(encoded)
     };
     let predict = predictors.into_iter().map(|mut predictor| {
-        move |encoded: super::Encoded| {
+        move |encoded: Encoded| {
             let prompts = encoded.prompts.len();
             let selected = select(plan, predictor.predict(plan, encoded)?);
             progress.add(Stage::Predict, prompts);

@@ -50,9 +50,10 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
             statistics.add_triple(triple.probabilities[0]);
             triples.push(triple);
         }
-        let objects = plan.gold.as_ref().and_then(|gold| {
-            gold.objects(plan.subjects.iri(subject), &relation.iri)
-        });
+        let objects = plan
+            .gold
+            .as_ref()
+            .and_then(|gold| gold.objects(plan.subjects.iri(subject), &relation.iri));
         if let (Some(objects), Some(best)) = (objects, answer.best)
             && !objects.is_empty()
         {

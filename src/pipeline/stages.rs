@@ -140,7 +140,10 @@ fn spawn<'scope>(
     name: String,
     body: impl FnOnce() + Send + 'scope,
 ) {
-    #[expect(clippy::expect_used, reason = "a system that gives no thread cannot run the pipeline")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a system that gives no thread cannot run the pipeline"
+    )]
     thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread can be started");
 }
 

@@ -1,0 +1,29 @@
+# Two commands for a fresh machine: `make quickstart` and `make test`.
+#
+# All build with the one profile `release`, so that RocksDB is compiled once.
+
+SHELL := bash
+# libclang's own headers do not come with its wheel: the compiler's serve.
+ENVIRONMENT = folder="$$(scripts/setup.sh)" && export LIBCLANG_PATH="$$folder" && \
+	export BINDGEN_EXTRA_CLANG_ARGS="$${BINDGEN_EXTRA_CLANG_ARGS:--I$$($${CC:-cc} -print-file-name=include)}" &&
+
+.PHONY: quickstart build test lint bench
+
+quickstart: build
+	@$(ENVIRONMENT) cargo run --quiet --release -- run pipelines/quickstart.toml
+
+build:
+	@$(ENVIRONMENT) cargo build --release
+
+# The quick tests first, those with the real model behind them.
+test:
+	@$(ENVIRONMENT) if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run --release --no-fail-fast && cargo test --release --quiet --doc; \
+	else cargo test --release --no-fail-fast; fi
+
+lint:
+	@cargo fmt --check
+	@$(ENVIRONMENT) cargo clippy --release --all-targets -- -D warnings
+
+bench:
+	@$(ENVIRONMENT) cargo bench --profile release

@@ -1,0 +1,67 @@
+//! `kgbuild export`: a graph as Turtle, N-Quads or N-Triples.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use super::args::{ExportArgs, GraphFormat};
+use super::failure::Failure;
+use crate::graph::{self, ExportFormat};
+
+/// Writes the graph to standard output or to a file.
+pub fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let store = graph::open_for_reading(&args.store).map_err(Failure::bad_input)?;
+    let format = match args.format {
+        GraphFormat::Turtle => ExportFormat::Turtle,
+        GraphFormat::NQuads => ExportFormat::NQuads,
+        GraphFormat::NTriples => ExportFormat::NTriples,
+    };
+    let write = |out: &mut dyn Write| {
+        graph::export(&store, format, args.min_confidence, &mut BufWriter::new(out)).map_err(
+            |error| match error {
+                graph::Error::Output(error) => Failure::output(error),
+                error => Failure::failed(error),
+            },
+        )
+    };
+    match &args.output {
+        None => write(&mut io::stdout().lock()),
+        Some(file) => whole_file(file, write),
+    }
+}
+
+/// Writes a file under another name beside it and renames it when it is whole.
+pub fn whole_file(
+    file: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let cannot = |source: io::Error| {
+        Failure::bad_input(Unwritable { file: file.display().to_string(), source })
+    };
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut partial = tempfile::Builder::new()
+        .prefix(".kgbuild-")
+        .permissions(default_permissions())
+        .tempfile_in(folder)
+        .map_err(cannot)?;
+    write(&mut partial)?;
+    partial.as_file().sync_all().map_err(cannot)?;
+    partial.persist(file).map_err(|e| cannot(e.error))?;
+    Ok(())
+}
+
+/// Those of an ordinary new file, which the process' umask narrows.
+fn default_permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {file}")]
+struct Unwritable {
+    file: String,
+    #[source]
+    source: io::Error,
+}

@@ -1,0 +1,16 @@
+//! `kgbuild init`: a starter to change into one's own pipeline.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use crate::config;
+
+/// Writes the starter and says what to do with it.
+pub fn init(folder: &Path) -> Result<(), Failure> {
+    for path in config::init(folder).map_err(Failure::bad_input)? {
+        println!("{}", path.display());
+    }
+    let pipeline = folder.join("pipeline.toml");
+    println!("\nnext: kgbuild run {}", pipeline.display());
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! `kgbuild query`: SPARQL over a graph, which it cannot change.
+
+use std::fs;
+use std::io::{self, BufWriter};
+
+use super::args::{QueryArgs, ResultFormat};
+use super::failure::Failure;
+use super::table;
+use crate::graph::{self, QueryError};
+
+/// Answers the query on standard output.
+pub fn query(args: &QueryArgs) -> Result<(), Failure> {
+    let sparql = match (&args.sparql, &args.file) {
+        (Some(sparql), _) => sparql.clone(),
+        (None, Some(file)) => fs::read_to_string(file).map_err(|source| {
+            Failure::bad_input(UnreadableQuery { file: file.display().to_string(), source })
+        })?,
+        (None, None) => String::new(),
+    };
+    let store = graph::open_for_reading(&args.store).map_err(Failure::bad_input)?;
+    let format = match args.format {
+        ResultFormat::Table => graph::ResultFormat::Table,
+        ResultFormat::Csv => graph::ResultFormat::Csv,
+        ResultFormat::Tsv => graph::ResultFormat::Tsv,
+        ResultFormat::Json => graph::ResultFormat::Json,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    graph::query(&store, &sparql, format, table::terminal_width(), &mut out)
+        .and_then(|()| Ok(io::Write::flush(&mut out)?))
+        .map_err(|error| match error {
+            QueryError::Output(error) => Failure::output(error),
+            QueryError::Syntax(error) => Failure::bad_input(error),
+            error => Failure::failed(error),
+        })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the query in {file}")]
+struct UnreadableQuery {
+    file: String,
+    #[source]
+    source: io::Error,
+}

@@ -1,0 +1,315 @@
+//! `kgbuild run`: from a pipeline file to a graph and a report.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use sha2::{Digest, Sha256};
+
+use super::args::RunArgs;
+use super::export::whole_file;
+use super::failure::{Failure, show};
+use super::{check, table};
+use crate::config::{self, Pipeline};
+use crate::fetch::{self, Cache};
+use crate::graph::{self, GraphWriter, RunDescription};
+use crate::pipeline::{
+    self, CHUNK_SUBJECTS, LocatedModels, Plan, Predictor, Progress, RelationReport, Report,
+    stages::Workers,
+};
+use crate::runtime::{Device, Runtime};
+use crate::shock::{Correction, Mixing};
+
+/// Runs the pipeline, or says what a run would take.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let (pipeline, warnings) = check::read(&args.pipeline)?;
+    show(&warnings);
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
+    let tokenizer = models.tokenizer().map_err(Failure::bad_input)?;
+    let (plan, warnings) = Plan::read(&pipeline, tokenizer, models.context)?;
+    show(&warnings);
+    if args.dry_run {
+        return dry_run(&plan);
+    }
+    let description = describe(&pipeline, &plan, &models)?;
+    let report = build(args, &pipeline, &plan, &models, &cache, &description)?;
+    let file = pipeline.output.folder.join("report.json");
+    whole_file(&file, |out| {
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(Failure::failed)?;
+        out.write_all(b"\n").map_err(Failure::output)
+    })?;
+    print_report(&report, &pipeline.output.folder, &args.pipeline)
+}
+
+/// Predicts and writes what is missing.
+fn build(
+    args: &RunArgs,
+    pipeline: &Pipeline,
+    plan: &Plan,
+    models: &LocatedModels,
+    cache: &Cache,
+    description: &RunDescription,
+) -> Result<Report, Failure> {
+    let output = &pipeline.output;
+    let annotation = match output.annotation {
+        config::Annotation::Rdf12 => graph::Annotation::Rdf12,
+        config::Annotation::Reification => graph::Annotation::Reification,
+    };
+    let open = || {
+        GraphWriter::open(&output.folder, &output.base_iri, description, annotation, args.fresh)
+            .map_err(Failure::bad_input)
+    };
+    // A graph that is there is looked at before the models are loaded; a new one is made after, so
+    // that a model that cannot be loaded leaves nothing behind.
+    let existing =
+        if output.folder.join("store").exists() && !args.fresh { Some(open()?) } else { None };
+    let missing = match &existing {
+        Some(writer) => plan.size(plan.tasks(writer.done())),
+        None => plan.size(plan.tasks(&Default::default())),
+    };
+    let predictors =
+        if missing.chunks == 0 { Vec::new() } else { open_models(pipeline, plan, models, cache)? };
+    let mut writer = match existing {
+        Some(writer) => writer,
+        None => open()?,
+    };
+    if !writer.done().is_empty() && missing.chunks > 0 {
+        eprintln!("continuing: {} chunks are done, {} to go", writer.done().len(), missing.chunks);
+    }
+    let workers = Workers {
+        encode: pipeline.runtime.encode_workers,
+        capacity: pipeline.runtime.channel_capacity,
+    };
+    let stop = stop_on_interrupt()?;
+    let progress = Progress::new(missing.prompts, args.quiet);
+    pipeline::run(plan, predictors, models.asked(), workers, &mut writer, &progress, &stop).map_err(
+        |error| match error {
+            pipeline::Error::Model(crate::lm::Error::Runtime { .. }) => Failure::failed(error),
+            error => Failure::bad_input(error),
+        },
+    )
+}
+
+fn open_models(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    models: &LocatedModels,
+    cache: &Cache,
+) -> Result<Vec<Predictor>, Failure> {
+    let library = match (&pipeline.runtime.library, env::var_os("ORT_DYLIB_PATH")) {
+        (Some(library), _) => library.clone(),
+        (None, Some(library)) if !library.is_empty() => PathBuf::from(library),
+        _ => fetch::runtime_library(cache, &mut say).map_err(Failure::bad_input)?,
+    };
+    let device = match pipeline.runtime.device {
+        config::Device::Auto => Device::Auto,
+        config::Device::Cpu => Device::Cpu,
+        config::Device::Cuda => Device::Cuda,
+    };
+    let runtime = Runtime::load(&library, device).map_err(Failure::bad_input)?;
+    if let Some(note) = runtime.note() {
+        say(note);
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = pipeline.runtime.threads.unwrap_or(cores);
+    let (workers, budget) = (pipeline.runtime.workers, pipeline.runtime.token_budget);
+    models.open(&runtime, &plan.tokenizer, workers, threads, budget).map_err(Failure::bad_input)
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once, which loses nothing that
+/// was committed.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            process::exit(1);
+        }
+        eprintln!("\nstopping when the chunks in work are written; again to stop at once");
+    })
+    .map_err(Failure::failed)?;
+    Ok(stop)
+}
+
+/// All that the graph depends on, and what is written about the run.
+fn describe(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    models: &LocatedModels,
+) -> Result<RunDescription, Failure> {
+    let mut settings = BTreeMap::new();
+    let prediction = &pipeline.prediction;
+    settings.insert(
+        "prediction".to_owned(),
+        format!(
+            "{:?}, {:?}, tolerance {}",
+            prediction.normalise, prediction.method, prediction.tolerance
+        )
+        .to_lowercase(),
+    );
+    settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
+    for relation in &plan.relations {
+        settings.insert(
+            format!("relation <{}>", relation.iri),
+            format!(
+                "{}, threshold {}, at most {}",
+                describe_correction(relation.correction),
+                pipeline.threshold(&relation.iri),
+                relation.rankings.mixed.most,
+            ),
+        );
+    }
+    let config_sha256 =
+        hex::encode(Sha256::digest(serde_json::to_vec(&settings).map_err(Failure::failed)?));
+    let mut signature = settings;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    signature.insert("kgbuild".to_owned(), version.clone());
+    for (part, model) in [("base model", models.base()), ("finetuned model", models.finetuned())] {
+        if let Some(model) = model {
+            signature.insert(part.to_owned(), model.sha256.clone());
+        }
+    }
+    let inputs = &pipeline.inputs;
+    let gold: Vec<PathBuf> = inputs.gold.iter().cloned().collect();
+    for (part, files) in [
+        ("ontology", &inputs.ontology),
+        ("subjects", &inputs.subjects),
+        ("candidates", &inputs.candidates),
+        ("gold", &gold),
+    ] {
+        let hashes: Result<Vec<String>, _> = files.iter().map(|f| fetch::sha256_of(f)).collect();
+        signature.insert(part.to_owned(), hashes.map_err(Failure::bad_input)?.join(" "));
+    }
+    Ok(RunDescription {
+        signature,
+        base_model: models.base().cloned(),
+        finetuned_model: models.finetuned().cloned(),
+        config_sha256,
+        lambda: (pipeline.correction != config::Correction::None).then(|| pipeline.lambda("")),
+        correction: match pipeline.correction {
+            config::Correction::None => "none".to_owned(),
+            config::Correction::Linear => "linear".to_owned(),
+            config::Correction::LogLinear(_) => "log-linear".to_owned(),
+        },
+        version,
+    })
+}
+
+fn describe_correction(correction: Correction) -> String {
+    match correction {
+        Correction::None => "no correction".to_owned(),
+        Correction::Linear { lambda } => format!("linear {lambda}"),
+        Correction::LogLinear { lambda, mixing: Mixing::Branching } => {
+            format!("log-linear at branchings {lambda}")
+        }
+        Correction::LogLinear { lambda, mixing: Mixing::Candidate } => {
+            format!("log-linear by candidate {lambda}")
+        }
+    }
+}
+
+/// Counts what a run would do, with the code that does it.
+fn dry_run(plan: &Plan) -> Result<(), Failure> {
+    let nothing_done = Default::default();
+    let mut tokens = vec![0; plan.relations.len()];
+    for task in plan.tasks(&nothing_done) {
+        let relation = task.relation;
+        let encoded = pipeline::encode(plan, task).map_err(Failure::bad_input)?;
+        tokens[relation] += encoded.prompts.iter().map(Vec::len).sum::<usize>();
+    }
+    let mut rows = Vec::new();
+    let mut sums = [0; 5];
+    for (relation, prompt_tokens) in plan.relations.iter().zip(tokens) {
+        let trie = relation.space.trie();
+        let candidate_tokens: usize =
+            (0..trie.candidates()).map(|c| trie.tokens(c as u32).len()).sum();
+        let prompts = relation.subjects.len() * relation.templates.len();
+        let numbers =
+            [relation.subjects.len(), prompts, prompt_tokens, trie.candidates(), candidate_tokens];
+        sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        let numbers = numbers.iter().map(usize::to_string);
+        rows.push(std::iter::once(relation.name.clone()).chain(numbers).collect());
+    }
+    let numbers = sums.iter().map(usize::to_string);
+    rows.push(std::iter::once("all".to_owned()).chain(numbers).collect());
+    let header =
+        ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
+    print(&table::table(&header, rows))
+}
+
+/// The table per relation, and what to do next.
+fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(), Failure> {
+    let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
+    let row = |r: &RelationReport| {
+        vec![
+            r.name.clone(),
+            r.candidates.map_or(String::new(), |c| c.to_string()),
+            r.subjects.to_string(),
+            r.triples.to_string(),
+            r.without_object.to_string(),
+            number(r.mean_confidence),
+            number(r.base_precision_at_1),
+            number(r.finetuned_precision_at_1),
+            number(r.mixed_precision_at_1),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = report.relations.iter().map(row).collect();
+    rows.push(row(&report.total));
+    let mut header = vec![
+        "relation",
+        "candidates",
+        "subjects",
+        "triples",
+        "no object",
+        "confidence",
+        "P@1 base",
+        "P@1 finetuned",
+        "P@1 mixed",
+    ];
+    if report.total.gold_questions == 0 {
+        header.truncate(6);
+        rows.iter_mut().for_each(|row| row.truncate(6));
+    }
+    let mut text = table::table(&header, rows);
+    if report.seconds > 0.0 && report.prompts > 0 {
+        text += &format!(
+            "\n\n{} prompts in {:.1} s ({:.1} prompts/s)",
+            report.prompts,
+            report.seconds,
+            report.prompts as f64 / report.seconds
+        );
+    }
+    if !report.complete {
+        print(&text)?;
+        eprintln!(
+            "interrupted: `kgbuild run {}` goes on where this run stopped",
+            pipeline.display()
+        );
+        return Err(Failure::Interrupted);
+    }
+    let folder = folder.display();
+    text += &format!(
+        "\n\ngraph and report: {folder}\n\
+         try next:\n  \
+         kgbuild query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{ \
+         ?s ?r ?o {{| kgb:confidence ?confidence |}} . ?s rdfs:label ?subject . \
+         ?r rdfs:label ?relation . ?o rdfs:label ?object }} \
+         ORDER BY DESC(?confidence) LIMIT 10'\n  \
+         kgbuild export {folder}"
+    );
+    print(&text)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{text}").map_err(Failure::output)
+}
+
+fn say(text: &str) {
+    eprintln!("{text}");
+}
