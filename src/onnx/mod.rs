@@ -1,2 +1,25 @@
-//! (room under construction)
-pub fn identity_model() -> Vec<u8> { Vec::new() }
+//! Models as ONNX: a graph builder, and the import of checkpoints in other formats.
+//!
+//! [`import`] turns a GGUF file or a safetensors folder of the Llama family into an ONNX folder,
+//! once, in the cache; an ONNX folder is checked and used where it is. [`lora`] reads a PEFT
+//! adapter as replacements for weights of an imported model.
+
+pub mod builder;
+mod checkpoint;
+mod dequantise;
+mod error;
+mod gguf;
+mod gguf_llama;
+mod gguf_tokenizer;
+mod import;
+mod llama;
+mod llama_graph;
+pub mod lora;
+pub mod proto;
+mod safetensors_llama;
+mod validate;
+
+pub use error::Error;
+pub use gguf::{Gguf, Value};
+pub use import::{IMPORTER_VERSION, ModelFolder, import};
+pub use llama::LlamaConfig;

@@ -1,0 +1,116 @@
+//! SHA-256 of files and folders, streamed.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Error;
+
+/// The SHA-256 of a file's bytes, or of a folder: of the sorted relative paths of its files, each
+/// with the SHA-256 of its content. In lower-case hexadecimal. Links are followed.
+///
+/// # Errors
+/// [`Error::Io`] naming what cannot be read.
+pub fn sha256_of(path: &Path) -> Result<String, Error> {
+    if !path.is_dir() {
+        return Ok(hex::encode(of_file(path)?));
+    }
+    let mut files = Vec::new();
+    list(path, &mut files)?;
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        let relative = file.strip_prefix(path).unwrap_or(&file);
+        let name: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+        hash.update(name.join("/"));
+        hash.update([0]);
+        hash.update(of_file(&file)?);
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// Fails where `expected` is given and is not the hash of `path`; `help` says what to do.
+pub(super) fn check(path: &Path, expected: Option<&str>, help: &str) -> Result<(), Error> {
+    let Some(expected) = expected else { return Ok(()) };
+    let found = sha256_of(path)?;
+    if found.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    Err(Error::HashMismatch {
+        what: path.display().to_string(),
+        expected: expected.to_owned(),
+        found,
+        help: help.to_owned(),
+    })
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        if path.is_dir() {
+            list(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn of_file(path: &Path) -> Result<[u8; 32], Error> {
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(Error::io("read", path))? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_hash_is_that_of_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("abc");
+        fs::write(&file, "abc").unwrap();
+        // The example of FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_of(&file).unwrap(), expected);
+        assert!(check(&file, Some(&expected.to_uppercase()), "").is_ok());
+        let message = check(&file, Some("00"), "look").unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains("but 00"), "{message}");
+    }
+
+    #[test]
+    fn a_folders_hash_depends_on_names_and_contents_alone() {
+        let folder = || tempfile::tempdir().unwrap();
+        let write = |root: &Path, name: &str, text: &str| {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), text).unwrap();
+        };
+        let (one, other, renamed) = (folder(), folder(), folder());
+        write(one.path(), "a", "1");
+        write(one.path(), "b/c", "2");
+        write(other.path(), "b/c", "2");
+        write(other.path(), "a", "1");
+        write(renamed.path(), "a", "1");
+        write(renamed.path(), "b/d", "2");
+        let hash = |root: &tempfile::TempDir| sha256_of(root.path()).unwrap();
+        assert_eq!(hash(&one), hash(&other));
+        assert_ne!(hash(&one), hash(&renamed));
+        write(other.path(), "b/c", "3");
+        assert_ne!(hash(&one), hash(&other));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let message = sha256_of(Path::new("/no/such/file")).unwrap_err().to_string();
+        assert!(message.contains("/no/such/file"), "{message}");
+    }
+}

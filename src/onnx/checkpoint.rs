@@ -1,0 +1,51 @@
+//! What every checkpoint format gives: weights by their Hugging Face name.
+
+use super::Error;
+
+/// Tensors by name, in the orientation of PyTorch: a linear layer's weight is `[out, in]`.
+pub trait Weights {
+    /// The names of all tensors.
+    fn names(&self) -> Vec<String>;
+
+    /// The shape of a tensor, outermost dimension first; none where there is no such tensor.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// A tensor's values in row-major order.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is not there.
+    fn read(&self, name: &str) -> Result<Vec<f32>, Error>;
+}
+
+/// The transpose of a row-major matrix of `rows` x `columns`.
+pub fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    // Tiles that fit the first-level cache: both sides are then read and written by the line.
+    const TILE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for row_tile in (0..rows).step_by(TILE) {
+        for column_tile in (0..columns).step_by(TILE) {
+            for row in row_tile..rows.min(row_tile + TILE) {
+                for column in column_tile..columns.min(column_tile + TILE) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_columns() {
+        assert_eq!(
+            transpose(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3),
+            [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]
+        );
+        let (rows, columns) = (45, 70);
+        let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+        assert_eq!(transpose(&transpose(&values, rows, columns), columns, rows), values);
+    }
+}

@@ -1,0 +1,322 @@
+//! The quantised tensor types of GGUF, and their values as f32.
+//!
+//! A tensor is a row of blocks; a block has one or two scales (f16) and a few bits a value. The
+//! formulas are those of the GGML format; each is written beside its type below.
+
+use half::{bf16, f16};
+
+/// The types that can be read, by the name and number that GGUF gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantisation {
+    F32,
+    F16,
+    Bf16,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q4K,
+    Q5K,
+    Q6K,
+}
+
+use Quantisation::{Bf16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+
+/// Number in the file, name, values a block, bytes a block.
+const TYPES: [(Quantisation, u32, &str, usize, usize); 11] = [
+    (F32, 0, "F32", 1, 4),
+    (F16, 1, "F16", 1, 2),
+    (Bf16, 30, "BF16", 1, 2),
+    (Q4_0, 2, "Q4_0", 32, 18),
+    (Q4_1, 3, "Q4_1", 32, 20),
+    (Q5_0, 6, "Q5_0", 32, 22),
+    (Q5_1, 7, "Q5_1", 32, 24),
+    (Q8_0, 8, "Q8_0", 32, 34),
+    (Q4K, 12, "Q4_K", 256, 144),
+    (Q5K, 13, "Q5_K", 256, 176),
+    (Q6K, 14, "Q6_K", 256, 210),
+];
+
+impl Quantisation {
+    /// The type with this number, or the names of those that can be read.
+    pub fn from_number(number: u32) -> Result<Self, String> {
+        let found = TYPES.iter().find(|entry| entry.1 == number);
+        found.map(|entry| entry.0).ok_or_else(|| {
+            let names: Vec<&str> = TYPES.iter().map(|entry| entry.2).collect();
+            names.join(", ")
+        })
+    }
+
+    fn block(self) -> (usize, usize) {
+        let entry = TYPES.iter().find(|entry| entry.0 == self);
+        entry.map_or((1, 1), |entry| (entry.3, entry.4))
+    }
+
+    /// The bytes of `count` values; none where they do not fill whole blocks.
+    pub fn bytes(self, count: u64) -> Option<u64> {
+        let (values, bytes) = self.block();
+        if !count.is_multiple_of(values as u64) {
+            return None;
+        }
+        (count / values as u64).checked_mul(bytes as u64)
+    }
+
+    /// The values of whole blocks. Bytes beyond the last whole block are ignored.
+    pub fn dequantise(self, bytes: &[u8]) -> Vec<f32> {
+        let (values, size) = self.block();
+        let mut out = vec![0.0; bytes.len() / size * values];
+        let block = match self {
+            F32 => |b: &[u8], y: &mut [f32]| y[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+            F16 => |b: &[u8], y: &mut [f32]| y[0] = half(b, 0),
+            Bf16 => |b: &[u8], y: &mut [f32]| y[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+            Q4_0 => q4_0,
+            Q4_1 => q4_1,
+            Q5_0 => q5_0,
+            Q5_1 => q5_1,
+            Q8_0 => q8_0,
+            Q4K => q4_k,
+            Q5K => q5_k,
+            Q6K => q6_k,
+        };
+        for (b, y) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(values)) {
+            block(b, y);
+        }
+        out
+    }
+}
+
+fn half(bytes: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+/// The low and the high half of a byte.
+fn nibbles(byte: u8) -> (u8, u8) {
+    (byte & 15, byte >> 4)
+}
+
+/// y = d (q - 8); the low halves are the first 16 values, the high halves the last.
+fn q4_0(b: &[u8], y: &mut [f32]) {
+    let d = half(b, 0);
+    for (j, &q) in b[2..].iter().enumerate() {
+        let (low, high) = nibbles(q);
+        y[j] = (f32::from(low) - 8.0) * d;
+        y[j + 16] = (f32::from(high) - 8.0) * d;
+    }
+}
+
+/// y = d q + m.
+fn q4_1(b: &[u8], y: &mut [f32]) {
+    let (d, m) = (half(b, 0), half(b, 2));
+    for (j, &q) in b[4..].iter().enumerate() {
+        let (low, high) = nibbles(q);
+        y[j] = f32::from(low) * d + m;
+        y[j + 16] = f32::from(high) * d + m;
+    }
+}
+
+/// Five-bit values: value i has its fifth bit in bit i of `high_bits`.
+fn five_bits(high_bits: &[u8], low_bits: &[u8], mut each: impl FnMut(usize, u8)) {
+    let bits = u32::from_le_bytes([high_bits[0], high_bits[1], high_bits[2], high_bits[3]]);
+    let fifth = |i: usize| if bits >> i & 1 == 1 { 16 } else { 0 };
+    for (j, &q) in low_bits.iter().enumerate() {
+        let (low, high) = nibbles(q);
+        each(j, low | fifth(j));
+        each(j + 16, high | fifth(j + 16));
+    }
+}
+
+/// y = d (q - 16).
+fn q5_0(b: &[u8], y: &mut [f32]) {
+    let d = half(b, 0);
+    five_bits(&b[2..6], &b[6..], |i, q| y[i] = (f32::from(q) - 16.0) * d);
+}
+
+/// y = d q + m.
+fn q5_1(b: &[u8], y: &mut [f32]) {
+    let (d, m) = (half(b, 0), half(b, 2));
+    five_bits(&b[4..8], &b[8..], |i, q| y[i] = f32::from(q) * d + m);
+}
+
+/// y = d q, q signed.
+fn q8_0(b: &[u8], y: &mut [f32]) {
+    let d = half(b, 0);
+    for (y, &q) in y.iter_mut().zip(&b[2..]) {
+        *y = f32::from(q.cast_signed()) * d;
+    }
+}
+
+/// The six-bit scale and minimum of sub-block `j` of eight, packed into twelve bytes: those of the
+/// first four in the low six bits, those of the last four in halves of bytes 8 to 11 with their
+/// two high bits above the first four's.
+fn scale_and_minimum(packed: &[u8], j: usize) -> (f32, f32) {
+    let (scale, minimum) = if j < 4 {
+        (packed[j] & 63, packed[j + 4] & 63)
+    } else {
+        let (low, high) = nibbles(packed[j + 4]);
+        (low | (packed[j - 4] >> 6) << 4, high | (packed[j] >> 6) << 4)
+    };
+    (f32::from(scale), f32::from(minimum))
+}
+
+/// y = d scale q - d_min minimum, in eight sub-blocks of 32; 32 bytes hold two of them, the first
+/// in their low halves.
+fn q4_k(b: &[u8], y: &mut [f32]) {
+    let (d, d_min) = (half(b, 0), half(b, 2));
+    for (pair, (q, y)) in b[16..].chunks_exact(32).zip(y.chunks_exact_mut(64)).enumerate() {
+        let (scale_a, minimum_a) = scale_and_minimum(&b[4..16], 2 * pair);
+        let (scale_b, minimum_b) = scale_and_minimum(&b[4..16], 2 * pair + 1);
+        for (l, &q) in q.iter().enumerate() {
+            let (low, high) = nibbles(q);
+            y[l] = d * scale_a * f32::from(low) - d_min * minimum_a;
+            y[l + 32] = d * scale_b * f32::from(high) - d_min * minimum_b;
+        }
+    }
+}
+
+/// As Q4_K with a fifth bit: sub-block s has it in bit s of the 32 bytes in front.
+fn q5_k(b: &[u8], y: &mut [f32]) {
+    let (d, d_min) = (half(b, 0), half(b, 2));
+    let high_bits = &b[16..48];
+    for (pair, (q, y)) in b[48..].chunks_exact(32).zip(y.chunks_exact_mut(64)).enumerate() {
+        let (scale_a, minimum_a) = scale_and_minimum(&b[4..16], 2 * pair);
+        let (scale_b, minimum_b) = scale_and_minimum(&b[4..16], 2 * pair + 1);
+        for (l, &q) in q.iter().enumerate() {
+            let (low, high) = nibbles(q);
+            let fifth = |sub_block: usize| (high_bits[l] >> sub_block & 1) << 4;
+            y[l] = d * scale_a * f32::from(low | fifth(2 * pair)) - d_min * minimum_a;
+            y[l + 32] = d * scale_b * f32::from(high | fifth(2 * pair + 1)) - d_min * minimum_b;
+        }
+    }
+}
+
+/// y = d scale (q - 32), in sixteen sub-blocks of 16 with signed scales; a half block of 128
+/// values has its low four bits in 64 bytes and its high two in 32.
+fn q6_k(b: &[u8], y: &mut [f32]) {
+    let d = half(b, 208);
+    for (n, y) in y.chunks_exact_mut(128).enumerate() {
+        let low = &b[64 * n..64 * (n + 1)];
+        let high = &b[128 + 32 * n..128 + 32 * (n + 1)];
+        let scales = &b[192 + 8 * n..192 + 8 * (n + 1)];
+        for quarter in 0..4 {
+            for l in 0..32 {
+                let (a, c) = nibbles(low[l + 32 * (quarter % 2)]);
+                let four = if quarter < 2 { a } else { c };
+                let two = high[l] >> (2 * quarter) & 3;
+                let scale = f32::from(scales[l / 16 + 2 * quarter].cast_signed());
+                y[l + 32 * quarter] = d * scale * (f32::from(four | two << 4) - 32.0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: [u8; 2] = [0x00, 0x38]; // 0.5
+    const TWO: [u8; 2] = [0x00, 0x40]; // 2.0
+
+    fn block(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    #[test]
+    fn plain_numbers() {
+        assert_eq!(F32.dequantise(&1.5f32.to_le_bytes()), [1.5]);
+        assert_eq!(F16.dequantise(&[HALF, TWO].concat()), [0.5, 2.0]);
+        assert_eq!(Bf16.dequantise(&[0xc0, 0x3f]), [1.5]); // 0x3fc00000 is 1.5
+    }
+
+    #[test]
+    fn q4_0_is_centred_on_eight() {
+        let y = Q4_0.dequantise(&block(&[&TWO, &[0xf3], &[0x88; 15]]));
+        assert_eq!((y[0], y[16]), (-10.0, 14.0));
+        assert!(y[1..16].iter().chain(&y[17..]).all(|&y| y == 0.0));
+    }
+
+    #[test]
+    fn q4_1_has_a_minimum() {
+        let y = Q4_1.dequantise(&block(&[&HALF, &TWO, &[0xf3], &[0; 15]]));
+        assert_eq!((y[0], y[16], y[1], y[31]), (3.5, 9.5, 2.0, 2.0));
+    }
+
+    #[test]
+    fn q5_0_takes_the_fifth_bit_from_the_mask() {
+        // Bits 0 and 17 are set.
+        let y = Q5_0.dequantise(&block(&[&TWO, &[1, 0, 2, 0], &[0x43, 0x21], &[0; 14]]));
+        assert_eq!((y[0], y[1], y[2]), (6.0, -30.0, -32.0)); // 2 (19-16), 2 (1-16), 2 (0-16)
+        assert_eq!((y[16], y[17], y[18]), (-24.0, 4.0, -32.0)); // 2 (4-16), 2 (18-16)
+    }
+
+    #[test]
+    fn q5_1_has_a_minimum() {
+        let y = Q5_1.dequantise(&block(&[&HALF, &TWO, &[1, 0, 0, 128], &[0x43], &[0; 15]]));
+        assert_eq!((y[0], y[16], y[31], y[1]), (11.5, 4.0, 10.0, 2.0));
+    }
+
+    #[test]
+    fn q8_0_is_signed() {
+        let y = Q8_0.dequantise(&block(&[&HALF, &[0xff, 127, 128], &[0; 29]]));
+        assert_eq!(y[..4], [-0.5, 63.5, -64.0, 0.0]);
+    }
+
+    /// Sub-block 0 has scale 3 and minimum 5; sub-block 5 has scale 0b10_0001 (33), minimum
+    /// 0b01_0010 (18), of which the high bits stand above the entries of sub-block 1.
+    const SCALES: [u8; 12] = [3, 0b1000_0000, 0, 0, 5, 0b0100_0000, 0, 0, 0, 0x21, 0, 0];
+
+    #[test]
+    fn scales_are_packed_in_six_bits() {
+        assert_eq!(scale_and_minimum(&SCALES, 0), (3.0, 5.0));
+        assert_eq!(scale_and_minimum(&SCALES, 1), (0.0, 0.0));
+        assert_eq!(scale_and_minimum(&SCALES, 5), (33.0, 18.0));
+    }
+
+    #[test]
+    fn q4_k_scales_sub_blocks() {
+        let mut quants = [0; 128];
+        quants[0] = 0x07; // sub-block 0, value 0
+        quants[2 * 32 + 1] = 0x90; // sub-block 5, value 1
+        let y = Q4K.dequantise(&block(&[&HALF, &TWO, &SCALES, &quants]));
+        assert_eq!((y[0], y[1]), (0.5 * 3.0 * 7.0 - 10.0, -10.0));
+        assert_eq!((y[160], y[161]), (-36.0, 0.5 * 33.0 * 9.0 - 36.0));
+        assert_eq!(y[255], 0.0);
+    }
+
+    #[test]
+    fn q5_k_adds_a_fifth_bit() {
+        let mut quants = [0; 128];
+        quants[0] = 0x07;
+        quants[2 * 32 + 1] = 0x90;
+        let mut high = [0; 32];
+        high[0] = 1; // sub-block 0
+        high[1] = 1 << 5; // sub-block 5
+        let y = Q5K.dequantise(&block(&[&HALF, &TWO, &SCALES, &high, &quants]));
+        assert_eq!((y[0], y[1]), (0.5 * 3.0 * 23.0 - 10.0, -10.0));
+        assert_eq!((y[160], y[161]), (-36.0, 0.5 * 33.0 * 25.0 - 36.0));
+    }
+
+    #[test]
+    fn q6_k_has_signed_scales() {
+        let (mut low, mut high, mut scales) = ([0; 128], [0; 64], [0; 16]);
+        low[0] = 0x5a; // values 0 and 64 of the first half: 10 and 5
+        high[0] = 0b00_01_00_11; // their high bits: 3 and 1
+        scales[0] = 2;
+        scales[4] = 0xff; // -1
+        low[64 + 32 + 20] = 0x0f; // second half, value 32 + 20: 15
+        scales[8 + 1 + 2] = 4;
+        let y = Q6K.dequantise(&block(&[&low, &high, &scales, &TWO]));
+        assert_eq!(y[0], 2.0 * 2.0 * (58.0 - 32.0));
+        assert_eq!(y[64], 2.0 * -1.0 * (21.0 - 32.0));
+        assert_eq!(y[1], 2.0 * 2.0 * -32.0);
+        assert_eq!(y[128 + 52], 2.0 * 4.0 * (15.0 - 32.0));
+    }
+
+    #[test]
+    fn only_whole_blocks_have_a_size() {
+        assert_eq!(Q4_1.bytes(64), Some(40));
+        assert_eq!(Q4_1.bytes(33), None);
+        assert_eq!(Q6K.bytes(u64::MAX / 256 * 256), None);
+        assert!(Quantisation::from_number(10).unwrap_err().contains("Q4_K"));
+    }
+}

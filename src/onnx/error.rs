@@ -1,0 +1,58 @@
+//! Why a model cannot be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::fetch;
+
+/// Why a model cannot be imported or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+
+    /// The cache failed.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+
+    /// A file is not what its format demands: cut off, damaged, or another format.
+    #[error(
+        "{} is not a sound {format} file: {problem}{}\n  = help: fetch or export it again",
+        path.display(),
+        at.map(|byte| format!(" (at byte {byte})")).unwrap_or_default()
+    )]
+    Corrupt { path: PathBuf, format: &'static str, problem: String, at: Option<u64> },
+
+    /// A sound file of a kind that cannot be imported.
+    #[error("{} cannot be imported: {problem}\n  = help: {help}", path.display())]
+    Unsupported { path: PathBuf, problem: String, help: String },
+
+    /// Neither file nor folder is a model.
+    #[error(
+        "{} is no model: {problem}\n  = help: name a .gguf file, a folder with model.onnx and \
+         tokenizer.json, or one with config.json, tokenizer.json and model.safetensors",
+        path.display()
+    )]
+    NoModel { path: PathBuf, problem: String },
+
+    /// An adapter that does not fit, or asks for what is not done.
+    #[error("the adapter {} cannot be used: {problem}\n  = help: {help}", path.display())]
+    Adapter { path: PathBuf, problem: String, help: String },
+}
+
+impl Error {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(super) fn corrupt(path: &Path, format: &'static str, problem: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_owned(), format, problem: problem.into(), at: None }
+    }
+
+    pub(super) fn unsupported(path: &Path, problem: impl Into<String>, help: &str) -> Self {
+        Self::Unsupported { path: path.to_owned(), problem: problem.into(), help: help.to_owned() }
+    }
+}

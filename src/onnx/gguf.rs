@@ -1,0 +1,305 @@
+//! Reading GGUF files, versions 2 and 3: metadata, and where each tensor is.
+//!
+//! Invariant: whatever the bytes, opening gives a value or an error that names the byte, and every
+//! [`TensorInfo`] of an opened file lies within it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::Error;
+use super::dequantise::Quantisation;
+
+const MAGIC: &[u8; 4] = b"GGUF";
+const DEFAULT_ALIGNMENT: u64 = 32;
+/// Arrays of arrays are legal; deeper ones than this occur in no model.
+const MAX_NESTING: usize = 4;
+
+/// A metadata value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Array(Vec<Value>),
+}
+
+/// A tensor's shape, outermost dimension first, its type, and its bytes in the file.
+#[derive(Clone, Debug)]
+pub(super) struct TensorInfo {
+    pub shape: Vec<usize>,
+    pub quantisation: Quantisation,
+    pub bytes: Range<usize>,
+}
+
+/// What stands in front of a file's tensors.
+#[derive(Debug)]
+struct Header {
+    metadata: BTreeMap<String, Value>,
+    tensors: BTreeMap<String, TensorInfo>,
+}
+
+/// An opened GGUF file.
+pub struct Gguf {
+    path: PathBuf,
+    map: Mmap,
+    header: Header,
+}
+
+impl Gguf {
+    /// Opens and checks a file. Tensor data is read later, by [`Self::tensor`].
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the byte; [`Error::Unsupported`] for a tensor of a type that cannot
+    /// be read; [`Error::Io`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        // SAFETY: the map is only read. Another process that shortens the file meanwhile could end
+        // this one with SIGBUS; model files are written once and then left alone.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
+        let header = parse(&map).map_err(|error| error.in_file(path))?;
+        Ok(Self { path: path.to_owned(), map, header })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The metadata value of `key`.
+    pub fn metadata(&self, key: &str) -> Option<&Value> {
+        self.header.metadata.get(key)
+    }
+
+    /// The tensors' names, sorted.
+    pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.header.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor's shape, outermost dimension first.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        Some(&self.header.tensors.get(name)?.shape)
+    }
+
+    /// A tensor's values, dequantised, in row-major order.
+    pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
+        let info = self.header.tensors.get(name)?;
+        Some(info.quantisation.dequantise(&self.map[info.bytes.clone()]))
+    }
+}
+
+#[derive(Debug)]
+enum ParseError {
+    Corrupt { problem: String, at: usize },
+    Unsupported { problem: String, help: String },
+}
+
+impl ParseError {
+    fn in_file(self, path: &Path) -> Error {
+        let path = path.to_owned();
+        match self {
+            Self::Corrupt { problem, at } => {
+                Error::Corrupt { path, format: "GGUF", problem, at: Some(at as u64) }
+            }
+            Self::Unsupported { problem, help } => Error::Unsupported { path, problem, help },
+        }
+    }
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn corrupt<T>(&self, problem: impl Into<String>) -> Result<T, ParseError> {
+        Err(ParseError::Corrupt { problem: problem.into(), at: self.at })
+    }
+
+    fn take(&mut self, count: u64, what: &str) -> Result<&'a [u8], ParseError> {
+        let left = self.bytes.len() - self.at;
+        match usize::try_from(count) {
+            Ok(count) if count <= left => {
+                let taken = &self.bytes[self.at..self.at + count];
+                self.at += count;
+                Ok(taken)
+            }
+            _ => self.corrupt(format!("{what} needs {count} bytes, but {left} are left")),
+        }
+    }
+
+    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], ParseError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N as u64, what)?);
+        Ok(array)
+    }
+
+    fn u32(&mut self, what: &str) -> Result<u32, ParseError> {
+        self.array(what).map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self, what: &str) -> Result<u64, ParseError> {
+        self.array(what).map(u64::from_le_bytes)
+    }
+
+    /// A number of things of at least `smallest` bytes each: more than fit cannot be meant.
+    fn count(&mut self, smallest: usize, what: &str) -> Result<u64, ParseError> {
+        let start = self.at;
+        let count = self.u64(what)?;
+        let left = self.bytes.len() - self.at;
+        if count > (left / smallest) as u64 {
+            self.at = start;
+            return self.corrupt(format!("{what} is {count}, more than the file can hold"));
+        }
+        Ok(count)
+    }
+
+    fn text(&mut self, what: &str) -> Result<String, ParseError> {
+        let length = self.u64(what)?;
+        let start = self.at;
+        let bytes = self.take(length, what)?;
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| ParseError::Corrupt { problem: format!("{what} is not UTF-8"), at: start })
+    }
+
+    fn value(&mut self, kind: u32, key: &str, depth: usize) -> Result<Value, ParseError> {
+        Ok(match kind {
+            0 => Value::Unsigned(u8::from_le_bytes(self.array(key)?).into()),
+            1 => Value::Signed(i8::from_le_bytes(self.array(key)?).into()),
+            2 => Value::Unsigned(u16::from_le_bytes(self.array(key)?).into()),
+            3 => Value::Signed(i16::from_le_bytes(self.array(key)?).into()),
+            4 => Value::Unsigned(self.u32(key)?.into()),
+            5 => Value::Signed(i32::from_le_bytes(self.array(key)?).into()),
+            6 => Value::Float(f32::from_le_bytes(self.array(key)?).into()),
+            7 => Value::Bool(self.array::<1>(key)? != [0]),
+            8 => Value::Text(self.text(key)?),
+            9 if depth < MAX_NESTING => {
+                let kind = self.u32(key)?;
+                let smallest = match kind {
+                    0 | 1 | 7 => 1,
+                    2 | 3 => 2,
+                    4..=6 => 4,
+                    9 => 12,
+                    _ => 8,
+                };
+                let count = self.count(smallest, key)?;
+                let values = (0..count).map(|_| self.value(kind, key, depth + 1));
+                Value::Array(values.collect::<Result<_, _>>()?)
+            }
+            10 => Value::Unsigned(self.u64(key)?),
+            11 => Value::Signed(i64::from_le_bytes(self.array(key)?)),
+            12 => Value::Float(f64::from_le_bytes(self.array(key)?)),
+            _ => return self.corrupt(format!("`{key}` has the unknown value type {kind}")),
+        })
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Header, ParseError> {
+    let mut cursor = Cursor { bytes, at: 0 };
+    if cursor.take(4, "the magic number")? != MAGIC {
+        cursor.at = 0;
+        return cursor.corrupt("it does not begin with `GGUF`");
+    }
+    let version = cursor.u32("the version")?;
+    if !(2..=3).contains(&version) {
+        let order =
+            if (2..=3).contains(&version.swap_bytes()) { " in big-endian order" } else { "" };
+        let version = if order.is_empty() { version } else { version.swap_bytes() };
+        return Err(ParseError::Unsupported {
+            problem: format!("it is GGUF version {version}{order}"),
+            help: "versions 2 and 3 in little-endian order can be read".to_owned(),
+        });
+    }
+    let tensor_count = cursor.count(24, "the number of tensors")?;
+    let metadata_count = cursor.count(13, "the number of metadata entries")?;
+    let mut metadata = BTreeMap::new();
+    for _ in 0..metadata_count {
+        let key = cursor.text("a metadata key")?;
+        let kind = cursor.u32(&key)?;
+        let value = cursor.value(kind, &key, 0)?;
+        metadata.insert(key, value);
+    }
+    let alignment = match metadata.get("general.alignment") {
+        None => DEFAULT_ALIGNMENT,
+        Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() => *alignment,
+        Some(other) => return cursor.corrupt(format!("the alignment is {other:?}")),
+    };
+    let mut placed = Vec::new();
+    for _ in 0..tensor_count {
+        let at = cursor.at;
+        let (name, offset, info) = tensor_info(&mut cursor)?;
+        placed.push((at, name, offset, info));
+    }
+    let Some(start) = (cursor.at as u64).checked_next_multiple_of(alignment) else {
+        return cursor.corrupt(format!("the alignment is {alignment}"));
+    };
+    let mut tensors = BTreeMap::new();
+    for (at, name, offset, mut info) in placed {
+        let place = start
+            .checked_add(offset)
+            .and_then(|begin| Some((begin, begin.checked_add(info.bytes.end as u64)?)));
+        let Some((begin, end)) = place.filter(|&(_, end)| end <= bytes.len() as u64) else {
+            let problem = format!(
+                "the tensor `{name}` begins at {offset} of the data and is {} bytes long, but the \
+                 file ends before it does: it is cut off",
+                info.bytes.end
+            );
+            return Err(ParseError::Corrupt { problem, at });
+        };
+        // Both are at most the file's length, which is a usize.
+        info.bytes = begin as usize..end as usize;
+        if tensors.insert(name.clone(), info).is_some() {
+            return Err(ParseError::Corrupt { problem: format!("`{name}` occurs twice"), at });
+        }
+    }
+    Ok(Header { metadata, tensors })
+}
+
+/// A tensor's name, its offset in the data, and the rest; its `bytes` still begin at 0.
+fn tensor_info(cursor: &mut Cursor) -> Result<(String, u64, TensorInfo), ParseError> {
+    let name = cursor.text("a tensor's name")?;
+    let dimensions = cursor.u32(&name)?;
+    if !(1..=4).contains(&dimensions) {
+        return cursor.corrupt(format!("the tensor `{name}` has {dimensions} dimensions"));
+    }
+    let mut shape = Vec::new();
+    for _ in 0..dimensions {
+        let at = cursor.at;
+        match usize::try_from(cursor.u64(&name)?) {
+            Ok(size) if size > 0 => shape.push(size),
+            _ => {
+                let problem = format!("the tensor `{name}` has an impossible dimension");
+                return Err(ParseError::Corrupt { problem, at });
+            }
+        }
+    }
+    let row = shape[0] as u64;
+    // The file has the innermost dimension first.
+    shape.reverse();
+    let number = cursor.u32(&name)?;
+    let quantisation =
+        Quantisation::from_number(number).map_err(|readable| ParseError::Unsupported {
+            problem: format!("the tensor `{name}` has GGUF type {number}"),
+            help: format!("quantise the model as one of {readable}"),
+        })?;
+    let rows = shape[..shape.len() - 1].iter().try_fold(1u64, |n, &s| n.checked_mul(s as u64));
+    let length = quantisation
+        .bytes(row)
+        .zip(rows)
+        .and_then(|(row, rows)| usize::try_from(row.checked_mul(rows)?).ok());
+    let Some(length) = length else {
+        let problem = format!("the tensor `{name}` of shape {shape:?} is not made of whole blocks");
+        return cursor.corrupt(problem);
+    };
+    let offset = cursor.u64(&name)?;
+    Ok((name, offset, TensorInfo { shape, quantisation, bytes: 0..length }))
+}
+
+#[cfg(test)]
+#[path = "gguf_tests.rs"]
+mod tests;

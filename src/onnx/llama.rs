@@ -1,0 +1,143 @@
+//! What a model of the Llama family is made of, whatever file it came from.
+
+use std::path::Path;
+
+use super::Error;
+use super::checkpoint::Weights;
+
+/// Name of the token embedding, `[vocab, width]`.
+pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Name of the output projection, `[vocab, width]`; absent where it is the embedding.
+pub(super) const OUTPUT: &str = "lm_head.weight";
+/// Name of the last norm's weight, `[width]`.
+pub(super) const LAST_NORM: &str = "model.norm.weight";
+
+/// The sizes and constants of a decoder of the Llama family.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlamaConfig {
+    pub layers: usize,
+    /// Size of a hidden state.
+    pub width: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads, each shared by `heads / kv_heads` query heads.
+    pub kv_heads: usize,
+    /// Size of a head; even.
+    pub head_size: usize,
+    /// Size of the feed-forward layer.
+    pub feed_forward: usize,
+    pub vocabulary: usize,
+    /// The longest sequence, in tokens.
+    pub context: usize,
+    /// Added to the mean square under the norms' root.
+    pub rms_epsilon: f32,
+    /// Radians a position for each of the `head_size / 2` pairs of a head, scaling included.
+    pub rope_frequencies: Vec<f64>,
+    /// Whether the output projection is the embedding.
+    pub tied: bool,
+}
+
+/// Radians a position for each pair of a head: θ^(-2i/d), as in RoFormer (Su et al. 2021).
+pub(super) fn rope_frequencies(theta: f64, head_size: usize) -> Vec<f64> {
+    let pairs = 0..head_size / 2;
+    pairs.map(|i| theta.powf(-2.0 * i as f64 / head_size as f64)).collect()
+}
+
+/// Name of a tensor of a layer.
+pub(super) fn layer_tensor(layer: usize, part: &str) -> String {
+    format!("model.layers.{layer}.{part}.weight")
+}
+
+impl LlamaConfig {
+    /// Every weight by its Hugging Face name, with its shape: a linear layer's is `[out, in]`.
+    pub(super) fn weights(&self) -> Vec<(String, Vec<usize>)> {
+        let (width, inner) = (self.width, self.feed_forward);
+        let queries = self.heads * self.head_size;
+        let keys = self.kv_heads * self.head_size;
+        let mut all = vec![(EMBEDDING.to_owned(), vec![self.vocabulary, width])];
+        for layer in 0..self.layers {
+            for (part, shape) in [
+                ("input_layernorm", vec![width]),
+                ("self_attn.q_proj", vec![queries, width]),
+                ("self_attn.k_proj", vec![keys, width]),
+                ("self_attn.v_proj", vec![keys, width]),
+                ("self_attn.o_proj", vec![width, queries]),
+                ("post_attention_layernorm", vec![width]),
+                ("mlp.gate_proj", vec![inner, width]),
+                ("mlp.up_proj", vec![inner, width]),
+                ("mlp.down_proj", vec![width, inner]),
+            ] {
+                all.push((layer_tensor(layer, part), shape));
+            }
+        }
+        all.push((LAST_NORM.to_owned(), vec![width]));
+        if !self.tied {
+            all.push((OUTPUT.to_owned(), vec![self.vocabulary, width]));
+        }
+        all
+    }
+
+    /// Checks that the sizes make sense and that `weights` are exactly those of such a model.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] or [`Error::Corrupt`], about the file `path`.
+    pub(super) fn check(
+        &self,
+        weights: &dyn Weights,
+        path: &Path,
+        format: &'static str,
+    ) -> Result<(), Error> {
+        let sizes = [
+            ("layers", self.layers),
+            ("width", self.width),
+            ("heads", self.heads),
+            ("key-value heads", self.kv_heads),
+            ("head size", self.head_size),
+            ("feed-forward size", self.feed_forward),
+            ("vocabulary", self.vocabulary),
+            ("context length", self.context),
+        ];
+        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+            return Err(Error::corrupt(path, format, format!("its {name} is zero")));
+        }
+        if !self.heads.is_multiple_of(self.kv_heads) || !self.head_size.is_multiple_of(2) {
+            let problem = format!(
+                "{} heads of size {} cannot share {} key-value heads",
+                self.heads, self.head_size, self.kv_heads
+            );
+            return Err(Error::corrupt(path, format, problem));
+        }
+        let expected = self.weights();
+        for (name, shape) in &expected {
+            match weights.shape(name) {
+                None => {
+                    return Err(Error::corrupt(path, format, format!("it has no `{name}`")));
+                }
+                Some(found) if found != *shape => {
+                    let problem = format!("`{name}` has shape {found:?} instead of {shape:?}");
+                    return Err(Error::corrupt(path, format, problem));
+                }
+                Some(_) => {}
+            }
+        }
+        let known = |name: &String| expected.iter().any(|(expected, _)| expected == name);
+        if let Some(unknown) = weights.names().into_iter().find(|name| !known(name)) {
+            let problem = format!("its tensor `{unknown}` belongs to no plain Llama model");
+            let help = "export the model to ONNX with its own tools and name that folder";
+            return Err(Error::unsupported(path, problem, help));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequencies_fall_from_one_radian() {
+        let frequencies = rope_frequencies(10_000.0, 4);
+        assert_eq!(frequencies.len(), 2);
+        assert!((frequencies[0] - 1.0).abs() < 1e-12 && (frequencies[1] - 0.01).abs() < 1e-12);
+    }
+}

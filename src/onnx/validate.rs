@@ -1,0 +1,107 @@
+//! A cheap look at an ONNX file before a runtime gets it: does it decode, and are the files that
+//! hold its weights there and long enough?
+
+use std::fs::{self, File};
+use std::path::{Component, Path};
+
+use memmap2::Mmap;
+use prost::Message;
+use prost::bytes::Bytes;
+use tokenizers::Tokenizer;
+
+use super::Error;
+use super::proto::{EXTERNAL, ModelProto, TensorProto};
+
+const FORMAT: &str = "ONNX";
+
+/// Reads a model's messages. Tensors inside the file stay in the file: they are mapped.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it does not decode or holds no graph, [`Error::Io`].
+pub(super) fn read_model(path: &Path) -> Result<ModelProto, Error> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    // SAFETY: the map is only read; see the remark at `Gguf::open`.
+    let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
+    let model = ModelProto::decode(Bytes::from_owner(map))
+        .map_err(|error| Error::corrupt(path, FORMAT, format!("{error}; is it cut off?")))?;
+    if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
+        return Err(Error::corrupt(path, FORMAT, "it holds no graph"));
+    }
+    Ok(model)
+}
+
+/// Where a tensor's values are: the file's name and the bytes in it.
+#[derive(Debug)]
+pub(super) struct External<'a> {
+    pub location: &'a str,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// Where an external tensor's values are; none where they are in the model itself.
+///
+/// # Errors
+/// [`Error::Corrupt`] where its entries are not numbers or leave the folder.
+pub(super) fn external<'a>(
+    path: &Path,
+    tensor: &'a TensorProto,
+) -> Result<Option<External<'a>>, Error> {
+    if tensor.data_location != Some(EXTERNAL) {
+        return Ok(None);
+    }
+    let name = tensor.name.as_deref().unwrap_or_default();
+    let corrupt = |what: &str| Error::corrupt(path, FORMAT, format!("`{name}` has {what}"));
+    let number = |key: &str| -> Result<u64, Error> {
+        let text = tensor.external(key).unwrap_or("0");
+        text.parse().map_err(|_| corrupt(&format!("the {key} `{text}`")))
+    };
+    let location = tensor.external("location").ok_or_else(|| corrupt("no file for its values"))?;
+    if !Path::new(location).components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(corrupt(&format!("its values outside the folder, in `{location}`")));
+    }
+    Ok(Some(External { location, offset: number("offset")?, length: number("length")? }))
+}
+
+/// Checks a model file and the files beside it that hold its weights.
+///
+/// # Errors
+/// [`Error::Corrupt`] naming what is wrong, [`Error::Io`].
+pub(super) fn check_model(path: &Path) -> Result<(), Error> {
+    let model = read_model(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut lengths = std::collections::HashMap::new();
+    for tensor in model.graph.iter().flat_map(|graph| &graph.initializer) {
+        let Some(External { location, offset, length }) = external(path, tensor)? else {
+            continue;
+        };
+        let data = folder.join(location);
+        let available = match lengths.get(location) {
+            Some(length) => *length,
+            None => {
+                let found = fs::metadata(&data).map_err(Error::io("read the weights in", &data))?;
+                lengths.insert(location.to_owned(), found.len());
+                found.len()
+            }
+        };
+        let end = offset.checked_add(length.max(1));
+        if end.is_none_or(|end| end > available) {
+            let problem = format!(
+                "`{}` is expected at bytes {offset} to {}, but the file has {available} bytes",
+                tensor.name.as_deref().unwrap_or_default(),
+                offset.saturating_add(length)
+            );
+            return Err(Error::corrupt(&data, "ONNX weight", problem));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a `tokenizer.json`.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is not one, [`Error::Io`].
+pub(super) fn read_tokenizer(path: &Path) -> Result<Tokenizer, Error> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    Tokenizer::from_bytes(&bytes)
+        .map_err(|error| Error::corrupt(path, "tokenizer.json", error.to_string()))
+}
