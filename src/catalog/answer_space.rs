@@ -70,7 +70,7 @@ fn admitted_sets(ontology: &Ontology, wanted: &[AnyOf], catalog: &Catalog) -> Ve
 }
 
 fn no_candidate(relation: &Relation, catalog: &Catalog) -> Diagnostic {
-    let range: Vec<String> = relation.range.iter().map(|any| any.join(" or ")).collect();
+    let range: Vec<String> = relation.range.iter().map(|any| any.join("> or <")).collect();
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for set in &catalog.type_sets {
         for class in &catalog.sets[*set as usize] {
@@ -91,9 +91,8 @@ fn no_candidate(relation: &Relation, catalog: &Catalog) -> Diagnostic {
         format!("the classes that occur are {}", occurring.join(", "))
     };
     let message = format!(
-        "the relation {} <{}> has no candidate: none is of its range <{}>",
-        relation.name(),
-        relation.iri,
+        "the relation {} has no candidate: none is of its range <{}>",
+        relation.name_and_iri(),
         range.join("> and <")
     );
     Diagnostic { place: place(catalog), ..Diagnostic::error("no-candidate", message) }.help(help)
@@ -116,10 +115,9 @@ fn shared_labels(
         examples.push(format!("and {} more", shadowed.len() - SHOWN));
     }
     let message = format!(
-        "{} of the candidates of {} <{}> cannot be predicted, another has their label: {}",
+        "{} of the candidates of {} cannot be predicted, another has their label: {}",
         shadowed.len(),
-        relation.name(),
-        relation.iri,
+        relation.name_and_iri(),
         examples.join("; ")
     );
     Diagnostic { place: place(catalog), ..Diagnostic::warning("shared-label", message) }

@@ -155,7 +155,7 @@ fn missing_help(column: &str, names: &[String], known: &[&str]) -> String {
 }
 
 fn wrong_number_of_fields(record: &ByteRecord, expected: usize) -> Diagnostic {
-    let message = format!("the row has {} fields, the header {expected}", record.len());
+    let message = format!("the header has {expected} fields, the row {}", record.len());
     let help = if record.iter().any(|field| field.contains(&b'\n')) {
         "a quotation mark may not be closed: the row goes over several lines"
     } else {

@@ -119,16 +119,15 @@ impl Gold {
             examples.push(format!("and {} more", outside.len() - SHOWN));
         }
         let message = format!(
-            "{facts} of the {} gold facts of {} <{}> cannot be predicted: their objects are no \
+            "{facts} of the {} gold facts of {} cannot be predicted: their objects are no \
              candidates: {}",
             objects().count(),
-            relation.name(),
-            relation.iri,
+            relation.name_and_iri(),
             examples.join(", ")
         );
         let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
         let diagnostic = Diagnostic::warning("unreachable-gold", message)
-            .help("add them to the candidates, with a type of the relation's range");
+            .help("candidates need a type of the relation's range and a label of their own");
         Some(Diagnostic { place, ..diagnostic })
     }
 }

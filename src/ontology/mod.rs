@@ -51,6 +51,12 @@ impl Relation {
     pub fn name(&self) -> &str {
         self.label.as_deref().unwrap_or(&self.iri)
     }
+
+    /// The label, if it has one, and the IRI, as in `capital <http://…/P36>`.
+    pub fn name_and_iri(&self) -> String {
+        let label = self.label.as_deref().map_or(String::new(), |label| format!("{label} "));
+        format!("{label}<{}>", self.iri)
+    }
 }
 
 /// What the ontology's files say together.
@@ -188,7 +194,7 @@ impl Ontology {
 const FARTHEST: usize = 4;
 
 fn without_range(relation: &Relation) -> Diagnostic {
-    let message = format!("the relation {} <{}> has no range", relation.name(), relation.iri);
+    let message = format!("the relation {} has no range", relation.name_and_iri());
     Diagnostic { place: Some(relation.place.clone()), ..Diagnostic::error("no-range", message) }
         .help("its rdfs:range says which entities may be its objects: add one")
 }
