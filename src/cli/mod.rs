@@ -19,7 +19,6 @@ use clap::Parser;
 
 pub use args::Args;
 use args::Command;
-use failure::Failure;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {

@@ -208,7 +208,7 @@ impl LocatedModels {
         let threads = (threads / (workers * located.len()).max(1)).max(1);
         let open = |model: &&Located| -> Result<Box<dyn LanguageModel>, Error> {
             let weights = match &model.adapter {
-                Some(adapter) => lora::merged_weights(adapter, &model.folder)?,
+                Some(adapter) => lora::merge(adapter, &model.folder)?,
                 None => Vec::new(),
             };
             let session = runtime.session(&model.folder.graph, weights, threads)?;

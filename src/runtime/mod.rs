@@ -10,6 +10,8 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
 
+use crate::onnx::lora::WeightOverride;
+
 /// Where models run, as asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
@@ -64,17 +66,6 @@ pub enum Error {
         #[source]
         source: ort::Error,
     },
-}
-
-/// A weight that is given to a session in place of the one in the model's file.
-#[derive(Clone, Debug)]
-pub struct Weight {
-    /// The initializer's name; it must be kept as external data.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its values, row by row.
-    pub data: Vec<f32>,
 }
 
 /// A loaded ONNX Runtime and the provider that its sessions use.
@@ -134,14 +125,19 @@ impl Runtime {
     pub fn session(
         &self,
         graph: &Path,
-        weights: Vec<Weight>,
+        weights: Vec<WeightOverride>,
         threads: usize,
     ) -> Result<Session, Error> {
         self.open(graph, weights, threads)
             .map_err(|source| Error::Open { graph: graph.to_owned(), source })
     }
 
-    fn open(&self, graph: &Path, weights: Vec<Weight>, threads: usize) -> ort::Result<Session> {
+    fn open(
+        &self,
+        graph: &Path,
+        weights: Vec<WeightOverride>,
+        threads: usize,
+    ) -> ort::Result<Session> {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(threads)?
@@ -160,7 +156,7 @@ impl Runtime {
         let try_it = || -> ort::Result<()> {
             Session::builder(&self.environment)?
                 .with_execution_providers([Provider::Cuda.dispatch()])?
-                .commit_from_memory(&crate::onnx::identity_model())?
+                .commit_from_memory(&crate::onnx::probe::smallest_model())?
                 .run(ort::inputs!["x" => Tensor::from_array(([1_usize], vec![1.0_f32]))?])?;
             Ok(())
         };

@@ -11,7 +11,7 @@ const CAPITAL: &str = "http://www.wikidata.org/prop/direct/P36";
 fn run(parts: &[(&str, &str)]) -> RunDescription {
     RunDescription {
         signature: parts.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        base_model: ModelDescription { source: "models/base".into(), sha256: "ab".into() },
+        base_model: Some(ModelDescription { source: "models/base".into(), sha256: "ab".into() }),
         finetuned_model: Some(ModelDescription { source: "models/f".into(), sha256: "cd".into() }),
         config_sha256: "ef".into(),
         lambda: Some(0.4),
