@@ -86,7 +86,7 @@ fn every_folder_is_said_what_is_expected() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tables");
     let bless = std::env::var_os("KGBUILD_BLESS").is_some();
     let mut wrong = Vec::new();
-    let cases = files(&root, "", "");
+    let cases: Vec<_> = files(&root, "", "").into_iter().filter(|path| path.is_dir()).collect();
     assert!(cases.len() >= 8, "the folders are missing");
     for case in cases {
         let said = text_of(said_of(&case), &case);

@@ -27,6 +27,8 @@ type Objects = BTreeMap<Node, Vec<(Node, Place)>>;
 struct Facts {
     by_predicate: BTreeMap<String, Objects>,
     first_places: BTreeMap<String, Place>,
+    /// For each property the restrictions on it, each with the class that it is stated for.
+    restrictions: BTreeMap<Node, Vec<(String, Node)>>,
 }
 
 impl Facts {
@@ -91,6 +93,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Ontology, Diagnostics), Diagnos
             Err(mut mistakes) => diagnostics.0.append(&mut mistakes.0),
         }
     }
+    facts.restrictions = restrictions(&facts);
     warn_of_unknown_terms(&facts, &mut diagnostics);
     let mut ontology = Ontology {
         labels: labels(&facts),
@@ -287,7 +290,7 @@ fn max_objects(
     let mut bounds: Vec<u32> = is_functional.then_some(1).into_iter().collect();
 
     let own = facts.objects(relation, "kgb:maxObjects").iter();
-    for (object, place) in own.chain(restrictions(relation, domain, facts, ontology)) {
+    for (object, place) in own.chain(max_cardinalities(relation, domain, facts, ontology)) {
         let bound = match object {
             Node::Literal { value, .. } => value.parse().ok(),
             _ => None,
@@ -305,24 +308,34 @@ fn max_objects(
     bounds.into_iter().min()
 }
 
-/// The `owl:maxCardinality` statements of restrictions on the relation that hold for every
-/// subject: those of a class that the domain lies within.
-fn restrictions<'a>(
-    relation: &'a Node,
+/// What `rdfs:subClassOf` says with an `owl:Restriction` on a property.
+fn restrictions(facts: &Facts) -> BTreeMap<Node, Vec<(String, Node)>> {
+    let mut restrictions: BTreeMap<Node, Vec<(String, Node)>> = BTreeMap::new();
+    for (class, restriction, _) in facts.of("rdfs:subClassOf") {
+        if let (Some(class), Some(property)) =
+            (iri(class), facts.object(restriction, "owl:onProperty"))
+        {
+            let of_property = restrictions.entry(property.clone()).or_default();
+            of_property.push((class.to_owned(), restriction.clone()));
+        }
+    }
+    restrictions
+}
+
+/// The `owl:maxCardinality` statements that hold for every subject of the relation: those for a
+/// class that its domain lies within.
+fn max_cardinalities<'a>(
+    relation: &Node,
     domain: &'a [AnyOf],
     facts: &'a Facts,
     ontology: &'a Ontology,
-) -> impl Iterator<Item = &'a (Node, Place)> {
-    let holds = |restriction: &Node| {
-        facts.of("rdfs:subClassOf").filter(|(_, r, _)| *r == restriction).any(|(class, _, _)| {
-            let Some(class) = iri(class) else { return false };
-            domain.iter().any(|any| any.iter().all(|c| ontology.is_a(c, class)))
-        })
-    };
-    let on = facts.of("owl:onProperty").filter(move |(_, property, _)| *property == relation);
-    on.filter(move |(restriction, _, _)| holds(restriction)).flat_map(move |(restriction, _, _)| {
+) -> impl Iterator<Item = &'a (Node, Place)> + use<'a> {
+    let restrictions = facts.restrictions.get(relation).into_iter().flatten();
+    let holding = restrictions
+        .filter(|(class, _)| domain.iter().any(|any| any.iter().all(|c| ontology.is_a(c, class))));
+    holding.flat_map(|(_, restriction)| {
         ["owl:maxCardinality", "owl:maxQualifiedCardinality"]
             .into_iter()
-            .flat_map(move |predicate| facts.objects(restriction, predicate))
+            .flat_map(|predicate| facts.objects(restriction, predicate))
     })
 }

@@ -77,8 +77,8 @@ pub(super) fn read(
 }
 
 fn parse(text: &str, number: usize, wanted: impl Fn(&str) -> bool) -> Result<Turtle, TurtleError> {
-    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let given = Cell::new(start);
+    let start = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+    let given = Given { end: Cell::new(start), lines: Cell::new(0) };
     let mut parser = TurtleParser::new(Lines { text: text.as_bytes(), given: &given }, None);
     let mut prefixes = HashMap::new();
     let mut turtle = Turtle::default();
@@ -87,7 +87,8 @@ fn parse(text: &str, number: usize, wanted: impl Fn(&str) -> bool) -> Result<Tur
         let mut triples = 0;
         parser.parse_step(&mut |triple| {
             triples += 1;
-            let so_far = Before { text, end: given.get(), prefixes: &prefixes };
+            let so_far =
+                Before { text, end: given.end.get(), line: given.lines.get(), prefixes: &prefixes };
             if let Subject::NamedNode(node) = triple.subject
                 && known.insert(node.iri.to_owned())
             {
@@ -136,6 +137,8 @@ fn statement(triple: Triple<'_>, number: usize, before: &Before<'_>) -> Option<S
 struct Before<'a> {
     text: &'a str,
     end: usize,
+    /// The line that it ends with.
+    line: u64,
     prefixes: &'a HashMap<String, String>,
 }
 
@@ -168,9 +171,11 @@ impl Before<'_> {
     }
 
     fn line(&self) -> At {
-        At::Line(line_of(self.text, self.end.saturating_sub(1)))
+        At::Line(self.line)
     }
 }
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// How many bytes a token may lie before the end of what the parser was given. It bounds the
 /// search for tokens written with escapes, which are not found.
@@ -208,10 +213,16 @@ fn syntax_error(error: &TurtleError, text: &str, file: &Path) -> Diagnostic {
         .help("a full stop, semicolon, bracket or prefix is often missing just before this place")
 }
 
+/// How much of the text the parser was given: up to which byte, and how many lines.
+struct Given {
+    end: Cell<usize>,
+    lines: Cell<u64>,
+}
+
 /// Gives a text out line by line and counts what was given.
 struct Lines<'a> {
     text: &'a [u8],
-    given: &'a Cell<usize>,
+    given: &'a Given,
 }
 
 impl Read for Lines<'_> {
@@ -226,13 +237,18 @@ impl Read for Lines<'_> {
 
 impl BufRead for Lines<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let rest = &self.text[self.given.get()..];
+        let rest = &self.text[self.given.end.get()..];
         let end = rest.iter().position(|b| *b == b'\n').map_or(rest.len(), |i| i + 1);
         Ok(&rest[..end])
     }
 
     fn consume(&mut self, count: usize) {
-        self.given.set(self.given.get() + count);
+        let start = self.given.end.get();
+        // A line that is longer than the reader's buffer is given in parts.
+        if count > 0 && (self.given.lines.get() == 0 || self.text[start - 1] == b'\n') {
+            self.given.lines.set(self.given.lines.get() + 1);
+        }
+        self.given.end.set(start + count);
     }
 }
 
@@ -276,6 +292,14 @@ ex:a a ex:Thing ; # a comment
         let diagnostic = syntax_error(&error, text, Path::new("x.ttl"));
         let start = text.rfind('é').unwrap();
         assert_eq!(diagnostic.place.unwrap().at, At::Span(start..start + 2));
+    }
+
+    #[test]
+    fn what_is_not_found_has_its_line() {
+        let text = "<http://e.org/a> <http://e.org/p> \"\\u0041\" ,\n  [] ,\n  \"x\\u0042\" .";
+        let lines: Vec<_> = parse(text, 0, |_| true).unwrap().statements;
+        let lines: Vec<_> = lines.into_iter().map(|statement| statement.at).collect();
+        assert_eq!(lines, [At::Line(1), At::Line(2), At::Line(3)]);
     }
 
     #[test]
