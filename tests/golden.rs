@@ -242,3 +242,36 @@ fn the_cache_gives_what_the_whole_sequence_gives() {
         }
     }
 }
+
+/// What a run's result may not depend on: the rows that ride in the same batch.
+#[test]
+fn a_rows_logits_are_the_same_bits_alone_and_in_a_batch() {
+    let model = model();
+    for threads in [1, 2] {
+        let mut session = session(&model, threads, Vec::new());
+        for length in [1, 5, 8] {
+            let prompts = prompts(length);
+            let rows: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
+            let alone: Vec<_> =
+                rows.iter().map(|row| run(&mut session, &[row], &Past::empty())).collect();
+            for size in [2, 3, 7, 16, rows.len()] {
+                for (chunk, alone) in rows.chunks(size).zip(alone.chunks(size)) {
+                    let (together, _) = run(&mut session, chunk, &Past::empty());
+                    for (row, (together, (alone, _))) in together.iter().zip(alone).enumerate() {
+                        let different = together
+                            .iter()
+                            .zip(&alone[0])
+                            .filter(|(a, b)| a.to_bits() != b.to_bits())
+                            .count();
+                        assert_eq!(
+                            different,
+                            0,
+                            "{threads} threads, {} rows of {length} tokens, row {row}",
+                            chunk.len()
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
