@@ -17,6 +17,8 @@ mod llama_graph;
 pub mod lora;
 pub mod proto;
 mod safetensors_llama;
+#[cfg(test)]
+mod tiny;
 mod validate;
 
 pub use error::Error;
