@@ -307,7 +307,7 @@ mod tests {
         scales[8 + 1 + 2] = 4;
         let y = Q6K.dequantise(&block(&[&low, &high, &scales, &TWO]));
         assert_eq!(y[0], 2.0 * 2.0 * (58.0 - 32.0));
-        assert_eq!(y[64], 2.0 * -1.0 * (21.0 - 32.0));
+        assert_eq!(y[64], 2.0 * (32.0 - 21.0));
         assert_eq!(y[1], 2.0 * 2.0 * -32.0);
         assert_eq!(y[128 + 52], 2.0 * 4.0 * (15.0 - 32.0));
     }

@@ -8,8 +8,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use serde_json::json;
 
-use super::LlamaConfig;
-use super::llama::rope_frequencies;
+use super::llama::{LlamaConfig, rope_frequencies};
 
 /// The tokens; the fourth is merged from the first two, the last is a control token.
 pub const TOKENS: [&str; 6] = ["a", "b", "c", "ab", "Ġ", "<end>"];
