@@ -131,3 +131,26 @@ pub fn fetch(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_path_must_exist_and_have_the_pinned_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("cache"));
+        let file = folder.path().join("model.gguf");
+        let source = Source::parse("model.gguf", folder.path()).unwrap();
+        let get = |hash| fetch(&source, hash, &cache, &mut |_| {});
+        let message = get(None).unwrap_err().to_string();
+        assert!(message.contains("model.gguf does not exist"), "{message}");
+        std::fs::write(&file, "abc").unwrap();
+        assert_eq!(get(None).unwrap(), file);
+        let message = get(Some("00")).unwrap_err().to_string();
+        assert!(message.contains("but 00 is expected"), "{message}");
+        assert!(file.exists(), "a user's own file is never removed");
+        let hash = sha256_of(&file).unwrap();
+        assert_eq!(get(Some(&hash)).unwrap(), file);
+    }
+}

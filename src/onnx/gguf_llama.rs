@@ -167,7 +167,7 @@ fn to_half_split(values: &[f32], heads: usize, head_size: usize) -> Vec<f32> {
     out
 }
 
-fn to_gguf(name: &str) -> Option<String> {
+pub(super) fn to_gguf(name: &str) -> Option<String> {
     match name {
         EMBEDDING => return Some("token_embd.weight".to_owned()),
         LAST_NORM => return Some("output_norm.weight".to_owned()),

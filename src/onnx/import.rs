@@ -210,3 +210,7 @@ fn write(
     fs::write(&path, text).map_err(Error::io("write", &path))?;
     llama_graph::write(config, weights, &folder.join(GRAPH), &folder.join(DATA))
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! What a model of the Llama family is made of, whatever file it came from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Error;
@@ -37,10 +38,18 @@ pub struct LlamaConfig {
     pub tied: bool,
 }
 
+/// Sizes at or above this occur in no model; products of two below it do not overflow.
+const SIZE_LIMIT: usize = 1 << 31;
+/// The same for a head.
+const HEAD_LIMIT: usize = 1 << 12;
+/// Numbers in a table of sines: 1 GiB, beyond any model that fits the machines it is meant for.
+const TABLE_LIMIT: usize = 1 << 28;
+
 /// Radians a position for each pair of a head: θ^(-2i/d), as in RoFormer (Su et al. 2021).
+/// Nothing where the head is larger than any model's, which [`LlamaConfig::check`] reports.
 pub(super) fn rope_frequencies(theta: f64, head_size: usize) -> Vec<f64> {
-    let pairs = 0..head_size / 2;
-    pairs.map(|i| theta.powf(-2.0 * i as f64 / head_size as f64)).collect()
+    let pairs = if head_size < HEAD_LIMIT { head_size / 2 } else { 0 };
+    (0..pairs).map(|i| theta.powf(-2.0 * i as f64 / head_size as f64)).collect()
 }
 
 /// Name of a tensor of a layer.
@@ -97,31 +106,43 @@ impl LlamaConfig {
             ("vocabulary", self.vocabulary),
             ("context length", self.context),
         ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(Error::corrupt(path, format, format!("its {name} is zero")));
+        let corrupt = |problem: String| Err(Error::corrupt(path, format, problem));
+        let impossible = |size: usize| size == 0 || size >= SIZE_LIMIT;
+        if let Some((name, size)) = sizes.iter().find(|(_, size)| impossible(*size)) {
+            return corrupt(format!("its {name} is {size}"));
         }
         if !self.heads.is_multiple_of(self.kv_heads) || !self.head_size.is_multiple_of(2) {
-            let problem = format!(
+            return corrupt(format!(
                 "{} heads of size {} cannot share {} key-value heads",
                 self.heads, self.head_size, self.kv_heads
-            );
-            return Err(Error::corrupt(path, format, problem));
+            ));
+        }
+        let sound = |frequency: &f64| frequency.is_finite() && *frequency > 0.0;
+        if 2 * self.rope_frequencies.len() != self.head_size
+            || !self.rope_frequencies.iter().all(sound)
+            || self.context.saturating_mul(self.head_size / 2) > TABLE_LIMIT
+        {
+            return corrupt(format!(
+                "rotating heads of size {} over {} positions is impossible",
+                self.head_size, self.context
+            ));
+        }
+        let names = weights.names();
+        if self.layers > names.len() {
+            return corrupt(format!("{} tensors do not make {} layers", names.len(), self.layers));
         }
         let expected = self.weights();
         for (name, shape) in &expected {
             match weights.shape(name) {
-                None => {
-                    return Err(Error::corrupt(path, format, format!("it has no `{name}`")));
-                }
+                None => return corrupt(format!("it has no `{name}`")),
                 Some(found) if found != *shape => {
-                    let problem = format!("`{name}` has shape {found:?} instead of {shape:?}");
-                    return Err(Error::corrupt(path, format, problem));
+                    return corrupt(format!("`{name}` has shape {found:?} instead of {shape:?}"));
                 }
                 Some(_) => {}
             }
         }
-        let known = |name: &String| expected.iter().any(|(expected, _)| expected == name);
-        if let Some(unknown) = weights.names().into_iter().find(|name| !known(name)) {
+        let known: BTreeSet<&String> = expected.iter().map(|(name, _)| name).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
             let problem = format!("its tensor `{unknown}` belongs to no plain Llama model");
             let help = "export the model to ONNX with its own tools and name that folder";
             return Err(Error::unsupported(path, problem, help));

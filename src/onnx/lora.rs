@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::Error;
 use super::import::ModelFolder;
-use super::proto::TensorProto;
+use super::proto::{TensorProto, data_type};
 use super::safetensors_llama::TensorFile;
 use super::validate::{External, external, read_model};
 
@@ -191,9 +191,16 @@ fn stored(base: &ModelFolder, tensor: &TensorProto) -> Result<Vec<f32>, Error> {
         ));
     };
     let path = base.graph.with_file_name(location);
+    let values: i64 = tensor.dims.iter().product();
+    if tensor.data_type != Some(data_type::FLOAT) || u64::try_from(4 * values) != Ok(length) {
+        let problem = "its weights are not in f32";
+        return Err(Error::unsupported(&base.graph, problem, "name a base in f32"));
+    }
     let mut bytes = vec![0; length as usize];
-    let file = File::open(&path).map_err(Error::io("read", &path))?;
-    file.read_exact_at(&mut bytes, offset).map_err(Error::io("read", &path))?;
+    let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+    file.seek(SeekFrom::Start(offset))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(Error::io("read", &path))?;
     let (chunks, _) = bytes.as_chunks::<4>();
     Ok(chunks.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
@@ -211,3 +218,7 @@ fn add_product(weight: &mut [f32], a: &[f32], b: &[f32], rank: usize, scale: f32
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lora_tests.rs"]
+mod tests;

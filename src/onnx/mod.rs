@@ -4,7 +4,7 @@
 //! once, in the cache; an ONNX folder is checked and used where it is. [`lora`] reads a PEFT
 //! adapter as replacements for weights of an imported model.
 
-pub mod builder;
+mod builder;
 mod checkpoint;
 mod dequantise;
 mod error;
@@ -16,11 +16,11 @@ mod llama;
 mod llama_graph;
 pub mod lora;
 pub mod probe;
-pub mod proto;
+mod proto;
 mod safetensors_llama;
+#[cfg(test)]
+mod tiny;
 mod validate;
 
 pub use error::Error;
-pub use gguf::{Gguf, Value};
 pub use import::{IMPORTER_VERSION, ModelFolder, import};
-pub use llama::LlamaConfig;

@@ -123,7 +123,6 @@ pub struct AttributeProto {
 
 /// Values of `AttributeProto::type` that the builder writes.
 pub mod attribute_type {
-    pub const FLOAT: i32 = 1;
     pub const INT: i32 = 2;
     pub const INTS: i32 = 7;
 }

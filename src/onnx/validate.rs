@@ -25,7 +25,10 @@ pub(super) fn read_model(path: &Path) -> Result<ModelProto, Error> {
     let model = ModelProto::decode(Bytes::from_owner(map))
         .map_err(|error| Error::corrupt(path, FORMAT, format!("{error}; is it cut off?")))?;
     if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
-        return Err(Error::corrupt(path, FORMAT, "it holds no graph"));
+        return Err(Error::corrupt(path, FORMAT, "it holds no graph; is it cut off?"));
+    }
+    if model.opset_import.is_empty() {
+        return Err(Error::corrupt(path, FORMAT, "it names no operator set; is it cut off?"));
     }
     Ok(model)
 }
@@ -104,4 +107,79 @@ pub(super) fn read_tokenizer(path: &Path) -> Result<Tokenizer, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     Tokenizer::from_bytes(&bytes)
         .map_err(|error| Error::corrupt(path, "tokenizer.json", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::bytes::Bytes;
+
+    use super::super::builder::{Dim, Element, GraphBuilder};
+    use super::super::proto::StringStringEntryProto;
+    use super::*;
+
+    fn small(folder: &Path) -> std::path::PathBuf {
+        let mut graph = GraphBuilder::new("small", &folder.join("m.onnx.data")).unwrap();
+        let input = graph.input("x", Element::F32, &[Dim::Named("rows"), Dim::Size(2)]);
+        let weight = graph.weight("w", &[2, 1], &[1.0, 2.0]).unwrap();
+        let product = graph.matmul(&input, &weight);
+        graph.output(product, "y", Element::F32, &[Dim::Named("rows"), Dim::Size(1)]);
+        let path = folder.join("m.onnx");
+        graph.finish(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn reading_and_writing_again_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = small(folder.path());
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(read_model(&path).unwrap().encode_to_vec(), bytes);
+        check_model(&path).unwrap();
+    }
+
+    #[test]
+    fn weights_outside_the_folder_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = small(folder.path());
+        let sound = read_model(&path).unwrap();
+        for (key, value, part) in [
+            ("location", "../other/data", "outside the folder"),
+            ("location", "/etc/passwd", "outside the folder"),
+            ("location", "gone.data", "gone.data"),
+            ("offset", "x", "the offset `x`"),
+            ("offset", "18446744073709551615", "but the file has 8 bytes"),
+            ("length", "9", "but the file has 8 bytes"),
+        ] {
+            let mut model = sound.clone();
+            let tensor = &mut model.graph.as_mut().unwrap().initializer[0];
+            tensor.external_data.retain(|entry| entry.key.as_deref() != Some(key));
+            tensor.external_data.push(StringStringEntryProto {
+                key: Some(key.to_owned()),
+                value: Some(value.to_owned()),
+            });
+            fs::write(&path, model.encode_to_vec()).unwrap();
+            let message = check_model(&path).unwrap_err().to_string();
+            assert!(message.contains(part), "{value}: {message}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = small(folder.path());
+        let bytes = fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            fs::write(&path, &bytes[..length]).unwrap();
+            let message = check_model(&path).unwrap_err().to_string();
+            assert!(message.contains("not a sound ONNX file"), "{length}: {message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = ModelProto::decode(Bytes::from(bytes));
+        }
+    }
 }

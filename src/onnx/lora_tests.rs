@@ -1,0 +1,122 @@
+//! Adapters over a tiny model.
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::super::{import, tiny};
+use super::*;
+use crate::fetch::Cache;
+
+const QUERY: &str = "model.layers.1.self_attn.q_proj";
+
+/// A base, and an adapter folder of rank 2 over one projection [out 16, in 8].
+fn base_and_adapter() -> (TempDir, ModelFolder, std::path::PathBuf, tiny::Tensors) {
+    let folder = tempfile::tempdir().unwrap();
+    let gguf = folder.path().join("tiny.gguf");
+    fs::write(&gguf, tiny::gguf()).unwrap();
+    let cache = Cache::at(folder.path().join("cache"));
+    let base = import(&gguf, &cache, &mut |_| {}).unwrap();
+    let adapter = folder.path().join("adapter");
+    fs::create_dir(&adapter).unwrap();
+    let values = |count: usize| (0..count).map(|i| i as f32 / 8.0 - 1.0).collect::<Vec<_>>();
+    let tensors = tiny::Tensors::from([
+        (format!("{PREFIX}{QUERY}.lora_A.weight"), (vec![2, 8], values(16))),
+        (format!("{PREFIX}{QUERY}.lora_B.weight"), (vec![16, 2], values(32))),
+    ]);
+    tiny::write_tensors(&adapter.join(WEIGHTS), &tensors);
+    configure(&adapter, json!({}));
+    (folder, base, adapter, tensors)
+}
+
+fn configure(adapter: &Path, changes: serde_json::Value) {
+    let mut config = json!({
+        "peft_type": "LORA", "r": 2, "lora_alpha": 6, "bias": "none", "rank_pattern": {},
+        "modules_to_save": null, "target_modules": ["q_proj"],
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    fs::write(adapter.join(CONFIG), config.to_string()).unwrap();
+}
+
+#[test]
+fn the_product_is_added_transposed_and_scaled() {
+    let (_folder, base, adapter, tensors) = base_and_adapter();
+    let (_, weight) = &tiny::tensors(&tiny::config())[&format!("{QUERY}.weight")];
+    let (_, a) = &tensors[&format!("{PREFIX}{QUERY}.lora_A.weight")];
+    let (_, b) = &tensors[&format!("{PREFIX}{QUERY}.lora_B.weight")];
+    for (changes, scale) in
+        [(json!({}), 3.0), (json!({"use_rslora": true}), 6.0 / std::f32::consts::SQRT_2)]
+    {
+        configure(&adapter, changes);
+        let merged = merge(&adapter, &base).unwrap();
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].name, format!("{QUERY}.weight"));
+        assert_eq!(merged[0].shape, [8, 16]);
+        for inner in 0..8 {
+            for out in 0..16 {
+                let product = b[out * 2] * a[inner] + b[out * 2 + 1] * a[8 + inner];
+                let expected = weight[out * 8 + inner] + scale * product;
+                let found = merged[0].data[inner * 16 + out];
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_plain_lora_is_refused() {
+    let (_folder, base, adapter, _) = base_and_adapter();
+    for (changes, part) in [
+        (json!({"peft_type": "LOHA"}), "`LOHA`"),
+        (json!({"use_dora": true}), "`use_dora`"),
+        (json!({"fan_in_fan_out": true}), "`fan_in_fan_out`"),
+        (json!({"bias": "all"}), "`bias`"),
+        (json!({"lora_bias": true}), "`lora_bias`"),
+        (json!({"modules_to_save": ["lm_head"]}), "`modules_to_save`"),
+        (json!({"rank_pattern": {"q_proj": 4}}), "`rank_pattern`"),
+        (json!({"alpha_pattern": {"q_proj": 4}}), "`alpha_pattern`"),
+        (json!({"r": 0}), "rank `r` is 0"),
+        (json!({"r": 4}), "rank 4"),
+        (json!({"lora_alpha": "x"}), "adapter_config.json"),
+    ] {
+        configure(&adapter, changes.clone());
+        let message = merge(&adapter, &base).unwrap_err().to_string();
+        assert!(message.contains(part), "{changes}: {message}");
+    }
+}
+
+#[test]
+fn every_tensor_must_fit_the_base() {
+    let (_folder, base, adapter, sound) = base_and_adapter();
+    let a = format!("{PREFIX}{QUERY}.lora_A.weight");
+    let renamed = |from: &str, to: &str| {
+        let all = sound.clone().into_iter();
+        all.map(|(name, tensor)| (name.replace(from, to), tensor)).collect::<tiny::Tensors>()
+    };
+    let mut one_side = sound.clone();
+    one_side.remove(&a);
+    let mut wrong_width = sound.clone();
+    wrong_width.insert(a.clone(), (vec![2, 4], vec![0.0; 8]));
+    let mut extra = sound.clone();
+    extra.insert(format!("{PREFIX}lm_head.bias"), (vec![1], vec![0.0]));
+    for (tensors, part) in [
+        (one_side, "only one of"),
+        (wrong_width, "which do not make a weight"),
+        (extra, "`base_model.model.lm_head.bias`"),
+        (renamed("layers.1", "layers.7"), "has no `model.layers.7.self_attn.q_proj.weight`"),
+        (renamed("lora_A", "lora_E"), "lora_E"),
+        (tiny::Tensors::new(), "no tensors"),
+    ] {
+        tiny::write_tensors(&adapter.join(WEIGHTS), &tensors);
+        let message = merge(&adapter, &base).unwrap_err().to_string();
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    tiny::write_tensors(&adapter.join(WEIGHTS), &sound);
+    let bytes = fs::read(adapter.join(WEIGHTS)).unwrap();
+    for length in [0, 4, 100, bytes.len() - 1] {
+        fs::write(adapter.join(WEIGHTS), &bytes[..length]).unwrap();
+        let message = merge(&adapter, &base).unwrap_err().to_string();
+        assert!(message.contains("not a sound safetensors file"), "{length}: {message}");
+    }
+}
