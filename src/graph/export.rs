@@ -8,9 +8,9 @@ use super::prefixes::Prefixes;
 use super::turtle::TermWriter;
 use super::view::View;
 use oxigraph::model::vocab::{rdf, rdfs};
-use oxigraph::model::{NamedOrBlankNode, NamedOrBlankNodeRef, Triple};
+use oxigraph::model::{NamedOrBlankNode, Triple};
 use oxigraph::store::Store;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// A file format of [`export`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn export(
     min_confidence: Option<f64>,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let view = View::new(store, min_confidence);
+    let view = View::new(store, min_confidence).map_err(Error::Read)?;
     match format {
         ExportFormat::Turtle => turtle(&view, out)?,
         // A quad of the default graph is written in N-Quads as its triple is in N-Triples.
@@ -48,7 +48,7 @@ pub fn export(
 }
 
 fn lines(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> {
-    for subject in view.subjects(|_| Ok(true)).map_err(Error::Read)? {
+    for subject in view.subjects(false, |_, _| {}).map_err(Error::Read)? {
         let triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
         let mut lines: Vec<String> = triples.iter().map(|t| format!("{t} .\n")).collect();
         lines.sort_unstable();
@@ -60,19 +60,18 @@ fn lines(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> {
 }
 
 fn turtle(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> {
-    let is_block = |subject: NamedOrBlankNodeRef<'_>| Ok(view.annotates(subject)?.is_none());
-    let subjects = view.subjects(is_block).map_err(Error::Read)?;
     let prefixes = Prefixes::common();
-
-    // Which prefixes are used is known only at the end, but stands at the beginning: the graph
-    // is written twice, first to nowhere, rather than held in memory.
     let mut terms = TermWriter::new(&prefixes);
-    for subject in &subjects {
-        block(view, subject, &mut terms, &mut io::sink())?;
-        if terms.used().len() == prefixes.iter().len() {
-            break;
+    // Used prefixes stand at the beginning, so that they are looked for before all is written.
+    let visit = |triple: &Triple, is_inline: bool| {
+        if is_inline && triple.predicate == rdf::REIFIES {
+            return;
         }
-    }
+        terms.subject(triple.subject.as_ref());
+        verb(triple, &mut terms);
+        terms.term(triple.object.as_ref());
+    };
+    let subjects = view.subjects(true, visit).map_err(Error::Read)?;
     for (name, namespace) in terms.used() {
         writeln!(out, "@prefix {name}: <{namespace}> .")?;
     }
@@ -93,6 +92,7 @@ fn block(
     if triples.is_empty() {
         return Ok(());
     }
+    let is_reifier = view.is_reifier(subject.as_ref()).map_err(Error::Read)?;
     write!(out, "\n{}", terms.subject(subject.as_ref()))?;
     let mut previous: Option<&Triple> = None;
     for triple in &triples {
@@ -102,8 +102,10 @@ fn block(
             Some(_) => write!(out, " ;\n    {} ", verb(triple, terms))?,
         }
         write!(out, "{}", terms.term(triple.object.as_ref()))?;
-        for reifier in view.annotations(triple).map_err(Error::Read)? {
-            annotation(view, &reifier, terms, out)?;
+        if !is_reifier {
+            for (reifier, triples) in view.annotations(triple).map_err(Error::Read)? {
+                annotation(&reifier, triples, terms, out)?;
+            }
         }
         previous = Some(triple);
     }
@@ -113,19 +115,17 @@ fn block(
 
 /// Writes `~ reifier {| ... |}` with all that is said about the reifier.
 fn annotation(
-    view: &View<'_>,
     reifier: &NamedOrBlankNode,
+    triples: Vec<Triple>,
     terms: &mut TermWriter<'_>,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let mut triples = sorted(view.triples(reifier.as_ref()).map_err(Error::Read)?);
-    triples.retain(|t| t.predicate != rdf::REIFIES);
     write!(out, "\n        ~ {}", terms.subject(reifier.as_ref()))?;
     if triples.is_empty() {
         return Ok(());
     }
     write!(out, " {{|")?;
-    for (i, triple) in triples.iter().enumerate() {
+    for (i, triple) in sorted(triples).iter().enumerate() {
         let separator = if i == 0 { "" } else { " ;" };
         let object = terms.term(triple.object.as_ref());
         write!(out, "{separator} {} {object}", verb(triple, terms))?;

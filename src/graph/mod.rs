@@ -15,6 +15,7 @@ mod folder;
 mod ledger;
 mod prefixes;
 mod query;
+mod syntax;
 mod table;
 mod turtle;
 mod view;
@@ -25,7 +26,8 @@ pub use error::{Difference, Error};
 pub use export::{ExportFormat, export};
 pub use folder::open_for_reading;
 pub use ledger::Chunk;
-pub use query::{QueryError, ResultFormat, SyntaxError, query};
+pub use query::{QueryError, ResultFormat, query};
+pub use syntax::SyntaxError;
 pub use write::{
     Annotation, Assertion, ChunkRecord, EntityDescription, GraphWriter, ModelDescription,
     PROBABILITY_DECIMALS, RunDescription,

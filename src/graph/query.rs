@@ -4,12 +4,12 @@
 //! nothing here can change a store. Results are written as they are found.
 
 use super::prefixes::Prefixes;
+use super::syntax::{self, SyntaxError};
 use super::table;
 use oxigraph::io::{RdfFormat, RdfSerializer};
 use oxigraph::sparql::results::{QueryResultsFormat, QueryResultsSerializer};
 use oxigraph::sparql::{QueryEvaluationError, QueryResults, QuerySolutionIter, SparqlEvaluator};
 use oxigraph::store::Store;
-use std::fmt;
 use std::io::{self, Write};
 
 /// How [`query`] writes the result of SELECT and ASK. CONSTRUCT and DESCRIBE give Turtle.
@@ -41,32 +41,6 @@ pub enum QueryError {
     Output(#[from] io::Error),
 }
 
-/// Where a text stops being a SPARQL query. Its `Display` shows the line with a caret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct SyntaxError {
-    /// Counted from 1.
-    pub line: usize,
-    /// Counted from 1, in characters.
-    pub column: usize,
-    /// What is wrong, without the place.
-    pub message: String,
-    /// How to mend it, where that is known.
-    pub help: Option<String>,
-    /// The line with a caret under the place.
-    pub excerpt: String,
-}
-
-impl fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, message, excerpt, .. } = self;
-        write!(f, "SPARQL syntax, line {line}, column {column}: {message}\n{excerpt}")?;
-        match &self.help {
-            Some(help) => write!(f, "\n  = help: {help}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Answers `sparql` and writes the result to `out`. A table fits into `width` columns where that
 /// is given; its row count follows it.
 ///
@@ -86,13 +60,14 @@ pub fn query(
             evaluator = with_prefix;
         }
     }
-    let prepared = evaluator
-        .parse_query(sparql)
-        .map_err(|e| QueryError::Syntax(syntax_error(sparql, &e.to_string())))?;
     let mut prefixes = common;
     for (name, namespace) in declared_prefixes(sparql) {
         prefixes.declare(name, namespace);
     }
+    let prepared = match evaluator.clone().parse_query(sparql) {
+        Ok(prepared) => prepared,
+        Err(_) => return Err(QueryError::Syntax(syntax::explain(evaluator, &prefixes, sparql))),
+    };
 
     let serializer = |format| QueryResultsSerializer::from_format(format);
     let file_format = match format {
@@ -167,57 +142,6 @@ fn declared_prefixes(sparql: &str) -> Vec<(&str, &str)> {
         }
         rest = after;
     }
-}
-
-/// More words than this say less than none.
-const MOST_EXPECTATIONS: usize = 6;
-
-/// Turns the parser's message, `error at LINE:COLUMN: expected ...`, into a place and words.
-fn syntax_error(sparql: &str, message: &str) -> SyntaxError {
-    let parsed = || {
-        let (place, rest) = message.strip_prefix("error at ")?.split_once(": ")?;
-        let (line, column) = place.split_once(':')?;
-        Some((line.parse().ok()?, column.parse().ok()?, rest))
-    };
-    let (line, column, rest) = parsed().unwrap_or((1, 1, message));
-    let text = sparql.split('\n').nth(line - 1).unwrap_or_default().trim_end_matches('\r');
-    let found: String = text.chars().skip(column - 1).take_while(|c| !c.is_whitespace()).collect();
-
-    let expected = rest.strip_prefix("expected ").unwrap_or(rest);
-    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
-    let message = match expected.split(", ").collect::<Vec<_>>().as_slice() {
-        _ if expected.contains("Prefix not found") || expected.contains("prefix") => {
-            "a prefix is used that is not declared".to_owned()
-        }
-        [] => rest.to_owned(),
-        many if many.len() > MOST_EXPECTATIONS => match found.as_str() {
-            "" => "the query ends too soon".to_owned(),
-            found => format!("`{found}` cannot stand here"),
-        },
-        few => format!("expected {}", few.join(" or ")),
-    };
-    SyntaxError { line, column, message, help: help(sparql), excerpt: excerpt(line, column, text) }
-}
-
-fn help(sparql: &str) -> Option<String> {
-    const UPDATES: [&str; 9] =
-        ["INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY"];
-    let mut words =
-        sparql.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty());
-    let first = words.next()?;
-    UPDATES.iter().any(|update| first.eq_ignore_ascii_case(update)).then(|| {
-        "a store can be queried here, not changed: SELECT, ASK, CONSTRUCT, DESCRIBE".into()
-    })
-}
-
-/// The line with its number, and below it a caret under `column`.
-fn excerpt(line: usize, column: usize, text: &str) -> String {
-    let text = text.replace('\t', " ");
-    let before: String = text.chars().take(column - 1).collect();
-    let number = line.to_string();
-    let margin = " ".repeat(number.len());
-    let indent = " ".repeat(console::measure_text_width(&before));
-    format!("{margin} |\n{number} | {text}\n{margin} | {indent}^")
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! SPARQL solutions as a table that fits a terminal.
 //!
-//! The rows are written in blocks, so that a long result needs little memory: the first block
-//! settles the widths of the columns, and later rows are wrapped to fit them.
+//! The rows are written in blocks, so that a long result needs little memory. A block keeps the
+//! widths of the columns of the one before, or widens them where its rows need it and room is.
 
 use super::prefixes::Prefixes;
 use super::query::QueryError;
 use comfy_table::{
-    Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, Width, presets,
 };
 use oxigraph::model::vocab::{rdfs, xsd};
 use oxigraph::model::{LiteralRef, NamedNodeRef, TermRef};
@@ -46,7 +46,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// What the first block settles for all.
+/// What a block takes over from the one before.
 struct Layout {
     /// Of each column, padding included.
     widths: Vec<u16>,
@@ -62,12 +62,11 @@ fn write_block(
     layout: &mut Option<Layout>,
     out: &mut impl Write,
 ) -> Result<(), QueryError> {
-    let is_first = layout.is_none();
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    if is_first {
+    let style = presets::NOTHING.header_separator(LineStyle::none().fill('─'));
+    table.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
+    if layout.is_none() {
         table.set_header(header);
-        table.style_mut();
     }
     let numeric = |column: usize| {
         let mut terms = block.iter().filter_map(|s| s.values().get(column)?.as_ref()).peekable();
@@ -85,11 +84,16 @@ fn write_block(
         });
         table.add_row(cells.collect::<Vec<_>>());
     }
-    let layout = layout.get_or_insert_with(|| {
-        let contents = table.column_max_content_widths();
-        let contents = contents.iter().map(|w| usize::from(*w) + PADDING).collect();
-        Layout { widths: fit(contents, width.unwrap_or(MOST_WIDTH)), numeric }
-    });
+    let contents = table.column_max_content_widths();
+    let contents = contents.iter().map(|w| usize::from(*w) + PADDING);
+    let widths = match layout {
+        Some(layout) => {
+            contents.zip(&layout.widths).map(|(w, old)| w.max(usize::from(*old))).collect()
+        }
+        None => contents.collect(),
+    };
+    let layout =
+        layout.insert(Layout { widths: fit(widths, width.unwrap_or(MOST_WIDTH)), numeric });
     table.set_constraints(
         layout.widths.iter().map(|w| ColumnConstraint::Absolute(Width::Fixed(*w))),
     );

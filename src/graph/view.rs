@@ -20,30 +20,62 @@ use oxigraph::store::{StorageError, Store};
 pub(super) struct View<'a> {
     store: &'a Store,
     min_confidence: Option<f64>,
+    has_reifiers: bool,
+    has_statements: bool,
 }
 
+/// What a triple is to a least confidence.
+#[derive(PartialEq, Eq)]
+enum Standing {
+    /// A prediction below it.
+    Hidden,
+    /// A prediction at or above it.
+    Shown,
+    /// No prediction.
+    Plain,
+}
+
+/// All that an annotation block says: a reifier, and what is said about it besides what it
+/// reifies.
+pub(super) type AnnotationBlock = (NamedOrBlankNode, Vec<Triple>);
+
 impl<'a> View<'a> {
-    pub(super) fn new(store: &'a Store, min_confidence: Option<f64>) -> Self {
-        Self { store, min_confidence }
+    pub(super) fn new(store: &'a Store, min_confidence: Option<f64>) -> Result<Self, StorageError> {
+        let uses = |predicate| -> Result<bool, StorageError> {
+            let graph = Some(GraphNameRef::DefaultGraph);
+            let found = store.quads_for_pattern(None, Some(predicate), None, graph).next();
+            Ok(found.transpose()?.is_some())
+        };
+        let (has_reifiers, has_statements) = (uses(rdf::REIFIES)?, uses(rdf::SUBJECT)?);
+        Ok(Self { store, min_confidence, has_reifiers, has_statements })
     }
 
-    /// The subjects for which `keep` holds, each once, in the order in which their lines of
-    /// N-Triples sort.
+    /// The subjects that are shown, each once, in the order in which their lines of N-Triples
+    /// sort; with `inline_annotations`, without those that [annotate](Self::annotates) a triple.
+    /// `visit` is called with each triple that is shown, in any order, and whether its subject
+    /// was left out so.
     pub(super) fn subjects(
         &self,
-        keep: impl Fn(NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError>,
+        inline_annotations: bool,
+        mut visit: impl FnMut(&Triple, bool),
     ) -> Result<Vec<NamedOrBlankNode>, StorageError> {
         let mut subjects: Vec<NamedOrBlankNode> = Vec::new();
         let mut last = None;
+        let (mut is_shown, mut is_inline) = (false, false);
         for quad in self.quads(None, None, None) {
-            let subject = quad?.subject;
-            if last.as_ref() == Some(&subject) {
-                continue;
+            let triple = Triple::from(quad?);
+            if last.as_ref() != Some(&triple.subject) {
+                let subject = triple.subject.as_ref();
+                is_shown = self.shows_subject(subject)?;
+                is_inline = is_shown && inline_annotations && self.annotates(subject)?;
+                if is_shown && !is_inline {
+                    subjects.push(triple.subject.clone());
+                }
+                last = Some(triple.subject.clone());
             }
-            if self.shows_subject(subject.as_ref())? && keep(subject.as_ref())? {
-                subjects.push(subject.clone());
+            if is_shown && self.standing(&triple)? != Standing::Hidden {
+                visit(&triple, is_inline);
             }
-            last = Some(subject);
         }
         subjects.sort_unstable_by(|a, b| line_key(a).cmp(line_key(b)));
         subjects.dedup();
@@ -58,46 +90,59 @@ impl<'a> View<'a> {
         let mut triples = Vec::new();
         for quad in self.quads(Some(subject), None, None) {
             let triple = Triple::from(quad?);
-            if !self.hides(&triple)? {
+            if self.standing(&triple)? != Standing::Hidden {
                 triples.push(triple);
             }
         }
         Ok(triples)
     }
 
-    /// The asserted triple that `reifier` annotates, if an annotation block behind that triple
-    /// can say all that the graph says about the reifier: it reifies that triple only, and the
-    /// triple is not itself about a reifier (which keeps blocks from nesting, or from being
-    /// within each other in a circle).
-    pub(super) fn annotates(
-        &self,
-        reifier: NamedOrBlankNodeRef<'_>,
-    ) -> Result<Option<Triple>, StorageError> {
-        let mut reified = self.quads(Some(reifier), Some(rdf::REIFIES), None);
-        let Some(first) = reified.next() else { return Ok(None) };
-        let Term::Triple(triple) = first?.object else { return Ok(None) };
-        if reified.next().is_some()
-            || !self.asserts(&triple)?
-            || self.is_reifier(triple.subject.as_ref())?
-        {
-            return Ok(None);
+    /// Whether an annotation block behind an asserted triple can say all that the graph says
+    /// about `reifier`: it reifies that triple only, and the triple is not itself about a reifier
+    /// (which keeps blocks from nesting, or from being within each other in a circle).
+    fn annotates(&self, reifier: NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError> {
+        if !self.has_reifiers {
+            return Ok(false);
         }
-        Ok(Some(*triple))
+        let mut reified = self.quads(Some(reifier), Some(rdf::REIFIES), None);
+        let Some(first) = reified.next() else { return Ok(false) };
+        let Term::Triple(triple) = first?.object else { return Ok(false) };
+        Ok(reified.next().is_none()
+            && self.asserts(&triple)?
+            && !self.is_reifier(triple.subject.as_ref())?)
     }
 
-    /// The reifiers that [annotate](Self::annotates) an asserted triple, in a stable order.
+    /// The annotation blocks of a triple that is asserted and whose subject is no reifier, in a
+    /// stable order.
     pub(super) fn annotations(
         &self,
         triple: &Triple,
-    ) -> Result<Vec<NamedOrBlankNode>, StorageError> {
-        let mut reifiers = Vec::new();
+    ) -> Result<Vec<AnnotationBlock>, StorageError> {
+        let mut blocks = Vec::new();
         for reifier in self.reifiers(triple)? {
-            if self.annotates(reifier.as_ref())?.as_ref() == Some(triple) {
-                reifiers.push(reifier);
+            let mut triples = Vec::new();
+            let mut reified = 0;
+            for quad in self.quads(Some(reifier.as_ref()), None, None) {
+                let about = Triple::from(quad?);
+                if about.predicate == rdf::REIFIES {
+                    reified += 1;
+                } else if self.standing(&about)? != Standing::Hidden {
+                    triples.push(about);
+                }
+            }
+            if reified == 1 {
+                blocks.push((reifier, triples));
             }
         }
-        reifiers.sort_unstable_by(|a, b| line_key(a).cmp(line_key(b)));
-        Ok(reifiers)
+        blocks.sort_unstable_by(|(a, _), (b, _)| line_key(a).cmp(line_key(b)));
+        Ok(blocks)
+    }
+
+    pub(super) fn is_reifier(&self, node: NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError> {
+        if !self.has_reifiers {
+            return Ok(false);
+        }
+        Ok(self.quads(Some(node), Some(rdf::REIFIES), None).next().transpose()?.is_some())
     }
 
     fn shows_subject(&self, subject: NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError> {
@@ -109,7 +154,7 @@ impl<'a> View<'a> {
             return Ok(!self.vanishes(subject)?);
         }
         for triple in annotated {
-            if !self.hides(&triple)? {
+            if !self.asserts(&triple)? || self.standing(&triple)? != Standing::Hidden {
                 return Ok(true);
             }
         }
@@ -120,11 +165,11 @@ impl<'a> View<'a> {
     fn vanishes(&self, entity: NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError> {
         let mut occurs_hidden = false;
         for quad in self.quads(Some(entity), None, None) {
-            let triple = Triple::from(quad?);
-            match self.confidence(&triple)? {
-                Some(_) if self.hides(&triple)? => occurs_hidden = true,
-                Some(_) => return Ok(false),
-                None => {}
+            match self.standing(&Triple::from(quad?))? {
+                Standing::Hidden => occurs_hidden = true,
+                Standing::Shown => return Ok(false),
+                // Its own label or type does not make it occur.
+                Standing::Plain => {}
             }
         }
         let as_relation = match entity {
@@ -137,7 +182,7 @@ impl<'a> View<'a> {
             if triple.subject.as_ref() == entity || is_part_of_statement(&triple) {
                 continue;
             }
-            if !self.hides(&triple)? {
+            if self.standing(&triple)? != Standing::Hidden {
                 return Ok(false);
             }
             occurs_hidden = true;
@@ -145,10 +190,14 @@ impl<'a> View<'a> {
         Ok(occurs_hidden)
     }
 
-    /// Whether `triple` is an asserted prediction below the least confidence.
-    fn hides(&self, triple: &Triple) -> Result<bool, StorageError> {
-        let Some(least) = self.min_confidence else { return Ok(false) };
-        Ok(self.asserts(triple)? && self.confidence(triple)?.is_some_and(|c| c < least))
+    /// What an asserted triple is to the least confidence; without one, all are `Plain`.
+    fn standing(&self, triple: &Triple) -> Result<Standing, StorageError> {
+        let Some(least) = self.min_confidence else { return Ok(Standing::Plain) };
+        Ok(match self.confidence(triple)? {
+            Some(confidence) if confidence < least => Standing::Hidden,
+            Some(_) => Standing::Shown,
+            None => Standing::Plain,
+        })
     }
 
     fn confidence(&self, triple: &Triple) -> Result<Option<f64>, StorageError> {
@@ -190,6 +239,9 @@ impl<'a> View<'a> {
     }
 
     fn reifiers(&self, triple: &Triple) -> Result<Vec<NamedOrBlankNode>, StorageError> {
+        if !self.has_reifiers {
+            return Ok(Vec::new());
+        }
         let term = Term::from(triple.clone());
         self.quads(None, Some(rdf::REIFIES), Some(term.as_ref()))
             .map(|quad| Ok(quad?.subject))
@@ -198,6 +250,9 @@ impl<'a> View<'a> {
 
     fn statements(&self, triple: &Triple) -> Result<Vec<NamedOrBlankNode>, StorageError> {
         let mut statements = Vec::new();
+        if !self.has_statements {
+            return Ok(statements);
+        }
         for quad in self.quads(None, Some(rdf::SUBJECT), Some(triple.subject.as_ref().into())) {
             let node = quad?.subject;
             let says = |predicate, object| {
@@ -215,10 +270,6 @@ impl<'a> View<'a> {
 
     fn asserts(&self, triple: &Triple) -> Result<bool, StorageError> {
         self.store.contains(triple.as_ref().in_graph(GraphNameRef::DefaultGraph))
-    }
-
-    fn is_reifier(&self, node: NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError> {
-        Ok(self.quads(Some(node), Some(rdf::REIFIES), None).next().transpose()?.is_some())
     }
 
     fn quads(

@@ -26,6 +26,10 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// How many quads may wait for that, which bounds the memory that the store holds them in.
 const CHECKPOINT_QUADS: usize = 500_000;
 
+/// How many descriptions are remembered as written; past that, all are forgotten and written
+/// again, which costs time and changes nothing.
+const REMEMBERED_DESCRIPTIONS: usize = 1 << 20;
+
 /// How a triple's confidence is attached to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Annotation {
@@ -105,6 +109,8 @@ pub struct GraphWriter {
     annotation: Annotation,
     done: HashSet<Chunk>,
     complete: bool,
+    /// Fingerprints of the descriptions that this process has committed.
+    described: HashSet<[u8; 16]>,
     uncheckpointed: usize,
     checkpoint: Instant,
     /// Last, so that the lock goes after the store is closed.
@@ -129,7 +135,7 @@ impl GraphWriter {
         fresh: bool,
     ) -> Result<Self, Error> {
         let signature = signature(base_iri, run, annotation);
-        let hash = fingerprint(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
+        let hash = identifier(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
         let iri = named("base IRI", &format!("{base_iri}run:{hash}"))?;
         let opening = opening(&iri, &hash, &signature, run)?;
 
@@ -154,6 +160,7 @@ impl GraphWriter {
             base_iri: base_iri.to_owned(),
             run: iri,
             annotation,
+            described: HashSet::new(),
             uncheckpointed: 0,
             checkpoint: Instant::now(),
             _folder: folder,
@@ -205,8 +212,13 @@ impl GraphWriter {
         for assertion in &record.assertions {
             self.assert(assertion, &mut quads)?;
         }
+        let mut described = HashSet::new();
         for entity in &record.entities {
-            describe(entity, &mut quads)?;
+            let parts = [entity.iri, entity.label].into_iter().chain(entity.types.iter().copied());
+            let print = fingerprint(parts);
+            if !self.described.contains(&print) && described.insert(print) {
+                describe(entity, &mut quads)?;
+            }
         }
         let relation = named("relation", &record.chunk.relation)?;
         let iri = self.chunk_iri(&record.chunk);
@@ -214,6 +226,10 @@ impl GraphWriter {
         let count = quads.len();
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.done.insert(record.chunk.clone());
+        if self.described.len() + described.len() > REMEMBERED_DESCRIPTIONS {
+            self.described.clear();
+        }
+        self.described.extend(described);
         self.uncheckpointed += count;
         if self.uncheckpointed >= CHECKPOINT_QUADS || self.checkpoint.elapsed() >= CHECKPOINT_EVERY
         {
@@ -234,7 +250,8 @@ impl GraphWriter {
         Ok(())
     }
 
-    /// Records the end of the run and forces all to the disk. Repeating it changes nothing.
+    /// Records the end of the run, puts the store into its smallest form, and forces all to the
+    /// disk. Repeating it changes nothing.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
@@ -245,6 +262,8 @@ impl GraphWriter {
                 .extend([ended, ledger::completion(&self.run)])
                 .map_err(|e| self.write_error(e))?;
             self.complete = true;
+            self.checkpoint()?;
+            self.store.optimize().map_err(|e| self.write_error(e))?;
         }
         self.checkpoint()
     }
@@ -256,7 +275,7 @@ impl GraphWriter {
             named("relation", relation)?,
             named("object", object)?,
         );
-        let hash = fingerprint([subject, relation, object, self.run.as_str()]);
+        let hash = identifier([subject, relation, object, self.run.as_str()]);
         let reifier = NamedNode::new_unchecked(format!("{}{hash}", self.base_iri));
         match self.annotation {
             Annotation::Rdf12 => {
@@ -286,7 +305,7 @@ impl GraphWriter {
 
     fn chunk_iri(&self, chunk: &Chunk) -> NamedNode {
         let index = chunk.index.to_string();
-        let hash = fingerprint([self.run.as_str(), &chunk.relation, &index]);
+        let hash = identifier([self.run.as_str(), &chunk.relation, &index]);
         NamedNode::new_unchecked(format!("{}chunk:{hash}", self.base_iri))
     }
 
@@ -371,14 +390,21 @@ fn probability(role: &'static str, value: f64) -> Result<Literal, Error> {
     Ok(Literal::new_typed_literal(shortest, xsd::DECIMAL))
 }
 
-/// The first 128 bits of the SHA-256 of texts, in hexadecimal; lengths keep them apart.
-fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+/// [`fingerprint`] in hexadecimal.
+fn identifier<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    hex::encode(fingerprint(parts))
+}
+
+/// The first 128 bits of the SHA-256 of texts; their lengths keep them apart.
+fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 16] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hex::encode(&hasher.finalize()[..16])
+    let mut print = [0; 16];
+    print.copy_from_slice(&hasher.finalize()[..16]);
+    print
 }
 
 #[cfg(test)]

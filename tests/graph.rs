@@ -1,0 +1,177 @@
+//! The graph under the worst: a writer killed at random moments, readers beside a writer.
+
+use kgbuild::graph::{
+    Annotation, Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, GraphWriter,
+    ModelDescription, RunDescription, export, open_for_reading,
+};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+const RELATION: &str = "http://www.wikidata.org/prop/direct/P36";
+const CHUNKS: u64 = 60;
+/// Names the folder in the process that is to be killed.
+const FOLDER: &str = "KGBUILD_TEST_FOLDER";
+
+fn open(folder: &Path, fresh: bool) -> GraphWriter {
+    let model = ModelDescription { source: "base".into(), sha256: "00".into() };
+    let run = RunDescription {
+        signature: [("inputs".to_owned(), "1".to_owned())].into(),
+        base_model: model.clone(),
+        finetuned_model: Some(model),
+        config_sha256: "00".into(),
+        lambda: Some(0.5),
+        correction: "linear".into(),
+        version: "0".into(),
+    };
+    GraphWriter::open(folder, "https://example.org/g/", &run, Annotation::Rdf12, fresh).unwrap()
+}
+
+fn chunk(index: u64) -> Chunk {
+    Chunk { relation: Arc::from(RELATION), index }
+}
+
+fn commit(writer: &mut GraphWriter, index: u64) {
+    let iri = |n: u64| format!("http://www.wikidata.org/entity/Q{n}");
+    let pairs: Vec<(String, String)> =
+        (0..64).map(|i| (iri(64 * index + i), iri((index + i) % 50))).collect();
+    let assertions = pairs.iter().enumerate().map(|(i, (subject, object))| Assertion {
+        subject,
+        relation: RELATION,
+        object,
+        confidence: (i + 1) as f64 / 65.0,
+        finetuned: Some(0.25),
+        base: Some(0.125),
+    });
+    let class = iri(6256);
+    let entities = pairs.iter().flat_map(|(subject, object)| [subject, object]);
+    let entities =
+        entities.map(|iri| EntityDescription { iri, label: iri, types: vec![class.as_str()] });
+    writer
+        .commit(&ChunkRecord {
+            chunk: chunk(index),
+            assertions: assertions.collect(),
+            entities: entities.collect(),
+            statistics: serde_json::json!({ "index": index }),
+        })
+        .unwrap();
+}
+
+fn write_all(folder: &Path) {
+    let mut writer = open(folder, false);
+    for index in 0..CHUNKS {
+        if !writer.done().contains(&chunk(index)) {
+            commit(&mut writer, index);
+            println!("committed {index}");
+        }
+        if index % 16 == 0 {
+            writer.checkpoint().unwrap();
+        }
+    }
+    writer.finish().unwrap();
+}
+
+/// The default graph as sorted lines without the run's times, and how often each time stands.
+fn graph(folder: &Path) -> (Vec<String>, usize) {
+    let store = open_for_reading(folder).unwrap();
+    let mut out = Vec::new();
+    export(&store, ExportFormat::NQuads, None, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let (times, lines): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.contains("AtTime>"));
+    (lines.into_iter().map(str::to_owned).collect(), times.len())
+}
+
+/// Not a test of its own: the process that [`a_killed_run_goes_on_to_the_same_graph`] kills.
+#[test]
+fn writer_to_be_killed() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        write_all(Path::new(&folder));
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_graph() {
+    let whole = tempfile::tempdir().unwrap();
+    write_all(whole.path());
+    let expected = graph(whole.path());
+    assert_eq!(expected.1, 2, "a start and an end");
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut kills = 0;
+    // Some die after so many commits, some after so many milliseconds: while they open, too.
+    for round in 0..14_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writer_to_be_killed", "--nocapture"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut acknowledged = Vec::new();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut commits =
+            lines.filter_map(|line| line.rsplit_once("committed ")?.1.parse::<u64>().ok());
+        if round % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(3 + 9 * round));
+        } else {
+            acknowledged.extend(commits.by_ref().take(1 + (round as usize * 7) % 11));
+        }
+        child.kill().unwrap();
+        // What it said before it died was committed.
+        acknowledged.extend(commits);
+        kills += usize::from(!child.wait().unwrap().success());
+        if acknowledged.is_empty() {
+            continue;
+        }
+        let writer = open(folder.path(), false);
+        for index in acknowledged {
+            let statistics = writer.statistics(&chunk(index)).unwrap();
+            assert_eq!(statistics, Some(serde_json::json!({ "index": index })));
+        }
+        let done = writer.done().len();
+        drop(writer);
+        let (lines, _) = graph(folder.path());
+        let asserted = lines.iter().filter(|l| l.contains(&format!("> <{RELATION}> <")));
+        let asserted = asserted.filter(|l| !l.contains("reifies")).count();
+        assert_eq!(asserted, 64 * done, "whole chunks only, and each with its ledger entry");
+    }
+    assert!(kills >= 7, "{kills} kills came in time to matter");
+    write_all(folder.path());
+    assert_eq!(graph(folder.path()), expected);
+}
+
+#[test]
+fn readers_beside_a_writer_see_whole_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path(), false);
+    std::thread::scope(|scope| {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let path = folder.path();
+        let reader = scope.spawn(move || {
+            let mut seen = Vec::new();
+            while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                let store = open_for_reading(path).unwrap();
+                let mut out = Vec::new();
+                // A run that replaces a file in this moment gives an error, never half a chunk.
+                if export(&store, ExportFormat::NQuads, None, &mut out).is_ok() {
+                    let text = String::from_utf8(out).unwrap();
+                    let facts = text.matches("#confidence>").count();
+                    assert_eq!(facts % 64, 0);
+                    seen.push(facts);
+                }
+            }
+            seen
+        });
+        for index in 0..CHUNKS {
+            commit(&mut writer, index);
+            if index % 8 == 0 {
+                writer.checkpoint().unwrap();
+            }
+        }
+        stop.send(()).unwrap();
+        let seen = reader.join().unwrap();
+        assert!(!seen.is_empty() && seen.is_sorted(), "{seen:?}");
+    });
+}
