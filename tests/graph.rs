@@ -19,7 +19,7 @@ fn open(folder: &Path, fresh: bool) -> GraphWriter {
     let model = ModelDescription { source: "base".into(), sha256: "00".into() };
     let run = RunDescription {
         signature: [("inputs".to_owned(), "1".to_owned())].into(),
-        base_model: model.clone(),
+        base_model: Some(model.clone()),
         finetuned_model: Some(model),
         config_sha256: "00".into(),
         lambda: Some(0.5),

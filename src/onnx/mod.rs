@@ -4,7 +4,7 @@
 //! once, in the cache; an ONNX folder is checked and used where it is. [`lora`] reads a PEFT
 //! adapter as replacements for weights of an imported model.
 
-mod builder;
+pub mod builder;
 mod checkpoint;
 mod dequantise;
 mod error;
@@ -16,7 +16,7 @@ mod llama;
 mod llama_graph;
 pub mod lora;
 pub mod probe;
-mod proto;
+pub mod proto;
 mod safetensors_llama;
 #[cfg(test)]
 mod tiny;
