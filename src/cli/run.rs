@@ -277,6 +277,7 @@ fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(), F
         rows.iter_mut().for_each(|row| row.truncate(6));
     }
     let mut text = table::table(&header, rows);
+    let program = env::args().next().map_or("kgbuild".to_owned(), |p| shown(Path::new(&p)));
     if report.seconds > 0.0 && report.prompts > 0 {
         text += &format!(
             "\n\n{} prompts in {:.1} s ({:.1} prompts/s)",
@@ -288,22 +289,37 @@ fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(), F
     if !report.complete {
         print(&text)?;
         eprintln!(
-            "interrupted: `kgbuild run {}` goes on where this run stopped",
-            pipeline.display()
+            "interrupted: `{program} run {}` goes on where this run stopped",
+            shown(pipeline)
         );
         return Err(Failure::Interrupted);
     }
-    let folder = folder.display();
+    let folder = shown(folder);
     text += &format!(
         "\n\ngraph and report: {folder}\n\
          try next:\n  \
-         kgbuild query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{ \
+         {program} query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{ \
          ?s ?r ?o {{| kgb:confidence ?confidence |}} . ?s rdfs:label ?subject . \
          ?r rdfs:label ?relation . ?o rdfs:label ?object }} \
          ORDER BY DESC(?confidence) LIMIT 10'\n  \
-         kgbuild export {folder}"
+         {program} export {folder}"
     );
     print(&text)
+}
+
+/// A path to be typed: relative where it lies below the current folder, quoted where a shell
+/// would take it apart. A program that is found by its name keeps it.
+fn shown(path: &Path) -> String {
+    let relative = path.canonicalize().ok().and_then(|whole| {
+        let here = env::current_dir().ok()?.canonicalize().ok()?;
+        Some(whole.strip_prefix(here).ok()?.to_owned())
+    });
+    let text = match relative {
+        Some(relative) if path.components().count() > 1 => relative.display().to_string(),
+        _ => path.display().to_string(),
+    };
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn print(text: &str) -> Result<(), Failure> {
