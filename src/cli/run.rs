@@ -240,7 +240,7 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     rows.push(std::iter::once("all".to_owned()).chain(numbers).collect());
     let header =
         ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
-    print(&table::table(&header, rows))
+    print(&table::table(&header, rows, table::terminal_width()))
 }
 
 /// The table per relation, and what to do next.
@@ -276,7 +276,7 @@ fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(), F
         header.truncate(6);
         rows.iter_mut().for_each(|row| row.truncate(6));
     }
-    let mut text = table::table(&header, rows);
+    let mut text = table::table(&header, rows, table::terminal_width());
     let program = env::args().next().map_or("kgbuild".to_owned(), |p| shown(Path::new(&p)));
     if report.seconds > 0.0 && report.prompts > 0 {
         text += &format!(

@@ -2,12 +2,15 @@
 //!
 //! Everything goes to standard error; standard output is for results.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{
+    HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -95,7 +98,11 @@ impl Progress {
 }
 
 fn style() -> ProgressStyle {
-    let template =
-        "{prefix:>8} {wide_bar:.cyan/dim} {pos}/{len} prompts {per_sec:>12} {eta:>4} left";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let template = "{prefix:>7} {wide_bar:.cyan/dim} {pos}/{len} prompts {rate:>7}/s {eta:>4} left";
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A terminal that cannot be written to is no reason to stop.
+            let _ = write!(out, "{:.1}", state.per_sec());
+        })
 }
