@@ -43,15 +43,31 @@ const BUILDS: &[Build] = &[
     },
 ];
 
-/// The library file of ONNX Runtime for the CPU, from the cache or out of the wheel `onnxruntime`.
+/// The variable that names a library of the user's own: for a GPU, or for another machine.
+const OWN_LIBRARY: &str = "ORT_DYLIB_PATH";
+
+/// The library file of ONNX Runtime: `$ORT_DYLIB_PATH` where that is set, else the pinned one for
+/// the CPU, from the cache or out of the wheel `onnxruntime`.
 ///
 /// # Errors
-/// [`Error::Platform`] where no build is pinned for this machine, else as [`super::fetch`].
+/// [`Error::Missing`] where the variable names no file, [`Error::Platform`] where no build is
+/// pinned for this machine, else as [`super::fetch`].
 pub fn runtime_library(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
+    if let Some(own) = env::var_os(OWN_LIBRARY).filter(|path| !path.is_empty()) {
+        return own_library(PathBuf::from(own));
+    }
     let build = find(env::consts::OS, env::consts::ARCH)?;
     let wheel =
         Wheel { package: "onnxruntime", version: RUNTIME_VERSION, platform: Some(build.platform) };
     pypi::fetch(&wheel, build.member, Some(build.sha256), cache, report)
+}
+
+/// Made absolute: a relative one would be looked for beside the executable.
+fn own_library(path: PathBuf) -> Result<PathBuf, Error> {
+    if !path.is_file() {
+        return Err(Error::Missing { path });
+    }
+    std::path::absolute(&path).map_err(Error::io("find", &path))
 }
 
 fn find(os: &'static str, arch: &'static str) -> Result<&'static Build, Error> {
@@ -71,6 +87,13 @@ mod tests {
             assert!(build.member.contains(RUNTIME_VERSION), "{}", build.member);
             assert_eq!(build.sha256.len(), 64);
         }
+    }
+
+    #[test]
+    fn a_library_of_the_users_own_must_exist() {
+        let message = own_library("no/such.so".into()).unwrap_err().to_string();
+        assert!(message.contains("no/such.so does not exist"), "{message}");
+        assert!(own_library("Cargo.toml".into()).unwrap().is_absolute());
     }
 
     #[test]

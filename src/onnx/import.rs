@@ -25,14 +25,12 @@ const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "config.json";
 
 /// Where the exporters of the field put a causal language model's graph, the preferred first.
-const GRAPHS: [&str; 8] = [
+const GRAPHS: [&str; 6] = [
     "model.onnx",
     "decoder_model_merged.onnx",
-    "decoder_with_past_model.onnx",
     "decoder_model.onnx",
     "onnx/model.onnx",
     "onnx/decoder_model_merged.onnx",
-    "onnx/decoder_with_past_model.onnx",
     "onnx/decoder_model.onnx",
 ];
 
