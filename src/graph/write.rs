@@ -23,8 +23,9 @@ pub const PROBABILITY_DECIMALS: usize = 6;
 /// nothing of it; a power cut may.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
-/// How many quads may wait for that, which bounds the memory that the store holds them in.
-const CHECKPOINT_QUADS: usize = 500_000;
+/// How many quads may wait for that. It bounds the memory that the store holds them in, and the
+/// size of its logs, of which it keeps up to ten (some 35 MB each).
+const CHECKPOINT_QUADS: usize = 100_000;
 
 /// How many descriptions are remembered as written; past that, all are forgotten and written
 /// again, which costs time and changes nothing.
@@ -114,7 +115,7 @@ pub struct GraphWriter {
     uncheckpointed: usize,
     checkpoint: Instant,
     /// Last, so that the lock goes after the store is closed.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl GraphWriter {
@@ -163,7 +164,7 @@ impl GraphWriter {
             described: HashSet::new(),
             uncheckpointed: 0,
             checkpoint: Instant::now(),
-            _folder: folder,
+            folder,
         })
     }
 
@@ -250,22 +251,26 @@ impl GraphWriter {
         Ok(())
     }
 
-    /// Records the end of the run, puts the store into its smallest form, and forces all to the
-    /// disk. Repeating it changes nothing.
+    /// Records the end of the run, puts the store into its smallest form, forces all to the disk
+    /// and gives the folder free. On a complete run it changes nothing.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
-    pub fn finish(&mut self) -> Result<(), Error> {
-        if !self.complete {
-            let ended = statement(&self.run, kgb::ENDED_AT_TIME, now());
-            self.store
-                .extend([ended, ledger::completion(&self.run)])
-                .map_err(|e| self.write_error(e))?;
-            self.complete = true;
-            self.checkpoint()?;
-            self.store.optimize().map_err(|e| self.write_error(e))?;
+    pub fn finish(mut self) -> Result<(), Error> {
+        if self.complete {
+            return Ok(());
         }
-        self.checkpoint()
+        let ended = statement(&self.run, kgb::ENDED_AT_TIME, now());
+        self.store
+            .extend([ended, ledger::completion(&self.run)])
+            .map_err(|e| self.write_error(e))?;
+        self.checkpoint()?;
+        self.store.optimize().map_err(|e| self.write_error(e))?;
+        // RocksDB keeps used logs, to write into them again, until it is opened the next time.
+        let Self { store, folder, .. } = self;
+        drop(store);
+        drop(folder.open()?);
+        Ok(())
     }
 
     fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {

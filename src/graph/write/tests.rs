@@ -82,7 +82,7 @@ fn writes_triples_annotations_labels_and_the_run() {
     let mut writer = open(folder.path());
     commit(&mut writer, 0, 2).unwrap();
     writer.finish().unwrap();
-    let store = writer.store();
+    let store = &open_for_reading(folder.path()).unwrap();
     for pattern in [
         "wd:Q1 wdt:P36 wd:Q7 {| kgb:confidence 0.75 ; kgb:finetunedProbability 0.8 |}",
         "wd:Q0 wdt:P36 wd:Q7 {| prov:wasGeneratedBy ?run |} . ?run a kgb:Run, prov:Activity ; \
@@ -134,18 +134,19 @@ fn a_chunk_is_written_once_and_remembered() {
 #[test]
 fn a_resumed_run_keeps_its_iri_and_start_and_ends_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = open(folder.path());
+    let writer = open(folder.path());
     let iri = writer.run().into_owned();
     assert!(!writer.is_complete());
-    writer.finish().unwrap();
-    writer.finish().unwrap();
     drop(writer);
-    let mut writer = open(folder.path());
-    assert!(writer.is_complete());
+    let writer = open(folder.path());
     assert_eq!(writer.run(), iri.as_ref());
     writer.finish().unwrap();
+    let writer = open(folder.path());
+    assert!(writer.is_complete());
+    writer.finish().unwrap();
+    let store = open_for_reading(folder.path()).unwrap();
     for time in [kgb::STARTED_AT_TIME, kgb::ENDED_AT_TIME] {
-        assert_eq!(writer.store().quads_for_pattern(None, Some(time), None, None).count(), 1);
+        assert_eq!(store.quads_for_pattern(None, Some(time), None, None).count(), 1);
     }
 }
 
