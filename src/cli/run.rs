@@ -102,10 +102,9 @@ fn open_models(
     models: &LocatedModels,
     cache: &Cache,
 ) -> Result<Vec<Predictor>, Failure> {
-    let library = match (&pipeline.runtime.library, env::var_os("ORT_DYLIB_PATH")) {
-        (Some(library), _) => library.clone(),
-        (None, Some(library)) if !library.is_empty() => PathBuf::from(library),
-        _ => fetch::runtime_library(cache, &mut say).map_err(Failure::bad_input)?,
+    let library = match &pipeline.runtime.library {
+        Some(library) => library.clone(),
+        None => fetch::runtime_library(cache, &mut say).map_err(Failure::bad_input)?,
     };
     let device = match pipeline.runtime.device {
         config::Device::Auto => Device::Auto,
