@@ -75,7 +75,7 @@ fn build(
     };
     let predictors =
         if missing.chunks == 0 { Vec::new() } else { open_models(pipeline, plan, models, cache)? };
-    let mut writer = match existing {
+    let writer = match existing {
         Some(writer) => writer,
         None => open()?,
     };
@@ -88,7 +88,7 @@ fn build(
     };
     let stop = stop_on_interrupt()?;
     let progress = Progress::new(missing.prompts, args.quiet);
-    pipeline::run(plan, predictors, models.asked(), workers, &mut writer, &progress, &stop).map_err(
+    pipeline::run(plan, predictors, models.asked(), workers, writer, &progress, &stop).map_err(
         |error| match error {
             pipeline::Error::Model(crate::lm::Error::Runtime { .. }) => Failure::failed(error),
             error => Failure::bad_input(error),

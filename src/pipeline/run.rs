@@ -22,13 +22,13 @@ pub fn run(
     predictors: Vec<Predictor>,
     asked: Asked,
     workers: Workers,
-    writer: &mut GraphWriter,
+    mut writer: GraphWriter,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Report, Error> {
     let start = Instant::now();
     let done = writer.done().clone();
-    let mut statistics = resumed(plan, writer)?;
+    let mut statistics = resumed(plan, &writer)?;
     let mut prompts = 0;
     let encode = |task| -> Result<Encoded, Error> {
         let encoded = encode(plan, task)?;
