@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod init;
 mod query;
+mod report;
 mod run;
 mod table;
 

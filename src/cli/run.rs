@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +13,13 @@ use sha2::{Digest, Sha256};
 use super::args::RunArgs;
 use super::export::whole_file;
 use super::failure::{Failure, show};
+use super::report::print_report;
 use super::{check, table};
 use crate::config::{self, Pipeline};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
 use crate::pipeline::{
-    self, CHUNK_SUBJECTS, LocatedModels, Plan, Predictor, Progress, RelationReport, Report,
-    stages::Workers,
+    self, CHUNK_SUBJECTS, LocatedModels, Plan, Predictor, Progress, Report, stages::Workers,
 };
 use crate::runtime::{Device, Runtime};
 use crate::shock::{Correction, Mixing};
@@ -239,90 +238,7 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     rows.push(std::iter::once("all".to_owned()).chain(numbers).collect());
     let header =
         ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
-    print(&table::table(&header, rows, table::terminal_width()))
-}
-
-/// The table per relation, and what to do next.
-fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(), Failure> {
-    let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
-    let row = |r: &RelationReport| {
-        vec![
-            r.name.clone(),
-            r.candidates.map_or(String::new(), |c| c.to_string()),
-            r.subjects.to_string(),
-            r.triples.to_string(),
-            r.without_object.to_string(),
-            number(r.mean_confidence),
-            number(r.base_precision_at_1),
-            number(r.finetuned_precision_at_1),
-            number(r.mixed_precision_at_1),
-        ]
-    };
-    let mut rows: Vec<Vec<String>> = report.relations.iter().map(row).collect();
-    rows.push(row(&report.total));
-    let mut header = vec![
-        "relation",
-        "candidates",
-        "subjects",
-        "triples",
-        "no object",
-        "confidence",
-        "P@1 base",
-        "P@1 finetuned",
-        "P@1 mixed",
-    ];
-    if report.total.gold_questions == 0 {
-        header.truncate(6);
-        rows.iter_mut().for_each(|row| row.truncate(6));
-    }
-    let mut text = table::table(&header, rows, table::terminal_width());
-    let program = env::args().next().map_or("kgbuild".to_owned(), |p| shown(Path::new(&p)));
-    if report.seconds > 0.0 && report.prompts > 0 {
-        text += &format!(
-            "\n\n{} prompts in {:.1} s ({:.1} prompts/s)",
-            report.prompts,
-            report.seconds,
-            report.prompts as f64 / report.seconds
-        );
-    }
-    if !report.complete {
-        print(&text)?;
-        eprintln!(
-            "interrupted: `{program} run {}` goes on where this run stopped",
-            shown(pipeline)
-        );
-        return Err(Failure::Interrupted);
-    }
-    let folder = shown(folder);
-    text += &format!(
-        "\n\ngraph and report: {folder}\n\
-         try next:\n  \
-         {program} query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{ \
-         ?s ?r ?o {{| kgb:confidence ?confidence |}} . ?s rdfs:label ?subject . \
-         ?r rdfs:label ?relation . ?o rdfs:label ?object }} \
-         ORDER BY DESC(?confidence) LIMIT 10'\n  \
-         {program} export {folder}"
-    );
-    print(&text)
-}
-
-/// A path to be typed: relative where it lies below the current folder, quoted where a shell
-/// would take it apart. A program that is found by its name keeps it.
-fn shown(path: &Path) -> String {
-    let relative = path.canonicalize().ok().and_then(|whole| {
-        let here = env::current_dir().ok()?.canonicalize().ok()?;
-        Some(whole.strip_prefix(here).ok()?.to_owned())
-    });
-    let text = match relative {
-        Some(relative) if path.components().count() > 1 => relative.display().to_string(),
-        _ => path.display().to_string(),
-    };
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{text}").map_err(Failure::output)
+    table::print(&table::table(&header, rows, table::terminal_width()))
 }
 
 fn say(text: &str) {

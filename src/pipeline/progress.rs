@@ -28,54 +28,58 @@ pub enum Stage {
 
 /// Shows how many prompts each stage has done. Shared by all threads.
 pub struct Progress {
-    bars: Option<[ProgressBar; 3]>,
+    shown: Shown,
     total: u64,
     done: [AtomicU64; 3],
     start: Instant,
-    last_line: Mutex<Instant>,
+}
+
+enum Shown {
+    Nothing,
+    Bars([ProgressBar; 3]),
+    /// When the last line was written.
+    Lines(Mutex<Instant>),
 }
 
 impl Progress {
     /// For `total` prompts, on standard error; nothing is shown where `quiet`.
     pub fn new(total: usize, quiet: bool) -> Self {
-        let bars = (std::io::stderr().is_terminal() && !quiet).then(|| {
+        let shown = if quiet {
+            Shown::Nothing
+        } else if std::io::stderr().is_terminal() {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-            ["encode", "predict", "write"].map(|name| {
+            Shown::Bars(["encode", "predict", "write"].map(|name| {
                 let bar = all.add(ProgressBar::new(total as u64).with_style(style()));
                 bar.set_prefix(name);
                 bar.enable_steady_tick(Duration::from_millis(500));
                 bar
-            })
-        });
-        let now = Instant::now();
-        // A quiet run's first line would be due in a hundred years.
-        let last_line = if quiet { now + Duration::from_secs(3_000_000_000) } else { now };
-        Self {
-            bars,
-            total: total as u64,
-            done: Default::default(),
-            start: now,
-            last_line: Mutex::new(last_line),
-        }
+            }))
+        } else {
+            Shown::Lines(Mutex::new(Instant::now()))
+        };
+        Self { shown, total: total as u64, done: Default::default(), start: Instant::now() }
     }
 
     /// A stage has done so many prompts more.
     pub fn add(&self, stage: Stage, prompts: usize) {
         let before = self.done[stage as usize].fetch_add(prompts as u64, Ordering::Relaxed);
-        match &self.bars {
-            Some(bars) => bars[stage as usize].set_position(before + prompts as u64),
-            None => self.line_if_due(),
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Bars(bars) => bars[stage as usize].set_position(before + prompts as u64),
+            Shown::Lines(last) => self.line_if_due(last),
         }
     }
 
     /// Takes the bars away.
     pub fn finish(&self) {
-        self.bars.iter().flatten().for_each(ProgressBar::finish_and_clear);
+        if let Shown::Bars(bars) = &self.shown {
+            bars.iter().for_each(ProgressBar::finish_and_clear);
+        }
     }
 
-    fn line_if_due(&self) {
+    fn line_if_due(&self, last: &Mutex<Instant>) {
         // Another thread that holds the lock is writing the line.
-        let Ok(mut last) = self.last_line.try_lock() else { return };
+        let Ok(mut last) = last.try_lock() else { return };
         if last.elapsed() < LINE_EVERY {
             return;
         }

@@ -7,9 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::*;
 
-use super::super::exhaustive::exhaustive;
-use super::super::trie::Sequences;
 use super::*;
+use crate::lm::branch::Normalise;
+use crate::lm::exhaustive::exhaustive;
+use crate::lm::trie::Sequences;
+use crate::shock::Mixing;
 use crate::shock::logspace::normalise;
 
 const VOCABULARY: u32 = 6;

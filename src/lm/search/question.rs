@@ -1,0 +1,396 @@
+//! One question's way through the trie: what is open, what is complete, what is settled.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use super::{Answer, Demand, Rankings, Scored, answer_from};
+use crate::lm::branch::{AnswerSpace, Normalise};
+use crate::lm::trie::{CandidateIndex, NodeId, Trie};
+use crate::shock::logspace::{log_mean_exp, log_sum_exp};
+use crate::shock::{Correction, Mixing};
+
+/// What all questions of a search share.
+pub struct Task<'a> {
+    pub space: &'a AnswerSpace,
+    pub correction: Correction,
+    pub models: usize,
+    pub rankings: Rankings,
+    pub tolerance: f64,
+}
+
+impl Task<'_> {
+    /// Whether masses have to be divided by their sum over all candidates.
+    fn needs_normaliser(&self) -> bool {
+        self.space.normalise() == Normalise::Sequence || self.mixes_candidates()
+    }
+
+    fn mixes_candidates(&self) -> bool {
+        matches!(self.correction, Correction::LogLinear { .. })
+            && (self.space.normalise() == Normalise::Sequence
+                || matches!(
+                    self.correction,
+                    Correction::LogLinear { mixing: Mixing::Candidate, .. }
+                ))
+    }
+
+    /// How many masses an entry has: one a model and template.
+    fn parts(&self) -> usize {
+        self.models * self.space.templates()
+    }
+
+    /// Each model's mass, ln, averaged over the templates after taking `totals` away.
+    fn model_masses(&self, masses: &[f64], totals: &[f64]) -> [f64; 2] {
+        // A total of nothing (all candidates masked) leaves nothing to divide.
+        let relative = |(&m, &t): (&f64, &f64)| if t == f64::NEG_INFINITY { m } else { m - t };
+        let relative: Vec<f64> = masses.iter().zip(totals).map(relative).collect();
+        let mut models = relative.chunks_exact(self.space.templates()).map(log_mean_exp);
+        let finetuned = models.next().unwrap_or(f64::NEG_INFINITY);
+        [finetuned, models.next().unwrap_or(finetuned)]
+    }
+}
+
+/// A prefix that can be opened, or a candidate that is complete.
+#[derive(Clone, Copy)]
+enum Place {
+    Node(NodeId),
+    Candidate(CandidateIndex),
+}
+
+struct Entry {
+    place: Place,
+    /// ln mass, which bounds all below: of the mixture, the finetuned, the base model.
+    keys: [f64; 3],
+    /// A prefix that has not been asked about.
+    open: bool,
+}
+
+const MIXED: usize = 0;
+
+/// A question that is being answered.
+pub struct Question<'a> {
+    task: &'a Task<'a>,
+    entries: Vec<Entry>,
+    /// By entry, then by model, then by template: ln mass as the model gives it.
+    masses: Vec<f64>,
+    /// By model and template: what the keys are relative to, so that templates weigh the same.
+    scale: Vec<f64>,
+    /// By ranking, the open entries.
+    frontiers: Vec<BinaryHeap<Ranked>>,
+    /// The largest keys of complete candidates in the mixture's ranking, as many as demanded.
+    top: BinaryHeap<Reverse<Ranked>>,
+    /// By ranking, the largest key of a complete candidate.
+    best: [f64; 3],
+    /// Sums of exp(mixture's key) over open and complete entries; they drift by rounding and so
+    /// only say when it is worth summing anew.
+    open_mass: f64,
+    complete_mass: f64,
+    expansions: usize,
+    next_check: usize,
+    /// Found to be settled: asked again while other questions go on, it must stay so.
+    normalised: bool,
+}
+
+/// An entry in a heap: by its key, then the older one first.
+#[derive(PartialEq)]
+struct Ranked {
+    key: f64,
+    entry: u32,
+}
+
+impl Eq for Ranked {}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.total_cmp(&other.key).then(other.entry.cmp(&self.entry))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<'a> Question<'a> {
+    /// A question of which nothing is known yet.
+    pub fn new(task: &'a Task<'a>) -> Self {
+        let rankings =
+            if task.rankings.best && !task.needs_normaliser() { 1 + task.models } else { 1 };
+        let mut question = Self {
+            task,
+            entries: Vec::new(),
+            masses: Vec::new(),
+            scale: vec![0.0; task.parts()],
+            frontiers: (0..rankings).map(|_| BinaryHeap::new()).collect(),
+            top: BinaryHeap::new(),
+            best: [f64::NEG_INFINITY; 3],
+            open_mass: 0.0,
+            complete_mass: 0.0,
+            expansions: 0,
+            next_check: 1,
+            normalised: false,
+        };
+        question.discover(question.place(Trie::ROOT), [0.0; 3], &vec![0.0; task.parts()]);
+        question
+    }
+
+    /// The node of an open entry.
+    pub fn node(&self, entry: u32) -> NodeId {
+        match self.entries[entry as usize].place {
+            Place::Node(node) => node,
+            Place::Candidate(_) => unreachable!("a complete candidate is never opened"),
+        }
+    }
+
+    fn masses(&self, entry: usize) -> &[f64] {
+        let parts = self.task.parts();
+        &self.masses[entry * parts..(entry + 1) * parts]
+    }
+
+    /// A node, or what it leads to where there is nothing to ask.
+    fn place(&self, mut node: NodeId) -> Place {
+        let space = self.task.space;
+        while !space.asks(node) {
+            match (space.trie().end(node), space.trie().children(node).next()) {
+                (Some(candidate), _) => return Place::Candidate(candidate),
+                (None, Some(child)) => node = child,
+                (None, None) => break, // the root of no candidates
+            }
+        }
+        Place::Node(node)
+    }
+
+    fn discover(&mut self, place: Place, keys: [f64; 3], masses: &[f64]) {
+        let entry = self.entries.len() as u32;
+        let open = matches!(place, Place::Node(_)) && self.task.space.trie().candidates() > 0;
+        self.entries.push(Entry { place, keys, open });
+        self.masses.extend_from_slice(masses);
+        if open {
+            self.open_mass += keys[MIXED].exp();
+            for (frontier, key) in self.frontiers.iter_mut().zip(keys) {
+                frontier.push(Ranked { key, entry });
+            }
+            return;
+        }
+        self.complete_mass += keys[MIXED].exp();
+        for (best, key) in self.best.iter_mut().zip(keys) {
+            *best = best.max(key);
+        }
+        if self.task.rankings.mixed.most < self.task.space.trie().candidates() {
+            self.top.push(Reverse(Ranked { key: keys[MIXED], entry }));
+            if self.top.len() > self.task.rankings.mixed.most {
+                self.top.pop();
+            }
+        }
+    }
+
+    /// Closes and returns the entries whose nodes have to be opened next; none when all is found.
+    pub fn pick(&mut self) -> Vec<u32> {
+        let mut picked = Vec::new();
+        for ranking in 0..self.frontiers.len() {
+            let frontier = &mut self.frontiers[ranking];
+            while frontier.peek().is_some_and(|r| !self.entries[r.entry as usize].open) {
+                frontier.pop();
+            }
+            let Some((entry, bound)) = frontier.peek().map(|r| (r.entry, r.key)) else { continue };
+            if self.settled(ranking, bound) {
+                continue;
+            }
+            self.frontiers[ranking].pop();
+            self.entries[entry as usize].open = false;
+            self.open_mass -= self.entries[entry as usize].keys[MIXED].exp();
+            self.expansions += 1;
+            picked.push(entry);
+        }
+        picked
+    }
+
+    /// Whether nothing below `bound` can change what `ranking` has to give.
+    fn settled(&mut self, ranking: usize, bound: f64) -> bool {
+        if self.task.needs_normaliser() {
+            self.normalised = self.normalised || self.normalisers_settled();
+            return self.normalised;
+        }
+        let best = self.best[ranking] > bound;
+        if ranking != MIXED {
+            return best;
+        }
+        let Demand { most, floor } = self.task.rankings.mixed;
+        let full = self.top.len() == most && self.top.peek().is_none_or(|t| t.0.key > bound);
+        (bound < floor || full) && (best || !self.task.rankings.best)
+    }
+
+    /// Opens an entry with each model's answers, which are taken off the front of `answers`.
+    pub fn expand(&mut self, entry: u32, answers: &mut [&[f64]]) {
+        let (task, parts) = (self.task, self.task.parts());
+        let (space, templates) = (task.space, task.space.templates());
+        let node = self.node(entry);
+        let parent = self.masses(entry as usize).to_vec();
+        let mut masses = vec![0.0; space.trie().options(node) * parts];
+        for (model, answers) in answers.iter_mut().enumerate() {
+            for template in 0..templates {
+                let (own, rest) = answers.split_at(space.answers(node, template));
+                *answers = rest;
+                let part = model * templates + template;
+                for (way, x) in space.conditionals(node, template, own).iter().enumerate() {
+                    masses[way * parts + part] = parent[part] + x;
+                }
+            }
+        }
+        if entry == 0 && space.normalise() == Normalise::Sequence {
+            self.scale = totals(masses.chunks_exact(parts), parts);
+        }
+        let keys = self.keys(entry, &masses);
+        let end = space.trie().end(node).map(Place::Candidate);
+        let places: Vec<Place> =
+            space.trie().children(node).map(|child| self.place(child)).chain(end).collect();
+        for ((place, keys), masses) in places.into_iter().zip(keys).zip(masses.chunks_exact(parts))
+        {
+            self.discover(place, keys, masses);
+        }
+    }
+
+    /// The keys of the ways on from an entry.
+    fn keys(&self, entry: u32, masses: &[f64]) -> Vec<[f64; 3]> {
+        let (finetuned, base): (Vec<f64>, Vec<f64>) = masses
+            .chunks_exact(self.task.parts())
+            .map(|way| self.task.model_masses(way, &self.scale).into())
+            .unzip();
+        let parent = self.entries[entry as usize].keys;
+        let correction = self.task.correction;
+        let mixed: Vec<f64> = if matches!(correction, Correction::LogLinear { .. })
+            && !self.task.mixes_candidates()
+        {
+            let on = correction.mix_branching((parent[1], &finetuned), (parent[2], &base));
+            on.into_iter().map(|x| parent[MIXED] + x).collect()
+        } else {
+            finetuned.iter().zip(&base).map(|(&f, &b)| correction.mix(f, b)).collect()
+        };
+        mixed.into_iter().zip(finetuned).zip(base).map(|((m, f), b)| [m, f, b]).collect()
+    }
+
+    /// Whether what is unexplored is within the tolerance and cannot change the ranking.
+    fn normalisers_settled(&mut self) -> bool {
+        let tolerance = self.task.tolerance;
+        if self.expansions < self.next_check
+            || self.open_mass > 2.0 * tolerance * self.complete_mass
+        {
+            return false;
+        }
+        // Summing anew costs as much as all that is explored: not at every expansion.
+        self.next_check = self.expansions + self.expansions / 8 + 1;
+        let (scored, frontier) = (self.scored(), self.bounds());
+        if self.unexplored(&scored, &frontier) > tolerance {
+            return false;
+        }
+        let bounds =
+            |key: fn(&[f64; 3]) -> f64| frontier.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
+        let best =
+            |key: fn(&Scored) -> f64| scored.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
+        let Demand { most, floor } = self.task.rankings.mixed;
+        let bound = bounds(|b| b[MIXED]);
+        let above = scored.iter().filter(|s| s.mixed > bound).count();
+        (bound < floor || above >= most)
+            && (!self.task.rankings.best
+                || (best(|s| s.mixed) > bound
+                    && best(|s| s.models[0]) > bounds(|b| b[1])
+                    && best(|s| s.models[1]) > bounds(|b| b[2])))
+    }
+
+    /// The explored mass by which each part is divided: all it has under `sequence`, else one.
+    fn normalisers(&self) -> Vec<f64> {
+        if self.task.space.normalise() == Normalise::Trie {
+            return vec![0.0; self.task.parts()];
+        }
+        let complete = self.complete().map(|(entry, _)| self.masses(entry));
+        totals(complete, self.task.parts())
+    }
+
+    fn complete(&self) -> impl Iterator<Item = (usize, CandidateIndex)> {
+        self.entries.iter().enumerate().filter_map(|(entry, e)| match e.place {
+            Place::Candidate(candidate) => Some((entry, candidate)),
+            Place::Node(_) => None,
+        })
+    }
+
+    /// The complete candidates with their probabilities, as far as what is explored tells.
+    fn scored(&self) -> Vec<Scored> {
+        let keys = |entry: usize| self.entries[entry].keys;
+        if !self.task.needs_normaliser() {
+            return self
+                .complete()
+                .map(|(entry, candidate)| {
+                    let [mixed, finetuned, base] = keys(entry);
+                    Scored { candidate, mixed, models: [finetuned, base] }
+                })
+                .collect();
+        }
+        let normalisers = self.normalisers();
+        let mut scored: Vec<Scored> = self
+            .complete()
+            .map(|(entry, candidate)| {
+                let models = self.task.model_masses(self.masses(entry), &normalisers);
+                Scored { candidate, mixed: self.task.correction.mix(models[0], models[1]), models }
+            })
+            .collect();
+        if self.task.mixes_candidates() {
+            let total = log_sum_exp(&scored.iter().map(|s| s.mixed).collect::<Vec<_>>());
+            scored.iter_mut().for_each(|s| s.mixed -= total);
+        }
+        scored
+    }
+
+    /// What each open entry can at most hold: mixture, finetuned, base, relative to the explored.
+    fn bounds(&self) -> Vec<[f64; 3]> {
+        let normalisers = self.normalisers();
+        let mix = |[f, b]: [f64; 2]| self.task.correction.mix(f, b);
+        let total = if self.task.mixes_candidates() {
+            let explored: Vec<f64> = self
+                .complete()
+                .map(|(e, _)| mix(self.task.model_masses(self.masses(e), &normalisers)))
+                .collect();
+            log_sum_exp(&explored)
+        } else {
+            0.0
+        };
+        let open = self.entries.iter().enumerate().filter(|(_, e)| e.open);
+        open.map(|(entry, _)| {
+            let models = self.task.model_masses(self.masses(entry), &normalisers);
+            [mix(models) - total, models[0], models[1]]
+        })
+        .collect()
+    }
+
+    /// The largest share, of a model's or the mixture's mass, that the open entries can hold.
+    fn unexplored(&self, scored: &[Scored], bounds: &[[f64; 3]]) -> f64 {
+        if scored.is_empty() {
+            return f64::INFINITY;
+        }
+        let share = |key: usize| bounds.iter().fold(0.0, |sum, b| sum + b[key].exp());
+        let mixed = share(MIXED);
+        if self.task.space.normalise() == Normalise::Sequence {
+            mixed.max(share(1)).max(share(2))
+        } else {
+            mixed
+        }
+    }
+
+    /// What was found.
+    pub fn answer(self) -> Answer {
+        let unexplored = if self.task.needs_normaliser() {
+            self.unexplored(&self.scored(), &self.bounds())
+        } else {
+            0.0
+        };
+        answer_from(self.scored(), self.task.rankings, unexplored)
+    }
+}
+
+/// ln of the sum over entries, by part.
+fn totals<'m>(entries: impl Iterator<Item = &'m [f64]>, parts: usize) -> Vec<f64> {
+    let mut columns = vec![Vec::new(); parts];
+    for masses in entries {
+        columns.iter_mut().zip(masses).for_each(|(column, &mass)| column.push(mass));
+    }
+    columns.iter().map(|column| log_sum_exp(column)).collect()
+}
