@@ -64,6 +64,9 @@ pub enum Error {
         path.display()
     )]
     Missing { path: PathBuf },
+    /// A store is changing too fast to be read.
+    #[error("a run is writing to {} without a pause: run the command again later", path.display())]
+    Busy { path: PathBuf },
     /// The disk is full.
     #[error(
         "the disk that holds {} is full. All that was committed is safe: make room, then run the \

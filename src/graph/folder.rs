@@ -8,9 +8,12 @@ use super::error::Error;
 use super::ledger::{self, Signature};
 use oxigraph::model::Quad;
 use oxigraph::store::Store;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const STORE: &str = "store";
 const LOCK: &str = ".lock";
@@ -128,27 +131,53 @@ impl Folder {
     }
 }
 
+/// How long [`open_for_reading`] waits for a moment in which a writer moves no files.
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
+
 /// Opens a store so that it cannot be changed. `path` is a run's output folder or its `store/`.
 ///
-/// What a killed run has committed is seen. A store that a run is writing shows what was
-/// committed at the moment of opening.
+/// What a killed run has committed is seen. Of a store that a run is writing, all that was
+/// committed at some moment during the opening is seen, and nothing in part; a read from it fails
+/// later on where the run has replaced a file since.
 ///
 /// # Errors
-/// [`Error::Missing`] where there is no store; nothing is created.
+/// [`Error::Missing`] where there is no store; nothing is created. [`Error::Busy`] where a run
+/// is writing so much that there is no quiet moment.
 pub fn open_for_reading(path: &Path) -> Result<Store, Error> {
     let store = [path.join(STORE), path.to_owned()]
         .into_iter()
         .find(|candidate| candidate.join(ROCKSDB_MARK).is_file())
         .ok_or_else(|| Error::Missing { path: path.to_owned() })?;
-    // A run that is writing replaces files now and then; between two looks they can be gone.
-    const ATTEMPTS: usize = 5;
-    let mut result = Store::open_read_only(&store);
-    for _ in 1..ATTEMPTS {
-        if result.is_ok() {
-            break;
+    let files = || file_state(&store).map_err(|e| Error::folder("read the folder", &store, e));
+    let started = Instant::now();
+    // RocksDB reads its files one after the other. A writer that moves data from one to another
+    // meanwhile would leave a part of the indexes behind, and nothing would tell.
+    loop {
+        let before = files()?;
+        let opened = Store::open_read_only(&store);
+        let is_quiet = files()? == before;
+        match opened {
+            Ok(opened) if is_quiet => return Ok(opened),
+            Err(e) if is_quiet => return Err(Error::storage("opening", &store, e)),
+            _ if started.elapsed() > QUIET_WITHIN => return Err(Error::Busy { path: store }),
+            _ => std::thread::sleep(Duration::from_millis(5)),
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        result = Store::open_read_only(&store);
     }
-    result.map_err(|e| Error::storage("opening", &store, e))
+}
+
+/// What changes when RocksDB moves data between files: their names, and the size of the manifest
+/// that lists them. Logs only grow, by whole transactions.
+fn file_state(store: &Path) -> io::Result<BTreeMap<OsString, u64>> {
+    let mut state = BTreeMap::new();
+    for entry in fs::read_dir(store)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_manifest = name.to_string_lossy().starts_with("MANIFEST");
+        let size = match entry.metadata() {
+            Ok(metadata) if is_manifest => metadata.len(),
+            _ => 0,
+        };
+        state.insert(name, size);
+    }
+    Ok(state)
 }

@@ -33,12 +33,26 @@ pub enum QueryError {
     /// The text is no SPARQL query.
     #[error(transparent)]
     Syntax(SyntaxError),
-    /// The query could not be evaluated.
+    /// The store could not be read, or changed while it was.
+    #[error(
+        "the store could not be read. If a run is writing it, this can pass: run the command again"
+    )]
+    Read(#[source] QueryEvaluationError),
+    /// The query asks for what cannot be given, as a SERVICE elsewhere.
     #[error("the query could not be answered")]
-    Evaluation(#[from] QueryEvaluationError),
+    Evaluation(#[source] QueryEvaluationError),
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+}
+
+impl From<QueryEvaluationError> for QueryError {
+    fn from(error: QueryEvaluationError) -> Self {
+        match error {
+            QueryEvaluationError::Dataset(_) => Self::Read(error),
+            error => Self::Evaluation(error),
+        }
+    }
 }
 
 /// Answers `sparql` and writes the result to `out`. A table fits into `width` columns where that

@@ -62,11 +62,11 @@ pub(super) fn explain(
     let found: String = sparql[offset..].chars().take_while(|c| !c.is_whitespace()).collect();
     let word: String = found.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     let sentence = expected.iter().find(|e| e.contains(' ') && !e.starts_with(['"', '[']));
-    let is_plain = |e: &&&str| e.starts_with('"');
+    let is_plain = |e: &&str| e.starts_with('"');
     let message = match sentence {
         Some(sentence) => (*sentence).to_owned(),
         None if found.is_empty() => "the query ends too soon".to_owned(),
-        None if expected.len() <= MOST_EXPECTATIONS && expected.iter().all(|e| is_plain(&e)) => {
+        None if expected.len() <= MOST_EXPECTATIONS && expected.iter().all(is_plain) => {
             format!("expected {}", expected.join(" or "))
         }
         None if word.is_empty() => {
@@ -158,7 +158,7 @@ fn original_offset(looked: usize, expected: &[&str], text: &str, words: &[Range<
         if looked < wide_end {
             // Where only keywords were expected, what the parser looked at began before.
             let is_keyword = |e: &&str| e.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-            let lookahead = match expected.iter().all(|e| is_keyword(&e)) {
+            let lookahead = match expected.iter().all(is_keyword) {
                 true => expected.iter().map(|e| e.len()).min().unwrap_or(0),
                 false => 0,
             };
@@ -217,55 +217,21 @@ fn undeclared_prefix(
 }
 
 /// The keywords that queries are built with; functions are left out.
-const KEYWORDS: [&str; 33] = [
-    "AS",
-    "ASC",
-    "ASK",
-    "BASE",
-    "BIND",
-    "BY",
-    "CONSTRUCT",
-    "DESC",
-    "DESCRIBE",
-    "DISTINCT",
-    "EXISTS",
-    "FILTER",
-    "FROM",
-    "GRAPH",
-    "GROUP",
-    "HAVING",
-    "IN",
-    "LIMIT",
-    "MINUS",
-    "NAMED",
-    "NOT",
-    "OFFSET",
-    "OPTIONAL",
-    "ORDER",
-    "PREFIX",
-    "REDUCED",
-    "SELECT",
-    "SERVICE",
-    "UNDEF",
-    "UNION",
-    "VALUES",
-    "WHERE",
-    "SEPARATOR",
-];
+const KEYWORDS: &str = "AS ASC ASK BASE BIND BY CONSTRUCT DESC DESCRIBE DISTINCT EXISTS FILTER \
+    FROM GRAPH GROUP HAVING IN LIMIT MINUS NAMED NOT OFFSET OPTIONAL ORDER PREFIX REDUCED SELECT \
+    SEPARATOR SERVICE UNDEF UNION VALUES WHERE";
 
 fn help(sparql: &str, words: &[Range<usize>], found: &str) -> Option<String> {
-    const UPDATES: [&str; 9] =
-        ["INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY"];
+    const UPDATES: &str = "INSERT DELETE LOAD CLEAR DROP CREATE ADD MOVE COPY";
     let found = found.to_uppercase();
     let is_first = words.first().is_some_and(|w| sparql[w.clone()].to_uppercase() == found);
-    if is_first && UPDATES.contains(&found.as_str()) {
-        return Some(
-            "a store can be asked here, not changed: use SELECT, ASK, CONSTRUCT or DESCRIBE".into(),
-        );
+    if is_first && UPDATES.split(' ').any(|update| update == found) {
+        let help = "a store can be asked here, not changed: use SELECT, ASK, CONSTRUCT or DESCRIBE";
+        return Some(help.to_owned());
     }
-    let distance = |keyword: &&&str| strsim::damerau_levenshtein(keyword, &found);
-    let nearest = KEYWORDS.iter().min_by_key(distance)?;
-    let is_near = (1..=2).contains(&distance(&nearest)) && found.len() > 2;
+    let distance = |keyword: &str| strsim::damerau_levenshtein(keyword, &found);
+    let nearest = KEYWORDS.split(' ').min_by_key(|keyword| distance(keyword))?;
+    let is_near = (1..=2).contains(&distance(nearest)) && found.len() > 2;
     is_near.then(|| format!("did you mean {nearest}?"))
 }
 

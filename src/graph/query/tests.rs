@@ -137,3 +137,10 @@ fn a_closed_pipe_is_told_as_one() {
         }
     }
 }
+
+#[test]
+fn a_service_elsewhere_is_refused() {
+    let sparql = "SELECT * { SERVICE <http://example.org/> { ?s ?p ?o } }";
+    let result = query(&store(), sparql, ResultFormat::Csv, None, &mut Vec::new());
+    assert!(matches!(result, Err(QueryError::Evaluation(_))), "{result:?}");
+}
