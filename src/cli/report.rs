@@ -50,6 +50,9 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
             report.prompts as f64 / report.seconds
         );
     }
+    if report.complete && report.prompts == 0 {
+        text += "\n\nnothing was left to do: the graph is complete";
+    }
     if !report.complete {
         table::print(&text)?;
         eprintln!(

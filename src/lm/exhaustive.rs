@@ -4,7 +4,7 @@
 //! masses have no meaning there before everything is scored.
 
 use super::branch::{AnswerSpace, Normalise};
-use super::search::{Answer, Rankings, Scored, answer_from};
+use super::search::{Answer, Excluded, Rankings, Scored, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
 use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
@@ -15,7 +15,8 @@ const ROWS_AT_ONCE: usize = 4096;
 
 /// The distribution of every question over all candidates, ranked.
 ///
-/// Question `q` is asked through the prompts `q·templates ..`. `evaluate` gives each of `models`
+/// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
+/// be answered. `evaluate` gives each of `models`
 /// (finetuned, then base) its answers to the same rows.
 ///
 /// # Errors
@@ -24,16 +25,16 @@ pub fn exhaustive<E>(
     space: &AnswerSpace,
     correction: Correction,
     models: usize,
-    questions: usize,
+    questions: &[Excluded],
     rankings: Rankings,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
     let trie = space.trie();
-    let mut tables = Tables::new(space, models, questions);
+    let mut tables = Tables::new(space, models, questions.len());
     let mut rows = Vec::new();
     let mut asked: Vec<(NodeId, usize)> = Vec::new();
     for node in trie.nodes() {
-        for question in 0..questions {
+        for question in 0..questions.len() {
             if space.asks(node) {
                 for template in 0..space.templates() {
                     space.rows(node, template, question * space.templates() + template, &mut rows);
@@ -49,7 +50,8 @@ pub fn exhaustive<E>(
     }
     let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
     tables.take(&asked, &answers);
-    Ok((0..questions).map(|q| tables.answer(q, correction, rankings)).collect())
+    let numbered = questions.iter().enumerate();
+    Ok(numbered.map(|(q, &excluded)| tables.answer(q, excluded, correction, rankings)).collect())
 }
 
 /// ln mass of each node and each candidate, by question, model and template.
@@ -107,30 +109,48 @@ impl<'a> Tables<'a> {
     }
 
     /// ln p(candidate) of one model, averaged over the templates.
-    fn distribution(&self, question: usize, model: usize) -> Vec<f64> {
+    fn distribution(&self, question: usize, model: usize, excluded: Excluded) -> Vec<f64> {
         let mut by_template: Vec<Vec<f64>> = (0..self.space.templates())
             .map(|template| self.candidates[self.table(question, model, template)].clone())
             .collect();
         if self.space.normalise() == Normalise::Sequence {
-            by_template.iter_mut().for_each(|d| normalise(d));
+            for distribution in &mut by_template {
+                exclude(excluded, distribution);
+                normalise(distribution);
+            }
         }
         (0..self.space.trie().candidates())
             .map(|c| log_mean_exp(&by_template.iter().map(|d| d[c]).collect::<Vec<_>>()))
             .collect()
     }
 
-    fn answer(&self, question: usize, correction: Correction, rankings: Rankings) -> Answer {
-        let finetuned = self.distribution(question, 0);
-        let base = if self.models > 1 { self.distribution(question, 1) } else { finetuned.clone() };
+    fn answer(
+        &self,
+        question: usize,
+        excluded: Excluded,
+        correction: Correction,
+        rankings: Rankings,
+    ) -> Answer {
+        let mut finetuned = self.distribution(question, 0, excluded);
+        let mut base = if self.models > 1 {
+            self.distribution(question, 1, excluded)
+        } else {
+            finetuned.clone()
+        };
         let mixed = match correction {
             Correction::LogLinear { mixing: Mixing::Branching, .. }
                 if self.space.normalise() == Normalise::Trie =>
             {
                 mix_at_branchings(self.space.trie(), correction, &finetuned, &base)
             }
-            _ => correction.mix_all(&finetuned, &base),
+            _ => {
+                exclude(excluded, &mut finetuned);
+                exclude(excluded, &mut base);
+                correction.mix_all(&finetuned, &base)
+            }
         };
         let scored = (0..mixed.len())
+            .filter(|&c| excluded != Some(c as CandidateIndex))
             .map(|c| Scored {
                 candidate: c as CandidateIndex,
                 mixed: mixed[c],
@@ -138,6 +158,12 @@ impl<'a> Tables<'a> {
             })
             .collect();
         answer_from(scored, rankings, 0.0)
+    }
+}
+
+fn exclude(excluded: Excluded, distribution: &mut [f64]) {
+    if let Some(candidate) = excluded {
+        distribution[candidate as usize] = f64::NEG_INFINITY;
     }
 }
 

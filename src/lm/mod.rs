@@ -16,7 +16,7 @@ use std::borrow::Cow;
 pub use branch::{AnswerSpace, Normalise};
 pub use causal::CausalModel;
 pub use exhaustive::exhaustive;
-pub use search::{Answer, Demand, Rankings, Scored, search};
+pub use search::{Answer, Demand, Excluded, Rankings, Scored, search};
 pub use tokenizer::{Tokenizer, TokenizerError};
 
 /// What a model is asked: how probable are the `wanted` tokens after a prompt and the beginning

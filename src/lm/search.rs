@@ -29,6 +29,13 @@ pub struct Demand {
     pub floor: f64,
 }
 
+/// The candidate that cannot be a question's answer, if there is one: the subject itself, where
+/// the relation is irreflexive.
+///
+/// Its mass is left out. Where masses are divided by a sum over all candidates, the sum is over the
+/// others; elsewhere it is not shared out, so that the probabilities sum to less than one.
+pub type Excluded = Option<CandidateIndex>;
+
 /// What a search has to find.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rankings {
@@ -83,7 +90,8 @@ pub(super) fn answer_from(scored: Vec<Scored>, rankings: Rankings, unexplored: f
 
 /// The best candidates of every question.
 ///
-/// Question `q` is asked through the prompts `q·templates ..`. `evaluate` gives each of `models`
+/// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
+/// be answered. `evaluate` gives each of `models`
 /// (finetuned, then base) its answers to the same rows. `tolerance` is the share of the mass
 /// that may stay unexplored where a normaliser over all candidates is needed.
 ///
@@ -93,13 +101,14 @@ pub fn search<E>(
     space: &AnswerSpace,
     correction: Correction,
     models: usize,
-    questions: usize,
+    questions: &[Excluded],
     rankings: Rankings,
     tolerance: f64,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
     let task = Task { space, correction, models, rankings, tolerance };
-    let mut open: Vec<Question<'_>> = (0..questions).map(|_| Question::new(&task)).collect();
+    let mut open: Vec<Question<'_>> =
+        questions.iter().map(|&excluded| Question::new(&task, excluded)).collect();
     let mut rows = Vec::new();
     let mut asked: Vec<(usize, u32)> = Vec::new();
     loop {

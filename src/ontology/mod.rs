@@ -42,6 +42,8 @@ pub struct Relation {
     /// `kgb:maxObjects` or the `owl:maxCardinality` of a restriction that holds for the domain.
     /// The smallest wins.
     pub max_objects: Option<u32>,
+    /// Whether a subject is never its own object: an `owl:IrreflexiveProperty`.
+    pub irreflexive: bool,
     /// Where the property is first the subject of a statement.
     pub place: Place,
 }

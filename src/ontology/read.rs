@@ -271,9 +271,17 @@ fn relation(
     };
     let (domain, range) = (classes("rdfs:domain"), classes("rdfs:range"));
     let max_objects = max_objects(&subject, &domain, facts, ontology, diagnostics);
+    let irreflexive = is_of_class(&subject, "IrreflexiveProperty", facts);
     let Node::Iri(iri) = subject else { unreachable!("made from an IRI above") };
     let label = ontology.labels.get(&iri).cloned();
-    Relation { iri, label, templates, domain, range, max_objects, place: place.clone() }
+    let place = place.clone();
+    Relation { iri, label, templates, domain, range, max_objects, irreflexive, place }
+}
+
+/// Whether a property is of a class of OWL's.
+fn is_of_class(property: &Node, class: &str, facts: &Facts) -> bool {
+    let class = Node::Iri(format!("{OWL}{class}"));
+    facts.objects(property, "rdf:type").iter().any(|(object, _)| *object == class)
 }
 
 /// The smallest of all bounds on the relation's number of objects.
@@ -284,10 +292,8 @@ fn max_objects(
     ontology: &Ontology,
     diagnostics: &mut Diagnostics,
 ) -> Option<u32> {
-    let functional = Node::Iri(format!("{OWL}FunctionalProperty"));
-    let types = facts.objects(relation, "rdf:type");
-    let is_functional = types.iter().any(|(class, _)| *class == functional);
-    let mut bounds: Vec<u32> = is_functional.then_some(1).into_iter().collect();
+    let functional = is_of_class(relation, "FunctionalProperty", facts);
+    let mut bounds: Vec<u32> = functional.then_some(1).into_iter().collect();
 
     let own = facts.objects(relation, "kgb:maxObjects").iter();
     for (object, place) in own.chain(max_cardinalities(relation, domain, facts, ontology)) {

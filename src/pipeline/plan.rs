@@ -10,7 +10,7 @@ use crate::config::{self, Pipeline};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::eval::Gold;
 use crate::lm::trie::Sequences;
-use crate::lm::{AnswerSpace, Demand, Normalise, Rankings, Tokenizer};
+use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Rankings, Tokenizer};
 use crate::ontology::{Ontology, Relation, Template};
 use crate::shock::{Correction, Mixing};
 
@@ -51,7 +51,7 @@ pub struct RelationPlan {
     pub templates: Vec<Template>,
     /// The candidates' tokens; candidate number `i` is `candidates[i]`.
     pub space: AnswerSpace,
-    /// The candidates.
+    /// The candidates, in byte order of their IRIs.
     pub candidates: Vec<EntityId>,
     /// Tokens of the longest candidate with what follows it in the template.
     pub longest: usize,
@@ -65,6 +65,8 @@ pub struct RelationPlan {
     pub tolerance: f64,
     /// Whether every candidate is scored.
     pub exhaustive: bool,
+    /// Whether a subject is never its own object.
+    pub irreflexive: bool,
 }
 
 /// One chunk to be done.
@@ -224,6 +226,7 @@ impl Plan {
             },
             tolerance: pipeline.prediction.tolerance,
             exhaustive: pipeline.prediction.method == config::Method::Exhaustive,
+            irreflexive: relation.irreflexive,
             space,
             candidates,
         })
@@ -292,6 +295,17 @@ impl Plan {
             ));
         }
         Some((sequences, kept))
+    }
+
+    /// The candidate that is the subject itself, where it cannot be the object.
+    pub fn excluded(&self, relation: &RelationPlan, subject: EntityId) -> Excluded {
+        if !relation.irreflexive {
+            return None;
+        }
+        let iri = self.subjects.iri(subject);
+        // The candidates are in byte order of their IRIs.
+        let found = relation.candidates.binary_search_by(|&c| self.candidates.iri(c).cmp(iri));
+        found.ok().map(|index| index as u32)
     }
 
     /// The chunks that are not in `done`, relation by relation.

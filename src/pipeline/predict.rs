@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Row};
+use crate::lm::{self, Answer, Answers, Excluded, LanguageModel, Row};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -33,17 +33,18 @@ impl Predictor {
     pub fn predict(&mut self, plan: &Plan, encoded: Encoded) -> Result<Predicted, Error> {
         let Encoded { task, prompts } = encoded;
         let relation = &plan.relations[task.relation];
-        let questions = task.subjects.len();
+        let questions: Vec<Excluded> =
+            task.subjects.iter().map(|&subject| plan.excluded(relation, subject)).collect();
         let models = self.models.len();
         self.models.iter_mut().for_each(|model| model.open(&prompts));
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
         let (space, correction, rankings) =
             (&relation.space, relation.correction, relation.rankings);
         let answers = if relation.exhaustive {
-            lm::exhaustive(space, correction, models, questions, rankings, &mut evaluate)
+            lm::exhaustive(space, correction, models, &questions, rankings, &mut evaluate)
         } else {
             let tolerance = relation.tolerance;
-            lm::search(space, correction, models, questions, rankings, tolerance, &mut evaluate)
+            lm::search(space, correction, models, &questions, rankings, tolerance, &mut evaluate)
         }?;
         Ok(Predicted { task, answers })
     }

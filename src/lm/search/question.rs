@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::{Answer, Demand, Rankings, Scored, answer_from};
+use super::{Answer, Demand, Excluded, Rankings, Scored, answer_from};
 use crate::lm::branch::{AnswerSpace, Normalise};
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
 use crate::shock::logspace::{log_mean_exp, log_sum_exp};
@@ -69,6 +69,7 @@ const MIXED: usize = 0;
 /// A question that is being answered.
 pub struct Question<'a> {
     task: &'a Task<'a>,
+    excluded: Excluded,
     entries: Vec<Entry>,
     /// By entry, then by model, then by template: ln mass as the model gives it.
     masses: Vec<f64>,
@@ -113,11 +114,12 @@ impl PartialOrd for Ranked {
 
 impl<'a> Question<'a> {
     /// A question of which nothing is known yet.
-    pub fn new(task: &'a Task<'a>) -> Self {
+    pub fn new(task: &'a Task<'a>, excluded: Excluded) -> Self {
         let rankings =
             if task.rankings.best && !task.needs_normaliser() { 1 + task.models } else { 1 };
         let mut question = Self {
             task,
+            excluded,
             entries: Vec::new(),
             masses: Vec::new(),
             scale: vec![0.0; task.parts()],
@@ -161,6 +163,9 @@ impl<'a> Question<'a> {
     }
 
     fn discover(&mut self, place: Place, keys: [f64; 3], masses: &[f64]) {
+        if matches!(place, Place::Candidate(c) if Some(c) == self.excluded) {
+            return;
+        }
         let entry = self.entries.len() as u32;
         let open = matches!(place, Place::Node(_)) && self.task.space.trie().candidates() > 0;
         self.entries.push(Entry { place, keys, open });
@@ -363,6 +368,9 @@ impl<'a> Question<'a> {
 
     /// The largest share, of a model's or the mixture's mass, that the open entries can hold.
     fn unexplored(&self, scored: &[Scored], bounds: &[[f64; 3]]) -> f64 {
+        if bounds.is_empty() {
+            return 0.0;
+        }
         if scored.is_empty() {
             return f64::INFINITY;
         }

@@ -46,6 +46,7 @@ struct Case {
     correction: Correction,
     models: usize,
     rankings: Rankings,
+    excluded: Vec<Excluded>,
     seed: u64,
 }
 
@@ -123,8 +124,10 @@ fn cases() -> impl Strategy<Value = Case> {
     let rankings = (1..8_usize, prop_oneof![Just(0.0), 0.0..1.0_f64], any::<bool>()).prop_map(
         |(most, floor, best)| Rankings { mixed: Demand { most, floor: floor.ln() }, best },
     );
-    (words, suffixes, any::<bool>(), correction, rankings, any::<u64>()).prop_map(
-        |(words, suffixes, trie, correction, rankings, seed)| Case {
+    let excluded = prop::collection::vec(prop::option::of(any::<u32>()), QUESTIONS);
+    (words, suffixes, any::<bool>(), correction, rankings, excluded, any::<u64>()).prop_map(
+        |(words, suffixes, trie, correction, rankings, excluded, seed)| Case {
+            excluded: excluded.into_iter().map(|e| Some(e? % words.len() as u32)).collect(),
             words: words.into_iter().collect(),
             suffixes,
             normalise: if trie { Normalise::Trie } else { Normalise::Sequence },
@@ -161,10 +164,10 @@ proptest! {
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let all = exhaustive(
-            &space, case.correction, case.models, QUESTIONS, case.rankings, &mut ask,
+            &space, case.correction, case.models, &case.excluded, case.rankings, &mut ask,
         ).unwrap();
         let found = search(
-            &space, case.correction, case.models, QUESTIONS, case.rankings, TOLERANCE, &mut ask,
+            &space, case.correction, case.models, &case.excluded, case.rankings, TOLERANCE, &mut ask,
         ).unwrap();
         for (found, all) in found.iter().zip(&all) {
             assert_same(found, all)?;
@@ -175,11 +178,12 @@ proptest! {
     #[test]
     fn exhaustive_scoring_agrees_with_every_candidate_by_hand(mut case in cases()) {
         case.rankings.mixed = Demand { most: usize::MAX, floor: f64::NEG_INFINITY };
+        case.excluded = vec![None; QUESTIONS];
         let space = case.space();
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let all = exhaustive(
-            &space, case.correction, case.models, QUESTIONS, case.rankings, &mut ask,
+            &space, case.correction, case.models, &case.excluded, case.rankings, &mut ask,
         ).unwrap();
         for (question, answer) in all.iter().enumerate() {
             let by_hand = [case.distribution(0, question), case.distribution(1, question)];
@@ -200,12 +204,12 @@ proptest! {
     fn questions_do_not_see_each_other(case in cases()) {
         let space = case.space();
         let shared = search(
-            &space, case.correction, case.models, QUESTIONS, case.rankings, 1e-3,
+            &space, case.correction, case.models, &case.excluded, case.rankings, 1e-3,
             &mut |rows| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows)),
         ).unwrap();
         for (question, shared) in shared.iter().enumerate() {
             let alone = search(
-                &space, case.correction, case.models, 1, case.rankings, 1e-3,
+                &space, case.correction, case.models, &case.excluded[question..=question], case.rankings, 1e-3,
                 &mut |rows| {
                     let mut rows = rows.to_vec();
                     rows.iter_mut().for_each(|r| r.prompt += question * space.templates());
@@ -231,7 +235,7 @@ fn a_peaked_distribution_opens_few_nodes() {
     let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
     let mut rows_asked = 0;
     let rankings = Rankings { mixed: Demand { most: 1, floor: f64::NEG_INFINITY }, best: false };
-    search(&space, Correction::None, 1, 1, rankings, 1e-6, &mut |rows| {
+    search(&space, Correction::None, 1, &[None], rankings, 1e-6, &mut |rows| {
         rows_asked += rows.len();
         Ok::<_, Infallible>(evaluate(7, 1, rows))
     })
