@@ -24,7 +24,7 @@ pub const PROBABILITY_DECIMALS: usize = 6;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
 /// How many quads may wait for that, which bounds the memory that the store holds them in.
-const CHECKPOINT_QUADS: usize = 500_000;
+const CHECKPOINT_QUADS: usize = 100_000;
 
 /// How many descriptions are remembered as written; past that, all are forgotten and written
 /// again, which costs time and changes nothing.
