@@ -1,0 +1,211 @@
+//! A pipeline in a folder of its own, made from the quickstart's, and what its runs left there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+pub const CAPITAL: &str = "http://www.wikidata.org/prop/direct/P36";
+pub const CONTINENT: &str = "http://www.wikidata.org/prop/direct/P30";
+pub const COUNTRY: &str = "http://www.wikidata.org/prop/direct/P17";
+pub const LANGUAGE: &str = "http://www.wikidata.org/prop/direct/P37";
+
+/// A pipeline.toml with its output folder, deleted when dropped.
+pub struct Job {
+    folder: TempDir,
+}
+
+impl Job {
+    /// The quickstart, writing to a folder of its own.
+    pub fn quickstart() -> Self {
+        let pipelines = repository().join("pipelines");
+        let text = fs::read_to_string(pipelines.join("quickstart.toml")).unwrap();
+        let mut pipeline: toml::Table = text.parse().unwrap();
+        let absolute = |path: &mut toml::Value| {
+            let there = pipelines.join(path.as_str().unwrap()).canonicalize().unwrap();
+            *path = there.to_str().unwrap().into();
+        };
+        absolute(&mut pipeline["models"]["finetuned"]);
+        let inputs = pipeline["inputs"].as_table_mut().unwrap();
+        inputs.iter_mut().for_each(|(_, path)| absolute(path));
+        let job = Self { folder: tempfile::tempdir().unwrap() };
+        pipeline["output"]["folder"] = job.output().to_str().unwrap().into();
+        job.write(&pipeline);
+        job
+    }
+
+    /// The quickstart with only these relations and `subjects` subjects of each class.
+    pub fn small(relations: &[&str], subjects: usize) -> Self {
+        let job = Self::quickstart();
+        job.set("inputs", "relations", relations.to_vec());
+        job.keep_subjects(subjects);
+        job
+    }
+
+    /// Keeps the first `most` subjects of each class.
+    pub fn keep_subjects(&self, most: usize) {
+        let table = fs::read_to_string(repository().join("pipelines/quickstart/subjects.csv"));
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let mut kept = String::new();
+        for line in table.unwrap().lines() {
+            let class = line.rsplit(',').next().unwrap();
+            let seen = seen.entry(class.to_owned()).or_default();
+            *seen += 1;
+            if *seen <= most {
+                kept += &format!("{line}\n");
+            }
+        }
+        self.set_subjects(&kept);
+    }
+
+    /// Replaces the subjects by a CSV table.
+    pub fn set_subjects(&self, table: &str) {
+        let file = self.folder.path().join("subjects.csv");
+        fs::write(&file, table).unwrap();
+        self.set("inputs", "subjects", file.to_str().unwrap());
+    }
+
+    /// Writes a key of the pipeline.
+    pub fn set(&self, table: &str, key: &str, value: impl Into<toml::Value>) {
+        let mut pipeline: toml::Table =
+            fs::read_to_string(self.pipeline()).unwrap().parse().unwrap();
+        let table = pipeline.entry(table).or_insert(toml::Table::new().into());
+        table.as_table_mut().unwrap().insert(key.to_owned(), value.into());
+        self.write(&pipeline);
+    }
+
+    fn write(&self, pipeline: &toml::Table) {
+        fs::write(self.pipeline(), toml::to_string(pipeline).unwrap()).unwrap();
+    }
+
+    pub fn pipeline(&self) -> PathBuf {
+        self.folder.path().join("pipeline.toml")
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+
+    /// `kgbuild run` on the pipeline, not started yet.
+    pub fn command(&self, options: &[&str]) -> Command {
+        let mut command = kgbuild();
+        command.arg("run").arg(self.pipeline()).args(options);
+        command
+    }
+
+    /// Runs to the end, which must be reached.
+    pub fn run(&self, options: &[&str]) -> Output {
+        succeed(&mut self.command(options))
+    }
+
+    /// The graph as sorted N-Quads, without the times of the run.
+    pub fn graph(&self) -> String {
+        without_times(&self.export("n-quads"))
+    }
+
+    /// The graph as it is now, `None` where there is no store yet.
+    pub fn graph_so_far(&self) -> Option<String> {
+        self.output().join("store").exists().then(|| self.graph())
+    }
+
+    /// What `kgbuild export` gives.
+    pub fn export(&self, format: &str) -> String {
+        let mut command = kgbuild();
+        command.arg("export").arg(self.output()).args(["--format", format]);
+        stdout(&succeed(&mut command))
+    }
+
+    /// What `kgbuild query` gives, as JSON.
+    pub fn query(&self, sparql: &str) -> serde_json::Value {
+        let mut command = kgbuild();
+        command.arg("query").arg(self.output()).args([sparql, "--format", "json"]);
+        serde_json::from_str(&stdout(&succeed(&mut command))).unwrap()
+    }
+
+    /// How many chunks the ledger has; 0 where there is no store yet.
+    pub fn chunks_done(&self) -> usize {
+        if !self.output().join("store").exists() {
+            return 0;
+        }
+        let found = self.query(
+            "SELECT (COUNT(*) AS ?n) WHERE { GRAPH ?ledger { ?chunk kgb:chunkIndex ?index } }",
+        );
+        found["results"]["bindings"][0]["n"]["value"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// report.json.
+    pub fn report(&self) -> serde_json::Value {
+        let text = fs::read_to_string(self.output().join("report.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// What report.json says that must not depend on how often the run was interrupted.
+    pub fn counts(&self) -> [serde_json::Value; 3] {
+        let report = self.report();
+        ["relations", "total", "complete"].map(|key| report[key].clone())
+    }
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The program, without standard input and with nothing of what it prints going to the terminal.
+pub fn kgbuild() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kgbuild"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command that must succeed.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{command:?} ended with {}:\n{said}", output.status);
+    output
+}
+
+/// Runs a command that must end with exit code `code`, and gives what it says.
+pub fn refuse(command: &mut Command, code: i32) -> String {
+    let output = command.output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{command:?}:\n{said}");
+    said
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// N-Quads without the lines that say when the run started and ended.
+pub fn without_times(quads: &str) -> String {
+    let time = |line: &&str| {
+        line.contains("<http://www.w3.org/ns/prov#startedAtTime>")
+            || line.contains("<http://www.w3.org/ns/prov#endedAtTime>")
+    };
+    quads.lines().filter(|line| !time(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Panics with the first lines that differ.
+pub fn assert_same_graph(is: &str, expected: &str, what: &str) {
+    if is == expected {
+        return;
+    }
+    let (a, b): (BTreeSet<&str>, BTreeSet<&str>) =
+        (is.lines().collect(), expected.lines().collect());
+    let show = |lines: Vec<&&str>| {
+        let shown: Vec<&str> = lines.iter().take(10).map(|line| **line).collect();
+        format!("{} lines:\n{}", lines.len(), shown.join("\n"))
+    };
+    panic!(
+        "{what}: the graphs differ\nonly here, {}\nonly expected, {}",
+        show(a.difference(&b).collect()),
+        show(b.difference(&a).collect())
+    );
+}
