@@ -12,6 +12,7 @@ mod init;
 mod query;
 mod report;
 mod run;
+mod say;
 mod table;
 
 use std::process::ExitCode;

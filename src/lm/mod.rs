@@ -61,7 +61,10 @@ pub trait LanguageModel: Send {
 #[non_exhaustive]
 pub enum Error {
     /// The graph is not one that this family understands.
-    #[error("{model}: {problem}")]
+    #[error(
+        "{model}: {problem}\n  = help: export the model for text generation (a causal language \
+         model) and name that folder"
+    )]
     Graph {
         /// The model's file.
         model: String,

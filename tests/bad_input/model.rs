@@ -19,7 +19,7 @@ pub fn write(folder: &Path, seed: u32) {
     write_with(folder, seed, |_| {});
 }
 
-/// Writes a model folder whose output projection is changed before.
+/// Writes a model folder whose embedding, a row for each character, is changed before.
 pub fn write_with(folder: &Path, seed: u32, change: impl FnOnce(&mut [f32])) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
@@ -27,10 +27,10 @@ pub fn write_with(folder: &Path, seed: u32, change: impl FnOnce(&mut [f32])) {
     let mut graph = GraphBuilder::new("tiny", &folder.join("model.onnx.data")).unwrap();
     let free = [Dim::Named("batch"), Dim::Named("sequence")];
     let ids = graph.input("input_ids", Element::I64, &free);
-    let embedding = numbers(seed, VOCABULARY * WIDTH);
+    let mut embedding = numbers(seed, VOCABULARY * WIDTH);
+    change(&mut embedding);
     let embedding = graph.weight("embedding.weight", &[VOCABULARY, WIDTH], &embedding).unwrap();
-    let mut head = numbers(seed + 100, VOCABULARY * WIDTH);
-    change(&mut head);
+    let head = numbers(seed + 100, VOCABULARY * WIDTH);
     let head = graph.weight("head.weight", &[WIDTH, VOCABULARY], &head).unwrap();
     let hidden = graph.gather(&embedding, &ids, 0);
     let logits = graph.matmul(&hidden, &head);

@@ -4,7 +4,11 @@
 use crate::workplace::{Case, RUN, Workplace, all_refused};
 
 pub const CASES: &[Case] = &[
-    Case { name: "unknown-key", args: RUN, spoil: |at| at.edit("pipeline.toml", "fine", "fint") },
+    Case {
+        name: "unknown-key",
+        args: RUN,
+        spoil: |at| at.edit("pipeline.toml", "finetuned =", "fintuned ="),
+    },
     Case {
         name: "unknown-table-and-value",
         args: RUN,
