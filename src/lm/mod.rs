@@ -73,8 +73,8 @@ pub enum Error {
     },
     /// The model gave NaN or infinity.
     #[error(
-        "{model} gave a logit that is not a number for the prompt with tokens {prompt:?}; \
-         its weights are broken (kgbuild writes no triple of this chunk)"
+        "{model} gave a logit that is not a number for the prompt with tokens {prompt:?}\n  = help: \
+         its weights are broken: fetch or export it again; what was written before is kept"
     )]
     NotANumber {
         /// The model's file.

@@ -350,11 +350,8 @@ fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, notes: &mut Diagnostic
 
 /// The templates in which the object comes after the subject, as a causal model reads.
 fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<Template>> {
-    let (unusable, usable): (Vec<Template>, Vec<Template>) = relation
-        .templates
-        .iter()
-        .cloned()
-        .partition(|t| t.object_first() || t.prompt("").is_empty());
+    let (unusable, usable): (Vec<Template>, Vec<Template>) =
+        relation.templates.iter().cloned().partition(Template::object_first);
     let problem = |code, message: String| {
         let mut diagnostic = Diagnostic::error(code, message);
         diagnostic.place = Some(relation.place.clone());

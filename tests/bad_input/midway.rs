@@ -90,7 +90,7 @@ fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
     );
     let command = at.command(&[]);
     let mut shell = Command::new("unshare");
-    shell.args(["-Urm", "sh", "-e", "fill.sh"]).current_dir(at.root());
+    shell.args(["-Urm", "sh", "fill.sh"]).current_dir(at.root());
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.env("KGBUILD", env!("CARGO_BIN_EXE_kgbuild"));
     let ended: Ended = shell.output().unwrap().into();

@@ -149,15 +149,6 @@ impl Workplace {
         fs::remove_file(self.path(name)).unwrap();
     }
 
-    /// Copies a folder with its files.
-    pub fn copy(&self, from: &str, to: &str) {
-        for entry in fs::read_dir(self.path(from)).unwrap() {
-            let entry = entry.unwrap();
-            let content = fs::read(entry.path()).unwrap();
-            self.write(&format!("{to}/{}", entry.file_name().display()), content);
-        }
-    }
-
     /// `count` subjects instead of three.
     pub fn many_subjects(&self, count: usize) {
         let row =
