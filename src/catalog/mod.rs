@@ -12,7 +12,7 @@ pub(crate) mod table;
 
 use std::path::PathBuf;
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Place};
 
 pub use answer_space::{AnswerSpace, answer_space, subjects_of};
 use strings::Strings;
@@ -91,6 +91,12 @@ impl Catalog {
     /// The entity's other names, in the order of the table.
     pub fn aliases(&self, entity: EntityId) -> impl Iterator<Item = &str> {
         list(self.aliases.get(entity.index()))
+    }
+
+    /// Where the entity's row stands, for a message: the tables are read once more. Nothing if they
+    /// have changed since.
+    pub fn place(&self, entity: EntityId) -> Option<Place> {
+        read::place(&self.files, self.iri(entity))
     }
 
     /// The classes that the table gives the entity; not those above them.

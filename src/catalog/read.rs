@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::mistakes::{Mistakes, SHOWN, lines_at};
 use super::table::{self, Columns, Row, check_iri};
 use super::{Catalog, list};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, Severity};
 
 const COLUMNS: Columns = Columns { required: &["iri", "label"], optional: &["aliases", "types"] };
 
@@ -20,12 +20,27 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Catalog, Diagnostics), Diagnost
         let rows = table::read(file, &COLUMNS, &mut mistakes, |row, m| builder.row(row, m));
         let mut found = mistakes.finish();
         if rows == 0 && !found.has_errors() {
-            found
-                .push(Diagnostic::error("empty-table", "the table has no rows").at(file, At::File));
+            let help = "below the header, write a row for each entity";
+            let mistake = Diagnostic::error("empty-table", "the table has no rows").help(help);
+            found.push(mistake.at(file, At::File));
         }
         diagnostics.0.append(&mut found.0);
     }
     builder.finish(files, diagnostics)
+}
+
+/// The first row with this IRI.
+pub(super) fn place(files: &[PathBuf], iri: &str) -> Option<Place> {
+    files.iter().find_map(|file| {
+        let mut first = None;
+        table::read(file, &COLUMNS, &mut Mistakes::new(file), |row, _| {
+            if first.is_none() && row.get(0) == iri {
+                first = Some(row.offset);
+            }
+        });
+        let line = *lines_at(file, &[first?]).ok()?.first()?;
+        Some(Place { file: file.clone(), at: At::Line(line) })
+    })
 }
 
 #[derive(Default)]

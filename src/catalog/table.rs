@@ -57,6 +57,10 @@ pub(crate) fn read(
             return 0;
         }
     };
+    if let Some(problem) = unreadable(&header) {
+        mistakes.about_file(problem);
+        return 0;
+    }
     let Some(positions) = positions(&header, columns, mistakes) else { return 0 };
     let mut record = ByteRecord::new();
     let mut count = 0;
@@ -97,6 +101,19 @@ pub(crate) fn check_iri(text: &str, column: &str, offset: u64, mistakes: &mut Mi
 
 fn cannot_read(error: &csv::Error) -> Diagnostic {
     Diagnostic::error("cannot-read", format!("the table cannot be read: {error}"))
+}
+
+/// What is wrong with a header that is none.
+fn unreadable(header: &ByteRecord) -> Option<Diagnostic> {
+    if header.is_empty() {
+        let help = "the first line must name the columns";
+        return Some(Diagnostic::error("empty-table", "the table is empty").help(help));
+    }
+    let is_text = |field: &[u8]| std::str::from_utf8(field).is_ok() && !field.contains(&0);
+    (!header.iter().all(is_text)).then(|| {
+        Diagnostic::error("invalid-utf-8", "the table is not UTF-8 text")
+            .help("save the table as CSV with the encoding UTF-8")
+    })
 }
 
 /// Where each column stands; nothing if a required one is missing or a name stands twice.

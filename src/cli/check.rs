@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::failure::{Failure, show};
+use super::say::print;
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fetch::Source;
 
 /// Checks and says that all is well, or shows the mistakes.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let (pipeline, warnings) = read(file)?;
     show(&warnings);
-    println!("{} is sound", pipeline.file.display());
-    Ok(())
+    print(&format!("{} is sound", pipeline.file.display()))
 }
 
 /// Reads a pipeline file with all that can be checked without its models.
@@ -21,9 +21,8 @@ pub fn read(file: &Path) -> Result<(Pipeline, Diagnostics), Diagnostics> {
     for source in pipeline.models.base.iter().chain(&pipeline.models.finetuned) {
         if let Err(error) = Source::parse(&source.source, &source.relative_to) {
             let (message, help) = split_help(&error.to_string());
-            let mut mistake = Diagnostic::error("model-source", message).at(file, At::File);
-            mistake.help = help;
-            notes.push(mistake);
+            let place = Some(source.place.clone());
+            notes.push(Diagnostic { place, help, ..Diagnostic::error("model-source", message) });
         }
     }
     notes.or(pipeline)

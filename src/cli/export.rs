@@ -18,7 +18,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     let write = |out: &mut dyn Write| {
         graph::export(&store, format, args.min_confidence, &mut BufWriter::new(out)).map_err(
             |error| match error {
-                graph::Error::Output(error) => Failure::output(error),
+                graph::Error::Output(error) => Failure::Output(error),
                 error => Failure::failed(error),
             },
         )
@@ -41,12 +41,19 @@ pub fn whole_file(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        let folder = folder.display().to_string();
+        return Err(Failure::bad_input(NoFolder { file: file.display().to_string(), folder }));
+    }
     let mut partial = tempfile::Builder::new()
         .prefix(".kgbuild-")
         .permissions(default_permissions())
         .tempfile_in(folder)
         .map_err(cannot)?;
-    write(&mut partial)?;
+    write(&mut partial).map_err(|failure| match failure {
+        Failure::Output(source) => cannot(source),
+        other => other,
+    })?;
     partial.as_file().sync_all().map_err(cannot)?;
     partial.persist(file).map_err(|e| cannot(e.error))?;
     Ok(())
@@ -64,4 +71,11 @@ struct Unwritable {
     file: String,
     #[source]
     source: io::Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {file}: there is no folder {folder}; make it first")]
+struct NoFolder {
+    file: String,
+    folder: String,
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use super::say::say;
 use crate::diagnostic::Diagnostics;
 
 /// Something that ends a command.
@@ -15,8 +16,9 @@ pub enum Failure {
     BadInput(Box<dyn Error>),
     /// Something that they cannot. Exit code 1.
     Failed(Box<dyn Error>),
-    /// The reader of standard output has seen enough. Exit code 0.
-    ClosedPipe,
+    /// Standard output takes nothing. Exit code 2, or 0 and not a word where its reader has seen
+    /// enough and closed the pipe.
+    Output(io::Error),
     /// Ctrl-C; what to do next has been said. Exit code 1.
     Interrupted,
 }
@@ -30,15 +32,6 @@ impl Failure {
     /// Something that they cannot.
     pub fn failed(error: impl Error + 'static) -> Self {
         Self::Failed(Box::new(error))
-    }
-
-    /// A failure to write a result: a closed pipe ends a command in silence.
-    pub fn output(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            Self::ClosedPipe
-        } else {
-            Self::bad_input(error)
-        }
     }
 
     /// Says what happened on standard error and gives the exit code.
@@ -56,7 +49,11 @@ impl Failure {
                 explain(error.as_ref());
                 ExitCode::from(1)
             }
-            Self::ClosedPipe => ExitCode::SUCCESS,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Self::Output(error) => {
+                explain(&Unprintable(error));
+                ExitCode::from(2)
+            }
             Self::Interrupted => ExitCode::from(1),
         }
     }
@@ -71,20 +68,24 @@ impl From<Diagnostics> for Failure {
 /// Shows diagnostics on standard error, in colour where it is a terminal that wants it.
 pub fn show(diagnostics: &Diagnostics) {
     if !diagnostics.0.is_empty() {
-        eprintln!("{}", diagnostics.render(console::colors_enabled_stderr()).trim_end());
+        say(diagnostics.render(console::colors_enabled_stderr()).trim_end());
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+struct Unprintable<'a>(&'a io::Error);
+
 /// An error with its causes, each once.
-fn explain(error: &dyn Error) {
+fn explain(error: &(dyn Error + '_)) {
     let head = console::style("error").red().bold().for_stderr();
     let mut said = error.to_string();
-    eprintln!("{head}: {said}");
+    say(&format!("{head}: {said}"));
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         if !said.contains(&text) {
-            eprintln!("  caused by: {text}");
+            say(&format!("  caused by: {text}"));
         }
         said = text;
         cause = error.source();

@@ -5,22 +5,22 @@ use std::path::Path;
 
 use super::check;
 use super::failure::{Failure, show};
+use super::say::{print, say};
 use crate::fetch::{Cache, runtime_library};
 use crate::pipeline;
 
 /// Fetches ONNX Runtime and the models of the pipeline, as far as they are missing.
 pub fn fetch(file: Option<&Path>) -> Result<(), Failure> {
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
-    let mut say = |text: &str| eprintln!("{text}");
     let library = runtime_library(&cache, &mut say).map_err(Failure::bad_input)?;
-    println!("ONNX Runtime: {}", library.display());
+    print(&format!("ONNX Runtime: {}", library.display()))?;
     if let Some(file) = file {
         let (pipeline, warnings) = check::read(file)?;
         show(&warnings);
         let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
-                println!("{role}: {} (sha256 {})", model.source, model.sha256);
+                print(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
             }
         }
     }

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::failure::Failure;
+use super::say::print;
 use crate::config;
 
 /// Writes the starter and says what to do with it.
 pub fn init(folder: &Path) -> Result<(), Failure> {
     for path in config::init(folder).map_err(Failure::bad_input)? {
-        println!("{}", path.display());
+        print(&path.display().to_string())?;
     }
     let pipeline = folder.join("pipeline.toml");
-    println!("\nnext: kgbuild run {}", pipeline.display());
-    Ok(())
+    print(&format!("\nnext: kgbuild run {}", pipeline.display()))
 }

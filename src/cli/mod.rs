@@ -12,8 +12,10 @@ mod init;
 mod query;
 mod report;
 mod run;
+mod say;
 mod table;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,6 +25,10 @@ use args::Command;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    // ONNX Runtime 1.32 reports its use to its makers, and leaves a device number and a database
+    // in the home folder, unless this is set before it is loaded.
+    // SAFETY: no other thread runs yet.
+    unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
     let outcome = match Args::parse().command {
         Command::Check { pipeline } => check::check(&pipeline),
         Command::Run(args) => run::run(&args),

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter};
 use super::args::{QueryArgs, ResultFormat};
 use super::failure::Failure;
 use super::table;
-use crate::graph::{self, QueryError};
+use crate::graph::{self, QueryError, SyntaxError};
 
 /// Answers the query on standard output.
 pub fn query(args: &QueryArgs) -> Result<(), Failure> {
@@ -28,8 +28,13 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
     graph::query(&store, &sparql, format, table::terminal_width(), &mut out)
         .and_then(|()| Ok(io::Write::flush(&mut out)?))
         .map_err(|error| match error {
-            QueryError::Output(error) => Failure::output(error),
-            QueryError::Syntax(error) => Failure::bad_input(error),
+            QueryError::Output(error) => Failure::Output(error),
+            QueryError::Syntax(source) => match &args.file {
+                Some(file) => {
+                    Failure::bad_input(WrongQuery { file: file.display().to_string(), source })
+                }
+                None => Failure::bad_input(source),
+            },
             error => Failure::failed(error),
         })
 }
@@ -40,4 +45,11 @@ struct UnreadableQuery {
     file: String,
     #[source]
     source: io::Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {source}")]
+struct WrongQuery {
+    file: String,
+    source: SyntaxError,
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::path::Path;
 
 use super::failure::Failure;
+use super::say::{print, say};
 use super::table;
 use crate::pipeline::{RelationReport, Report};
 
@@ -54,11 +55,9 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
         text += "\n\nnothing was left to do: the graph is complete";
     }
     if !report.complete {
-        table::print(&text)?;
-        eprintln!(
-            "interrupted: `{program} run {}` goes on where this run stopped",
-            shown(pipeline)
-        );
+        print(&text)?;
+        let pipeline = shown(pipeline);
+        say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
         return Err(Failure::Interrupted);
     }
     let folder = shown(folder);
@@ -71,7 +70,7 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
          ORDER BY DESC(?confidence) LIMIT 10'\n  \
          {program} export {folder}"
     );
-    table::print(&text)
+    print(&text)
 }
 
 /// A path to be typed: relative where it lies below the current folder, quoted where a shell

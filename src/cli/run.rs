@@ -14,6 +14,7 @@ use super::args::RunArgs;
 use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::report::print_report;
+use super::say::{print, say};
 use super::{check, table};
 use crate::config::{self, Pipeline};
 use crate::fetch::{self, Cache};
@@ -40,8 +41,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let report = build(args, &pipeline, &plan, &models, &cache, &description)?;
     let file = pipeline.output.folder.join("report.json");
     whole_file(&file, |out| {
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(Failure::failed)?;
-        out.write_all(b"\n").map_err(Failure::output)
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(|e| Failure::Output(e.into()))?;
+        out.write_all(b"\n").map_err(Failure::Output)
     })?;
     print_report(&report, &pipeline.output.folder, &args.pipeline)
 }
@@ -79,7 +80,8 @@ fn build(
         None => open()?,
     };
     if !writer.done().is_empty() && missing.chunks > 0 {
-        eprintln!("continuing: {} chunks are done, {} to go", writer.done().len(), missing.chunks);
+        let done = writer.done().len();
+        say(&format!("continuing: {done} chunks are done, {} to go", missing.chunks));
     }
     let workers = Workers {
         encode: pipeline.runtime.encode_workers,
@@ -129,7 +131,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
         if flag.swap(true, Ordering::SeqCst) {
             process::exit(1);
         }
-        eprintln!("\nstopping when the chunks in work are written; again to stop at once");
+        say("\nstopping when the chunks in work are written; again to stop at once");
     })
     .map_err(Failure::failed)?;
     Ok(stop)
@@ -238,9 +240,5 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     rows.push(std::iter::once("all".to_owned()).chain(numbers).collect());
     let header =
         ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
-    table::print(&table::table(&header, rows, table::terminal_width()))
-}
-
-fn say(text: &str) {
-    eprintln!("{text}");
+    print(&table::table(&header, rows, table::terminal_width()))
 }

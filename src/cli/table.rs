@@ -1,11 +1,7 @@
 //! Tables on standard output.
 
-use std::io::{self, Write};
-
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::measure_text_width;
-
-use super::failure::Failure;
 
 /// Columns of the terminal that standard output is; `None` where it is none.
 pub fn terminal_width() -> Option<usize> {
@@ -45,11 +41,6 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> S
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
-}
-
-/// Writes a text and a line's end to standard output.
-pub fn print(text: &str) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{text}").map_err(Failure::output)
 }
 
 #[cfg(test)]

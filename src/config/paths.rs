@@ -65,6 +65,9 @@ fn neighbour(path: &Path) -> String {
         return RELATIVE.to_owned();
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if let Ok(target) = fs::read_link(path) {
+        return format!("it is a link to `{}`, which is not there", target.display());
+    }
     let Ok(entries) = fs::read_dir(folder) else {
         return format!("there is no folder `{}` either; {RELATIVE}", folder.display());
     };

@@ -85,6 +85,9 @@ pub struct ModelSource {
     /// The folder that a local path is relative to.
     #[serde(skip)]
     pub relative_to: PathBuf,
+    /// Where it is written.
+    #[serde(skip)]
+    pub place: Place,
 }
 
 impl ModelSource {
@@ -205,12 +208,14 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::At;
 
     #[test]
     fn only_what_is_not_fetched_has_a_path() {
         let path = |source: &str| {
             let relative_to = PathBuf::from("here");
-            ModelSource { source: source.into(), sha256: None, relative_to }.path()
+            let place = Place { file: PathBuf::new(), at: At::File };
+            ModelSource { source: source.into(), sha256: None, relative_to, place }.path()
         };
         assert_eq!(path("model"), Some(PathBuf::from("here/model")));
         assert_eq!(path("/model"), Some(PathBuf::from("/model")));

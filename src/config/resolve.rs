@@ -82,7 +82,9 @@ impl Resolver<'_> {
                 return None;
             }
             let sha256 = sha256.map(|hash| self.sha256(name, hash));
-            let model = ModelSource { source, sha256, relative_to: self.folder.to_owned() };
+            let place = Place { file: self.file.to_owned(), at: self.spans.value(&at) };
+            let relative_to = self.folder.to_owned();
+            let model = ModelSource { source, sha256, relative_to, place };
             if let Some(path) = model.path() {
                 let mistake = paths::mistake(&path, Kind::Any).map(|wrong| {
                     let sources = "a local path, `hf:owner/name` or \

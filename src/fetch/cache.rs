@@ -51,13 +51,11 @@ impl Cache {
     /// dropped.
     ///
     /// # Errors
-    /// [`Error::Io`], where the cache cannot be written.
+    /// [`Error::Cache`], where the cache cannot be written.
     pub fn scratch(&self) -> Result<TempDir, Error> {
-        fs::create_dir_all(&self.root).map_err(Error::io("create", &self.root))?;
-        tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempdir_in(&self.root)
-            .map_err(Error::io("write into", &self.root))
+        fs::create_dir_all(&self.root)
+            .and_then(|()| tempfile::Builder::new().prefix(".partial-").tempdir_in(&self.root))
+            .map_err(|source| Error::Cache { path: self.root.clone(), source })
     }
 }
 

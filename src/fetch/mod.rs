@@ -52,6 +52,14 @@ pub enum Error {
     )]
     NoCacheFolder,
 
+    /// The cache cannot be written.
+    #[error(
+        "the cache {} cannot be written: {source}\n  = help: make that possible, or set \
+         KGBUILD_CACHE to a folder of yours",
+        path.display()
+    )]
+    Cache { path: PathBuf, source: io::Error },
+
     /// Python is not there.
     #[error(
         "`{command}` could not be started: {source}\n  = help: install Python 3 with pip (Debian: \

@@ -29,7 +29,10 @@ impl fmt::Display for Difference {
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something about the output folder.
-    #[error("cannot {doing} {}", path.display())]
+    #[error(
+        "cannot {doing} {}; make that possible, or name another `folder` under [output]",
+        path.display()
+    )]
     Folder {
         /// What was tried, as in `create the folder`.
         doing: &'static str,
@@ -91,6 +94,16 @@ pub enum Error {
         #[source]
         source: StorageError,
     },
+    /// The store's files are not as they were written.
+    #[error(
+        "the store {} is damaged: put back a copy of it, or delete it and run the pipeline again",
+        path.display()
+    )]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: StorageError,
+    },
     /// A store that is being read could not be read, or changed while it was.
     #[error(
         "the store could not be read. If a run is writing it, this can pass: run the command again"
@@ -128,6 +141,7 @@ impl Error {
             StorageError::Io(ref error) if error.kind() == io::ErrorKind::StorageFull => {
                 Self::DiskFull { path, source }
             }
+            StorageError::Corruption(_) => Self::Damaged { path, source },
             source => Self::Storage { doing, path, source },
         }
     }

@@ -61,7 +61,10 @@ pub trait LanguageModel: Send {
 #[non_exhaustive]
 pub enum Error {
     /// The graph is not one that this family understands.
-    #[error("{model}: {problem}")]
+    #[error(
+        "{model}: {problem}\n  = help: export the model for text generation (a causal language \
+         model) and name that folder"
+    )]
     Graph {
         /// The model's file.
         model: String,
@@ -70,8 +73,8 @@ pub enum Error {
     },
     /// The model gave NaN or infinity.
     #[error(
-        "{model} gave a logit that is not a number for the prompt with tokens {prompt:?}; \
-         its weights are broken (kgbuild writes no triple of this chunk)"
+        "{model} gave a logit that is not a number for the prompt with tokens {prompt:?}\n  = help: \
+         its weights are broken: fetch or export it again; what was written before is kept"
     )]
     NotANumber {
         /// The model's file.

@@ -5,12 +5,19 @@ use std::path::{Path, PathBuf};
 
 use crate::fetch;
 
+/// Help where one of a model's files is not there.
+const INCOMPLETE: &str = "\n  = help: a file of the model is missing: fetch or export it again";
+
 /// Why a model cannot be imported or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Reading or writing failed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error(
+        "cannot {action} {}: {source}{}",
+        path.display(),
+        if source.kind() == io::ErrorKind::NotFound { INCOMPLETE } else { "" }
+    )]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
     /// The cache failed.

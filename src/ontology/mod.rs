@@ -169,6 +169,12 @@ impl Ontology {
         Ok(selected)
     }
 
+    /// Why the relation with this IRI cannot be predicted, without a place where the ontology does
+    /// not know it; nothing if it can.
+    pub fn refusal(&self, iri: &str) -> Option<Diagnostic> {
+        self.relation(iri).is_none().then(|| self.not_a_relation(iri))
+    }
+
     fn not_a_relation(&self, iri: &str) -> Diagnostic {
         if let Some(place) = self.others.get(iri) {
             let message = format!("the relation <{iri}> has no template");

@@ -31,9 +31,9 @@ pub struct Template {
 #[non_exhaustive]
 pub enum TemplateError {
     /// A place, or both, do not occur.
-    #[error("{places} is missing")]
+    #[error("{places} missing")]
     Missing {
-        /// `[X]`, `[Y]` or `[X] and [Y]`.
+        /// `[X] is`, `[Y] is` or `[X] and [Y] are`.
         places: &'static str,
     },
     /// A place occurs several times.
@@ -54,9 +54,9 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let text = text.trim();
         match (text.find(SUBJECT), text.find(OBJECT)) {
-            (None, None) => Err(TemplateError::Missing { places: "[X] and [Y]" }),
-            (None, Some(_)) => Err(TemplateError::Missing { places: SUBJECT }),
-            (Some(_), None) => Err(TemplateError::Missing { places: OBJECT }),
+            (None, None) => Err(TemplateError::Missing { places: "[X] and [Y] are" }),
+            (None, Some(_)) => Err(TemplateError::Missing { places: "[X] is" }),
+            (Some(_), None) => Err(TemplateError::Missing { places: "[Y] is" }),
             (Some(subject), Some(object)) => {
                 for place in [SUBJECT, OBJECT] {
                     let times = text.matches(place).count();
@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn wrong_places_are_named() {
         let missing = |places| Err(TemplateError::Missing { places });
-        assert_eq!(Template::parse("The capital of [X] is"), missing("[Y]"));
-        assert_eq!(Template::parse("It is [Y]"), missing("[X]"));
-        assert_eq!(Template::parse("It is [y]"), missing("[X] and [Y]"));
+        assert_eq!(Template::parse("The capital of [X] is"), missing("[Y] is"));
+        assert_eq!(Template::parse("It is [Y]"), missing("[X] is"));
+        assert_eq!(Template::parse("It is [y]"), missing("[X] and [Y] are"));
         let twice = Err(TemplateError::Repeated { place: "[Y]", times: 2 });
         assert_eq!(Template::parse("[X] [Y] [Y]"), twice);
     }

@@ -9,6 +9,7 @@
 //! number of subjects of a chunk is part of what a graph depends on.
 
 mod encode;
+mod fit;
 mod models;
 mod plan;
 mod predict;

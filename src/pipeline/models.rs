@@ -57,7 +57,7 @@ pub enum Error {
     /// The tokenizer knows tokens that the model does not.
     #[error(
         "{tokenizer} has tokens up to number {token}, but the model's logits end at {vocabulary}; \
-         tokenizer and model do not belong together"
+         tokenizer and model do not belong together: export both again"
     )]
     TokenizerAndModel {
         /// The tokenizer.
@@ -68,7 +68,7 @@ pub enum Error {
         vocabulary: usize,
     },
     /// The model's configuration is no JSON.
-    #[error("{file} cannot be read as the model's configuration")]
+    #[error("{file} cannot be read as the model's configuration; fetch or export it again")]
     Config {
         /// The file.
         file: PathBuf,

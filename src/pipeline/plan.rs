@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::fit;
 use crate::catalog::{self, Catalog, EntityId};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
@@ -21,7 +22,7 @@ use crate::shock::{Correction, Mixing};
 pub const CHUNK_SUBJECTS: usize = 64;
 
 /// How many examples a warning names.
-const SHOWN: usize = 5;
+pub(super) const SHOWN: usize = 5;
 
 /// Everything that the stages share; it does not change during a run.
 pub struct Plan {
@@ -128,18 +129,27 @@ impl Plan {
             tokenizer,
             context,
         };
+        plan.check_named(pipeline, &mut notes);
+        if notes.has_errors() {
+            return Err(notes);
+        }
         let selected = match plan.ontology.select(inputs.relations.as_deref()) {
             Ok(relations) => relations.into_iter().cloned().collect::<Vec<_>>(),
-            Err(mut mistakes) => {
-                notes.0.append(&mut mistakes.0);
+            Err(mistakes) => {
+                notes.0.extend(mistakes.0.into_iter().map(|mistake| match mistake.place {
+                    Some(_) => mistake,
+                    None => mistake.at(&inputs.ontology[0], At::File),
+                }));
                 return Err(notes);
             }
         };
-        plan.check_named(pipeline, &selected, &mut notes);
         for relation in &selected {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
                 plan.relations.push(planned);
             }
+        }
+        if !notes.has_errors() {
+            plan.relations.iter().for_each(|r| notes.0.extend(fit::mistakes(&plan, r)));
         }
         if plan.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
             notes.push(
@@ -156,19 +166,13 @@ impl Plan {
         notes.or(plan)
     }
 
-    /// Relations that the pipeline gives numbers of their own must be predicted.
-    fn check_named(&self, pipeline: &Pipeline, selected: &[Relation], notes: &mut Diagnostics) {
+    /// The relations that the pipeline names must be ones that can be predicted.
+    fn check_named(&self, pipeline: &Pipeline, notes: &mut Diagnostics) {
         for (iri, place) in &pipeline.named_relations {
-            if selected.iter().any(|r| r.iri == *iri) {
-                continue;
+            if let Some(mut mistake) = self.ontology.refusal(iri) {
+                mistake.place.get_or_insert_with(|| place.clone());
+                notes.push(mistake);
             }
-            let mut diagnostic = Diagnostic::error(
-                "unknown-relation",
-                format!("<{iri}> is not a relation that this pipeline predicts"),
-            )
-            .help("write the IRI of a property that has a kgb:template in the ontology");
-            diagnostic.place = Some(place.clone());
-            notes.push(diagnostic);
         }
     }
 
@@ -243,6 +247,8 @@ impl Plan {
         let mut sequences = Sequences::new();
         let mut kept = Vec::with_capacity(candidates.len());
         let mut seen: HashMap<Vec<u32>, EntityId> = HashMap::new();
+        // What is left of a label of which nothing is left.
+        let blank = self.tokenizer.continuation(if with_space { " " } else { "" });
         let (mut same, mut empty) = (Vec::new(), Vec::new());
         for &candidate in candidates {
             let label = self.candidates.label(candidate);
@@ -254,7 +260,7 @@ impl Plan {
                     return None;
                 }
             };
-            if tokens.is_empty() {
+            if tokens.is_empty() || blank.as_ref().is_ok_and(|blank| *blank == tokens) {
                 empty.push(candidate);
             } else if let Some(&other) = seen.get(&tokens) {
                 same.push((other, candidate));
@@ -268,16 +274,16 @@ impl Plan {
             |e: EntityId| format!("<{}> ({:?})", self.candidates.iri(e), self.candidates.label(e));
         if !empty.is_empty() {
             let examples: Vec<String> = empty.iter().take(SHOWN).map(|&e| name(e)).collect();
-            notes.push(
-                Diagnostic::error(
-                    "candidate-without-tokens",
-                    format!(
-                        "{} candidates of <{}> have labels of which the tokenizer leaves nothing: {}",
-                        empty.len(), relation.iri, examples.join(", ")
-                    ),
-                )
-                .help("give them labels in the model's alphabet, or remove them"),
-            );
+            let mut mistake = Diagnostic::error(
+                "candidate-without-tokens",
+                format!(
+                    "the tokenizer leaves nothing of the labels of {} of the candidates of <{}>: {}",
+                    empty.len(), relation.iri, examples.join(", ")
+                ),
+            )
+            .help("give them labels in the model's alphabet, or remove them");
+            mistake.place = self.candidates.place(empty[0]);
+            notes.push(mistake);
             return None;
         }
         if !same.is_empty() {
@@ -358,11 +364,8 @@ fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, notes: &mut Diagnostic
 
 /// The templates in which the object comes after the subject, as a causal model reads.
 fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<Template>> {
-    let (unusable, usable): (Vec<Template>, Vec<Template>) = relation
-        .templates
-        .iter()
-        .cloned()
-        .partition(|t| t.object_first() || t.prompt("").is_empty());
+    let (unusable, usable): (Vec<Template>, Vec<Template>) =
+        relation.templates.iter().cloned().partition(Template::object_first);
     let problem = |code, message: String| {
         let mut diagnostic = Diagnostic::error(code, message);
         diagnostic.place = Some(relation.place.clone());

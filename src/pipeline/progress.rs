@@ -3,7 +3,7 @@
 //! Everything goes to standard error; standard output is for results.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -92,7 +92,8 @@ impl Progress {
         } else {
             "unknown time".to_owned()
         };
-        eprintln!(
+        let _nobody_listens = writeln!(
+            std::io::stderr(),
             "of {} prompts: encoded {encoded}, predicted {predicted}, written {written} \
              ({:.1} prompts/s, {left} left)",
             self.total,

@@ -38,9 +38,9 @@ pub enum Provider {
 pub enum Error {
     /// The library is missing, broken or too old.
     #[error(
-        "{library} cannot be used as ONNX Runtime (1.24 or later is needed): {problem}; \
-         `kgbuild fetch` gets the right one, or name another with `library` under [runtime] or \
-         ORT_DYLIB_PATH"
+        "{library} cannot be used as ONNX Runtime (1.24 or later is needed): {problem}\n  = help: \
+         name another with `library` under [runtime] or ORT_DYLIB_PATH; without both, kgbuild \
+         fetches the right one"
     )]
     Library {
         /// The file.
@@ -50,15 +50,16 @@ pub enum Error {
     },
     /// `device = "cuda"` on a machine, or with a library, that has none.
     #[error(
-        "device = \"cuda\", but CUDA cannot be used: {problem}; install a GPU driver and the \
-         package onnxruntime-gpu and point ORT_DYLIB_PATH to its library, or set device = \"auto\""
+        "device = \"cuda\", but CUDA cannot be used: {problem}\n  = help: install a GPU driver and \
+         the package onnxruntime-gpu and point ORT_DYLIB_PATH to its library, or set \
+         device = \"auto\""
     )]
     Cuda {
         /// What ONNX Runtime says.
         problem: String,
     },
     /// A model that ONNX Runtime cannot open.
-    #[error("ONNX Runtime cannot open {graph}; is the file whole and an ONNX model?")]
+    #[error("ONNX Runtime cannot open {graph}; fetch or export it again")]
     Open {
         /// The model's file.
         graph: PathBuf,
@@ -87,6 +88,7 @@ impl Runtime {
         let environment = ort::init_from(&absolute)
             .map_err(|e| broken(e.to_string()))?
             .with_name("kgbuild")
+            .with_telemetry(false)
             .build()
             .map_err(|e| broken(e.to_string()))?;
         let mut runtime = Self { environment, provider: Provider::Cpu, note: None };
@@ -176,5 +178,5 @@ impl Provider {
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().to_owned()
+    text.lines().next().unwrap_or_default().trim().trim_end_matches('.').to_owned()
 }

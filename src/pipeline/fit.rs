@@ -1,0 +1,88 @@
+//! Whether every prompt fits into the models' context with its longest candidate, before anything
+//! is predicted.
+
+use super::plan::{Plan, RelationPlan, SHOWN};
+use crate::catalog::EntityId;
+use crate::diagnostic::Diagnostic;
+
+/// Tokens that a tokenizer may put around a text.
+const AROUND: usize = 8;
+
+/// The subjects or candidates of a relation that are too long, the first few of them.
+pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
+    let Some(context) = plan.context else { return Vec::new() };
+    let mut subjects = Vec::new();
+    for &subject in &relation.subjects {
+        if let Some(tokens) = too_long(plan, relation, subject, context) {
+            subjects.push((subject, tokens));
+        }
+    }
+    let Some(&(_, prompt)) = subjects.first() else { return Vec::new() };
+    if relation.longest <= context / 2 {
+        let mistake = |&(subject, tokens): &(EntityId, usize)| Diagnostic {
+            place: plan.subjects.place(subject),
+            ..Diagnostic::error(
+                "prompt-too-long",
+                format!(
+                    "the prompt for {} of <{}> has {tokens} tokens and the longest candidate {} \
+                     more, but the model's context is {context}",
+                    plan.subjects.iri(subject),
+                    relation.iri,
+                    relation.longest,
+                ),
+            )
+            .help("shorten the label or the template, or take the row out")
+        };
+        let more = subjects.len().saturating_sub(SHOWN);
+        return with_rest(subjects.iter().take(SHOWN).map(mistake).collect(), more);
+    }
+    let suffix = relation.longest - longest_candidate(relation);
+    let length = |i: usize| relation.space.trie().tokens(i as u32).len() + suffix;
+    let long: Vec<usize> =
+        (0..relation.candidates.len()).filter(|&i| length(i) > context / 2).collect();
+    let mistake = |&i: &usize| Diagnostic {
+        place: plan.candidates.place(relation.candidates[i]),
+        ..Diagnostic::error(
+            "candidate-too-long",
+            format!(
+                "{} has {} tokens, and a prompt of <{}> {prompt}, but the model's context is \
+                 {context}",
+                plan.candidates.iri(relation.candidates[i]),
+                length(i),
+                relation.iri,
+            ),
+        )
+        .help("shorten the label, or take the row out")
+    };
+    with_rest(long.iter().take(SHOWN).map(mistake).collect(), long.len().saturating_sub(SHOWN))
+}
+
+fn longest_candidate(relation: &RelationPlan) -> usize {
+    let trie = relation.space.trie();
+    (0..trie.candidates()).map(|i| trie.tokens(i as u32).len()).max().unwrap_or(0)
+}
+
+fn with_rest(mut mistakes: Vec<Diagnostic>, more: usize) -> Vec<Diagnostic> {
+    if let (Some(last), true) = (mistakes.last_mut(), more > 0) {
+        last.message += &format!(" (and {more} more like it)");
+    }
+    mistakes
+}
+
+/// How many tokens the subject's longest prompt has, if it does not fit.
+fn too_long(
+    plan: &Plan,
+    relation: &RelationPlan,
+    subject: EntityId,
+    context: usize,
+) -> Option<usize> {
+    let label = plan.subjects.label(subject);
+    let prompts = relation.templates.iter().map(|template| template.prompt(label));
+    let room = context.saturating_sub(relation.longest);
+    // A token is a byte at least, so that almost all prompts are known to fit by their length. A
+    // tokenizer that makes a text longer before it takes it apart is left to the encode stage.
+    let tokens = prompts
+        .filter(|prompt| prompt.len() + AROUND > room)
+        .filter_map(|prompt| plan.tokenizer.prompt(&prompt).ok().map(|tokens| tokens.len()));
+    tokens.filter(|&tokens| tokens > room).max()
+}

@@ -1,0 +1,79 @@
+//! Wrong words on the command line, and standard output that takes nothing.
+
+use std::fs::File;
+use std::io;
+use std::process::Stdio;
+
+use crate::workplace::{Case, RUN, Workplace, all_refused};
+
+pub const CASES: &[Case] = &[
+    Case { name: "no-command", args: &[], spoil: |_| {} },
+    Case { name: "misspelt-command", args: &["rnu", "pipeline.toml"], spoil: |_| {} },
+    Case { name: "no-pipeline", args: &["run"], spoil: |_| {} },
+    Case { name: "unknown-option", args: &["run", "--dryrun", "pipeline.toml"], spoil: |_| {} },
+    Case {
+        name: "no-probability",
+        args: &["export", "--min-confidence", "90%", "out"],
+        spoil: |_| {},
+    },
+    Case { name: "no-query", args: &["query", "out"], spoil: |_| {} },
+];
+
+#[test]
+fn are_refused() {
+    all_refused(CASES);
+}
+
+/// `kgbuild export out | head -1`: the reader has seen enough, which is no error.
+#[test]
+fn a_closed_pipe_ends_a_command_in_silence() {
+    let at = Workplace::new();
+    at.done(RUN);
+    let all = "SELECT * { ?s ?p ?o }";
+    let commands: [&[&str]; 4] = [
+        &["export", "out"],
+        &["query", "out", all],
+        &["query", "--format", "json", "out", all],
+        RUN,
+    ];
+    for args in commands {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = at.command(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_under_standard_output_is_an_error() {
+    let at = Workplace::new();
+    at.done(RUN);
+    let commands: [(&str, &[&str]); 5] = [
+        ("export", &["export", "out"]),
+        ("query", &["query", "out", "SELECT * { ?s ?p ?o }"]),
+        ("run", RUN),
+        ("check", &["check", "pipeline.toml"]),
+        ("dry-run", &["run", "--dry-run", "pipeline.toml"]),
+    ];
+    for (name, args) in commands {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = at.command(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        at.said(&format!("stdout/full-{name}"), &String::from_utf8_lossy(&output.stderr)).unwrap();
+    }
+}
+
+/// Colours are for terminals that want them.
+#[test]
+fn colours_are_left_out_where_they_are_not_wanted() {
+    let at = Workplace::new();
+    at.edit("pipeline.toml", "finetuned =", "fintuned =");
+    let said = |variables: &[(&str, &str)]| {
+        let output = at.command(RUN).envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(said(&[("CLICOLOR_FORCE", "1")]).contains('\x1b'));
+    assert!(!said(&[]).contains('\x1b'));
+    assert!(!said(&[("NO_COLOR", "1")]).contains('\x1b'));
+}

@@ -1,0 +1,58 @@
+//! Stores that are read: mistakes in SPARQL, damaged stores, exports that cannot be written.
+
+use std::fs;
+
+use crate::workplace::{RUN, Workplace};
+
+#[test]
+fn sparql_mistakes_are_shown_with_a_caret() {
+    let at = Workplace::new();
+    at.done(RUN);
+    at.write("query.rq", "SELECT ?s\nWHERE {\n  ?s ex:capital ?o\n}\n");
+    at.write("latin1.rq", b"SELECT ?s { ?s rdfs:label \"caf\xe9\" }");
+    let cases: [(&str, &[&str]); 6] = [
+        ("sparql/unclosed", &["query", "out", "SELECT ?s { ?s ?p ?o"]),
+        ("sparql/misspelt", &["query", "out", "SELECT ?s\nWHERE { ?s ?p ?o FILTR(?o > 1) }"]),
+        ("sparql/unknown-prefix", &["query", "out", "-f", "query.rq"]),
+        ("sparql/update", &["query", "out", "INSERT DATA { <a:a> <a:b> <a:c> }"]),
+        ("sparql/empty", &["query", "out", ""]),
+        ("sparql/not-utf8", &["query", "out", "-f", "latin1.rq"]),
+    ];
+    for (name, args) in cases {
+        at.refuses(args, name);
+    }
+}
+
+#[test]
+fn an_export_that_cannot_be_written_is_refused() {
+    let at = Workplace::new();
+    at.done(RUN);
+    at.write("kept.ttl", "mine");
+    at.refuses(&["export", "out", "-o", "missing/graph.ttl"], "store/export-below-nothing");
+    at.refuses(&["export", "out", "-o", "base"], "store/export-over-a-folder");
+}
+
+#[test]
+fn a_damaged_store_is_named() {
+    let at = Workplace::new();
+    at.done(RUN);
+    for entry in fs::read_dir(at.path("out/store")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "sst") {
+            fs::write(path, "damaged").unwrap();
+        }
+    }
+    at.refuses(&["query", "out", "SELECT * { ?s ?p ?o }"], "store/damaged");
+}
+
+#[test]
+fn a_store_of_another_signature_is_refused_with_what_differs() {
+    let at = Workplace::new();
+    at.done(RUN);
+    let before = at.graph();
+    at.edit("pipeline.toml", "threshold = 0.0", "threshold = 0.9");
+    let ended = at.kgbuild(RUN);
+    assert_eq!(ended.code, Some(2));
+    at.said("store/another-signature", &ended.err).unwrap();
+    assert_eq!(at.graph(), before);
+}
