@@ -72,7 +72,7 @@ fn measure() {
         predictor(move || resident.lock().unwrap().push(resident_kb()))
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut writer =
+    let writer =
         GraphWriter::open(folder.path(), "urn:test:", &description(), Annotation::Rdf12, false)
             .unwrap();
     let report = pipeline::run(
@@ -80,7 +80,7 @@ fn measure() {
         vec![predictor],
         Asked { base: true, finetuned: true },
         Workers { encode: 1, capacity: 2 },
-        &mut writer,
+        writer,
         &Progress::new(0, true),
         &AtomicBool::new(false),
     )
