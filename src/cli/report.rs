@@ -42,7 +42,7 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
         rows.iter_mut().for_each(|row| row.truncate(6));
     }
     let mut text = table::table(&header, rows, table::terminal_width());
-    let program = env::args().next().map_or("kgbuild".to_owned(), |p| shown(Path::new(&p)));
+    let program = program();
     if report.seconds > 0.0 && report.prompts > 0 {
         text += &format!(
             "\n\n{} prompts in {:.1} s ({:.1} prompts/s)",
@@ -71,6 +71,14 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
          {program} export {folder}"
     );
     print(&text)
+}
+
+/// How the program was called, to be typed again.
+fn program() -> String {
+    let called = env::args().next().unwrap_or_else(|| "kgbuild".to_owned());
+    let shown = shown(Path::new(&called));
+    // Without a slash a shell would look for it among the installed programs.
+    if called.contains('/') && !shown.contains('/') { format!("./{shown}") } else { shown }
 }
 
 /// A path to be typed: relative where it lies below the current folder, quoted where a shell
