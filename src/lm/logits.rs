@@ -15,8 +15,8 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
     for chunk in chunks {
         for lane in 0..LANES {
             max[lane] = max[lane].max(chunk[lane]);
-            // x - x is 0 for numbers and NaN for NaN and infinities.
-            poison[lane] += chunk[lane] - chunk[lane];
+            // 0·x is 0 for numbers and NaN for NaN and infinities.
+            poison[lane] += 0.0 * chunk[lane];
         }
     }
     let max = max.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max);

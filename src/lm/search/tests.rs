@@ -191,9 +191,9 @@ proptest! {
             prop_assert!((mixed - 1.0).abs() < 1e-9, "the mixture sums to {}", mixed);
             prop_assert_eq!(answer.ranked.len(), case.words.len());
             for scored in &answer.ranked {
-                for model in 0..2 {
-                    let p = by_hand[model][scored.candidate as usize];
-                    prop_assert!((scored.models[model].exp() - p).abs() < 1e-9);
+                for (found, by_hand) in scored.models.iter().zip(&by_hand) {
+                    let p = by_hand[scored.candidate as usize];
+                    prop_assert!((found.exp() - p).abs() < 1e-9);
                 }
             }
         }
