@@ -31,6 +31,8 @@ fn a_run_can_be_watched_and_interrupted() {
 
     let job = Job::quickstart();
     job.keep_subjects(16);
+    // Slow enough everywhere for what is done meanwhile.
+    job.set("runtime", "threads", 1);
     let mut run = job.command(&[]).spawn().unwrap();
     wait_for_a_chunk(&job, &mut run);
 

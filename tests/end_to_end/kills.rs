@@ -91,10 +91,12 @@ fn twenty_kills_leave_no_trace() {
         }
         kills += 1;
         let done = job.chunks_done();
-        println!("kill {kills} at {moment:.3?}: {done} chunks are done");
+        let found = job.graph_so_far();
+        let store = if found.is_some() { "a" } else { "no" };
+        println!("kill {kills} at {moment:.3?}: {store} store, {done} chunks done");
         assert!(done >= before, "{before} chunks were done, then {done}");
         before = done;
-        let found = job.graph_so_far().unwrap_or_default();
+        let found = found.unwrap_or_default();
         let foreign: Vec<&str> = found.lines().filter(|line| !whole.contains(line)).collect();
         assert!(foreign.is_empty(), "lines that no run writes:\n{}", foreign.join("\n"));
     }

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+pub const BORDER: &str = "http://www.wikidata.org/prop/direct/P47";
 pub const CAPITAL: &str = "http://www.wikidata.org/prop/direct/P36";
 pub const CONTINENT: &str = "http://www.wikidata.org/prop/direct/P30";
 pub const COUNTRY: &str = "http://www.wikidata.org/prop/direct/P17";
