@@ -12,6 +12,19 @@ pub const CASES: &[Case] = &[
         spoil: |at| at.edit("world.ttl", "ex:Country ;", "ex:Country"),
     },
     Case {
+        name: "check-reads-the-tables-too",
+        args: &["check", "pipeline.toml"],
+        spoil: |at| at.edit("candidates.csv", "Rome,,http:", "Rome,http:"),
+    },
+    Case {
+        name: "told-before-anything-is-fetched",
+        args: RUN,
+        spoil: |at| {
+            at.edit("pipeline.toml", "\"base\"", "\"hf:owner/name\"");
+            at.edit("world.ttl", "rdfs:range ex:City", "rdfs:range ex:Town");
+        },
+    },
+    Case {
         name: "no-template",
         args: RUN,
         spoil: |at| at.edit("world.ttl", "kgb:template", "rdfs:comment"),
