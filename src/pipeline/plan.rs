@@ -238,13 +238,16 @@ impl Plan {
                 .take(SHOWN)
                 .map(|&(a, b)| format!("{} as {}", name(b), name(a)))
                 .collect();
-            notes.push(Diagnostic::warning(
+            let mut warning = Diagnostic::warning(
                 "candidates-with-same-tokens",
                 format!(
                     "{} candidates of <{}> have the same tokens as another and cannot be predicted: {}",
                     same.len(), relation.iri, examples.join(", ")
                 ),
-            ));
+            )
+            .help("the smallest IRI keeps the tokens; give the others labels that the model tells apart");
+            warning.place = self.candidates.place(same[0].1);
+            notes.push(warning);
         }
         Some((sequences, kept))
     }

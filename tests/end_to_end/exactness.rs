@@ -9,7 +9,7 @@ use kgbuild::config;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::lm::{self, Answer, CausalModel, Demand, LanguageModel, Rankings, Row, Scored};
 use kgbuild::onnx::{self, ModelFolder, lora};
-use kgbuild::pipeline::{self, Plan, Predictor};
+use kgbuild::pipeline::{self, Inputs, Plan, Predictor};
 use kgbuild::runtime::{Device, Runtime};
 use kgbuild::shock::{Correction, Mixing};
 
@@ -166,8 +166,13 @@ fn the_search_is_exact_on_real_relations() {
         let remembering = [models[0].remembering(), models[1].remembering()];
         let cache = Cache::from_environment().unwrap();
         let located = pipeline::locate(&pipeline, &cache, &mut |_| {}).unwrap();
-        let (mut plan, _) =
-            Plan::read(&pipeline, located.tokenizer().unwrap(), located.context).unwrap();
+        let (mut plan, _) = Plan::new(
+            &pipeline,
+            Inputs::read(&pipeline).unwrap().0,
+            located.tokenizer().unwrap(),
+            located.context,
+        )
+        .unwrap();
         let long = plan.relations.iter().filter(|relation| {
             let trie = relation.space.trie();
             (0..trie.candidates()).any(|c| trie.tokens(c as u32).len() > 2)
