@@ -8,7 +8,7 @@ use std::thread;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use kgbuild::config;
 use kgbuild::fetch::{Cache, runtime_library};
-use kgbuild::pipeline::{Plan, Predictor, encode, locate};
+use kgbuild::pipeline::{Inputs, Plan, Predictor, encode, locate};
 use kgbuild::runtime::{Device, Runtime};
 
 const PIPELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/quickstart.toml");
@@ -19,7 +19,13 @@ fn predict(criterion: &mut Criterion) {
     let cache = Cache::from_environment().unwrap();
     let (pipeline, _) = config::read(Path::new(PIPELINE)).unwrap();
     let models = locate(&pipeline, &cache, &mut say).unwrap();
-    let (mut plan, _) = Plan::read(&pipeline, models.tokenizer().unwrap(), models.context).unwrap();
+    let (mut plan, _) = Plan::new(
+        &pipeline,
+        Inputs::read(&pipeline).unwrap().0,
+        models.tokenizer().unwrap(),
+        models.context,
+    )
+    .unwrap();
     let library = runtime_library(&cache, &mut say).unwrap();
     let runtime = Runtime::load(&library, Device::Auto).unwrap();
     let threads = thread::available_parallelism().map_or(1, usize::from);

@@ -175,6 +175,8 @@ fn wrong_number_of_fields(record: &ByteRecord, expected: usize) -> Diagnostic {
     let message = format!("the header has {expected} fields, the row {}", record.len());
     let help = if record.iter().any(|field| field.contains(&b'\n')) {
         "a quotation mark may not be closed: the row goes over several lines"
+    } else if record.len() < expected {
+        "write a comma for each field, also for an empty one"
     } else {
         "put a field that holds a comma into quotation marks"
     };

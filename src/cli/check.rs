@@ -7,15 +7,18 @@ use super::say::print;
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fetch::Source;
+use crate::pipeline::Inputs;
 
 /// Checks and says that all is well, or shows the mistakes.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let (pipeline, warnings) = read(file)?;
     show(&warnings);
+    let (_, warnings) = Inputs::read(&pipeline)?;
+    show(&warnings);
     print(&format!("{} is sound", pipeline.file.display()))
 }
 
-/// Reads a pipeline file with all that can be checked without its models.
+/// Reads a pipeline file, and what it says of its models; nothing is fetched.
 pub fn read(file: &Path) -> Result<(Pipeline, Diagnostics), Diagnostics> {
     let (pipeline, mut notes) = config::read(file)?;
     for source in pipeline.models.base.iter().chain(&pipeline.models.finetuned) {

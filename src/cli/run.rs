@@ -20,7 +20,7 @@ use crate::config::{self, Pipeline};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
 use crate::pipeline::{
-    self, CHUNK_SUBJECTS, LocatedModels, Plan, Predictor, Progress, Report, stages::Workers,
+    self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Predictor, Progress, Report, stages::Workers,
 };
 use crate::runtime::{Device, Runtime};
 use crate::shock::{Correction, Mixing};
@@ -29,10 +29,12 @@ use crate::shock::{Correction, Mixing};
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (pipeline, warnings) = check::read(&args.pipeline)?;
     show(&warnings);
+    let (inputs, warnings) = Inputs::read(&pipeline)?;
+    show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
     let tokenizer = models.tokenizer().map_err(Failure::bad_input)?;
-    let (plan, warnings) = Plan::read(&pipeline, tokenizer, models.context)?;
+    let (plan, warnings) = Plan::new(&pipeline, inputs, tokenizer, models.context)?;
     show(&warnings);
     if args.dry_run {
         return dry_run(&plan);

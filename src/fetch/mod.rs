@@ -92,6 +92,14 @@ pub enum Error {
         source: Option<Box<hf_hub::api::sync::ApiError>>,
     },
 
+    /// What a variable names as ONNX Runtime is no file.
+    #[error(
+        "ORT_DYLIB_PATH names {}, which is no file\n  = help: run `unset ORT_DYLIB_PATH` to use the \
+         library that kgbuild fetches, or name the shared library of another ONNX Runtime",
+        path.display()
+    )]
+    OwnLibrary { path: PathBuf },
+
     /// ONNX Runtime is not pinned for this machine.
     #[error(
         "ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}\n  = help: \

@@ -50,7 +50,7 @@ const OWN_LIBRARY: &str = "ORT_DYLIB_PATH";
 /// the CPU, from the cache or out of the wheel `onnxruntime`.
 ///
 /// # Errors
-/// [`Error::Missing`] where the variable names no file, [`Error::Platform`] where no build is
+/// [`Error::OwnLibrary`] where the variable names no file, [`Error::Platform`] where no build is
 /// pinned for this machine, else as [`super::fetch`].
 pub fn runtime_library(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
     if let Some(own) = env::var_os(OWN_LIBRARY).filter(|path| !path.is_empty()) {
@@ -65,7 +65,7 @@ pub fn runtime_library(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Pa
 /// Made absolute: a relative one would be looked for beside the executable.
 fn own_library(path: PathBuf) -> Result<PathBuf, Error> {
     if !path.is_file() {
-        return Err(Error::Missing { path });
+        return Err(Error::OwnLibrary { path });
     }
     std::path::absolute(&path).map_err(Error::io("find", &path))
 }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_library_of_the_users_own_must_exist() {
         let message = own_library("no/such.so".into()).unwrap_err().to_string();
-        assert!(message.contains("no/such.so does not exist"), "{message}");
+        assert!(message.contains("names no/such.so, which is no file"), "{message}");
         assert!(own_library("Cargo.toml".into()).unwrap().is_absolute());
     }
 

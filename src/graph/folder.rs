@@ -37,8 +37,10 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::InUse`] where another run has the lock, [`Error::Folder`] where the folder cannot
-    /// be created or written.
+    /// be created or written, [`Error::Foreign`], before anything is changed, where something else
+    /// is in the store's place.
     pub(super) fn claim(path: &Path) -> Result<Self, Error> {
+        holds_store(&path.join(STORE))?;
         fs::create_dir_all(path).map_err(|e| Error::folder("create the output folder", path, e))?;
         let lock_path = path.join(LOCK);
         let lock = File::options()
@@ -72,25 +74,13 @@ impl Folder {
     /// so that it stays as it was.
     pub(super) fn signature(&self) -> Result<Option<Signature>, Error> {
         let path = self.store_path();
-        let foreign = |why| Error::Foreign { path: path.clone(), why };
-        match fs::metadata(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::folder("look at", &path, e)),
-            Ok(metadata) if !metadata.is_dir() => return Err(foreign("it is not a folder")),
-            Ok(_) => {}
-        }
-        let mut entries =
-            fs::read_dir(&path).map_err(|e| Error::folder("read the folder", &path, e))?;
-        if entries.next().is_none() {
+        if !holds_store(&path)? {
             return Ok(None);
-        }
-        if !path.join(ROCKSDB_MARK).is_file() {
-            return Err(foreign("it holds other files"));
         }
         let store =
             Store::open_read_only(&path).map_err(|e| Error::storage("opening", &path, e))?;
         let signature = ledger::signature(&store, &path)?;
-        signature.map(Some).ok_or_else(|| foreign("it has no ledger"))
+        signature.map(Some).ok_or(Error::Foreign { path, why: "it has no ledger" })
     }
 
     /// Opens the store that is there.
@@ -129,6 +119,25 @@ impl Folder {
             result => result.map_err(|e| Error::folder("delete", &path, e)),
         }
     }
+}
+
+/// Whether there is a store at `path`; an empty folder is none.
+fn holds_store(path: &Path) -> Result<bool, Error> {
+    let foreign = |why| Err(Error::Foreign { path: path.to_owned(), why });
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Error::folder("look at", path, e)),
+        Ok(metadata) if !metadata.is_dir() => return foreign("it is not a folder"),
+        Ok(_) => {}
+    }
+    let mut entries = fs::read_dir(path).map_err(|e| Error::folder("read the folder", path, e))?;
+    if entries.next().is_none() {
+        return Ok(false);
+    }
+    if !path.join(ROCKSDB_MARK).is_file() {
+        return foreign("it holds other files");
+    }
+    Ok(true)
 }
 
 /// How long [`open_for_reading`] waits for a moment in which a writer moves no files.

@@ -5,8 +5,18 @@ use std::path::{Path, PathBuf};
 
 use crate::fetch;
 
-/// Help where one of a model's files is not there.
-const INCOMPLETE: &str = "\n  = help: a file of the model is missing: fetch or export it again";
+/// Help, on a line of its own, where the kind of a failure says what to do.
+fn mend(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => {
+            "\n  = help: a file of the model is missing: fetch or export it again"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "\n  = help: make room, or set KGBUILD_CACHE to a folder where there is some"
+        }
+        _ => "",
+    }
+}
 
 /// Why a model cannot be imported or used.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +26,7 @@ pub enum Error {
     #[error(
         "cannot {action} {}: {source}{}",
         path.display(),
-        if source.kind() == io::ErrorKind::NotFound { INCOMPLETE } else { "" }
+        mend(source.kind())
     )]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 

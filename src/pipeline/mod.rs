@@ -10,6 +10,7 @@
 
 mod encode;
 mod fit;
+mod inputs;
 mod models;
 mod plan;
 mod predict;
@@ -20,6 +21,7 @@ mod select;
 pub mod stages;
 
 pub use encode::{Encoded, encode};
+pub use inputs::{Inputs, RelationInputs};
 pub use models::{Error as ModelsError, LocatedModels, locate};
 pub use plan::{CHUNK_SUBJECTS, Plan, RelationPlan, Size, Task};
 pub use predict::{Predicted, Predictor};

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::fit;
-use crate::catalog::{self, Catalog, EntityId};
+use super::inputs::{Inputs, RelationInputs};
+use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::eval::Gold;
 use crate::lm::trie::Sequences;
 use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Rankings, Tokenizer};
@@ -93,33 +94,19 @@ pub struct Size {
 }
 
 impl Plan {
-    /// Reads the inputs that `pipeline` names and plans every relation. Warnings come with it.
+    /// Plans every relation of the inputs. Warnings come with it.
     ///
     /// # Errors
-    /// All mistakes of the inputs.
-    pub fn read(
+    /// All labels that the models cannot be asked by: those of which the tokenizer leaves nothing,
+    /// and those too long for the context.
+    pub fn new(
         pipeline: &Pipeline,
+        inputs: Inputs,
         tokenizer: Tokenizer,
         context: Option<usize>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
-        let inputs = &pipeline.inputs;
-        let ontology = keep(Ontology::read(&inputs.ontology), &mut notes);
-        let subjects = keep(Catalog::read(&inputs.subjects), &mut notes);
-        let candidates = keep(Catalog::read(&inputs.candidates), &mut notes);
-        let gold = inputs
-            .gold
-            .as_ref()
-            .map(|file| keep(Gold::read(std::slice::from_ref(file)), &mut notes));
-        let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
-        else {
-            return Err(notes);
-        };
-        let gold = match gold {
-            Some(None) => return Err(notes),
-            Some(gold) => gold,
-            None => None,
-        };
+        let Inputs { ontology, subjects, candidates, gold, relations } = inputs;
         let mut plan = Self {
             relations: Vec::new(),
             ontology,
@@ -129,21 +116,7 @@ impl Plan {
             tokenizer,
             context,
         };
-        plan.check_named(pipeline, &mut notes);
-        if notes.has_errors() {
-            return Err(notes);
-        }
-        let selected = match plan.ontology.select(inputs.relations.as_deref()) {
-            Ok(relations) => relations.into_iter().cloned().collect::<Vec<_>>(),
-            Err(mistakes) => {
-                notes.0.extend(mistakes.0.into_iter().map(|mistake| match mistake.place {
-                    Some(_) => mistake,
-                    None => mistake.at(&inputs.ontology[0], At::File),
-                }));
-                return Err(notes);
-            }
-        };
-        for relation in &selected {
+        for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
                 plan.relations.push(planned);
             }
@@ -151,49 +124,22 @@ impl Plan {
         if !notes.has_errors() {
             plan.relations.iter().for_each(|r| notes.0.extend(fit::mistakes(&plan, r)));
         }
-        if plan.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
-            notes.push(
-                Diagnostic::error(
-                    "no-subject",
-                    "no subject has a type that a relation's domain asks for",
-                )
-                .at(&inputs.subjects[0], At::File)
-                .help(
-                    "compare the column `types` of the subjects with `rdfs:domain` in the ontology",
-                ),
-            );
-        }
         notes.or(plan)
-    }
-
-    /// The relations that the pipeline names must be ones that can be predicted.
-    fn check_named(&self, pipeline: &Pipeline, notes: &mut Diagnostics) {
-        for (iri, place) in &pipeline.named_relations {
-            if let Some(mut mistake) = self.ontology.refusal(iri) {
-                mistake.place.get_or_insert_with(|| place.clone());
-                notes.push(mistake);
-            }
-        }
     }
 
     fn relation(
         &self,
         pipeline: &Pipeline,
-        relation: &Relation,
+        inputs: RelationInputs,
         notes: &mut Diagnostics,
     ) -> Option<RelationPlan> {
-        let space = catalog::answer_space(&self.ontology, relation, &self.candidates);
-        let answers = keep(space, notes)?;
-        if let Some(gold) = &self.gold {
-            notes.0.extend(gold.unreachable(relation, &answers, &self.candidates));
-        }
-        let templates = usable_templates(relation, notes)?;
+        let RelationInputs { relation, templates, subjects, candidates } = inputs;
         let normalise = match pipeline.prediction.normalise {
             config::Normalise::Trie => Normalise::Trie,
             config::Normalise::Sequence => Normalise::Sequence,
         };
         let (sequences, candidates) =
-            self.tokenise(relation, &answers.candidates, templates[0].object_has_space(), notes)?;
+            self.tokenise(&relation, &candidates, templates[0].object_has_space(), notes)?;
         let mut suffixes = Vec::new();
         for template in &templates {
             match self.tokenizer.continuation(&template.after_object("")) {
@@ -216,7 +162,7 @@ impl Plan {
             name: relation.name().to_owned(),
             templates,
             longest,
-            subjects: catalog::subjects_of(&self.ontology, relation, &self.subjects),
+            subjects,
             correction: correction(pipeline, &relation.iri),
             rankings: Rankings {
                 mixed: Demand {
@@ -292,13 +238,16 @@ impl Plan {
                 .take(SHOWN)
                 .map(|&(a, b)| format!("{} as {}", name(b), name(a)))
                 .collect();
-            notes.push(Diagnostic::warning(
+            let mut warning = Diagnostic::warning(
                 "candidates-with-same-tokens",
                 format!(
                     "{} candidates of <{}> have the same tokens as another and cannot be predicted: {}",
                     same.len(), relation.iri, examples.join(", ")
                 ),
-            ));
+            )
+            .help("the smallest IRI keeps the tokens; give the others labels that the model tells apart");
+            warning.place = self.candidates.place(same[0].1);
+            notes.push(warning);
         }
         Some((sequences, kept))
     }
@@ -350,59 +299,6 @@ impl RelationPlan {
     pub fn chunks(&self) -> u64 {
         self.subjects.len().div_ceil(CHUNK_SUBJECTS) as u64
     }
-}
-
-/// Collects diagnostics and gives the value if there is one.
-fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, notes: &mut Diagnostics) -> Option<T> {
-    let (value, mut found) = match result {
-        Ok((value, warnings)) => (Some(value), warnings),
-        Err(mistakes) => (None, mistakes),
-    };
-    notes.0.append(&mut found.0);
-    value
-}
-
-/// The templates in which the object comes after the subject, as a causal model reads.
-fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<Template>> {
-    let (unusable, usable): (Vec<Template>, Vec<Template>) =
-        relation.templates.iter().cloned().partition(Template::object_first);
-    let problem = |code, message: String| {
-        let mut diagnostic = Diagnostic::error(code, message);
-        diagnostic.place = Some(relation.place.clone());
-        diagnostic
-    };
-    if usable.is_empty() {
-        notes.push(
-            problem(
-                "object-before-subject",
-                format!("every template of <{}> has [Y] before [X]", relation.iri),
-            )
-            .help("a causal model reads from left to right: write one with [X] before [Y]"),
-        );
-        return None;
-    }
-    for template in unusable {
-        let message =
-            format!("the template {:?} is left out: it has [Y] before [X]", template.text());
-        let mut warning = Diagnostic::warning("object-before-subject", message)
-            .help("a causal model reads from left to right");
-        warning.place = Some(relation.place.clone());
-        notes.push(warning);
-    }
-    if usable.iter().any(|t| t.object_has_space() != usable[0].object_has_space()) {
-        notes.push(
-            problem(
-                "mixed-spacing",
-                format!(
-                    "some templates of <{}> have a space before [Y] and some not",
-                    relation.iri
-                ),
-            )
-            .help("the candidates' tokens depend on it: write all templates one way"),
-        );
-        return None;
-    }
-    Some(usable)
 }
 
 fn correction(pipeline: &Pipeline, relation: &str) -> Correction {

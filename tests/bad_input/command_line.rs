@@ -64,6 +64,16 @@ fn a_full_disk_under_standard_output_is_an_error() {
     }
 }
 
+/// A terminal that is gone is no reason to stop.
+#[test]
+fn a_run_goes_on_where_nobody_listens() {
+    let at = Workplace::new();
+    at.edit("pipeline.toml", "\"cpu\"", "\"auto\"");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(at.command(RUN).stderr(full).output().unwrap().status.code(), Some(0));
+    assert!(!at.graph().is_empty());
+}
+
 /// Colours are for terminals that want them.
 #[test]
 fn colours_are_left_out_where_they_are_not_wanted() {

@@ -36,9 +36,8 @@ fn a_sound_workplace_runs() {
 
 #[test]
 fn every_stored_message_is_that_of_a_case() {
-    let tables: [&[Case]; 8] = [
+    let tables: [&[Case]; 7] = [
         command_line::CASES,
-        fetching::CASES,
         models::CASES,
         newcomer::CASES,
         output::CASES,

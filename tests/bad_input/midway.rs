@@ -81,19 +81,16 @@ fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
         "fill.sh",
         r#"
         mount -t tmpfs -o size=3m none out || exit 77
-        "$KGBUILD" run pipeline.toml 2> first; echo $? > first.code
-        "$KGBUILD" export --format n-triples out > first.nt
+        "$1" run pipeline.toml 2> first; echo $? > first.code
+        "$1" export --format n-triples out > first.nt
         mount -o remount,size=300m out || exit 77
-        "$KGBUILD" run pipeline.toml 2> second; echo $? > second.code
-        "$KGBUILD" export --format n-triples out > second.nt
+        "$1" run pipeline.toml 2> second; echo $? > second.code
+        "$1" export --format n-triples out > second.nt
         "#,
     );
-    let command = at.command(&[]);
     let mut shell = Command::new("unshare");
-    shell.args(["-Urm", "sh", "fill.sh"]).current_dir(at.root());
-    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.env("KGBUILD", env!("CARGO_BIN_EXE_kgbuild"));
-    let ended: Ended = shell.output().unwrap().into();
+    shell.args(["-Urm", "sh", "fill.sh", env!("CARGO_BIN_EXE_kgbuild")]);
+    let ended: Ended = at.like(shell).output().unwrap().into();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert_eq!((&*at.read("first.code"), &*at.read("second.code")), ("2\n", "0\n"));
     at.said("midway/full-disk", &at.read("first")).unwrap();
@@ -115,14 +112,7 @@ fn files_that_cannot_grow_lose_nothing() {
     let at = Workplace::new();
     const SUBJECTS: usize = 50 * CHUNK;
     at.many_subjects(SUBJECTS);
-    let mut shell = Command::new("sh");
-    // In blocks of 512 bytes; signal 25 (XFSZ) would end the program before it could say a word.
-    let limit = "trap '' 25; ulimit -f 400; exec \"$KGBUILD\" run pipeline.toml";
-    shell.args(["-c", limit]).current_dir(at.root());
-    let command = at.command(&[]);
-    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.env("KGBUILD", env!("CARGO_BIN_EXE_kgbuild"));
-    let ended: Ended = shell.output().unwrap().into();
+    let ended: Ended = at.limited(400, RUN).output().unwrap().into();
     assert_eq!(ended.code, Some(2), "{}", ended.err);
     at.said("midway/file-too-large", &ended.err).unwrap();
     let first = at.graph();

@@ -186,7 +186,9 @@ pub const CASES: &[Case] = &[
         name: "wrong-hash",
         args: RUN,
         spoil: |at| {
-            let pinned = format!("{{ source = \"base\", sha256 = \"{}\" }}", "0".repeat(64));
+            at.write("base.gguf", "GGUF");
+            let hash = "0".repeat(64);
+            let pinned = format!("{{ source = \"base.gguf\", sha256 = \"{hash}\" }}");
             at.edit("pipeline.toml", "\"base\"", &pinned);
         },
     },

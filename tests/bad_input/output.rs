@@ -7,29 +7,16 @@ pub const CASES: &[Case] = &[
     Case { name: "output-is-a-file", args: RUN, spoil: |at| folder(at, "subjects.csv") },
     // Permissions do not bind root; this file system binds all.
     Case { name: "output-read-only", args: RUN, spoil: |at| folder(at, "/proc/kgbuild") },
-    Case {
-        name: "store-is-a-file",
-        args: RUN,
-        spoil: |at| {
-            at.write("out/store", "mine");
-            at.write("out/.lock", "");
-        },
-    },
+    Case { name: "store-is-a-file", args: RUN, spoil: |at| at.write("out/store", "mine") },
     Case {
         name: "store-of-something-else",
         args: RUN,
-        spoil: |at| {
-            at.write("out/store/notes.txt", "mine");
-            at.write("out/.lock", "");
-        },
+        spoil: |at| at.write("out/store/notes.txt", "mine"),
     },
     Case {
         name: "fresh-over-something-else",
         args: &["run", "--fresh", "pipeline.toml"],
-        spoil: |at| {
-            at.write("out/store/notes.txt", "mine");
-            at.write("out/.lock", "");
-        },
+        spoil: |at| at.write("out/store/notes.txt", "mine"),
     },
     Case { name: "init-over-a-pipeline", args: &["init"], spoil: |_| {} },
     Case { name: "init-below-a-file", args: &["init", "world.ttl/new"], spoil: |_| {} },
@@ -42,4 +29,31 @@ fn folder(at: &Workplace, path: &str) {
 #[test]
 fn are_refused() {
     all_refused(CASES);
+}
+
+/// The graph is whole by then, and the report follows as soon as it can.
+#[test]
+fn a_report_that_cannot_be_written_loses_nothing() {
+    let at = Workplace::new();
+    at.write("out/report.json/mine.txt", "mine");
+    let ended = at.kgbuild(RUN);
+    assert_eq!(ended.code, Some(2));
+    at.said("output/report-is-a-folder", &ended.err).unwrap();
+    std::fs::rename(at.path("out/report.json"), at.path("out/elsewhere")).unwrap();
+    at.done(RUN);
+    assert!(at.read("out/report.json").contains("\"complete\": true"));
+}
+
+#[test]
+fn files_that_cannot_grow_leave_what_was_there() {
+    let at = Workplace::new();
+    at.many_subjects(500);
+    at.done(RUN);
+    at.write("graph.ttl", "mine");
+    at.refuses_command(at.limited(20, &["export", "out", "-o", "graph.ttl"]), "output/full-export");
+    // A checkpoint is made into an ONNX folder in the cache, whole or not at all.
+    crate::model::write_checkpoint(&at.path("llama"));
+    at.edit("pipeline.toml", "\"base\"", "\"llama\"");
+    at.refuses_command(at.limited(4, RUN), "output/full-cache");
+    assert!(!at.path("cache/models").exists());
 }

@@ -61,6 +61,9 @@ fn a_library_named_by_the_environment_is_refused_like_one_of_the_pipeline() {
     let mut command = at.command(RUN);
     command.env("ORT_DYLIB_PATH", "world.ttl");
     at.refuses_command(command, "environment/library-is-text");
+    let mut command = at.command(RUN);
+    command.env("ORT_DYLIB_PATH", "/usr/lib/libonnxruntime.so.0");
+    at.refuses_command(command, "environment/library-missing");
 }
 
 #[test]

@@ -12,6 +12,19 @@ pub const CASES: &[Case] = &[
         spoil: |at| at.edit("world.ttl", "ex:Country ;", "ex:Country"),
     },
     Case {
+        name: "check-reads-the-tables-too",
+        args: &["check", "pipeline.toml"],
+        spoil: |at| at.edit("candidates.csv", "Rome,,http:", "Rome,http:"),
+    },
+    Case {
+        name: "told-before-anything-is-fetched",
+        args: RUN,
+        spoil: |at| {
+            at.edit("pipeline.toml", "\"base\"", "\"hf:owner/name\"");
+            at.edit("world.ttl", "rdfs:range ex:City", "rdfs:range ex:Town");
+        },
+    },
+    Case {
         name: "no-template",
         args: RUN,
         spoil: |at| at.edit("world.ttl", "kgb:template", "rdfs:comment"),
@@ -165,4 +178,16 @@ fn a_shared_label_is_warned_of_and_resolved_the_same_way_each_time() {
     });
     assert_eq!(graphs[0], graphs[1]);
     assert!(!graphs[0].iter().any(|line| line.contains("paris-texas")));
+}
+
+/// So are candidates whose labels differ only in what the tokenizer does not know.
+#[test]
+fn labels_that_the_model_cannot_tell_apart_are_warned_of() {
+    let at = Workplace::new();
+    let again = format!("http://example.org/paris-2,Paris\u{6771}{CITY}");
+    at.write("candidates.csv", at.read("candidates.csv") + &again);
+    let ended = at.kgbuild(RUN);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    at.said("warned/same-tokens", &ended.err).unwrap();
+    assert!(!at.graph().iter().any(|line| line.contains("paris-2")));
 }

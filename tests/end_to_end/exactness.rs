@@ -9,7 +9,7 @@ use kgbuild::config;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::lm::{self, Answer, CausalModel, Demand, LanguageModel, Rankings, Row, Scored};
 use kgbuild::onnx::{self, ModelFolder, lora};
-use kgbuild::pipeline::{self, Plan, Predictor};
+use kgbuild::pipeline::{self, Inputs, Plan, Predictor};
 use kgbuild::runtime::{Device, Runtime};
 use kgbuild::shock::{Correction, Mixing};
 
@@ -169,8 +169,13 @@ fn the_search_is_exact_on_real_relations() {
         let [to_search, to_score] = [(); 2].map(|()| opened.each_ref().map(Shared::anew));
         let cache = Cache::from_environment().unwrap();
         let located = pipeline::locate(&pipeline, &cache, &mut |_| {}).unwrap();
-        let (mut plan, _) =
-            Plan::read(&pipeline, located.tokenizer().unwrap(), located.context).unwrap();
+        let (mut plan, _) = Plan::new(
+            &pipeline,
+            Inputs::read(&pipeline).unwrap().0,
+            located.tokenizer().unwrap(),
+            located.context,
+        )
+        .unwrap();
         let long = plan.relations.iter().filter(|relation| {
             let trie = relation.space.trie();
             (0..trie.candidates()).any(|c| trie.tokens(c as u32).len() > 2)

@@ -16,7 +16,9 @@ use kgbuild::config;
 use kgbuild::fetch::Cache;
 use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
 use kgbuild::pipeline::stages::{self, Workers};
-use kgbuild::pipeline::{self, Asked, CHUNK_SUBJECTS, Encoded, Plan, Predictor, Progress, Task};
+use kgbuild::pipeline::{
+    self, Asked, CHUNK_SUBJECTS, Encoded, Inputs, Plan, Predictor, Progress, Task,
+};
 
 use crate::stub::StubModel;
 use crate::support::{CAPITAL, Job, succeed};
@@ -40,7 +42,9 @@ fn plan(subjects: usize) -> Plan {
     let cache = Cache::from_environment().unwrap();
     let models = pipeline::locate(&pipeline, &cache, &mut |line| println!("{line}"))
         .unwrap_or_else(|error| panic!("no tokenizer: {error}"));
-    let (plan, _) = Plan::read(&pipeline, models.tokenizer().unwrap(), None).unwrap();
+    let (plan, _) =
+        Plan::new(&pipeline, Inputs::read(&pipeline).unwrap().0, models.tokenizer().unwrap(), None)
+            .unwrap();
     plan
 }
 
