@@ -103,8 +103,9 @@ fn twenty_kills_leave_no_trace() {
     job.run(&["--quiet"]);
     assert_same_graph(&job.graph(), &graph, "after the last kill");
     assert_eq!(job.counts(), counts);
-    let names = fs::read_dir(job.output()).unwrap().map(|e| e.unwrap().file_name());
-    let left: BTreeSet<String> = names.map(|n| n.into_string().unwrap()).collect();
-    assert_eq!(left, [".lock", "report.json", "store"].map(str::to_owned).into());
+    for entry in fs::read_dir(job.output()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with(".store"), "{name}: a store half made or half deleted is left");
+    }
     println!("{kills} kills, {} graphs, all the same", completed + 2);
 }
