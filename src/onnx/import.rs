@@ -10,7 +10,9 @@ use super::gguf::{Gguf, Value};
 use super::gguf_llama::GgufWeights;
 use super::llama::LlamaConfig;
 use super::safetensors_llama::SafetensorsWeights;
-use super::{Error, gguf_llama, gguf_tokenizer, llama_graph, lora, safetensors_llama, validate};
+use super::{
+    Error, gguf_llama, gguf_tokenizer, llama_graph, lora, precision, safetensors_llama, validate,
+};
 use crate::fetch::{Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
@@ -25,14 +27,15 @@ const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "config.json";
 
 /// Where the exporters of the field put a causal language model's graph, the preferred first.
-const GRAPHS: [&str; 8] = [
+///
+/// Not `decoder_with_past_model.onnx`, which cannot begin a text: where it was traced, one token
+/// followed a cache, and for several at once its numbers are wrong.
+const GRAPHS: [&str; 6] = [
     "model.onnx",
     "decoder_model_merged.onnx",
-    "decoder_with_past_model.onnx",
     "decoder_model.onnx",
     "onnx/model.onnx",
     "onnx/decoder_model_merged.onnx",
-    "onnx/decoder_with_past_model.onnx",
     "onnx/decoder_model.onnx",
 ];
 
@@ -69,11 +72,11 @@ pub fn import(
             return converted(source, cache, report, from_safetensors);
         }
         let problem = if lora::is_lora_folder(source) {
-            "it is a LoRA adapter, which needs its base"
+            "it is a LoRA adapter, which needs its base".to_owned()
         } else {
-            "the folder holds no model.onnx and no model.safetensors"
+            format!("the folder holds no {} and no model.safetensors", GRAPHS.join(", "))
         };
-        return Err(Error::NoModel { path: source.to_owned(), problem: problem.to_owned() });
+        return Err(Error::NoModel { path: source.to_owned(), problem });
     }
     fs::metadata(source).map_err(Error::io("read", source))?;
     if source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
@@ -92,6 +95,7 @@ fn onnx_folder(folder: &Path, graph: PathBuf) -> Result<ModelFolder, Error> {
         return Err(Error::NoModel { path: folder.to_owned(), problem });
     };
     validate::check_model(&graph)?;
+    precision::check(&graph)?;
     validate::read_tokenizer(&tokenizer)?;
     let config = find(CONFIG);
     Ok(ModelFolder { graph, tokenizer, config, sha256: sha256_of(folder)? })
