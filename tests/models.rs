@@ -12,8 +12,12 @@ use std::sync::OnceLock;
 
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{CausalModel, LanguageModel, Row, Tokenizer};
+use kgbuild::onnx::proto::{
+    AttributeProto, Dimension, DimensionValue, ModelProto, NodeProto, TypeValue, data_type,
+};
 use kgbuild::onnx::{self, lora};
 use kgbuild::runtime::{Device, Runtime};
+use prost::Message;
 use serde::Deserialize;
 
 /// Between a candidate's ln p and PyTorch's; a candidate has up to 20 tokens.
@@ -195,7 +199,7 @@ fn check_form(
     let batched = largest_difference(&all, &narrow);
     println!(
         "{}: reference {reference:.1e}, alone {single:.1e}, narrow {batched:.1e}",
-        source.strip_prefix(models()).unwrap().display()
+        source.strip_prefix(models()).unwrap_or(source).display()
     );
     let fails = |difference: f64, limit: f64| difference.is_nan() || difference > limit;
     if fails(reference, OF_REFERENCE) {
@@ -237,6 +241,115 @@ fn opt_agrees_with_pytorch() {
 #[test]
 fn qwen2_agrees_with_pytorch() {
     check("qwen2", 2);
+}
+
+#[test]
+fn a_cache_is_used_as_far_as_it_is_right() {
+    for (form, step) in [
+        ("llama/checkpoint", Some(usize::MAX)),
+        // Its attention refuses several tokens behind a cache where there are several rows.
+        ("llama/genai", Some(1)),
+        ("llama/optimum-with-past", Some(usize::MAX)),
+        ("llama/optimum", None),
+        ("llama/dynamo", None),
+        ("gpt2/optimum-with-past", Some(usize::MAX)),
+        // Traced with one token behind the cache, without a mask among several.
+        ("gpt2/legacy-decoder_model_merged", Some(1)),
+        ("gpt2/legacy-decoder_model", None),
+    ] {
+        let opened = open(&models().join(form), None, 64).unwrap();
+        assert_eq!(opened.model.step(), step, "{form}");
+    }
+}
+
+/// A copy of an exported folder, in which `alter` changed the graph.
+fn altered(form: &str, alter: impl Fn(&mut ModelProto)) -> tempfile::TempDir {
+    let (from, to) = (models().join(form), tempfile::tempdir().unwrap());
+    for name in ["config.json", "tokenizer.json"] {
+        fs::copy(from.join(name), to.path().join(name)).unwrap();
+    }
+    let bytes = fs::read(from.join("model.onnx")).unwrap();
+    let mut model = ModelProto::decode(&bytes[..]).unwrap();
+    alter(&mut model);
+    fs::write(to.path().join("model.onnx"), model.encode_to_vec()).unwrap();
+    to
+}
+
+/// Gives values of a graph other names, wherever they are used.
+fn rename(model: &mut ModelProto, new: impl Fn(&str) -> Option<String>) {
+    let graph = model.graph.as_mut().unwrap();
+    let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
+    let of_values = values.filter_map(|value| value.name.as_mut());
+    let of_nodes = graph.node.iter_mut().flat_map(|n| n.input.iter_mut().chain(&mut n.output));
+    for name in of_values.chain(of_nodes) {
+        if let Some(new) = new(name) {
+            *name = new;
+        }
+    }
+}
+
+/// Lets an input take int32.
+fn narrow(model: &mut ModelProto, name: &str) {
+    let wide = format!("{name}_int64");
+    rename(model, |old| (old == name).then(|| wide.clone()));
+    let graph = model.graph.as_mut().unwrap();
+    let input = graph.input.iter_mut().find(|input| input.name.as_ref() == Some(&wide)).unwrap();
+    input.name = Some(name.to_owned());
+    match input.r#type.as_mut().unwrap().value.as_mut().unwrap() {
+        TypeValue::Tensor(tensor) => tensor.elem_type = Some(data_type::INT32),
+        _ => panic!("{name} is no tensor"),
+    }
+    let to = AttributeProto {
+        name: Some("to".to_owned()),
+        i: Some(data_type::INT64.into()),
+        r#type: Some(2),
+        ..Default::default()
+    };
+    let cast = NodeProto {
+        input: vec![name.to_owned()],
+        output: vec![wide],
+        op_type: Some("Cast".to_owned()),
+        attribute: vec![to],
+        ..Default::default()
+    };
+    graph.node.insert(0, cast);
+}
+
+#[test]
+fn other_names_types_and_unsaid_sizes_are_found() {
+    let folder = altered("qwen2/optimum-with-past", |model| {
+        rename(model, |name| {
+            let past = name.strip_prefix("past_key_values").map(|rest| format!("past{rest}"));
+            let present = || name.strip_prefix("present");
+            past.or_else(|| present().map(|rest| format!("present_key_values{rest}")))
+        });
+        for name in ["input_ids", "attention_mask", "position_ids"] {
+            narrow(model, name);
+        }
+        let graph = model.graph.as_mut().unwrap();
+        let logits = graph.output.iter_mut().find(|o| o.name.as_deref() == Some("logits"));
+        match logits.unwrap().r#type.as_mut().unwrap().value.as_mut().unwrap() {
+            TypeValue::Tensor(tensor) => {
+                let value = Some(DimensionValue::Name("vocabulary".to_owned()));
+                tensor.shape.as_mut().unwrap().dim[2] = Dimension { value, ..Default::default() };
+            }
+            _ => panic!("no tensor"),
+        }
+    });
+    let expected = &expectations("qwen2")[0];
+    check_form(folder.path(), None, &expected.prompts).unwrap();
+    let opened = open(folder.path(), None, 64).unwrap();
+    assert_eq!((opened.model.vocabulary(), opened.model.step()), (320, Some(usize::MAX)));
+}
+
+#[test]
+fn a_graph_of_another_family_is_refused_by_its_inputs() {
+    let folder = altered("qwen2/optimum", |model| {
+        let other = || Some("encoder_hidden_states".to_owned());
+        rename(model, |name| if name == "attention_mask" { other() } else { None });
+    });
+    let Err(message) = open(folder.path(), None, 64) else { panic!("it was taken") };
+    assert!(message.contains("encoder_hidden_states"), "{message}");
 }
 
 #[test]

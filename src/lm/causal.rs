@@ -64,6 +64,12 @@ impl CausalModel {
         })
     }
 
+    /// How many tokens at a time are computed behind a cached prompt, [`usize::MAX`] for any number;
+    /// none where the graph has no cache or gives wrong numbers behind it.
+    pub fn step(&self) -> Option<usize> {
+        self.step
+    }
+
     /// Computes the prompts among `wanted` that were not, and keeps their caches.
     fn compute_prompts(&mut self, rows: &[Row<'_>], out: &mut Output) -> Result<(), Error> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

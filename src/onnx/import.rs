@@ -72,11 +72,11 @@ pub fn import(
             return converted(source, cache, report, from_safetensors);
         }
         let problem = if lora::is_lora_folder(source) {
-            "it is a LoRA adapter, which needs its base".to_owned()
+            "it is a LoRA adapter, which needs its base"
         } else {
-            format!("the folder holds no {} and no model.safetensors", GRAPHS.join(", "))
+            "the folder holds no model.onnx and no model.safetensors"
         };
-        return Err(Error::NoModel { path: source.to_owned(), problem });
+        return Err(Error::NoModel { path: source.to_owned(), problem: problem.to_owned() });
     }
     fs::metadata(source).map_err(Error::io("read", source))?;
     if source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
