@@ -27,9 +27,6 @@ const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "config.json";
 
 /// Where the exporters of the field put a causal language model's graph, the preferred first.
-///
-/// Not `decoder_with_past_model.onnx`, which cannot begin a text: where it was traced, one token
-/// followed a cache, and for several at once its numbers are wrong.
 const GRAPHS: [&str; 6] = [
     "model.onnx",
     "decoder_model_merged.onnx",
@@ -87,6 +84,9 @@ pub fn import(
 }
 
 /// An exported folder; its tokenizer may lie one level above the graph.
+///
+/// A `decoder_with_past_model.onnx` is passed over: it was traced with one token behind a cache,
+/// and gives wrong numbers for a prompt.
 fn onnx_folder(folder: &Path, graph: PathBuf) -> Result<ModelFolder, Error> {
     let near_graph = graph.parent().unwrap_or(folder);
     let find = |name| [near_graph, folder].map(|f| f.join(name)).into_iter().find(|p| p.is_file());
