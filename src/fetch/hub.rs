@@ -14,6 +14,16 @@ use tempfile::NamedTempFile;
 
 use super::{Cache, Error};
 
+/// Where hubs keep an ONNX export in f32, the preferred first.
+const GRAPHS: [&str; 6] = [
+    "onnx/model.onnx",
+    "model.onnx",
+    "onnx/decoder_model_merged.onnx",
+    "decoder_model_merged.onnx",
+    "onnx/decoder_model.onnx",
+    "decoder_model.onnx",
+];
+
 /// The snapshot folder of the model `owner_name`, with the files that [`needed`] names.
 pub(super) fn fetch(
     owner_name: &str,
@@ -90,11 +100,14 @@ fn needed(listing: &[String]) -> Result<Vec<String>, String> {
     if !files.iter().any(|file| file == "tokenizer.json") {
         return Err("the repository has no tokenizer.json".to_owned());
     }
-    for stem in ["onnx/model", "model"] {
-        let graph = format!("{stem}.onnx");
-        if listing.contains(&graph) {
-            let data = [format!("{graph}_data"), format!("{graph}.data")];
-            files.extend(pick(&[&graph, &data[0], &data[1]]));
+    for graph in GRAPHS {
+        if listing.iter().any(|file| file == graph) {
+            // Weights beside the graph: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`.
+            let belongs = |file: &&String| {
+                let rest = file.strip_prefix(graph);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '.']))
+            };
+            files.extend(listing.iter().filter(belongs).cloned());
             return Ok(files);
         }
     }
@@ -133,6 +146,10 @@ mod tests {
                 "config.json model.safetensors onnx/model.onnx onnx/model.onnx_data onnx/model_fp16.onnx tokenizer.json"
             ),
             Ok("config.json tokenizer.json onnx/model.onnx onnx/model.onnx_data".into())
+        );
+        assert_eq!(
+            chosen("config.json model.safetensors onnx/decoder_model.onnx onnx/decoder_model_merged.onnx onnx/decoder_model_merged.onnx_data onnx/decoder_model_merged.onnx_data_1 tokenizer.json"),
+            Ok("config.json tokenizer.json onnx/decoder_model_merged.onnx onnx/decoder_model_merged.onnx_data onnx/decoder_model_merged.onnx_data_1".into())
         );
         assert_eq!(
             chosen("config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json pytorch_model.bin tokenizer.json"),

@@ -4,22 +4,29 @@
 //! mask to be right, and a row's numbers do not depend on its neighbours.
 //!
 //! With a cache, a prompt is computed once and every continuation starts from its keys and
-//! values; without, prompt and continuation are computed together each time.
+//! values; without, prompt and continuation are computed together each time. A cache is used as
+//! far as it gives the same numbers ([`trial`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ort::session::{Session, SessionInputValue};
-use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
+use ort::session::Session;
+use ort::value::DynValue;
 
+use self::graph::Graph;
+use self::inputs::{Behind, CacheRow};
 use super::{Error, LanguageModel, Row, logits};
+
+mod graph;
+mod inputs;
+mod trial;
 
 /// A causal model in one ONNX Runtime session.
 pub struct CausalModel {
-    session: Session,
-    name: String,
-    inputs: Inputs,
+    graph: Graph,
     vocabulary: usize,
+    /// How many tokens at a time are computed behind a cache; none where there is no cache.
+    step: Option<usize>,
     context: Option<usize>,
     token_budget: usize,
     prompts: Vec<Vec<u32>>,
@@ -28,66 +35,27 @@ pub struct CausalModel {
     batches: Vec<Vec<DynValue>>,
 }
 
-/// What the graph asks for besides `input_ids`.
-struct Inputs {
-    attention_mask: bool,
-    position_ids: bool,
-    use_cache_branch: bool,
-    past: Vec<Past>,
-    /// Whether the graph gives the cache back.
-    cached: bool,
-}
-
-/// One of the cache's inputs and the output that feeds it, [batch, heads, past, head size].
-struct Past {
-    input: String,
-    output: String,
-    heads: usize,
-    head_size: usize,
-}
-
-/// A row of a batch of keys and values.
-#[derive(Clone, Copy)]
-struct CacheRow {
-    batch: usize,
-    row: usize,
-}
-
 impl CausalModel {
-    /// Finds the family's inputs and outputs in a session's graph.
+    /// Finds the family's inputs and outputs in a session's graph, and tries it on a few tokens.
     ///
-    /// `name` is how errors call the model; `context` what its configuration says a sequence may
+    /// `file` is how errors call the model; `context` what its configuration says a sequence may
     /// have; `token_budget` the tokens of one batch.
     ///
     /// # Errors
-    /// Where the graph's inputs or outputs are not a causal language model's; they are named.
+    /// Where the graph's inputs or outputs are not a causal language model's, which are then
+    /// named, or where it cannot be run.
     pub fn new(
         session: Session,
-        name: &Path,
+        file: &Path,
         context: Option<usize>,
         token_budget: usize,
     ) -> Result<Self, Error> {
-        let name = name.display().to_string();
-        let graph = |problem: String| Error::Graph { model: name.clone(), problem };
-        let inputs = Inputs::find(&session).map_err(graph)?;
-        let logits = outlet(session.outputs(), "logits").ok_or_else(|| {
-            let names: Vec<&str> = session.outputs().iter().map(Outlet::name).collect();
-            graph(format!("no output `logits`, as a language model has (outputs: {names:?})"))
-        })?;
-        let (ty, shape) = tensor(logits).map_err(graph)?;
-        let vocabulary = match shape[..] {
-            [_, _, v] if v > 0 && ty == TensorElementType::Float32 => v as usize,
-            _ => {
-                return Err(graph(format!(
-                    "`logits` is {ty} {shape:?}, expected f32 [batch, sequence, vocabulary]"
-                )));
-            }
-        };
+        let mut graph = Graph::new(session, file)?;
+        let trial::Abilities { vocabulary, step } = trial::abilities(&mut graph)?;
         Ok(Self {
-            session,
-            name,
-            inputs,
+            graph,
             vocabulary,
+            step,
             context,
             token_budget: token_budget.max(1),
             prompts: Vec::new(),
@@ -96,89 +64,10 @@ impl CausalModel {
         })
     }
 
-    /// Runs sequences of equal length behind the caches `past` (none: from the start).
-    ///
-    /// Gives ln p of each row's wanted tokens to `take`, and keeps the cache if `keep`.
-    fn run(
-        &mut self,
-        sequences: &[Vec<u32>],
-        past: &[CacheRow],
-        past_length: usize,
-        keep: bool,
-    ) -> Result<Batch, Error> {
-        let (rows, length) = (sequences.len(), sequences[0].len());
-        let runtime = |source| Error::Runtime { model: self.name.clone(), source };
-        let inputs = self.inputs(sequences, past, past_length).map_err(runtime)?;
-        let mut outputs = self.session.run(inputs).map_err(runtime)?;
-        let kept = if keep {
-            let values = self.inputs.past.iter().map(|p| outputs.remove(&p.output));
-            values.collect::<Option<Vec<DynValue>>>().unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        let logits = outputs.remove("logits").ok_or_else(|| Error::Graph {
-            model: self.name.clone(),
-            problem: "it gave no logits".to_owned(),
-        })?;
-        let (shape, _) = logits.try_extract_tensor::<f32>().map_err(runtime)?;
-        let positions = match shape[..] {
-            [b, s, v]
-                if b as usize == rows
-                    && (s as usize == length || s == 1)
-                    && v as usize == self.vocabulary =>
-            {
-                s as usize
-            }
-            _ => {
-                return Err(Error::Graph {
-                    model: self.name.clone(),
-                    problem: format!(
-                        "it gave logits of shape {shape:?} for {rows} x {length} tokens"
-                    ),
-                });
-            }
-        };
-        Ok(Batch { logits, positions, vocabulary: self.vocabulary, kept })
-    }
-
-    fn inputs(
-        &self,
-        sequences: &[Vec<u32>],
-        past: &[CacheRow],
-        past_length: usize,
-    ) -> ort::Result<Vec<(String, SessionInputValue<'static>)>> {
-        let (rows, length) = (sequences.len(), sequences[0].len());
-        let ids: Vec<i64> = sequences.iter().flatten().map(|&t| i64::from(t)).collect();
-        let mut inputs: Vec<(String, SessionInputValue<'static>)> = Vec::new();
-        let mut give = |name: &str, value: DynValue| inputs.push((name.to_owned(), value.into()));
-        give("input_ids", Tensor::from_array(([rows, length], ids))?.into_dyn());
-        if self.inputs.attention_mask {
-            let all = past_length + length;
-            let ones = vec![1_i64; rows * all];
-            give("attention_mask", Tensor::from_array(([rows, all], ones))?.into_dyn());
-        }
-        if self.inputs.position_ids {
-            let positions = (past_length..past_length + length).map(|p| p as i64);
-            let positions: Vec<i64> = (0..rows).flat_map(|_| positions.clone()).collect();
-            give("position_ids", Tensor::from_array(([rows, length], positions))?.into_dyn());
-        }
-        if self.inputs.use_cache_branch {
-            give(
-                "use_cache_branch",
-                Tensor::from_array(([1_usize], vec![past_length > 0]))?.into_dyn(),
-            );
-        }
-        for (at, tensor) in self.inputs.past.iter().enumerate() {
-            let size = tensor.heads * past_length * tensor.head_size;
-            let mut data = Vec::with_capacity(rows * size);
-            for cache in past {
-                let (_, values) = self.batches[cache.batch][at].try_extract_tensor::<f32>()?;
-                data.extend_from_slice(&values[cache.row * size..(cache.row + 1) * size]);
-            }
-            let shape = [rows, tensor.heads, past_length, tensor.head_size];
-            give(&tensor.input, Tensor::from_array((shape, data))?.into_dyn());
-        }
-        Ok(inputs)
+    /// How many tokens at a time are computed behind a cached prompt, [`usize::MAX`] for any number;
+    /// none where the graph has no cache or gives wrong numbers behind it.
+    pub fn step(&self) -> Option<usize> {
+        self.step
     }
 
     /// Computes the prompts among `wanted` that were not, and keeps their caches.
@@ -201,11 +90,11 @@ impl CausalModel {
         for (length, prompts) in by_length {
             for prompts in prompts.chunks((self.token_budget / length).max(1)) {
                 let sequences: Vec<_> = prompts.iter().map(|&p| self.prompts[p].clone()).collect();
-                let batch = self.run(&sequences, &[], 0, true)?;
+                let batch = self.graph.run(&sequences, Behind::NOTHING, true)?;
                 for (row, &prompt) in prompts.iter().enumerate() {
                     self.caches[prompt] = Some(CacheRow { batch: self.batches.len(), row });
                     for &index in &asked[prompt] {
-                        out.take(index, &rows[index], batch.row(row))
+                        out.take(index, &rows[index], batch.row(row, 0))
                             .map_err(|()| self.nan(prompt))?;
                     }
                 }
@@ -219,33 +108,34 @@ impl CausalModel {
     fn compute_continuations(&mut self, rows: &[Row<'_>], out: &mut Output) -> Result<(), Error> {
         let mut by_length: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {
-            if !self.inputs.cached || !row.continuation.is_empty() {
-                let lengths = (self.prompts[row.prompt].len(), row.continuation.len());
-                by_length.entry(lengths).or_default().push(index);
+            let (prompt, continuation) = (self.prompts[row.prompt].len(), row.continuation.len());
+            match self.step {
+                Some(_) if continuation == 0 => {}
+                Some(_) => by_length.entry((prompt, continuation)).or_default().push(index),
+                None => by_length.entry((0, prompt + continuation)).or_default().push(index),
             }
         }
-        for ((prompt, continuation), indices) in by_length {
-            let (past, length) = if self.inputs.cached {
-                (prompt, continuation)
-            } else {
-                (0, prompt + continuation)
-            };
+        for ((past, length), indices) in by_length {
             for indices in indices.chunks((self.token_budget / length).max(1)) {
-                let mut sequences = Vec::with_capacity(indices.len());
-                let mut caches = Vec::new();
-                for &index in indices {
-                    let row = &rows[index];
-                    if self.inputs.cached {
-                        sequences.push(row.continuation.to_vec());
-                        caches.extend(self.caches[row.prompt]);
-                    } else {
-                        sequences.push([&self.prompts[row.prompt], &row.continuation[..]].concat());
+                let asked = indices.iter().map(|&index| &rows[index]);
+                let batch = match self.step {
+                    Some(step) => {
+                        let caches: Vec<CacheRow> =
+                            asked.clone().filter_map(|row| self.caches[row.prompt]).collect();
+                        let sequences: Vec<_> = asked.map(|r| r.continuation.to_vec()).collect();
+                        let behind = Behind { batches: &self.batches, rows: &caches, length: past };
+                        self.graph.run_by_steps(&sequences, behind, step)?
                     }
-                }
-                let batch = self.run(&sequences, &caches, past, false)?;
+                    None => {
+                        let sequences: Vec<_> = asked
+                            .map(|r| [&self.prompts[r.prompt], &r.continuation[..]].concat())
+                            .collect();
+                        self.graph.run(&sequences, Behind::NOTHING, false)?
+                    }
+                };
                 for (at, &index) in indices.iter().enumerate() {
                     let row = &rows[index];
-                    out.take(index, row, batch.row(at)).map_err(|()| self.nan(row.prompt))?;
+                    out.take(index, row, batch.row(at, 0)).map_err(|()| self.nan(row.prompt))?;
                 }
             }
         }
@@ -253,7 +143,10 @@ impl CausalModel {
     }
 
     fn nan(&self, prompt: usize) -> Error {
-        Error::NotANumber { model: self.name.clone(), prompt: self.prompts[prompt].clone() }
+        Error::NotANumber {
+            model: self.graph.name().to_owned(),
+            prompt: self.prompts[prompt].clone(),
+        }
     }
 }
 
@@ -274,30 +167,11 @@ impl LanguageModel for CausalModel {
 
     fn next_log_probabilities(&mut self, rows: &[Row<'_>]) -> Result<Vec<f64>, Error> {
         let mut out = Output::new(rows);
-        if self.inputs.cached {
+        if self.step.is_some() {
             self.compute_prompts(rows, &mut out)?;
         }
         self.compute_continuations(rows, &mut out)?;
         Ok(out.values)
-    }
-}
-
-/// A batch's logits, and its keys and values where they are kept.
-struct Batch {
-    logits: DynValue,
-    positions: usize,
-    vocabulary: usize,
-    kept: Vec<DynValue>,
-}
-
-impl Batch {
-    /// The logits after the last token of a row.
-    fn row(&self, row: usize) -> &[f32] {
-        let last = (row + 1) * self.positions - 1;
-        match self.logits.try_extract_tensor::<f32>() {
-            Ok((_, logits)) => &logits[last * self.vocabulary..(last + 1) * self.vocabulary],
-            Err(_) => unreachable!("its type was looked at when the batch was made"),
-        }
     }
 }
 
@@ -332,76 +206,5 @@ impl Output {
             *value = f64::from(logits[token as usize]) - total;
         }
         Ok(())
-    }
-}
-
-impl Inputs {
-    fn find(session: &Session) -> Result<Self, String> {
-        let (inputs, outputs) = (session.inputs(), session.outputs());
-        let ids = outlet(inputs, "input_ids").ok_or_else(|| {
-            let names: Vec<&str> = inputs.iter().map(Outlet::name).collect();
-            format!("no input `input_ids`, as a causal language model has (inputs: {names:?})")
-        })?;
-        if tensor(ids)?.0 != TensorElementType::Int64 {
-            return Err(format!("`input_ids` is {}, expected int64", tensor(ids)?.0));
-        }
-        let known = ["input_ids", "attention_mask", "position_ids", "use_cache_branch"];
-        let mut past = Vec::new();
-        let mut unknown = Vec::new();
-        for input in inputs {
-            match input.name().strip_prefix("past_key_values") {
-                Some(rest) => past.push(Past::find(input, rest)?),
-                None if !known.contains(&input.name()) => unknown.push(input.name()),
-                None => {}
-            }
-        }
-        if !unknown.is_empty() {
-            return Err(format!(
-                "no causal language model that kgbuild knows has the inputs {unknown:?}"
-            ));
-        }
-        let has = |name| outlet(inputs, name).is_some();
-        let use_cache_branch = has("use_cache_branch");
-        let gives_back = past.iter().all(|p| outlet(outputs, &p.output).is_some());
-        Ok(Self {
-            attention_mask: has("attention_mask"),
-            position_ids: has("position_ids"),
-            use_cache_branch,
-            cached: !past.is_empty() && gives_back,
-            past,
-        })
-    }
-}
-
-impl Past {
-    fn find(input: &Outlet, rest: &str) -> Result<Self, String> {
-        match tensor(input)? {
-            (TensorElementType::Float32, [_, heads, _, head_size])
-                if *heads > 0 && *head_size > 0 =>
-            {
-                Ok(Self {
-                    input: input.name().to_owned(),
-                    output: format!("present{rest}"),
-                    heads: *heads as usize,
-                    head_size: *head_size as usize,
-                })
-            }
-            (ty, shape) => Err(format!(
-                "cache input `{}` is {ty} {shape:?}, expected f32 [batch, heads, past, head size] \
-                 with fixed heads and head size",
-                input.name()
-            )),
-        }
-    }
-}
-
-fn outlet<'o>(outlets: &'o [Outlet], name: &str) -> Option<&'o Outlet> {
-    outlets.iter().find(|o| o.name() == name)
-}
-
-fn tensor(outlet: &Outlet) -> Result<(TensorElementType, &[i64]), String> {
-    match outlet.dtype() {
-        ValueType::Tensor { ty, shape, .. } => Ok((*ty, shape)),
-        other => Err(format!("`{}` is {other}, expected a tensor", outlet.name())),
     }
 }

@@ -10,7 +10,9 @@ use super::gguf::{Gguf, Value};
 use super::gguf_llama::GgufWeights;
 use super::llama::LlamaConfig;
 use super::safetensors_llama::SafetensorsWeights;
-use super::{Error, gguf_llama, gguf_tokenizer, llama_graph, lora, safetensors_llama, validate};
+use super::{
+    Error, gguf_llama, gguf_tokenizer, llama_graph, lora, precision, safetensors_llama, validate,
+};
 use crate::fetch::{Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
@@ -82,6 +84,9 @@ pub fn import(
 }
 
 /// An exported folder; its tokenizer may lie one level above the graph.
+///
+/// A `decoder_with_past_model.onnx` is passed over: it was traced with one token behind a cache,
+/// and gives wrong numbers for a prompt.
 fn onnx_folder(folder: &Path, graph: PathBuf) -> Result<ModelFolder, Error> {
     let near_graph = graph.parent().unwrap_or(folder);
     let find = |name| [near_graph, folder].map(|f| f.join(name)).into_iter().find(|p| p.is_file());
@@ -90,6 +95,7 @@ fn onnx_folder(folder: &Path, graph: PathBuf) -> Result<ModelFolder, Error> {
         return Err(Error::NoModel { path: folder.to_owned(), problem });
     };
     validate::check_model(&graph)?;
+    precision::check(&graph)?;
     validate::read_tokenizer(&tokenizer)?;
     let config = find(CONFIG);
     Ok(ModelFolder { graph, tokenizer, config, sha256: sha256_of(folder)? })

@@ -15,6 +15,7 @@ mod import;
 mod llama;
 mod llama_graph;
 pub mod lora;
+mod precision;
 pub mod probe;
 pub mod proto;
 mod safetensors_llama;

@@ -127,11 +127,14 @@ pub mod attribute_type {
     pub const INTS: i32 = 7;
 }
 
-/// Values of `TensorProto::data_type` and `TensorTypeProto::elem_type` that the builder writes.
+/// Values of `TensorProto::data_type` and `TensorTypeProto::elem_type`, as far as they are used.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
+    pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
+    pub const FLOAT16: i32 = 10;
+    pub const BFLOAT16: i32 = 16;
 }
 
 /// The value of `TensorProto::data_location` that says: in a file of its own.

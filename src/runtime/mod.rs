@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use ort::ep::{CPU, CUDA, ExecutionProviderDispatch};
+use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
@@ -145,6 +146,8 @@ impl Runtime {
             .with_intra_threads(threads)?
             // Every batch has its own shape; remembered patterns would only cost memory.
             .with_memory_pattern(false)?
+            // What fails is returned as an error: its own lines on stderr would say it twice.
+            .with_log_level(LogLevel::Fatal)?
             .with_execution_providers([self.provider.dispatch()])?;
         for weight in weights {
             let value: DynValue = Tensor::from_array((weight.shape, weight.data))?.into_dyn();
