@@ -22,12 +22,12 @@ enum Moment {
 }
 
 impl Moment {
-    /// Most often anywhere in a run; sometimes while it starts; where there is no store yet, often
+    /// Most often anywhere in a run; sometimes while it starts; where there is no store yet, also
     /// while it is made.
     fn draw(random: &mut Random, job: &Job, whole_run: Duration) -> Self {
         let below = |most: Duration, random: &mut Random| most.mul_f64(random.unit());
-        if !job.output().join("store").exists() && random.unit() < 0.5 {
-            return Self::StoreBegun(below(Duration::from_millis(150), random));
+        if !job.output().join("store").exists() && random.unit() < 0.3 {
+            return Self::StoreBegun(below(Duration::from_millis(300), random));
         }
         let start_up = random.unit() < 0.2;
         Self::Started(below(if start_up { Duration::from_millis(300) } else { whole_run }, random))
