@@ -58,19 +58,6 @@ impl Inputs {
     /// Says, in words, which input or output is not a causal language model's.
     pub fn find(session: &Session) -> Result<Self, String> {
         let (inputs, outputs) = (session.inputs(), session.outputs());
-        let logits = outlet(outputs, "logits").ok_or_else(|| {
-            let names: Vec<&str> = outputs.iter().map(Outlet::name).collect();
-            format!("no output `logits`, as a language model has (outputs: {names:?})")
-        })?;
-        match tensor(logits)? {
-            (TensorElementType::Float32, [_, _, _]) => {}
-            (ty, shape) => {
-                return Err(format!(
-                    "`logits` is {ty} {shape:?}, expected f32 [batch, sequence, vocabulary]{}",
-                    export_in_f32(ty)
-                ));
-            }
-        }
         let mut found = Self {
             ids: Integer::Int64,
             attention_mask: None,
@@ -102,6 +89,19 @@ impl Inputs {
             return Err(format!(
                 "no causal language model that kgbuild knows has the inputs {unknown:?}"
             ));
+        }
+        let logits = outlet(outputs, "logits").ok_or_else(|| {
+            let names: Vec<&str> = outputs.iter().map(Outlet::name).collect();
+            format!("no output `logits`, as a language model has (outputs: {names:?})")
+        })?;
+        match tensor(logits)? {
+            (TensorElementType::Float32, [_, _, _]) => {}
+            (ty, shape) => {
+                return Err(format!(
+                    "`logits` is {ty} {shape:?}, expected f32 [batch, sequence, vocabulary]{}",
+                    export_in_f32(ty)
+                ));
+            }
         }
         let gives_back = found.past.iter().all(|p| outlet(outputs, &p.output).is_some());
         found.cached = !found.past.is_empty() && gives_back;
