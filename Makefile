@@ -4,7 +4,8 @@
 
 SHELL := bash
 # libclang's own headers do not come with its wheel: the compiler's serve.
-ENVIRONMENT = folder="$$(scripts/setup.sh)" && export LIBCLANG_PATH="$$folder" && \
+# ONNX Runtime reports its use unless it is told not to.
+ENVIRONMENT = export ORT_DISABLE_TELEMETRY=1 && folder="$$(scripts/setup.sh)" && export LIBCLANG_PATH="$$folder" && \
 	export BINDGEN_EXTRA_CLANG_ARGS="$${BINDGEN_EXTRA_CLANG_ARGS:--I$$($${CC:-cc} -print-file-name=include)}" &&
 
 .PHONY: quickstart build test lint bench
