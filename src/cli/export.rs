@@ -1,5 +1,6 @@
 //! `kgbuild export`: a graph as Turtle, N-Quads or N-Triples.
 
+use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -29,7 +30,8 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     }
 }
 
-/// Writes a file under another name beside it and renames it when it is whole.
+/// Writes a file under another name beside it and renames it when it is whole. A link's target is
+/// written; a device or pipe is written straight away.
 pub fn whole_file(
     file: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
@@ -37,6 +39,12 @@ pub fn whole_file(
     let cannot = |source: io::Error| {
         Failure::bad_input(Unwritable { file: file.display().to_string(), source })
     };
+    let target = file.canonicalize();
+    let file = target.as_deref().unwrap_or(file);
+    if file.exists() && !file.is_file() && !file.is_dir() {
+        let mut special = OpenOptions::new().write(true).open(file).map_err(cannot)?;
+        return write(&mut special);
+    }
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

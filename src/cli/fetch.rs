@@ -12,11 +12,21 @@ use crate::pipeline;
 /// Fetches ONNX Runtime and the models of the pipeline, as far as they are missing.
 pub fn fetch(file: Option<&Path>) -> Result<(), Failure> {
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
-    let library = runtime_library(&cache, &mut say).map_err(Failure::bad_input)?;
+    let pipeline = match file {
+        Some(file) => {
+            let (pipeline, warnings) = check::read(file)?;
+            show(&warnings);
+            Some(pipeline)
+        }
+        None => None,
+    };
+    let own = pipeline.as_ref().and_then(|p| p.runtime.library.clone());
+    let library = match own {
+        Some(library) => library,
+        None => runtime_library(&cache, &mut say).map_err(Failure::bad_input)?,
+    };
     print(&format!("ONNX Runtime: {}", library.display()))?;
-    if let Some(file) = file {
-        let (pipeline, warnings) = check::read(file)?;
-        show(&warnings);
+    if let Some(pipeline) = pipeline {
         let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {

@@ -1,6 +1,7 @@
 //! What `kgbuild run` prints at its end.
 
 use std::env;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -55,10 +56,16 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
         text += "\n\nnothing was left to do: the graph is complete";
     }
     if !report.complete {
-        print(&text)?;
+        let printed = print(&text);
         let pipeline = shown(pipeline);
         say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
-        return Err(Failure::Interrupted);
+        // A closed pipe ends in silence, but is no success here.
+        return match printed {
+            Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::Output(error))
+            }
+            _ => Err(Failure::Interrupted),
+        };
     }
     let folder = shown(folder);
     text += &format!(

@@ -19,6 +19,7 @@ use super::{check, table};
 use crate::config::{self, Pipeline};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
+use crate::onnx::IMPORTER_VERSION;
 use crate::pipeline::{
     self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Predictor, Progress, Report, stages::Workers,
 };
@@ -171,7 +172,7 @@ fn describe(
         hex::encode(Sha256::digest(serde_json::to_vec(&settings).map_err(Failure::failed)?));
     let mut signature = settings;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    signature.insert("kgbuild".to_owned(), version.clone());
+    signature.insert("kgbuild".to_owned(), format!("{version}, importer {IMPORTER_VERSION}"));
     for (part, model) in [("base model", models.base()), ("finetuned model", models.finetuned())] {
         if let Some(model) = model {
             signature.insert(part.to_owned(), model.sha256.clone());
@@ -193,14 +194,26 @@ fn describe(
         base_model: models.base().cloned(),
         finetuned_model: models.finetuned().cloned(),
         config_sha256,
-        lambda: (pipeline.correction != config::Correction::None).then(|| pipeline.lambda("")),
+        lambda: shared_lambda(pipeline, plan),
         correction: match pipeline.correction {
-            config::Correction::None => "none".to_owned(),
-            config::Correction::Linear => "linear".to_owned(),
-            config::Correction::LogLinear(_) => "log-linear".to_owned(),
-        },
+            config::Correction::None => "none",
+            config::Correction::Linear => "linear",
+            config::Correction::LogLinear(config::Mixing::Branching) => "log-linear at branchings",
+            config::Correction::LogLinear(config::Mixing::Candidate) => "log-linear by candidate",
+        }
+        .to_owned(),
         version,
     })
+}
+
+/// The mixing weight, where there is a correction and all relations have the same.
+fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
+    if pipeline.correction == config::Correction::None {
+        return None;
+    }
+    let mut lambdas = plan.relations.iter().map(|relation| pipeline.lambda(&relation.iri));
+    let first = lambdas.next()?;
+    lambdas.all(|lambda| lambda == first).then_some(first)
 }
 
 fn describe_correction(correction: Correction) -> String {

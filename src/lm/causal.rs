@@ -70,7 +70,7 @@ impl CausalModel {
         self.step
     }
 
-    /// Computes the prompts among `wanted` that were not, and keeps their caches.
+    /// Computes the prompts that `rows` ask for and that were not computed, and keeps their caches.
     fn compute_prompts(&mut self, rows: &[Row<'_>], out: &mut Output) -> Result<(), Error> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut asked: Vec<Vec<usize>> = vec![Vec::new(); self.prompts.len()];
@@ -116,7 +116,8 @@ impl CausalModel {
             }
         }
         for ((past, length), indices) in by_length {
-            for indices in indices.chunks((self.token_budget / length).max(1)) {
+            // What is cached is copied for every row, so it counts.
+            for indices in indices.chunks((self.token_budget / (past + length)).max(1)) {
                 let asked = indices.iter().map(|&index| &rows[index]);
                 let batch = match self.step {
                     Some(step) => {

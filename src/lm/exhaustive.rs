@@ -10,8 +10,11 @@ use super::{Answers, Row};
 use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing};
 
-/// Rows collected before the models are asked, so that memory does not grow with the trie.
+/// Rows, or nodes, collected before the models are asked.
 const ROWS_AT_ONCE: usize = 4096;
+
+/// Masses held at once, 8 bytes each: how many questions are scored together follows from it.
+const MASSES_AT_ONCE: usize = 1 << 23;
 
 /// The distribution of every question over all candidates, ranked.
 ///
@@ -30,18 +33,45 @@ pub fn exhaustive<E>(
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
     let trie = space.trie();
-    let mut tables = Tables::new(space, models, questions.len());
+    let table = models * space.templates() * (trie.nodes().len() + trie.candidates());
+    let together = (MASSES_AT_ONCE / table.max(1)).max(1);
+    let mut answers = Vec::with_capacity(questions.len());
+    for group in questions.chunks(together) {
+        let first = answers.len();
+        let tables = score(space, models, first, group.len(), evaluate)?;
+        let numbered = group.iter().enumerate();
+        answers.extend(
+            numbered.map(|(q, &excluded)| tables.answer(q, excluded, correction, rankings)),
+        );
+    }
+    Ok(answers)
+}
+
+/// Scores every candidate of the questions `first..first + questions`.
+fn score<'a, E>(
+    space: &'a AnswerSpace,
+    models: usize,
+    first: usize,
+    questions: usize,
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Tables<'a>, E> {
+    let mut tables = Tables::new(space, models, questions);
     let mut rows = Vec::new();
     let mut asked: Vec<(NodeId, usize)> = Vec::new();
-    for node in trie.nodes() {
-        for question in 0..questions.len() {
+    for node in space.trie().nodes() {
+        for question in 0..questions {
             if space.asks(node) {
                 for template in 0..space.templates() {
-                    space.rows(node, template, question * space.templates() + template, &mut rows);
+                    let prompt = (first + question) * space.templates() + template;
+                    space.rows(node, template, prompt, &mut rows);
                 }
             }
             asked.push((node, question));
-            if rows.len() >= ROWS_AT_ONCE {
+            // Where only leaves were met, nothing has to be asked to take them.
+            if rows.is_empty() {
+                tables.take(&asked, &vec![Vec::new(); models]);
+                asked.clear();
+            } else if rows.len().max(asked.len()) >= ROWS_AT_ONCE {
                 tables.take(&asked, &evaluate(&rows)?);
                 rows.clear();
                 asked.clear();
@@ -50,8 +80,7 @@ pub fn exhaustive<E>(
     }
     let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
     tables.take(&asked, &answers);
-    let numbered = questions.iter().enumerate();
-    Ok(numbered.map(|(q, &excluded)| tables.answer(q, excluded, correction, rankings)).collect())
+    Ok(tables)
 }
 
 /// ln mass of each node and each candidate, by question, model and template.

@@ -14,7 +14,8 @@ pub struct Encoded {
 /// Encodes a chunk.
 ///
 /// # Errors
-/// Where the tokenizer fails, or a prompt with its longest candidate exceeds the context.
+/// Where the tokenizer fails, leaves nothing of a prompt, or a prompt with its longest candidate
+/// exceeds the context.
 pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
     let relation = &plan.relations[task.relation];
     let mut prompts = Vec::with_capacity(task.subjects.len() * relation.templates.len());
@@ -22,6 +23,12 @@ pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
         let label = plan.subjects.label(subject);
         for template in &relation.templates {
             let tokens = plan.tokenizer.prompt(&template.prompt(label))?;
+            if tokens.is_empty() {
+                return Err(Error::EmptyPrompt {
+                    subject: plan.subjects.iri(subject).to_owned(),
+                    relation: relation.iri.to_string(),
+                });
+            }
             if let Some(context) = plan.context
                 && tokens.len() + relation.longest > context
             {

@@ -55,6 +55,17 @@ pub enum Error {
         /// Tokens that the model takes.
         context: usize,
     },
+    /// The tokenizer leaves nothing of a prompt.
+    #[error(
+        "the tokenizer leaves nothing of the prompt for <{subject}> and <{relation}>; write a \
+         template with words of the model's language, or give the subject such a label"
+    )]
+    EmptyPrompt {
+        /// The subject's IRI.
+        subject: String,
+        /// The relation's IRI.
+        relation: String,
+    },
     /// A model failed.
     #[error(transparent)]
     Model(#[from] crate::lm::Error),

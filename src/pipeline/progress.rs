@@ -4,10 +4,12 @@
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{
     HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
@@ -29,21 +31,31 @@ pub enum Stage {
 /// Shows how many prompts each stage has done. Shared by all threads.
 pub struct Progress {
     shown: Shown,
-    total: u64,
-    done: [AtomicU64; 3],
-    start: Instant,
+    counts: Arc<Counts>,
 }
 
 enum Shown {
     Nothing,
     Bars([ProgressBar; 3]),
-    /// When the last line was written.
-    Lines(Mutex<Instant>),
+    /// The thread that writes the lines, until the sender is dropped.
+    Lines(Mutex<Option<(Sender<()>, JoinHandle<()>)>>),
+}
+
+/// How many prompts each stage has done, of how many.
+struct Counts {
+    total: u64,
+    done: [AtomicU64; 3],
+    start: Instant,
 }
 
 impl Progress {
     /// For `total` prompts, on standard error; nothing is shown where `quiet`.
     pub fn new(total: usize, quiet: bool) -> Self {
+        let counts = Arc::new(Counts {
+            total: total as u64,
+            done: Default::default(),
+            start: Instant::now(),
+        });
         let shown = if quiet {
             Shown::Nothing
         } else if std::io::stderr().is_terminal() {
@@ -55,50 +67,60 @@ impl Progress {
                 bar
             }))
         } else {
-            Shown::Lines(Mutex::new(Instant::now()))
+            let (stop, stopped) = bounded(0);
+            let counts = Arc::clone(&counts);
+            let lines = thread::spawn(move || {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LINE_EVERY) {
+                    counts.write_line();
+                }
+            });
+            Shown::Lines(Mutex::new(Some((stop, lines))))
         };
-        Self { shown, total: total as u64, done: Default::default(), start: Instant::now() }
+        Self { shown, counts }
     }
 
     /// A stage has done so many prompts more.
     pub fn add(&self, stage: Stage, prompts: usize) {
-        let before = self.done[stage as usize].fetch_add(prompts as u64, Ordering::Relaxed);
+        self.counts.done[stage as usize].fetch_add(prompts as u64, Ordering::Relaxed);
+        if let Shown::Bars(bars) = &self.shown {
+            bars[stage as usize].inc(prompts as u64);
+        }
+    }
+
+    /// Takes the bars away; no line comes after it.
+    pub fn finish(&self) {
         match &self.shown {
             Shown::Nothing => {}
-            Shown::Bars(bars) => bars[stage as usize].set_position(before + prompts as u64),
-            Shown::Lines(last) => self.line_if_due(last),
+            Shown::Bars(bars) => bars.iter().for_each(ProgressBar::finish_and_clear),
+            Shown::Lines(thread) => {
+                let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some((stop, lines)) = thread {
+                    drop(stop);
+                    // A thread that could not write has nothing to say here either.
+                    let _ = lines.join();
+                }
+            }
         }
     }
+}
 
-    /// Takes the bars away.
-    pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.shown {
-            bars.iter().for_each(ProgressBar::finish_and_clear);
-        }
-    }
-
-    fn line_if_due(&self, last: &Mutex<Instant>) {
-        // Another thread that holds the lock is writing the line.
-        let Ok(mut last) = last.try_lock() else { return };
-        if last.elapsed() < LINE_EVERY {
-            return;
-        }
-        *last = Instant::now();
-        let [encoded, predicted, written] = [0, 1, 2].map(|i| self.done[i].load(Ordering::Relaxed));
+impl Counts {
+    fn write_line(&self) {
         let seconds = self.start.elapsed().as_secs_f64();
-        let left = if written > 0 {
-            let left = seconds / written as f64 * self.total.saturating_sub(written) as f64;
-            HumanDuration(Duration::from_secs_f64(left)).to_string()
-        } else {
-            "unknown time".to_owned()
-        };
-        let _nobody_listens = writeln!(
-            std::io::stderr(),
-            "of {} prompts: encoded {encoded}, predicted {predicted}, written {written} \
-             ({:.1} prompts/s, {left} left)",
-            self.total,
-            predicted as f64 / seconds,
-        );
+        let stages =
+            ["encoded", "predicted", "written"].iter().zip(&self.done).map(|(name, done)| {
+                let done = done.load(Ordering::Relaxed);
+                let left = if done == 0 {
+                    "unknown time".to_owned()
+                } else {
+                    let seconds = seconds / done as f64 * self.total.saturating_sub(done) as f64;
+                    HumanDuration(Duration::from_secs_f64(seconds)).to_string()
+                };
+                format!("{name} {done} ({:.1}/s, {left} left)", done as f64 / seconds)
+            });
+        let stages: Vec<String> = stages.collect();
+        let _nobody_listens =
+            writeln!(std::io::stderr(), "of {} prompts: {}", self.total, stages.join(", "));
     }
 }
 

@@ -38,9 +38,10 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
     for (&subject, answer) in task.subjects.iter().zip(&answers) {
         statistics.subjects += 1;
         statistics.without_object += u64::from(answer.ranked.is_empty());
+        statistics.add_unexplored(answer.unexplored);
         for scored in &answer.ranked {
             // Rounding in the logarithm may lift a certainty above one by its last bit.
-            let probability = |ln: f64| ln.exp().min(1.0);
+            let probability = |ln: f64| if ln > 0.0 { 1.0 } else { ln.exp() };
             let [finetuned, base] = scored.models.map(probability);
             let triple = Triple {
                 subject,

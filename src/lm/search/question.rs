@@ -277,15 +277,17 @@ impl<'a> Question<'a> {
     /// Whether what is unexplored is within the tolerance and cannot change the ranking.
     fn normalisers_settled(&mut self) -> bool {
         let tolerance = self.task.tolerance;
-        if self.expansions < self.next_check
-            || self.open_mass > 2.0 * tolerance * self.complete_mass
-        {
+        let unlikely = self.open_mass > 2.0 * tolerance * self.complete_mass;
+        // The sums drift: now and then they are not believed.
+        let due = if unlikely { 2 * self.next_check } else { self.next_check };
+        if self.expansions < due {
             return false;
         }
         // Summing anew costs as much as all that is explored: not at every expansion.
         self.next_check = self.expansions + self.expansions / 8 + 1;
         let (scored, frontier) = (self.scored(), self.bounds());
-        if self.unexplored(&scored, &frontier) > tolerance {
+        let enough = self.unexplored(&scored, &frontier) <= tolerance;
+        if !enough {
             return false;
         }
         let bounds =
@@ -339,8 +341,10 @@ impl<'a> Question<'a> {
             })
             .collect();
         if self.task.mixes_candidates() {
-            let total = log_sum_exp(&scored.iter().map(|s| s.mixed).collect::<Vec<_>>());
-            scored.iter_mut().for_each(|s| s.mixed -= total);
+            let (finetuned, base): (Vec<f64>, Vec<f64>) =
+                scored.iter().map(|s| <(f64, f64)>::from(s.models)).unzip();
+            let mixed = self.task.correction.mix_all(&finetuned, &base);
+            scored.iter_mut().zip(mixed).for_each(|(s, mixed)| s.mixed = mixed);
         }
         scored
     }
@@ -361,7 +365,11 @@ impl<'a> Question<'a> {
         let open = self.entries.iter().enumerate().filter(|(_, e)| e.open);
         open.map(|(entry, _)| {
             let models = self.task.model_masses(self.masses(entry), &normalisers);
-            [mix(models) - total, models[0], models[1]]
+            // While the models exclude all of each other's explored candidates, nothing is known
+            // of the mixture.
+            let mixed =
+                if total == f64::NEG_INFINITY { f64::INFINITY } else { mix(models) - total };
+            [mixed, models[0], models[1]]
         })
         .collect()
     }

@@ -221,6 +221,37 @@ proptest! {
     }
 }
 
+/// A logit of −∞ is a legal mask; here each model masks the other's candidates.
+#[test]
+fn models_that_exclude_each_other_are_answered_alike() {
+    let mut sequences = Sequences::new();
+    for word in [&[0, 1][..], &[0, 2], &[1, 1], &[1, 2]] {
+        sequences.push(word);
+    }
+    let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
+    let correction = Correction::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
+    let rankings = Rankings { mixed: Demand { most: 4, floor: f64::NEG_INFINITY }, best: true };
+    let mut ask = |rows: &[Row<'_>]| {
+        let mut answers = evaluate(3, 2, rows);
+        for (model, answers) in answers.iter_mut().enumerate() {
+            let mut answers = answers.iter_mut();
+            for row in rows {
+                for (token, answer) in row.wanted.iter().zip(answers.by_ref()) {
+                    if row.continuation.is_empty() && *token as usize == model {
+                        *answer = f64::NEG_INFINITY;
+                    }
+                }
+            }
+        }
+        Ok::<_, Infallible>(answers)
+    };
+    let all = exhaustive(&space, correction, 2, &[None], rankings, &mut ask).unwrap();
+    let found = search(&space, correction, 2, &[None], rankings, TOLERANCE, &mut ask).unwrap();
+    assert_same(&found[0], &all[0]).unwrap();
+    assert!(all[0].ranked.iter().all(|s| !s.mixed.is_nan()));
+    assert_eq!(all[0].ranked.len(), 4);
+}
+
 /// The point of it: a peaked distribution over many candidates is settled in a few openings.
 #[test]
 fn a_peaked_distribution_opens_few_nodes() {
