@@ -8,7 +8,7 @@ SHELL := bash
 ENVIRONMENT = export ORT_DISABLE_TELEMETRY=1 && folder="$$(scripts/setup.sh)" && export LIBCLANG_PATH="$$folder" && \
 	export BINDGEN_EXTRA_CLANG_ARGS="$${BINDGEN_EXTRA_CLANG_ARGS:--I$$($${CC:-cc} -print-file-name=include)}" &&
 
-.PHONY: quickstart build test lint bench
+.PHONY: quickstart build test measure lint bench
 
 quickstart: build
 	@$(ENVIRONMENT) cargo run --quiet --release -- run pipelines/quickstart.toml
@@ -21,6 +21,10 @@ test:
 	@$(ENVIRONMENT) if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --release --no-fail-fast && cargo test --release --quiet --doc; \
 	else cargo test --release --no-fail-fast; fi
+
+# What a test measured: `make measure TEST=golden`, `make measure TEST=end_to_end ONLY=memory`.
+measure:
+	@$(ENVIRONMENT) cargo test --release --test $(TEST) -- --nocapture --test-threads 1 $(ONLY)
 
 lint:
 	@cargo fmt --check

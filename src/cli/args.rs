@@ -60,7 +60,7 @@ pub struct QueryArgs {
     /// The query; the prefixes rdf, rdfs, xsd, owl, prov, kgb, wd and wdt need no declaration
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub sparql: Option<String>,
-    /// Read the query from a file
+    /// Read the query from a file, or from standard input where it is `-`
     #[arg(short, long)]
     pub file: Option<PathBuf>,
     /// How the result is written
@@ -89,7 +89,7 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value_t = GraphFormat::Turtle)]
     pub format: GraphFormat,
     /// Leave out triples of less confidence (0 to 1)
-    #[arg(long, value_parser = probability)]
+    #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
     /// Write to a file, whole or not at all, instead of standard output
     #[arg(short, long)]
@@ -100,10 +100,13 @@ pub struct ExportArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GraphFormat {
     /// Turtle 1.2 with prefixes and {| |} annotations
+    #[value(alias = "ttl")]
     Turtle,
     /// Sorted N-Quads
+    #[value(aliases = ["nq", "nquads"])]
     NQuads,
     /// Sorted N-Triples
+    #[value(aliases = ["nt", "ntriples"])]
     NTriples,
 }
 

@@ -2,17 +2,22 @@
 
 use std::fs;
 use std::io::{self, BufWriter};
+use std::path::Path;
 
 use super::args::{QueryArgs, ResultFormat};
 use super::failure::Failure;
 use super::table;
 use crate::graph::{self, QueryError, SyntaxError};
 
+fn read(file: &Path) -> io::Result<String> {
+    if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) }
+}
+
 /// Answers the query on standard output.
 pub fn query(args: &QueryArgs) -> Result<(), Failure> {
     let sparql = match (&args.sparql, &args.file) {
         (Some(sparql), _) => sparql.clone(),
-        (None, Some(file)) => fs::read_to_string(file).map_err(|source| {
+        (None, Some(file)) => read(file).map_err(|source| {
             Failure::bad_input(UnreadableQuery { file: file.display().to_string(), source })
         })?,
         (None, None) => String::new(),

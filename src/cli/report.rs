@@ -7,10 +7,18 @@ use std::path::Path;
 use super::failure::Failure;
 use super::say::{print, say};
 use super::table;
+use crate::config;
 use crate::pipeline::{RelationReport, Report};
 
+/// The columns that a narrow terminal does without, the first one first; report.json has them.
+const SPARE: [&str; 4] = ["candidates", "gold", "confidence", "subjects"];
+
 /// The table per relation, and what to do next.
-pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(), Failure> {
+pub fn print_report(
+    report: &Report,
+    output: &config::Output,
+    pipeline: &Path,
+) -> Result<(), Failure> {
     let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
     let row = |r: &RelationReport| {
         vec![
@@ -20,6 +28,7 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
             r.triples.to_string(),
             r.without_object.to_string(),
             number(r.mean_confidence),
+            r.gold_questions.to_string(),
             number(r.base_precision_at_1),
             number(r.finetuned_precision_at_1),
             number(r.mixed_precision_at_1),
@@ -34,6 +43,7 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
         "triples",
         "no object",
         "confidence",
+        "gold",
         "P@1 base",
         "P@1 finetuned",
         "P@1 mixed",
@@ -42,7 +52,7 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
         header.truncate(6);
         rows.iter_mut().for_each(|row| row.truncate(6));
     }
-    let mut text = table::table(&header, rows, table::terminal_width());
+    let mut text = table::table(&header, rows, table::terminal_width(), &SPARE);
     let program = program();
     if report.seconds > 0.0 && report.prompts > 0 {
         text += &format!(
@@ -67,14 +77,20 @@ pub fn print_report(report: &Report, folder: &Path, pipeline: &Path) -> Result<(
             _ => Err(Failure::Interrupted),
         };
     }
-    let folder = shown(folder);
+    let folder = shown(&output.folder);
+    let pattern = match output.annotation {
+        config::Annotation::Rdf12 => "?s ?r ?o {| kgb:confidence ?confidence |}",
+        config::Annotation::Reification => {
+            "?t rdf:subject ?s ; rdf:predicate ?r ; rdf:object ?o ; kgb:confidence ?confidence"
+        }
+    };
     text += &format!(
         "\n\ngraph and report: {folder}\n\
          try next:\n  \
-         {program} query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{ \
-         ?s ?r ?o {{| kgb:confidence ?confidence |}} . ?s rdfs:label ?subject . \
-         ?r rdfs:label ?relation . ?o rdfs:label ?object }} \
-         ORDER BY DESC(?confidence) LIMIT 10'\n  \
+         {program} query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{\n    \
+         {pattern} .\n    \
+         ?s rdfs:label ?subject . ?r rdfs:label ?relation . ?o rdfs:label ?object\n  \
+         }} ORDER BY DESC(?confidence) LIMIT 10'\n  \
          {program} export {folder}"
     );
     print(&text)

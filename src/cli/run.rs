@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::args::RunArgs;
@@ -26,6 +27,14 @@ use crate::pipeline::{
 use crate::runtime::{Device, Runtime};
 use crate::shock::{Correction, Mixing};
 
+/// The report with what it is a report of.
+#[derive(Serialize)]
+struct NamedReport<'a> {
+    signature: &'a BTreeMap<String, String>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
 /// Runs the pipeline, or says what a run would take.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (pipeline, warnings) = check::read(&args.pipeline)?;
@@ -43,11 +52,16 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let description = describe(&pipeline, &plan, &models)?;
     let report = build(args, &pipeline, &plan, &models, &cache, &description)?;
     let file = pipeline.output.folder.join("report.json");
-    whole_file(&file, |out| {
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(|e| Failure::Output(e.into()))?;
-        out.write_all(b"\n").map_err(Failure::Output)
-    })?;
-    print_report(&report, &pipeline.output.folder, &args.pipeline)
+    // A run that had nothing to do has nothing to add to what is known of the one that did.
+    if report.prompts > 0 || !file.exists() {
+        let named = NamedReport { signature: &description.signature, report: &report };
+        whole_file(&file, |out| {
+            serde_json::to_writer_pretty(&mut *out, &named)
+                .map_err(|e| Failure::Output(e.into()))?;
+            out.write_all(b"\n").map_err(Failure::Output)
+        })?;
+    }
+    print_report(&report, &pipeline.output, &args.pipeline)
 }
 
 /// Predicts and writes what is missing.
@@ -132,6 +146,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
+            say("\nstopped; the same command goes on after the chunks that were written");
             process::exit(1);
         }
         say("\nstopping when the chunks in work are written; again to stop at once");
@@ -255,5 +270,5 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     rows.push(std::iter::once("all".to_owned()).chain(numbers).collect());
     let header =
         ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
-    print(&table::table(&header, rows, table::terminal_width()))
+    print(&table::table(&header, rows, table::terminal_width(), &[]))
 }

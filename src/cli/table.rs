@@ -14,18 +14,31 @@ const GAP: usize = 2;
 
 /// A table of a left-aligned first column and right-aligned others.
 ///
-/// Where it is wider than `width`, the headers are wrapped, never the numbers.
-pub fn table(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
-    let widest = |cells: &mut dyn Iterator<Item = &str>| cells.map(measure_text_width).max();
-    let contents: Vec<usize> = (0..header.len())
-        .map(|c| widest(&mut rows.iter().map(|row| row[c].as_str())).unwrap_or(0))
-        .collect();
-    let whole: usize =
-        header.iter().zip(&contents).map(|(h, &c)| c.max(measure_text_width(h)) + GAP).sum();
+/// Where it is wider than `width`, the headers are wrapped, never the numbers; where that is not
+/// enough, the columns `spare` are left out, one after the other.
+pub fn table(
+    header: &[&str],
+    mut rows: Vec<Vec<String>>,
+    width: Option<usize>,
+    spare: &[&str],
+) -> String {
+    let mut header = header.to_vec();
+    let mut spare = spare.iter();
+    let narrow = width.filter(|&width| total(&header, &rows, false) > width);
+    if let Some(width) = narrow {
+        while total(&header, &rows, true) > width
+            && let Some(column) = spare.next()
+        {
+            if let Some(at) = header.iter().position(|h| h == column) {
+                header.remove(at);
+                rows.iter_mut().for_each(|row| drop(row.remove(at)));
+            }
+        }
+    }
+    let widths = widths(&header, &rows, true);
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec()).add_rows(rows);
-    let narrow = width.is_some_and(|width| whole > width + GAP);
-    if narrow {
+    table.load_style(presets::NOTHING).set_header(header).add_rows(rows);
+    if narrow.is_some() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     for (number, column) in table.column_iter_mut().enumerate() {
@@ -33,14 +46,31 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> S
         if number > 0 {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        if narrow {
-            let word = widest(&mut header[number].split(' ')).unwrap_or(0);
-            let width = contents[number].max(word) + GAP;
-            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width as u16)));
+        if narrow.is_some() {
+            let width = Width::Fixed((widths[number] + GAP) as u16);
+            column.set_constraint(ColumnConstraint::Absolute(width));
         }
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
+}
+
+/// Columns of a whole table.
+fn total(header: &[&str], rows: &[Vec<String>], wrapped: bool) -> usize {
+    let widths = widths(header, rows, wrapped);
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
+/// What each column needs, with its header whole or wrapped at blanks.
+fn widths(header: &[&str], rows: &[Vec<String>], wrapped: bool) -> Vec<usize> {
+    let of_header = |text: &str| match wrapped {
+        true => text.split(' ').map(measure_text_width).max().unwrap_or(0),
+        false => measure_text_width(text),
+    };
+    let of_rows = |at: usize| rows.iter().map(|row| measure_text_width(&row[at])).max();
+    let both =
+        header.iter().enumerate().map(|(at, text)| of_header(text).max(of_rows(at).unwrap_or(0)));
+    both.collect()
 }
 
 #[cfg(test)]
@@ -55,16 +85,22 @@ mod tests {
         ];
         let header = ["relation", "candidates left", "P@1 mixed"];
         assert_eq!(
-            table(&header, rows.clone(), None),
+            table(&header, rows.clone(), None, &[]),
             "relation        candidates left  P@1 mixed\n\
              capital                     159      0.733\n\
              place of death                7          -"
         );
         assert_eq!(
-            table(&header, rows, Some(36)),
+            table(&header, rows.clone(), Some(36), &[]),
             "relation        candidates    P@1\n                      left  mixed\n\
              capital                159  0.733\n\
              place of death           7      -"
+        );
+        assert_eq!(
+            table(&header, rows, Some(24), &["no such", "candidates left"]),
+            "relation          P@1\n                mixed\n\
+             capital         0.733\n\
+             place of death      -"
         );
     }
 }

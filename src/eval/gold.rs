@@ -94,6 +94,34 @@ impl Gold {
         self.facts.is_empty()
     }
 
+    /// Warnings about questions that are never asked: relations that are not predicted, and subjects
+    /// that no relation asks about. `asked` says whether a relation asks about a subject, nothing
+    /// where the relation is not predicted.
+    pub fn unasked(&self, asked: impl Fn(&str, &str) -> Option<bool>) -> Vec<Diagnostic> {
+        let mut warnings = Vec::new();
+        for (relation, questions) in &self.facts {
+            let unasked: Vec<&str> = questions
+                .keys()
+                .map(String::as_str)
+                .filter(|subject| asked(relation, subject) == Some(false))
+                .collect();
+            let predicted = questions.keys().all(|subject| asked(relation, subject).is_some());
+            let message = if !predicted {
+                format!("the gold facts of <{relation}> are of no use: it is not predicted")
+            } else if let Some(first) = unasked.first() {
+                let count = unasked.len();
+                format!("{count} gold subjects of <{relation}> are not asked about, as <{first}>")
+            } else {
+                continue;
+            };
+            let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
+            let warning = Diagnostic::warning("unasked-gold", message)
+                .help("compare the IRIs with the ontology's and with the table of subjects");
+            warnings.push(Diagnostic { place, ..warning });
+        }
+        warnings
+    }
+
     /// A warning if some of the relation's objects are no candidates, so that no model can
     /// predict them.
     pub fn unreachable(

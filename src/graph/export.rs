@@ -128,7 +128,7 @@ fn annotation(
     for (i, triple) in sorted(triples).iter().enumerate() {
         let separator = if i == 0 { "" } else { " ;" };
         let object = terms.term(triple.object.as_ref());
-        write!(out, "{separator} {} {object}", verb(triple, terms))?;
+        write!(out, "{separator}\n            {} {object}", verb(triple, terms))?;
     }
     write!(out, " |}}")?;
     Ok(())

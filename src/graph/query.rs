@@ -95,7 +95,7 @@ pub fn query(
             table::write(solutions, &prefixes, width, out)?;
         }
         (QueryResults::Solutions(solutions), Some(format)) => {
-            write_solutions(solutions, serializer(format), out)?;
+            write_solutions(solutions, format, out)?;
         }
         (QueryResults::Boolean(answer), None) => writeln!(out, "{answer}")?,
         (QueryResults::Boolean(answer), Some(format)) => {
@@ -122,15 +122,19 @@ pub fn query(
 
 fn write_solutions(
     solutions: QuerySolutionIter<'_>,
-    serializer: QueryResultsSerializer,
+    format: QueryResultsFormat,
     out: &mut impl Write,
 ) -> Result<(), QueryError> {
     let variables = solutions.variables().to_vec();
+    let serializer = QueryResultsSerializer::from_format(format);
     let mut writer = serializer.serialize_solutions_to_writer(&mut *out, variables)?;
     for solution in solutions {
         writer.serialize(&solution?)?;
     }
     writer.finish()?;
+    if format == QueryResultsFormat::Json {
+        writeln!(out)?;
+    }
     Ok(())
 }
 

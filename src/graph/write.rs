@@ -47,7 +47,7 @@ pub struct Assertion<'a> {
     pub subject: &'a str,
     pub relation: &'a str,
     pub object: &'a str,
-    /// The calibrated probability that the triple is true.
+    /// The probability that the run gives the object, after correction.
     pub confidence: f64,
     /// The finetuned model's probability of the object.
     pub finetuned: Option<f64>,

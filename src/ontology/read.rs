@@ -144,8 +144,63 @@ fn warn_of_unknown_terms(facts: &Facts, diagnostics: &mut Diagnostics) {
             Some(near) => warning.help(format!("did you mean kgb:{near}?")),
             None => warning,
         };
-        let place = objects.values().flatten().next().map(|(_, place)| place.clone());
-        diagnostics.push(Diagnostic { place, ..warning });
+        for (_, place) in objects.values().flatten() {
+            diagnostics.push(Diagnostic { place: Some(place.clone()), ..warning.clone() });
+        }
+    }
+    warn_of_misspelt_terms(facts, diagnostics);
+}
+
+/// The terms of RDFS and OWL that are read here, as predicates and as classes.
+const READ_TERMS: [&str; 14] = [
+    "rdfs:label",
+    "rdfs:domain",
+    "rdfs:range",
+    "rdfs:subClassOf",
+    "owl:unionOf",
+    "owl:equivalentClass",
+    "owl:onProperty",
+    "owl:maxCardinality",
+    "owl:maxQualifiedCardinality",
+    "owl:FunctionalProperty",
+    "owl:IrreflexiveProperty",
+    "owl:ObjectProperty",
+    "owl:Class",
+    "owl:Restriction",
+];
+
+/// Terms of RDFS and OWL that are not read, but are nearly one that is.
+const OTHER_TERMS: [&str; 5] = [
+    "rdfs:Class",
+    "owl:minCardinality",
+    "owl:minQualifiedCardinality",
+    "owl:ReflexiveProperty",
+    "owl:onProperties",
+];
+
+/// A term that is a slip of the pen away from one that is read would be passed over in silence.
+fn warn_of_misspelt_terms(facts: &Facts, diagnostics: &mut Diagnostics) {
+    let near = |term: &str| {
+        let known = READ_TERMS.contains(&term) || OTHER_TERMS.contains(&term);
+        let close = |read: &&&str| strsim::damerau_levenshtein(read, term) <= 2;
+        if known { None } else { READ_TERMS.iter().find(close) }
+    };
+    let mut warn = |term: &str, place: &Place| {
+        if let Some(near) = near(term) {
+            let warning = Diagnostic::warning("unknown-term", format!("{term} is not read"))
+                .help(format!("did you mean {near}?"));
+            diagnostics.push(Diagnostic { place: Some(place.clone()), ..warning });
+        }
+    };
+    for (predicate, objects) in &facts.by_predicate {
+        for (_, place) in objects.values().flatten() {
+            warn(predicate, place);
+        }
+    }
+    for (_, class, place) in facts.of("rdf:type") {
+        if let Some((prefix, name)) = iri(class).and_then(local) {
+            warn(&format!("{prefix}:{name}"), place);
+        }
     }
 }
 

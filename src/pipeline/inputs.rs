@@ -50,7 +50,7 @@ impl Inputs {
         };
         let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
         else {
-            return Err(notes);
+            return Err(each_once(notes));
         };
         check_named(pipeline, &ontology, &mut notes);
         if notes.has_errors() {
@@ -79,7 +79,18 @@ impl Inputs {
             let mistake = Diagnostic::error("no-subject", message).help(help);
             notes.push(mistake.at(&files.subjects[0], At::File));
         }
-        notes.or(inputs)
+        if let Some(gold) = &inputs.gold {
+            notes.0.extend(gold.unasked(|relation, subject| inputs.asks(relation, subject)));
+        }
+        each_once(notes).or(inputs)
+    }
+
+    /// Whether the relation asks about the subject; nothing where it is not predicted.
+    fn asks(&self, relation: &str, subject: &str) -> Option<bool> {
+        let relation = self.relations.iter().find(|r| r.relation.iri == relation)?;
+        let subject = self.subjects.find(subject);
+        // In the table's order, which is that of the numbers.
+        Some(subject.is_some_and(|s| relation.subjects.binary_search(&s).is_ok()))
     }
 
     fn relation(&self, relation: Relation, notes: &mut Diagnostics) -> Option<RelationInputs> {
@@ -104,6 +115,17 @@ fn check_named(pipeline: &Pipeline, ontology: &Ontology, notes: &mut Diagnostics
             notes.push(mistake);
         }
     }
+}
+
+/// A table that is read twice, as subjects and as candidates, has its mistakes twice.
+fn each_once(notes: Diagnostics) -> Diagnostics {
+    let mut once = Diagnostics::default();
+    for note in notes.0 {
+        if !once.0.contains(&note) {
+            once.push(note);
+        }
+    }
+    once
 }
 
 /// Collects diagnostics and gives the value if there is one.

@@ -60,8 +60,11 @@ fn turtle_is_laid_out_for_people() {
     <http://example.org/capital> <http://example.org/Lyon>
         ~ <http://example.org/r3> ,
         <http://example.org/Paris>
-        ~ <http://example.org/r1> {| kgb:confidence 0.93 ; kgb:finetunedProbability 1 |}
-        ~ <http://example.org/r2> {| kgb:confidence 0.5 |} .
+        ~ <http://example.org/r1> {|
+            kgb:confidence 0.93 ;
+            kgb:finetunedProbability 1 |}
+        ~ <http://example.org/r2> {|
+            kgb:confidence 0.5 |} .
 
 <http://example.org/r4> rdf:reifies <<( <http://example.org/France> <http://example.org/capital> <http://example.org/Nice> )>> ;
     kgb:confidence 0.1 .
