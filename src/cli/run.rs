@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +54,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let report = build(args, &pipeline, &plan, &models, &cache, &description)?;
     let file = pipeline.output.folder.join("report.json");
     // A run that had nothing to do has nothing to add to what is known of the one that did.
-    if report.prompts > 0 || !file.exists() {
+    if report.prompts > 0 || !is_reported(&file, &description) {
         let named = NamedReport { signature: &description.signature, report: &report };
         whole_file(&file, |out| {
             serde_json::to_writer_pretty(&mut *out, &named)
@@ -62,6 +63,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         })?;
     }
     print_report(&report, &pipeline.output, &args.pipeline)
+}
+
+/// Whether a file is the report of this run, complete.
+fn is_reported(file: &Path, description: &RunDescription) -> bool {
+    let Ok(text) = fs::read(file) else { return false };
+    let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    report["complete"] == true && report["signature"] == serde_json::json!(description.signature)
 }
 
 /// Predicts and writes what is missing.

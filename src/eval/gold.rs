@@ -212,6 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn questions_that_nobody_asks_are_told() {
+        let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:1\ne:a,e:s,e:1\n";
+        let gold = read(facts).unwrap().0;
+        let asked = |relation: &str, subject: &str| (relation == "e:r").then(|| subject == "e:a");
+        let warnings = gold.unasked(asked);
+        let messages: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "1 gold subjects of <e:r> are not asked about, as <e:b>",
+                "the gold facts of <e:s> are of no use: it is not predicted",
+            ]
+        );
+        assert_eq!(gold.unasked(|_, _| Some(true)), []);
+    }
+
+    #[test]
     fn objects_out_of_reach_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let turtle = "<e:r> <http://www.w3.org/2000/01/rdf-schema#range> <e:T> ;

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use super::Error;
 
 /// The SHA-256 of a file's bytes, or of a folder: of the sorted relative paths of its files, each
-/// with the SHA-256 of its content. In lower-case hexadecimal. Links are followed.
+/// with the SHA-256 of its content. In lower-case hexadecimal. Links are followed. What lies in a
+/// model's folder but is no part of it is left out: hidden files and folders, and Markdown.
 ///
 /// # Errors
 /// [`Error::Io`] naming what cannot be read.
@@ -49,6 +50,9 @@ pub(super) fn check(path: &Path, expected: Option<&str>, help: &str) -> Result<(
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
+        if is_beside(&path) {
+            continue;
+        }
         if path.is_dir() {
             list(&path, files)?;
         } else {
@@ -56,6 +60,12 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether a file or folder is no part of a model: `.git`, `.DS_Store`, a model card.
+fn is_beside(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    hidden || path.extension().is_some_and(|extension| extension == "md")
 }
 
 fn of_file(path: &Path) -> Result<[u8; 32], Error> {
@@ -104,6 +114,9 @@ mod tests {
         let hash = |root: &tempfile::TempDir| sha256_of(root.path()).unwrap();
         assert_eq!(hash(&one), hash(&other));
         assert_ne!(hash(&one), hash(&renamed));
+        write(other.path(), "README.md", "a model card");
+        write(other.path(), ".git/HEAD", "main");
+        assert_eq!(hash(&one), hash(&other));
         write(other.path(), "b/c", "3");
         assert_ne!(hash(&one), hash(&other));
     }

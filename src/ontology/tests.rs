@@ -171,3 +171,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn misspelt_standard_terms_are_told_and_right_ones_are_not() {
+    let (_, warnings) = read(&["ex:r a owl:FunctinalProperty , owl:SymmetricProperty ;
+        rdfs:domian ex:C ; rdfs:range ex:C ; rdfs:comment \"c\" ; owl:inverseOf ex:s ;
+        kgb:template \"[X] is [Y]\" ."])
+    .unwrap();
+    let told: Vec<String> = warnings
+        .0
+        .iter()
+        .map(|w| format!("{}; {}", w.message, w.help.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "rdfs:domian is not read; did you mean rdfs:domain?",
+            "owl:FunctinalProperty is not read; did you mean owl:FunctionalProperty?",
+        ]
+    );
+    assert!(warnings.0.iter().all(|w| w.place.is_some()));
+}

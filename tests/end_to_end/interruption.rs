@@ -68,7 +68,7 @@ fn a_run_can_be_watched_and_interrupted() {
 fn a_complete_run_is_left_as_it_is_and_another_is_refused() {
     let job = Job::small(&[CONTINENT], 8);
     let first = stdout(&job.run(&[]));
-    let (quads, counts) = (job.export("n-quads"), job.counts());
+    let (quads, counts, report) = (job.export("n-quads"), job.counts(), job.report());
     let table = |text: &str| text.split("\n\n").next().unwrap().to_owned();
     assert!(table(&first).contains("continent"), "{first}");
 
@@ -77,7 +77,14 @@ fn a_complete_run_is_left_as_it_is_and_another_is_refused() {
     let again = succeed(again.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so"));
     assert_eq!(table(&stdout(&again)), table(&first));
     assert_eq!((job.export("n-quads"), job.counts()), (quads.clone(), counts));
+    assert_eq!(job.report(), report, "the report of the run that did something stays");
+    assert_eq!(report["prompts"], 8);
+
+    // A report that is not this run's is replaced.
+    std::fs::write(job.output().join("report.json"), "{\"complete\": true}").unwrap();
+    job.run(&[]);
     assert_eq!(job.report()["prompts"], 0);
+    assert_eq!(job.report()["total"], report["total"]);
 
     job.set("correction", "lambda", 0.25);
     let said = refuse(&mut job.command(&[]), 2);
