@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::Row;
 use super::trie::{NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
+use crate::shock::{Correction, Mixing};
 
 /// How a model's token probabilities become a distribution over the candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,13 @@ impl AnswerSpace {
     /// How its distributions are normalised.
     pub fn normalise(&self) -> Normalise {
         self.normalise
+    }
+
+    /// Whether a correction mixes at each branching here. Under `sequence` all mixing is of whole
+    /// candidates: prefix masses have no meaning there before everything is scored.
+    pub fn mixes_at_branchings(&self, correction: Correction) -> bool {
+        self.normalise == Normalise::Trie
+            && matches!(correction, Correction::LogLinear { mixing: Mixing::Branching, .. })
     }
 
     /// Whether a model has to be asked how it goes on from `node`.

@@ -1,14 +1,11 @@
 //! Every candidate of an answer space scored: the obvious way, against which the search is held.
-//!
-//! Under `sequence`, log-linear mixing is always of whole candidates, as in the search: prefix
-//! masses have no meaning there before everything is scored.
 
 use super::branch::{AnswerSpace, Normalise};
 use super::search::{Answer, Excluded, Rankings, Scored, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
+use crate::shock::Correction;
 use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
-use crate::shock::{Correction, Mixing};
 
 /// Rows, or nodes, collected before the models are asked.
 const ROWS_AT_ONCE: usize = 4096;
@@ -166,17 +163,12 @@ impl<'a> Tables<'a> {
         } else {
             finetuned.clone()
         };
-        let mixed = match correction {
-            Correction::LogLinear { mixing: Mixing::Branching, .. }
-                if self.space.normalise() == Normalise::Trie =>
-            {
-                mix_at_branchings(self.space.trie(), correction, &finetuned, &base)
-            }
-            _ => {
-                exclude(excluded, &mut finetuned);
-                exclude(excluded, &mut base);
-                correction.mix_all(&finetuned, &base)
-            }
+        let mixed = if self.space.mixes_at_branchings(correction) {
+            mix_at_branchings(self.space.trie(), correction, &finetuned, &base)
+        } else {
+            exclude(excluded, &mut finetuned);
+            exclude(excluded, &mut base);
+            correction.mix_all(&finetuned, &base)
         };
         let scored = (0..mixed.len())
             .filter(|&c| excluded != Some(c as CandidateIndex))

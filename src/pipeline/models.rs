@@ -205,6 +205,7 @@ impl LocatedModels {
         token_budget: usize,
     ) -> Result<Vec<Predictor>, Error> {
         let located: Vec<&Located> = self.finetuned.iter().chain(&self.base).collect();
+        let last_token = tokenizer.vocabulary().last().map(|(token, _)| *token);
         let threads = (threads / (workers * located.len()).max(1)).max(1);
         let open = |model: &&Located| -> Result<Box<dyn LanguageModel>, Error> {
             let weights = match &model.adapter {
@@ -213,7 +214,7 @@ impl LocatedModels {
             };
             let session = runtime.session(&model.folder.graph, weights, threads)?;
             let model = CausalModel::new(session, &model.folder.graph, self.context, token_budget)?;
-            self.fits(tokenizer, &model)?;
+            self.fits(last_token, &model)?;
             Ok(Box::new(model))
         };
         (0..workers)
@@ -221,15 +222,13 @@ impl LocatedModels {
             .collect()
     }
 
-    fn fits(&self, tokenizer: &Tokenizer, model: &CausalModel) -> Result<(), Error> {
-        match tokenizer.vocabulary().last() {
-            Some((token, _)) if *token as usize >= model.vocabulary() => {
-                Err(Error::TokenizerAndModel {
-                    tokenizer: self.tokenizer.clone(),
-                    token: *token,
-                    vocabulary: model.vocabulary(),
-                })
-            }
+    fn fits(&self, last_token: Option<u32>, model: &CausalModel) -> Result<(), Error> {
+        match last_token {
+            Some(token) if token as usize >= model.vocabulary() => Err(Error::TokenizerAndModel {
+                tokenizer: self.tokenizer.clone(),
+                token,
+                vocabulary: model.vocabulary(),
+            }),
             _ => Ok(()),
         }
     }

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use super::{Answer, Demand, Excluded, Rankings, Scored, answer_from};
 use crate::lm::branch::{AnswerSpace, Normalise};
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
+use crate::shock::Correction;
 use crate::shock::logspace::{log_mean_exp, log_sum_exp};
-use crate::shock::{Correction, Mixing};
 
 /// What all questions of a search share.
 pub struct Task<'a> {
@@ -26,11 +26,7 @@ impl Task<'_> {
 
     fn mixes_candidates(&self) -> bool {
         matches!(self.correction, Correction::LogLinear { .. })
-            && (self.space.normalise() == Normalise::Sequence
-                || matches!(
-                    self.correction,
-                    Correction::LogLinear { mixing: Mixing::Candidate, .. }
-                ))
+            && !self.space.mixes_at_branchings(self.correction)
     }
 
     /// How many masses an entry has: one a model and template.
@@ -263,9 +259,7 @@ impl<'a> Question<'a> {
             .unzip();
         let parent = self.entries[entry as usize].keys;
         let correction = self.task.correction;
-        let mixed: Vec<f64> = if matches!(correction, Correction::LogLinear { .. })
-            && !self.task.mixes_candidates()
-        {
+        let mixed: Vec<f64> = if self.task.space.mixes_at_branchings(correction) {
             let on = correction.mix_branching((parent[1], &finetuned), (parent[2], &base));
             on.into_iter().map(|x| parent[MIXED] + x).collect()
         } else {
@@ -285,7 +279,8 @@ impl<'a> Question<'a> {
         }
         // Summing anew costs as much as all that is explored: not at every expansion.
         self.next_check = self.expansions + self.expansions / 8 + 1;
-        let (scored, frontier) = (self.scored(), self.bounds());
+        let scored = self.scored();
+        let frontier = self.bounds(&scored);
         let enough = self.unexplored(&scored, &frontier) <= tolerance;
         if !enough {
             return false;
@@ -350,15 +345,11 @@ impl<'a> Question<'a> {
     }
 
     /// What each open entry can at most hold: mixture, finetuned, base, relative to the explored.
-    fn bounds(&self) -> Vec<[f64; 3]> {
+    fn bounds(&self, scored: &[Scored]) -> Vec<[f64; 3]> {
         let normalisers = self.normalisers();
         let mix = |[f, b]: [f64; 2]| self.task.correction.mix(f, b);
         let total = if self.task.mixes_candidates() {
-            let explored: Vec<f64> = self
-                .complete()
-                .map(|(e, _)| mix(self.task.model_masses(self.masses(e), &normalisers)))
-                .collect();
-            log_sum_exp(&explored)
+            log_sum_exp(&scored.iter().map(|s| mix(s.models)).collect::<Vec<_>>())
         } else {
             0.0
         };
@@ -393,12 +384,13 @@ impl<'a> Question<'a> {
 
     /// What was found.
     pub fn answer(self) -> Answer {
+        let scored = self.scored();
         let unexplored = if self.task.needs_normaliser() {
-            self.unexplored(&self.scored(), &self.bounds())
+            self.unexplored(&scored, &self.bounds(&scored))
         } else {
             0.0
         };
-        answer_from(self.scored(), self.task.rankings, unexplored)
+        answer_from(scored, self.task.rankings, unexplored)
     }
 }
 
