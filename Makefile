@@ -8,7 +8,15 @@ SHELL := bash
 ENVIRONMENT = export ORT_DISABLE_TELEMETRY=1 && folder="$$(scripts/setup.sh)" && export LIBCLANG_PATH="$$folder" && \
 	export BINDGEN_EXTRA_CLANG_ARGS="$${BINDGEN_EXTRA_CLANG_ARGS:--I$$($${CC:-cc} -print-file-name=include)}" &&
 
-.PHONY: quickstart build test measure lint bench
+# The Frequency Shock experiment: FORM=short (the shipped facts, minutes) or FORM=long with
+# FACTS=folder, facts in the shape of ParaRel's (hours; it goes on where it was stopped).
+FORM ?= short
+
+frequency-shock: build
+	@$(ENVIRONMENT) cargo run --quiet --release -- reproduce pipelines/frequency-shock/$(FORM).toml \
+		$(if $(FACTS),--facts $(FACTS))
+
+.PHONY: quickstart frequency-shock build test measure lint bench bench-finetune
 
 quickstart: build
 	@$(ENVIRONMENT) cargo run --quiet --release -- run pipelines/quickstart.toml
@@ -32,3 +40,10 @@ lint:
 
 bench:
 	@$(ENVIRONMENT) cargo bench --profile release
+
+# Training in tokens a second, here and, where PYTHON has PyTorch, in PyTorch, with the ratio.
+PYTHON ?= python3
+bench-finetune: build
+	@$(ENVIRONMENT) cargo run --quiet --release -- fetch pipelines/quickstart.toml
+	@$(ENVIRONMENT) cargo bench --profile release --bench finetune
+	@"$(PYTHON)" benches/peers/finetune.py --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --lora --all

@@ -1,4 +1,6 @@
-//! Pipelines of `tests/data/config/*.toml`, right and wrong, and what a person is told of them.
+//! Pipelines of `tests/data/config/*.toml`, finetunings of `tests/data/config/finetune/*.toml` and
+//! experiments of `tests/data/config/experiment/*.toml`, right and wrong, and what a person is told
+//! of them.
 //!
 //! Beside each stands what is expected: `accepted` or `refused`, then everything that is said.
 //! `KGBUILD_BLESS=1` writes what is said now, to be looked at before it is committed.
@@ -6,20 +8,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kgbuild::config::experiment;
+use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
 use kgbuild::config::{self, Annotation, Correction, Device, Method, Mixing, Normalise, Pipeline};
+use kgbuild::diagnostic::Diagnostics;
+use kgbuild::experiment::{Sizes, Skew};
 use proptest::prelude::*;
 
 const FOLDER: &str = "tests/data/config";
+const FINETUNINGS: &str = "tests/data/config/finetune";
+const EXPERIMENTS: &str = "tests/data/config/experiment";
 
-fn said(file: &Path) -> String {
-    match config::read(file) {
+fn said<T>(read: Result<(T, Diagnostics), Diagnostics>) -> String {
+    match read {
         Ok((_, warnings)) => format!("accepted\n\n{}", warnings.render(false)),
         Err(found) => format!("refused\n\n{}", found.render(false)),
     }
 }
 
-fn cases() -> Vec<PathBuf> {
-    let entries = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path());
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
     files.sort();
@@ -38,12 +46,21 @@ fn hold_against(expected: &Path, found: &str, wrong: &mut Vec<String>) {
 }
 
 #[test]
-fn every_pipeline_is_answered_as_expected() {
-    let cases = cases();
-    assert!(cases.len() >= 20);
+fn every_file_is_answered_as_expected() {
+    let [pipelines, finetunings, experiments] = [FOLDER, FINETUNINGS, EXPERIMENTS].map(cases);
+    assert!(pipelines.len() >= 20 && finetunings.len() >= 8 && experiments.len() >= 10);
     let mut wrong = Vec::new();
-    for file in &cases {
-        hold_against(&file.with_extension("expected"), &said(file), &mut wrong);
+    for file in &pipelines {
+        let said = said(config::read(file));
+        hold_against(&file.with_extension("expected"), &said, &mut wrong);
+    }
+    for file in &finetunings {
+        let said = said(finetune::read(file));
+        hold_against(&file.with_extension("expected"), &said, &mut wrong);
+    }
+    for file in &experiments {
+        let said = said(experiment::read(file, None));
+        hold_against(&file.with_extension("expected"), &said, &mut wrong);
     }
     assert!(
         wrong.is_empty(),
@@ -55,10 +72,15 @@ fn every_pipeline_is_answered_as_expected() {
 #[test]
 fn each_case_is_accepted_or_refused_as_its_name_says() {
     let accepted = ["accepted-", "no-effect", "base-iri-end", "few-threads"];
-    for file in cases() {
+    let pipelines = cases(FOLDER).into_iter().map(|file| (config::read(&file).is_ok(), file));
+    let finetunings =
+        cases(FINETUNINGS).into_iter().map(|file| (finetune::read(&file).is_ok(), file));
+    let experiments =
+        cases(EXPERIMENTS).into_iter().map(|file| (experiment::read(&file, None).is_ok(), file));
+    for (found, file) in pipelines.chain(finetunings).chain(experiments) {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let expected = accepted.iter().any(|start| name.starts_with(start));
-        assert_eq!(config::read(&file).is_ok(), expected, "{name}");
+        assert_eq!(found, expected, "{}", file.display());
     }
 }
 
@@ -105,6 +127,109 @@ fn every_key_arrives() {
 }
 
 #[test]
+fn every_key_of_a_finetuning_arrives() {
+    let read = |name: &str| finetune::read(&Path::new(FINETUNINGS).join(name)).unwrap().0;
+    let files = |names: &[&str]| -> Vec<PathBuf> {
+        names.iter().map(|name| Path::new(FINETUNINGS).join("files").join(name)).collect()
+    };
+    let whole = read("accepted-whole.toml");
+    assert_eq!(whole.base.source, "pypi:some-model==0.1.2#inside/model.gguf");
+    assert!(whole.base.sha256.unwrap().starts_with("b179c952"));
+    assert_eq!(whole.facts.train, files(&["train.csv", "more.jsonl"]));
+    assert_eq!(whole.facts.held_out, HeldOut::Files(files(&["more.jsonl"])));
+    assert_eq!(whole.facts.test, files(&["test.csv"]));
+    let p36 = "http://www.wikidata.org/prop/direct/P36";
+    assert_eq!(whole.facts.relations, Some(vec![p36.to_owned()]));
+    assert_eq!(whole.named_relations.len(), 1);
+    assert!(whole.facts.allow_overlap);
+    assert_eq!(whole.ontology, files(&["world.ttl"]));
+    assert_eq!(whole.entities, files(&["entities.csv", "others.csv"]));
+    let training = whole.training;
+    assert_eq!((training.method, training.rank, training.alpha), (finetune::Method::Lora, 4, 16.0));
+    // In the order of a layer, however they are listed.
+    assert_eq!(training.modules, [finetune::Module::QProj, finetune::Module::DownProj]);
+    assert_eq!((training.epochs, training.batch_size), (2, 32));
+    assert_eq!((training.learning_rate, training.warmup_share), (0.001, 0.1));
+    assert_eq!((training.decay, training.weight_decay), (Decay::Cosine, 0.0));
+    assert_eq!((training.clip_norm, training.seed), (0.5, 7));
+    assert_eq!((training.templates, training.keep), (Templates::All, Keep::Last));
+    assert_eq!((training.evaluate_every, training.patience), (0.25, Some(3)));
+    assert_eq!((training.checkpoint_every, training.threads), (10, Some(2)));
+    assert_eq!(training.device, Device::Cpu);
+    let mixture = whole.mixture.unwrap();
+    assert_eq!((mixture.weight, mixture.sequence_length, mixture.sequences), (0.3, 64, 4));
+    assert_eq!(mixture.text.source, "pypi:some-text==1.0#data/text.json");
+    assert_eq!(mixture.field.as_deref(), Some("extract"));
+    assert_eq!(mixture.end_of_text.as_deref(), Some("<|endoftext|>"));
+    assert_eq!(whole.folder, Path::new(FINETUNINGS).join("out"));
+
+    let least = read("accepted-least.toml");
+    assert_eq!((least.facts.held_out, least.mixture), (HeldOut::Share(0.1), None));
+    assert_eq!((least.training.learning_rate, least.training.alpha), (5e-4, 16.0));
+    // All weights are changed by smaller steps than an adapter's.
+    assert_eq!(read("no-effect.toml").training.learning_rate, 2e-5);
+}
+
+#[test]
+fn every_key_of_an_experiment_arrives() {
+    let folder = Path::new(EXPERIMENTS);
+    let read = |name: &str| experiment::read(&folder.join(name), None).unwrap().0;
+    let whole = read("accepted-whole.toml");
+    assert_eq!(whole.base.source, "pypi:some-model==0.1.2#inside/model.gguf");
+    assert_eq!(whole.facts, folder.join("files"));
+    assert_eq!((whole.templates, whole.object_tokens), (3, Some(1)));
+    assert_eq!(whole.sizes, Sizes { train: 7, tune: 8, test: 9 });
+    assert_eq!((whole.least, whole.threads), (18, Some(2)));
+    assert_eq!((&whole.seeds[..], &whole.passes[..]), (&[4, 0][..], &[5, 2][..]));
+    assert_eq!(whole.skews, [Skew::Rare, Skew::Natural]);
+    // Only what is written is handed on.
+    let training: toml::Table = "method = 'lora'\nrank = 4\nmodules = ['o_proj']\nbatch_size = 3\n\
+                                 learning_rate = 0.01\ndevice = 'cpu'\nthreads = 2"
+        .parse()
+        .unwrap();
+    assert_eq!(whole.training, training);
+    assert_eq!(whole.mixture, "weight = 0.25\nsequences = 1".parse::<toml::Table>().unwrap());
+    assert!(whole.text.sha256.unwrap().starts_with("b179c952"));
+    assert_eq!(whole.folder, folder.join("out"));
+
+    let least = read("accepted-least.toml");
+    assert_eq!((least.object_tokens, least.training.len(), least.threads), (None, 0, None));
+    assert_eq!((least.seeds.len(), least.skews.len(), least.passes.len()), (3, 3, 2));
+    // What each model has of its own is said once.
+    let training = read("no-effect.toml").training;
+    assert_eq!(training.keys().collect::<Vec<_>>(), ["method", "rank"]);
+    // Facts that a person names take the place of the file's.
+    let (other, _) =
+        experiment::read(&folder.join("accepted-least.toml"), Some(Path::new("a"))).unwrap();
+    assert_eq!(other.facts, Path::new("a"));
+}
+
+/// The same source from every folder, with its hash.
+#[test]
+fn a_source_can_be_written_elsewhere() {
+    let whole = Path::new(EXPERIMENTS).join("accepted-whole.toml");
+    let whole = experiment::read(&whole, None).unwrap().0;
+    assert_eq!(whole.base.anywhere()["source"].as_str().unwrap(), whole.base.source);
+    let text = whole.text.anywhere();
+    let there = Path::new(EXPERIMENTS).join("files/text.txt");
+    let written = Path::new(text["source"].as_str().unwrap());
+    assert!(written.is_absolute());
+    assert_eq!(written.canonicalize().unwrap(), there.canonicalize().unwrap());
+    assert_eq!(text["sha256"].as_str(), whole.text.sha256.as_deref());
+    let least = Path::new(EXPERIMENTS).join("accepted-least.toml");
+    assert!(experiment::read(&least, None).unwrap().0.base.anywhere().is_str());
+}
+
+#[test]
+fn the_shipped_experiments_have_nothing_to_be_said_of() {
+    for name in ["short", "long"] {
+        let file = format!("pipelines/frequency-shock/{name}.toml");
+        let said = said(experiment::read(Path::new(&file), None));
+        assert_eq!(said, "accepted\n\n", "{file}");
+    }
+}
+
+#[test]
 fn a_relation_has_its_own_numbers_or_the_general_ones() {
     let numbers = |pipeline: &Pipeline, iri: &str| {
         (pipeline.lambda(iri), pipeline.threshold(iri), pipeline.max_objects(iri))
@@ -128,9 +253,12 @@ fn how_the_machine_is_used_is_no_part_of_what_results_depend_on() {
 }
 
 #[test]
-fn the_committed_schema_is_the_codes() {
+fn the_committed_schemas_are_the_codes() {
     let mut wrong = Vec::new();
     hold_against(Path::new("pipelines/pipeline.schema.json"), &config::schema(), &mut wrong);
+    hold_against(Path::new("pipelines/finetune.schema.json"), &finetune::schema(), &mut wrong);
+    let experiment = Path::new("pipelines/experiment.schema.json");
+    hold_against(experiment, &experiment::schema(), &mut wrong);
     assert!(
         wrong.is_empty(),
         "{}\nTo rewrite it: KGBUILD_BLESS=1 cargo test --release --test config",

@@ -208,7 +208,7 @@ fn the_base_agrees_with_pytorch() {
 #[test]
 fn the_adapter_over_the_base_agrees_with_pytorch() {
     let model = model();
-    let adapter = repository().join("pipelines/quickstart/adapter");
+    let adapter = repository().join("tests/data/smollm2-facts-lora/adapter");
     assert!(lora::is_lora_folder(&adapter));
     let overrides = lora::merge(&adapter, &model).unwrap();
     assert_eq!(overrides.len(), 4 * LAYERS);

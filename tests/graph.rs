@@ -26,6 +26,7 @@ fn open(folder: &Path, fresh: bool) -> GraphWriter {
         config_sha256: "00".into(),
         lambda: Some(0.5),
         correction: "linear".into(),
+        tuned_sha256: None,
         version: "0".into(),
     };
     GraphWriter::open(folder, "https://example.org/g/", &run, Annotation::Rdf12, fresh).unwrap()
@@ -44,6 +45,7 @@ fn commit(writer: &mut GraphWriter, index: u64) {
         relation: RELATION,
         object,
         confidence: (i + 1) as f64 / 65.0,
+        corrected: None,
         finetuned: Some(0.25),
         base: Some(0.125),
     });

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use kgbuild::catalog::{Catalog, answer_space, subjects_of};
 use kgbuild::diagnostic::{At, Diagnostics};
-use kgbuild::eval::Gold;
+use kgbuild::facts::Facts;
 use kgbuild::ontology::Ontology;
 
 /// The files of a folder whose names begin and end so, sorted.
@@ -33,7 +33,7 @@ fn said_of(folder: &Path) -> Diagnostics {
     let mut take = |mut more: Diagnostics| said.0.append(&mut more.0);
     let ontology = Ontology::read(&files(folder, "", ".ttl"));
     let catalog = Catalog::read(&files(folder, "entities", ".csv"));
-    let gold = Gold::read(&files(folder, "gold", ".csv"));
+    let gold = Facts::read(&files(folder, "gold", ".csv"));
     match (ontology, catalog, gold) {
         (Ok((ontology, a)), Ok((catalog, b)), Ok((gold, c))) => {
             [a, b, c].into_iter().for_each(&mut take);
@@ -107,7 +107,7 @@ fn the_quickstart_is_whole() {
     let (ontology, a) = Ontology::read(&[root.join("ontologies/world.ttl")]).unwrap();
     let (subjects, b) = Catalog::read(&table("subjects.csv")).unwrap();
     let (candidates, c) = Catalog::read(&table("candidates.csv")).unwrap();
-    let (gold, d) = Gold::read(&table("gold.csv")).unwrap();
+    let (gold, d) = Facts::read(&table("gold.csv")).unwrap();
     assert_eq!([a, b, c, d], [const { Diagnostics(Vec::new()) }; 4]);
 
     let relations = ontology.select(None).unwrap();

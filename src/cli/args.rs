@@ -21,6 +21,12 @@ pub enum Command {
     },
     /// Predict a pipeline's triples and write them into a graph; continues what was interrupted
     Run(RunArgs),
+    /// Finetune a model on facts as a finetune.toml says; continues what was interrupted
+    Finetune(FinetuneArgs),
+    /// Choose a pipeline's numbers on held-out facts: mixing weights, calibration, thresholds
+    Tune(TuneArgs),
+    /// Measure Frequency Shock: finetune on training sets of growing skew, correct, and compare
+    Reproduce(ReproduceArgs),
     /// Fetch ONNX Runtime, and a pipeline's models, into the cache
     Fetch {
         /// The pipeline file whose models are wanted
@@ -36,6 +42,10 @@ pub enum Command {
     Query(QueryArgs),
     /// Write a graph as a file
     Export(ExportArgs),
+    /// Score a graph, or a file of predictions, against gold facts
+    Eval(EvalArgs),
+    /// Diagnose Frequency Shock: a pipeline's finetuned model against its base on held-out facts
+    Shock(ShockArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +56,45 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Delete the graph that an earlier run made in the output folder, and start anew
+    #[arg(long)]
+    pub fresh: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct FinetuneArgs {
+    /// The finetuning file
+    pub file: PathBuf,
+    /// Only say how many facts, steps and tokens the training would take
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete what an earlier training left in the output folder, and start anew
+    #[arg(long)]
+    pub fresh: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TuneArgs {
+    /// The pipeline file; its [tuning] names the facts, and the file that is written
+    pub pipeline: PathBuf,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ReproduceArgs {
+    /// The experiment file
+    pub experiment: PathBuf,
+    /// A folder of facts in the shape of ParaRel's, instead of the file's
+    #[arg(long)]
+    pub facts: Option<PathBuf>,
+    /// Delete what earlier runs left of these models, and train and ask them anew
     #[arg(long)]
     pub fresh: bool,
     /// Show no progress
@@ -94,6 +143,55 @@ pub struct ExportArgs {
     /// Write to a file, whole or not at all, instead of standard output
     #[arg(short, long)]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// A run's output folder, or a file with a question a line: {"subject": IRI, "relation": IRI,
+    /// "objects": [{"object": IRI, "confidence": 0.9}]}, best first, or LM-KBC's lines
+    pub predictions: PathBuf,
+    /// Gold facts: tables or JSON lines of subject, relation and object, or LM-KBC's lines
+    #[arg(long, required = true, num_args = 1..)]
+    pub gold: Vec<PathBuf>,
+    /// Count objects of less confidence as not predicted, in precision, recall and F1 (0 to 1)
+    #[arg(long, value_parser = probability, allow_negative_numbers = true)]
+    pub min_confidence: Option<f64>,
+    /// Write JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Write a report with plots as one HTML file
+    #[arg(long)]
+    pub html: Option<PathBuf>,
+    /// Write to a file, whole or not at all, instead of standard output
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ShockArgs {
+    /// The pipeline file; it names both models, and the numbers of its correction
+    pub pipeline: PathBuf,
+    /// Held-out facts, instead of the pipeline's gold facts
+    #[arg(long, num_args = 1..)]
+    pub facts: Vec<PathBuf>,
+    /// Tables with the labels of their subjects, beside the pipeline's
+    #[arg(long, num_args = 1..)]
+    pub entities: Vec<PathBuf>,
+    /// The facts that the finetuned model was trained on, where no training card lies beside it
+    #[arg(long, num_args = 1..)]
+    pub train: Vec<PathBuf>,
+    /// Write JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Write a report with plots as one HTML file
+    #[arg(long)]
+    pub html: Option<PathBuf>,
+    /// Write to a file, whole or not at all, instead of standard output
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// A graph's file format.

@@ -5,15 +5,24 @@
 
 mod args;
 mod check;
+mod deliver;
+mod eval;
 mod export;
 mod failure;
 mod fetch;
+mod finetune;
 mod init;
+mod interrupt;
+mod known;
+mod models;
 mod query;
 mod report;
+mod reproduce;
 mod run;
 mod say;
+mod shock;
 mod table;
+mod tune;
 
 use std::env;
 use std::process::ExitCode;
@@ -32,10 +41,15 @@ pub fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Check { pipeline } => check::check(&pipeline),
         Command::Run(args) => run::run(&args),
+        Command::Finetune(args) => finetune::finetune(&args),
+        Command::Tune(args) => tune::tune(&args),
+        Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Fetch { pipeline } => fetch::fetch(pipeline.as_deref()),
         Command::Init { folder } => init::init(&folder),
         Command::Query(args) => query::query(&args),
         Command::Export(args) => export::export(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Shock(args) => shock::shock(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

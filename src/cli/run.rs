@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -15,18 +11,21 @@ use sha2::{Digest, Sha256};
 use super::args::RunArgs;
 use super::export::whole_file;
 use super::failure::{Failure, show};
+use super::interrupt::stop_on_interrupt;
+use super::models::{load_runtime, model_failure, open_models, workers};
 use super::report::print_report;
 use super::say::{print, say};
+use super::tune::made_from;
 use super::{check, table};
 use crate::config::{self, Pipeline};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
 use crate::onnx::IMPORTER_VERSION;
 use crate::pipeline::{
-    self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Predictor, Progress, Report, stages::Workers,
+    self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Progress, RelationPlan, Report,
 };
-use crate::runtime::{Device, Runtime};
-use crate::shock::{Correction, Mixing};
+use crate::shock::Calibration;
 
 /// The report with what it is a report of.
 #[derive(Serialize)]
@@ -38,20 +37,22 @@ struct NamedReport<'a> {
 
 /// Runs the pipeline, or says what a run would take.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (pipeline, warnings) = check::read(&args.pipeline)?;
+    let (mut pipeline, warnings) = check::read(&args.pipeline)?;
     show(&warnings);
+    check::use_tuned(&mut pipeline)?;
     let (inputs, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
+    tuned_for(&pipeline, &models)?;
     let tokenizer = models.tokenizer().map_err(Failure::bad_input)?;
-    let (plan, warnings) = Plan::new(&pipeline, inputs, tokenizer, models.context)?;
+    let (mut plan, warnings) = Plan::new(&pipeline, inputs, tokenizer, models.context)?;
     show(&warnings);
     if args.dry_run {
         return dry_run(&plan);
     }
     let description = describe(&pipeline, &plan, &models)?;
-    let report = build(args, &pipeline, &plan, &models, &cache, &description)?;
+    let report = build(args, &pipeline, &mut plan, &models, &cache, &description)?;
     let file = pipeline.output.folder.join("report.json");
     // A run that had nothing to do has nothing to add to what is known of the one that did.
     if report.prompts > 0 || !is_reported(&file, &description) {
@@ -76,7 +77,7 @@ fn is_reported(file: &Path, description: &RunDescription) -> bool {
 fn build(
     args: &RunArgs,
     pipeline: &Pipeline,
-    plan: &Plan,
+    plan: &mut Plan,
     models: &LocatedModels,
     cache: &Cache,
     description: &RunDescription,
@@ -98,8 +99,10 @@ fn build(
         Some(writer) => plan.size(plan.tasks(writer.done())),
         None => plan.size(plan.tasks(&Default::default())),
     };
-    let predictors =
-        if missing.chunks == 0 { Vec::new() } else { open_models(pipeline, plan, models, cache)? };
+    let mut predictors = match missing.chunks {
+        0 => Vec::new(),
+        _ => open_models(pipeline, plan, models, &load_runtime(pipeline, cache)?)?,
+    };
     let writer = match existing {
         Some(writer) => writer,
         None => open()?,
@@ -108,59 +111,19 @@ fn build(
         let done = writer.done().len();
         say(&format!("continuing: {done} chunks are done, {} to go", missing.chunks));
     }
-    let workers = Workers {
-        encode: pipeline.runtime.encode_workers,
-        capacity: pipeline.runtime.channel_capacity,
-    };
-    let stop = stop_on_interrupt()?;
-    let progress = Progress::new(missing.prompts, args.quiet);
-    pipeline::run(plan, predictors, models.asked(), workers, writer, &progress, &stop).map_err(
-        |error| match error {
-            pipeline::Error::Model(crate::lm::Error::Runtime { .. }) => Failure::failed(error),
-            error => Failure::bad_input(error),
-        },
-    )
-}
-
-fn open_models(
-    pipeline: &Pipeline,
-    plan: &Plan,
-    models: &LocatedModels,
-    cache: &Cache,
-) -> Result<Vec<Predictor>, Failure> {
-    let library = match &pipeline.runtime.library {
-        Some(library) => library.clone(),
-        None => fetch::runtime_library(cache, &mut say).map_err(Failure::bad_input)?,
-    };
-    let device = match pipeline.runtime.device {
-        config::Device::Auto => Device::Auto,
-        config::Device::Cpu => Device::Cpu,
-        config::Device::Cuda => Device::Cuda,
-    };
-    let runtime = Runtime::load(&library, device).map_err(Failure::bad_input)?;
-    if let Some(note) = runtime.note() {
-        say(note);
+    let stop = stop_on_interrupt(
+        "stopping when the chunks in work are written; again to stop at once",
+        "stopped; the same command goes on after the chunks that were written",
+    )?;
+    if pipeline.correction.removes_shift() && missing.chunks > 0 {
+        say("taking the models' mean predictions");
+        let workers = workers(pipeline);
+        pipeline::take_priors(plan, &mut predictors, workers, args.quiet, &stop)
+            .map_err(model_failure)?;
     }
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads = pipeline.runtime.threads.unwrap_or(cores);
-    let (workers, budget) = (pipeline.runtime.workers, pipeline.runtime.token_budget);
-    models.open(&runtime, &plan.tokenizer, workers, threads, budget).map_err(Failure::bad_input)
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once, which loses nothing that
-/// was committed.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            say("\nstopped; the same command goes on after the chunks that were written");
-            process::exit(1);
-        }
-        say("\nstopping when the chunks in work are written; again to stop at once");
-    })
-    .map_err(Failure::failed)?;
-    Ok(stop)
+    let progress = Progress::new(missing.prompts, args.quiet);
+    pipeline::run(plan, predictors, models.asked(), workers(pipeline), writer, &progress, &stop)
+        .map_err(model_failure)
 }
 
 /// All that the graph depends on, and what is written about the run.
@@ -181,15 +144,8 @@ fn describe(
     );
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
     for relation in &plan.relations {
-        settings.insert(
-            format!("relation <{}>", relation.iri),
-            format!(
-                "{}, threshold {}, at most {}",
-                describe_correction(relation.correction),
-                pipeline.threshold(&relation.iri),
-                relation.rankings.mixed.most,
-            ),
-        );
+        settings
+            .insert(format!("relation <{}>", relation.iri), describe_relation(pipeline, relation));
     }
     let config_sha256 =
         hex::encode(Sha256::digest(serde_json::to_vec(&settings).map_err(Failure::failed)?));
@@ -218,15 +174,42 @@ fn describe(
         finetuned_model: models.finetuned().cloned(),
         config_sha256,
         lambda: shared_lambda(pipeline, plan),
-        correction: match pipeline.correction {
-            config::Correction::None => "none",
-            config::Correction::Linear => "linear",
-            config::Correction::LogLinear(config::Mixing::Branching) => "log-linear at branchings",
-            config::Correction::LogLinear(config::Mixing::Candidate) => "log-linear by candidate",
-        }
-        .to_owned(),
+        correction: pipeline.correction.name().to_owned(),
+        tuned_sha256: match &pipeline.tuning {
+            Some(tuning) => Some(fetch::sha256_of(&tuning.file).map_err(Failure::bad_input)?),
+            None => None,
+        },
         version,
     })
+}
+
+/// Numbers that were tuned for other models or another correction mean nothing here.
+///
+/// # Errors
+/// What they were tuned for, where it is not what the pipeline has.
+pub fn tuned_for(pipeline: &Pipeline, models: &LocatedModels) -> Result<(), Failure> {
+    let (Some(tuned), Some(tuning)) = (pipeline.tuned(), &pipeline.tuning) else {
+        return Ok(());
+    };
+    let now = made_from(pipeline, models)?;
+    let was = &tuned.made_from;
+    let differs: Vec<&str> = [
+        ("base model", was.base_sha256 != now.base_sha256),
+        ("finetuned model", was.finetuned_sha256 != now.finetuned_sha256),
+        ("correction", was.correction != now.correction),
+        ("normalise", was.normalise != now.normalise),
+    ]
+    .into_iter()
+    .filter_map(|(part, differs)| differs.then_some(part))
+    .collect();
+    if differs.is_empty() {
+        return Ok(());
+    }
+    let file = tuning.file.display();
+    let message = format!("`{file}` was tuned for another {}", differs.join(" and another "));
+    let help = format!("`kgbuild tune {}` makes it anew", pipeline.file.display());
+    let mistake = Diagnostic::error("tuned-for-another", message).help(help);
+    Err(Diagnostics::from(Diagnostic { place: Some(tuning.place.clone()), ..mistake }).into())
 }
 
 /// The mixing weight, where there is a correction and all relations have the same.
@@ -239,17 +222,21 @@ fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
     lambdas.all(|lambda| lambda == first).then_some(first)
 }
 
-fn describe_correction(correction: Correction) -> String {
-    match correction {
-        Correction::None => "no correction".to_owned(),
-        Correction::Linear { lambda } => format!("linear {lambda}"),
-        Correction::LogLinear { lambda, mixing: Mixing::Branching } => {
-            format!("log-linear at branchings {lambda}")
-        }
-        Correction::LogLinear { lambda, mixing: Mixing::Candidate } => {
-            format!("log-linear by candidate {lambda}")
-        }
+/// All numbers that a relation's triples depend on.
+fn describe_relation(pipeline: &Pipeline, relation: &RelationPlan) -> String {
+    let mut text = pipeline.correction.name().to_owned();
+    if pipeline.correction != config::Correction::None {
+        text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
     }
+    if let Some(tau) = relation.tau {
+        text += &format!(", tau {tau} over {} subjects", relation.prior_subjects.len());
+    }
+    let Calibration { temperature, bias } = relation.calibration;
+    if relation.calibration != Calibration::IDENTITY {
+        text += &format!(", temperature {temperature}, bias {bias}");
+    }
+    let most = relation.rankings.mixed.most;
+    format!("{text}, threshold {}, at most {most}", relation.threshold)
 }
 
 /// Counts what a run would do, with the code that does it.

@@ -71,6 +71,7 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>, InitError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw::RawPipeline;
     use super::super::{Correction, read, schema, walk};
     use super::*;
     use crate::diagnostic::Diagnostics;
@@ -115,7 +116,7 @@ mod tests {
             text.push_str(inner.unwrap_or(line));
             text.push('\n');
         }
-        let schema = schema::value();
+        let schema = schema::value::<RawPipeline>();
         let document = DeTable::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let (_, spans, found) = walk::walk(document.get_ref(), &schema, Path::new("pipeline.toml"));
         assert_eq!(found, Diagnostics::default(), "{text}");

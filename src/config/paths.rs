@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::diagnostic::{Diagnostic, nearest};
 
 /// Help where nothing better is known.
-pub(super) const RELATIVE: &str = "paths are relative to the pipeline file's folder";
+pub(super) const RELATIVE: &str = "paths are relative to the folder of the file that they stand in";
 
 /// Most names of a folder among which the nearest is looked for.
 const MOST_NAMES: usize = 10_000;
@@ -21,18 +21,22 @@ pub(super) enum Kind {
     Any,
     /// A folder, or a path at which one can be made.
     FolderToBe,
+    /// A file, or a path at which one can be made.
+    FileToBe,
 }
 
 /// What is wrong with a path, without a place; nothing if it is what it must be.
 pub(super) fn mistake(path: &Path, kind: Kind) -> Option<Diagnostic> {
     let shown = path.display();
     match (fs::metadata(path), kind) {
-        (Ok(found), Kind::File) if found.is_dir() => {
+        (Ok(found), Kind::File | Kind::FileToBe) if found.is_dir() => {
             Some(Diagnostic::error("not-a-file", format!("`{shown}` is a folder, not a file")))
         }
         (Ok(found), Kind::FolderToBe) if !found.is_dir() => Some(not_a_folder(path)),
         (Ok(_), _) => None,
-        (Err(error), Kind::FolderToBe) if missing(&error) => file_above(path).map(not_a_folder),
+        (Err(error), Kind::FolderToBe | Kind::FileToBe) if missing(&error) => {
+            file_above(path).map(not_a_folder)
+        }
         (Err(error), _) if missing(&error) => {
             let message = format!("there is no `{shown}`");
             Some(Diagnostic::error("missing-file", message).help(neighbour(path)))

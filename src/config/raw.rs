@@ -26,6 +26,8 @@ pub(super) struct RawPipeline {
     pub correction: RawCorrection,
     /// Which predictions become triples.
     pub selection: RawSelection,
+    /// Numbers chosen on held-out facts by `kgbuild tune`.
+    pub tuning: Option<RawTuning>,
     /// The graph.
     pub output: RawOutput,
     /// How the machine is used; never changes results.
@@ -42,7 +44,7 @@ pub(super) struct RawModels {
 }
 
 /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum RawModel {
     Source(#[schemars(length(min = 1))] String),
@@ -50,7 +52,7 @@ pub(super) enum RawModel {
 }
 
 /// A source whose content is held against a hash.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["source"]))]
 pub(super) struct RawPinned {
@@ -115,8 +117,13 @@ pub(super) struct RawCorrection {
     /// Share of the finetuned model.
     #[schemars(range(min = 0, max = 1))]
     pub lambda: f64,
-    /// Where `log-linear` mixes. Without it: `branching`, or `candidate` where `normalise` is
-    /// `sequence`.
+    /// Share of the finetuned model's shift of its mean prediction that `prior` removes.
+    #[schemars(range(min = 0, max = 2))]
+    pub tau: f64,
+    /// How `prior` mixes the two models afterwards. Without it: `log-linear`.
+    pub then: Option<RawRule>,
+    /// Where is mixed log-linearly. Without it: `branching`, or `candidate` where
+    /// `normalise` is `sequence`.
     pub mixing: Option<Mixing>,
     /// Exceptions, by the relation's IRI.
     pub relations: BTreeMap<String, RawRelationCorrection>,
@@ -124,7 +131,14 @@ pub(super) struct RawCorrection {
 
 impl Default for RawCorrection {
     fn default() -> Self {
-        Self { method: None, lambda: 0.5, mixing: None, relations: BTreeMap::new() }
+        Self {
+            method: None,
+            lambda: 0.5,
+            tau: 0.5,
+            then: None,
+            mixing: None,
+            relations: BTreeMap::new(),
+        }
     }
 }
 
@@ -137,6 +151,18 @@ pub(super) enum RawMethod {
     Linear,
     /// p_finetuned^λ · p_base^(1-λ), normalised.
     LogLinear,
+    /// The finetuned model's shift of its mean prediction is removed, then the two are mixed.
+    Prior,
+}
+
+/// How two models are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawRule {
+    /// λ·p_finetuned + (1-λ)·p_base.
+    Linear,
+    /// p_finetuned^λ · p_base^(1-λ), normalised.
+    LogLinear,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -145,6 +171,9 @@ pub(super) struct RawRelationCorrection {
     /// Share of the finetuned model.
     #[schemars(range(min = 0, max = 1))]
     pub lambda: Option<f64>,
+    /// Share of the finetuned model's shift that `prior` removes.
+    #[schemars(range(min = 0, max = 2))]
+    pub tau: Option<f64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -175,6 +204,28 @@ pub(super) struct RawRelationSelection {
     /// Most objects of a subject.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_objects: Option<usize>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["facts", "file"]))]
+pub(super) struct RawTuning {
+    /// Held-out facts: tables of facts that neither model was trained on and that are no gold.
+    pub facts: Option<OneOrMany>,
+    /// Tables with the labels of their subjects, beside `inputs.subjects`.
+    pub entities: Option<OneOrMany>,
+    /// What `kgbuild tune` writes, and `kgbuild run` takes.
+    #[schemars(length(min = 1))]
+    pub file: Option<String>,
+    /// A relation with fewer held-out facts takes the numbers of all relations together.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_facts: usize,
+}
+
+impl Default for RawTuning {
+    fn default() -> Self {
+        Self { facts: None, entities: None, file: None, min_facts: 20 }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

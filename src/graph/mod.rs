@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod folder;
 mod ledger;
+mod predictions;
 mod prefixes;
 mod query;
 mod syntax;
@@ -26,6 +27,7 @@ pub use error::{Difference, Error};
 pub use export::{ExportFormat, export};
 pub use folder::open_for_reading;
 pub use ledger::Chunk;
+pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, ResultFormat, query};
 pub use syntax::SyntaxError;
 pub use write::{

@@ -217,7 +217,10 @@ impl<'a> View<'a> {
     }
 
     /// The triples that `node` is a reifier or an RDF 1.1 statement of.
-    fn annotated(&self, node: NamedOrBlankNodeRef<'_>) -> Result<Vec<Triple>, StorageError> {
+    pub(super) fn annotated(
+        &self,
+        node: NamedOrBlankNodeRef<'_>,
+    ) -> Result<Vec<Triple>, StorageError> {
         let mut triples = Vec::new();
         for quad in self.quads(Some(node), Some(rdf::REIFIES), None) {
             if let Term::Triple(triple) = quad?.object {
@@ -268,7 +271,7 @@ impl<'a> View<'a> {
         Ok(statements)
     }
 
-    fn asserts(&self, triple: &Triple) -> Result<bool, StorageError> {
+    pub(super) fn asserts(&self, triple: &Triple) -> Result<bool, StorageError> {
         self.store.contains(triple.as_ref().in_graph(GraphNameRef::DefaultGraph))
     }
 

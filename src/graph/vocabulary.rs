@@ -24,6 +24,8 @@ terms! { "https://w3id.org/kgbuild#":
 
     /// On a reifier: the confidence in the triple.
     CONFIDENCE = "confidence";
+    /// On a reifier: the corrected probability of the object, before calibration.
+    CORRECTED_PROBABILITY = "correctedProbability";
     /// On a reifier: the finetuned model's probability of the object.
     FINETUNED_PROBABILITY = "finetunedProbability";
     /// On a reifier: the base model's probability of the object.
@@ -47,6 +49,8 @@ terms! { "https://w3id.org/kgbuild#":
     LAMBDA = "lambda";
     /// On a run: the name of the correction.
     CORRECTION = "correction";
+    /// On a run: the SHA-256 of the tuned numbers that its confidences are calibrated by.
+    TUNED_SHA256 = "tunedSha256";
     /// On a run: the version of kgbuild.
     VERSION = "version";
 

@@ -47,8 +47,10 @@ pub struct Assertion<'a> {
     pub subject: &'a str,
     pub relation: &'a str,
     pub object: &'a str,
-    /// The probability that the run gives the object, after correction.
+    /// The confidence in the triple: the corrected probability, calibrated where the run was tuned.
     pub confidence: f64,
+    /// The corrected probability before calibration, where that differs.
+    pub corrected: Option<f64>,
     /// The finetuned model's probability of the object.
     pub finetuned: Option<f64>,
     /// The base model's probability of the object.
@@ -97,6 +99,8 @@ pub struct RunDescription {
     /// The mixing weight, 0 to 1, where the correction has one.
     pub lambda: Option<f64>,
     pub correction: String,
+    /// The SHA-256 of the tuned numbers that its confidences are calibrated by, if they are.
+    pub tuned_sha256: Option<String>,
     /// The version of kgbuild.
     pub version: String,
 }
@@ -296,6 +300,7 @@ impl GraphWriter {
         quads.push(triple.in_graph(GraphName::DefaultGraph));
         let probabilities = [
             (kgb::CONFIDENCE, "confidence", Some(assertion.confidence)),
+            (kgb::CORRECTED_PROBABILITY, "corrected probability", assertion.corrected),
             (kgb::FINETUNED_PROBABILITY, "finetuned model's probability", assertion.finetuned),
             (kgb::BASE_PROBABILITY, "base model's probability", assertion.base),
         ];
@@ -355,6 +360,9 @@ fn opening(
     if let Some(finetuned) = &run.finetuned_model {
         quads.push(text(kgb::FINETUNED_MODEL, &finetuned.source));
         quads.push(text(kgb::FINETUNED_MODEL_SHA256, &finetuned.sha256));
+    }
+    if let Some(tuned) = &run.tuned_sha256 {
+        quads.push(text(kgb::TUNED_SHA256, tuned));
     }
     if let Some(lambda) = run.lambda {
         quads.push(statement(iri, kgb::LAMBDA, probability("mixing weight", lambda)?));

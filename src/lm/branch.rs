@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::Row;
 use super::trie::{NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
-use crate::shock::{Correction, Mixing};
+use crate::shock::{Correction, Mixing, MixingRule};
 
 /// How a model's token probabilities become a distribution over the candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +59,23 @@ impl AnswerSpace {
         self.normalise
     }
 
-    /// Whether a correction mixes at each branching here. Under `sequence` all mixing is of whole
+    /// Whether a rule mixes at each branching here. Under `sequence` all mixing is of whole
     /// candidates: prefix masses have no meaning there before everything is scored.
-    pub fn mixes_at_branchings(&self, correction: Correction) -> bool {
+    pub fn mixes_at_branchings(&self, rule: MixingRule) -> bool {
         self.normalise == Normalise::Trie
-            && matches!(correction, Correction::LogLinear { mixing: Mixing::Branching, .. })
+            && matches!(rule, MixingRule::LogLinear { mixing: Mixing::Branching, .. })
+    }
+
+    /// Whether a correction can only be worked out from all candidates: where it removes a shift
+    /// that is one of whole candidates, under `sequence` or with mixing of whole candidates. No
+    /// prefix's mass bounds what is below it then.
+    pub fn needs_every_candidate(&self, correction: &Correction) -> bool {
+        correction.active_prior().is_some()
+            && (self.normalise == Normalise::Sequence
+                || matches!(
+                    correction.rule,
+                    MixingRule::LogLinear { mixing: Mixing::Candidate, .. }
+                ))
     }
 
     /// Whether a model has to be asked how it goes on from `node`.

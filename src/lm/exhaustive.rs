@@ -1,11 +1,12 @@
 //! Every candidate of an answer space scored: the obvious way, against which the search is held.
 
 use super::branch::{AnswerSpace, Normalise};
+use super::mix::{exclude, mix};
 use super::search::{Answer, Excluded, Rankings, Scored, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
 use crate::shock::Correction;
-use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
+use crate::shock::logspace::{log_mean_exp, normalise};
 
 /// Rows, or nodes, collected before the models are asked.
 const ROWS_AT_ONCE: usize = 4096;
@@ -13,35 +14,81 @@ const ROWS_AT_ONCE: usize = 4096;
 /// Masses held at once, 8 bytes each: how many questions are scored together follows from it.
 const MASSES_AT_ONCE: usize = 1 << 23;
 
-/// The distribution of every question over all candidates, ranked.
+/// Every question's distributions over all candidates, finetuned then base, as natural logarithms,
+/// averaged over the templates; the same twice where there is one model.
 ///
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
-/// be answered. `evaluate` gives each of `models`
-/// (finetuned, then base) its answers to the same rows.
+/// be answered. `evaluate` gives each of `models` (finetuned, then base) its answers to the same
+/// rows. Under `sequence` the excluded candidate has `-inf`; under `trie` it keeps what the models
+/// give it, since mixing at branchings needs its mass: [`mix`] takes it out.
+///
+/// # Errors
+/// Those of `evaluate`.
+pub fn distributions<E>(
+    space: &AnswerSpace,
+    models: usize,
+    questions: &[Excluded],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Vec<[Vec<f64>; 2]>, E> {
+    let mut all = Vec::with_capacity(questions.len());
+    for_each(space, models, questions, evaluate, &mut |_, distributions| all.push(distributions))?;
+    Ok(all)
+}
+
+/// The corrected distribution of every question over all candidates, ranked.
+///
+/// The parameters are those of [`distributions`].
 ///
 /// # Errors
 /// Those of `evaluate`.
 pub fn exhaustive<E>(
     space: &AnswerSpace,
-    correction: Correction,
+    correction: &Correction,
     models: usize,
     questions: &[Excluded],
     rankings: Rankings,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
+    let mut answers = Vec::with_capacity(questions.len());
+    for_each(space, models, questions, evaluate, &mut |excluded, [finetuned, base]| {
+        let mixed = mix(space, correction, excluded, &finetuned, &base);
+        let scored = (0..mixed.len())
+            .filter(|&c| excluded != Some(c as CandidateIndex))
+            .map(|c| Scored {
+                candidate: c as CandidateIndex,
+                mixed: mixed[c],
+                models: [finetuned[c], base[c]],
+            })
+            .collect();
+        answers.push(answer_from(scored, rankings, 0.0));
+    })?;
+    Ok(answers)
+}
+
+/// Gives `take` each question's distributions in order, a few questions scored at a time.
+fn for_each<E>(
+    space: &AnswerSpace,
+    models: usize,
+    questions: &[Excluded],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+    take: &mut dyn FnMut(Excluded, [Vec<f64>; 2]),
+) -> Result<(), E> {
     let trie = space.trie();
     let table = models * space.templates() * (trie.nodes().len() + trie.candidates());
     let together = (MASSES_AT_ONCE / table.max(1)).max(1);
-    let mut answers = Vec::with_capacity(questions.len());
-    for group in questions.chunks(together) {
-        let first = answers.len();
-        let tables = score(space, models, first, group.len(), evaluate)?;
-        let numbered = group.iter().enumerate();
-        answers.extend(
-            numbered.map(|(q, &excluded)| tables.answer(q, excluded, correction, rankings)),
-        );
+    for (group, questions) in questions.chunks(together).enumerate() {
+        let tables = score(space, models, group * together, questions.len(), evaluate)?;
+        for (question, &excluded) in questions.iter().enumerate() {
+            let finetuned = tables.distribution(question, 0, excluded);
+            let base = if models > 1 {
+                tables.distribution(question, 1, excluded)
+            } else {
+                finetuned.clone()
+            };
+            take(excluded, [finetuned, base]);
+        }
     }
-    Ok(answers)
+    Ok(())
 }
 
 /// Scores every candidate of the questions `first..first + questions`.
@@ -149,75 +196,4 @@ impl<'a> Tables<'a> {
             .map(|c| log_mean_exp(&by_template.iter().map(|d| d[c]).collect::<Vec<_>>()))
             .collect()
     }
-
-    fn answer(
-        &self,
-        question: usize,
-        excluded: Excluded,
-        correction: Correction,
-        rankings: Rankings,
-    ) -> Answer {
-        let mut finetuned = self.distribution(question, 0, excluded);
-        let mut base = if self.models > 1 {
-            self.distribution(question, 1, excluded)
-        } else {
-            finetuned.clone()
-        };
-        let mixed = if self.space.mixes_at_branchings(correction) {
-            mix_at_branchings(self.space.trie(), correction, &finetuned, &base)
-        } else {
-            exclude(excluded, &mut finetuned);
-            exclude(excluded, &mut base);
-            correction.mix_all(&finetuned, &base)
-        };
-        let scored = (0..mixed.len())
-            .filter(|&c| excluded != Some(c as CandidateIndex))
-            .map(|c| Scored {
-                candidate: c as CandidateIndex,
-                mixed: mixed[c],
-                models: [finetuned[c], base[c]],
-            })
-            .collect();
-        answer_from(scored, rankings, 0.0)
-    }
-}
-
-fn exclude(excluded: Excluded, distribution: &mut [f64]) {
-    if let Some(candidate) = excluded {
-        distribution[candidate as usize] = f64::NEG_INFINITY;
-    }
-}
-
-/// Mixes two distributions over the candidates at each branching of their trie.
-fn mix_at_branchings(trie: &Trie, correction: Correction, f: &[f64], b: &[f64]) -> Vec<f64> {
-    let (masses_f, masses_b) = (node_masses(trie, f), node_masses(trie, b));
-    let mut nodes = vec![0.0; trie.nodes().len()];
-    let mut mixed = vec![f64::NEG_INFINITY; trie.candidates()];
-    for node in trie.nodes() {
-        let (ways_f, ways_b) = (ways(trie, node, &masses_f, f), ways(trie, node, &masses_b, b));
-        let at = node as usize;
-        let on = correction.mix_branching((masses_f[at], &ways_f), (masses_b[at], &ways_b));
-        for (child, way) in trie.children(node).zip(&on) {
-            nodes[child as usize] = nodes[at] + way;
-        }
-        if let (Some(candidate), Some(way)) = (trie.end(node), on.last()) {
-            mixed[candidate as usize] = nodes[at] + way;
-        }
-    }
-    mixed
-}
-
-/// ln of the mass below each node.
-fn node_masses(trie: &Trie, candidates: &[f64]) -> Vec<f64> {
-    let mut masses = vec![f64::NEG_INFINITY; trie.nodes().len()];
-    for node in trie.nodes().rev() {
-        masses[node as usize] = log_sum_exp(&ways(trie, node, &masses, candidates));
-    }
-    masses
-}
-
-/// ln mass of each way on from `node`: its children, then the candidate that ends there.
-fn ways(trie: &Trie, node: NodeId, masses: &[f64], candidates: &[f64]) -> Vec<f64> {
-    let end = trie.end(node).map(|c| candidates[c as usize]);
-    trie.children(node).map(|c| masses[c as usize]).chain(end).collect()
 }

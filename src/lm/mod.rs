@@ -7,6 +7,7 @@ mod branch;
 mod causal;
 mod exhaustive;
 mod logits;
+mod mix;
 mod search;
 mod tokenizer;
 pub mod trie;
@@ -15,7 +16,8 @@ use std::borrow::Cow;
 
 pub use branch::{AnswerSpace, Normalise};
 pub use causal::CausalModel;
-pub use exhaustive::exhaustive;
+pub use exhaustive::{distributions, exhaustive};
+pub use mix::mix;
 pub use search::{Answer, Demand, Excluded, Rankings, Scored, search};
 pub use tokenizer::{Tokenizer, TokenizerError};
 

@@ -2,7 +2,9 @@
 //!
 //! A prefix's mass bounds that of everything below it, for one model, for the linear mixture and
 //! for the log-linear one (mixed at branchings by construction, mixed by whole candidates by
-//! Hölder's inequality). So a node whose bound cannot reach the answer is never opened.
+//! Hölder's inequality). So a node whose bound cannot reach the answer is never opened. A shift
+//! that is removed at the branchings leaves the finetuned model's masses probabilities, and the
+//! bounds stand.
 //!
 //! Where the masses are probabilities already the answer is exact. Where a normaliser over all
 //! candidates is needed (`sequence`, or log-linear mixing of whole candidates), the search goes on until what
@@ -16,6 +18,7 @@ mod question;
 use question::{Question, Task};
 
 use super::branch::AnswerSpace;
+use super::exhaustive::exhaustive;
 use super::trie::CandidateIndex;
 use super::{Answers, Row};
 use crate::shock::Correction;
@@ -93,19 +96,23 @@ pub(super) fn answer_from(scored: Vec<Scored>, rankings: Rankings, unexplored: f
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
 /// be answered. `evaluate` gives each of `models`
 /// (finetuned, then base) its answers to the same rows. `tolerance` is the share of the mass
-/// that may stay unexplored where a normaliser over all candidates is needed.
+/// that may stay unexplored where a normaliser over all candidates is needed. A correction that
+/// [needs every candidate](AnswerSpace::needs_every_candidate) is left to [`exhaustive`].
 ///
 /// # Errors
 /// Those of `evaluate`.
 pub fn search<E>(
     space: &AnswerSpace,
-    correction: Correction,
+    correction: &Correction,
     models: usize,
     questions: &[Excluded],
     rankings: Rankings,
     tolerance: f64,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
+    if space.needs_every_candidate(correction) {
+        return exhaustive(space, correction, models, questions, rankings, evaluate);
+    }
     let task = Task { space, correction, models, rankings, tolerance };
     let mut open: Vec<Question<'_>> =
         questions.iter().map(|&excluded| Question::new(&task, excluded)).collect();

@@ -41,8 +41,16 @@ impl Tokenizer {
     /// # Errors
     /// Where it is missing or broken.
     pub fn read(file: &Path) -> Result<Self, TokenizerError> {
-        let mut inner = tokenizers::Tokenizer::from_file(file)
+        let inner = tokenizers::Tokenizer::from_file(file)
             .map_err(|e| TokenizerError::Read { file: file.to_owned(), problem: e.to_string() })?;
+        Self::new(inner, file)
+    }
+
+    /// A tokenizer that was read from `file`, which messages name.
+    ///
+    /// # Errors
+    /// Where it cannot be used.
+    pub fn new(mut inner: tokenizers::Tokenizer, file: &Path) -> Result<Self, TokenizerError> {
         // Exports often keep the trainer's padding and truncation, which would cut prompts.
         inner.with_padding(None);
         inner

@@ -112,21 +112,26 @@ fn number_or(gguf: &Gguf, key: &str, default: f64) -> Result<f64, Error> {
 }
 
 /// The file's tensors under their Hugging Face names and in that row order.
-pub(super) struct GgufWeights<'a> {
-    gguf: &'a Gguf,
+pub(super) struct GgufWeights {
+    gguf: Gguf,
     heads: usize,
     kv_heads: usize,
     head_size: usize,
 }
 
-impl<'a> GgufWeights<'a> {
-    pub(super) fn new(gguf: &'a Gguf, config: &LlamaConfig) -> Self {
+impl GgufWeights {
+    pub(super) fn new(gguf: Gguf, config: &LlamaConfig) -> Self {
         let LlamaConfig { heads, kv_heads, head_size, .. } = *config;
         Self { gguf, heads, kv_heads, head_size }
     }
+
+    /// The file itself.
+    pub(super) fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
 }
 
-impl Weights for GgufWeights<'_> {
+impl Weights for GgufWeights {
     fn names(&self) -> Vec<String> {
         let names = self.gguf.tensor_names().filter(|name| *name != ROPE_FACTORS);
         names.map(|name| to_hugging_face(name).unwrap_or_else(|| name.to_owned())).collect()

@@ -7,11 +7,11 @@ use super::Error;
 use super::checkpoint::Weights;
 
 /// Name of the token embedding, `[vocab, width]`.
-pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
+pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Name of the output projection, `[vocab, width]`; absent where it is the embedding.
-pub(super) const OUTPUT: &str = "lm_head.weight";
+pub(crate) const OUTPUT: &str = "lm_head.weight";
 /// Name of the last norm's weight, `[width]`.
-pub(super) const LAST_NORM: &str = "model.norm.weight";
+pub(crate) const LAST_NORM: &str = "model.norm.weight";
 
 /// The sizes and constants of a decoder of the Llama family.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,19 +47,19 @@ const TABLE_LIMIT: usize = 1 << 28;
 
 /// Radians a position for each pair of a head: θ^(-2i/d), as in RoFormer (Su et al. 2021).
 /// Nothing where the head is larger than any model's, which [`LlamaConfig::check`] reports.
-pub(super) fn rope_frequencies(theta: f64, head_size: usize) -> Vec<f64> {
+pub(crate) fn rope_frequencies(theta: f64, head_size: usize) -> Vec<f64> {
     let pairs = if head_size < HEAD_LIMIT { head_size / 2 } else { 0 };
     (0..pairs).map(|i| theta.powf(-2.0 * i as f64 / head_size as f64)).collect()
 }
 
 /// Name of a tensor of a layer.
-pub(super) fn layer_tensor(layer: usize, part: &str) -> String {
+pub(crate) fn layer_tensor(layer: usize, part: &str) -> String {
     format!("model.layers.{layer}.{part}.weight")
 }
 
 impl LlamaConfig {
     /// Every weight by its Hugging Face name, with its shape: a linear layer's is `[out, in]`.
-    pub(super) fn weights(&self) -> Vec<(String, Vec<usize>)> {
+    pub(crate) fn weights(&self) -> Vec<(String, Vec<usize>)> {
         let (width, inner) = (self.width, self.feed_forward);
         let queries = self.heads * self.head_size;
         let keys = self.kv_heads * self.head_size;

@@ -2,17 +2,18 @@
 //!
 //! [`import`] turns a GGUF file or a safetensors folder of the Llama family into an ONNX folder,
 //! once, in the cache; an ONNX folder is checked and used where it is. [`lora`] reads a PEFT
-//! adapter as replacements for weights of an imported model.
+//! adapter as replacements for weights of an imported model. [`open_checkpoint`] reads what an import
+//! would convert, for training.
 
 pub mod builder;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod dequantise;
 mod error;
 mod gguf;
 mod gguf_llama;
 mod gguf_tokenizer;
 mod import;
-mod llama;
+pub(crate) mod llama;
 mod llama_graph;
 pub mod lora;
 mod precision;
@@ -20,8 +21,10 @@ pub mod probe;
 pub mod proto;
 mod safetensors_llama;
 #[cfg(test)]
-mod tiny;
+pub(crate) mod tiny;
 mod validate;
 
+pub use checkpoint::Weights;
 pub use error::Error;
-pub use import::{IMPORTER_VERSION, ModelFolder, import};
+pub use import::{Checkpoint, IMPORTER_VERSION, ModelFolder, import, open_checkpoint};
+pub use llama::LlamaConfig;

@@ -4,6 +4,7 @@
 //! read does not depend on the order of the files, but for the order of a relation's templates.
 //! `ontologies/kgb.ttl` defines the vocabulary read here beside RDFS and OWL.
 
+mod causal;
 mod read;
 mod template;
 mod turtle;
@@ -173,6 +174,19 @@ impl Ontology {
     /// not know it; nothing if it can.
     pub fn refusal(&self, iri: &str) -> Option<Diagnostic> {
         self.relation(iri).is_none().then(|| self.not_a_relation(iri))
+    }
+
+    /// [`Self::refusal`] of each of these relations that has one, at the place that names it where
+    /// it has none of its own.
+    pub fn refusals<'a>(
+        &'a self,
+        named: &'a [(String, Place)],
+    ) -> impl Iterator<Item = Diagnostic> + 'a {
+        named.iter().filter_map(|(iri, place)| {
+            let mut mistake = self.refusal(iri)?;
+            mistake.place.get_or_insert_with(|| place.clone());
+            Some(mistake)
+        })
     }
 
     fn not_a_relation(&self, iri: &str) -> Diagnostic {

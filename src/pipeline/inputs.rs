@@ -3,11 +3,18 @@
 //!
 //! None of it needs a model, so that mistakes are told before anything is fetched.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
+
 use crate::catalog::{self, Catalog, EntityId};
 use crate::config::Pipeline;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
-use crate::eval::Gold;
+use crate::facts::Facts;
 use crate::ontology::{Ontology, Relation, Template};
+
+/// Over how many subjects a model's mean prediction for a relation is taken at most. The mean's
+/// standard error is then a sixteenth of a single prediction's deviation.
+pub const PRIOR_SUBJECTS: usize = 256;
 
 /// The inputs of a pipeline, without mistakes.
 pub struct Inputs {
@@ -17,7 +24,7 @@ pub struct Inputs {
     /// The entities that may be answers.
     pub candidates: Catalog,
     /// Known facts, where the pipeline names some.
-    pub gold: Option<Gold>,
+    pub gold: Option<Facts>,
     /// The relations to predict, sorted by IRI.
     pub relations: Vec<RelationInputs>,
 }
@@ -27,8 +34,11 @@ pub struct RelationInputs {
     pub relation: Relation,
     /// The templates that a causal model can use, at least one.
     pub templates: Vec<Template>,
-    /// The subjects that its domain admits, in the table's order.
+    /// The subjects to ask about, in the table's order: those that its domain admits.
     pub subjects: Vec<EntityId>,
+    /// Subjects over which a model's mean prediction is taken: up to [`PRIOR_SUBJECTS`] of those
+    /// that the pipeline asks about, evenly spread over the table.
+    pub prior_subjects: Vec<EntityId>,
     /// The candidates that its range admits, at least one; no two share a label.
     pub candidates: Vec<EntityId>,
 }
@@ -39,20 +49,52 @@ impl Inputs {
     /// # Errors
     /// All mistakes of all files; those of what the files say together only where each is sound.
     pub fn read(pipeline: &Pipeline) -> Result<(Self, Diagnostics), Diagnostics> {
+        let gold: Vec<PathBuf> = pipeline.inputs.gold.iter().cloned().collect();
+        Self::read_asking(pipeline, &[], &gold, Ask::EverySubject)
+    }
+
+    /// Reads what `pipeline` names, to ask only the questions that `facts` answers; `facts` takes
+    /// the place of the gold facts. The labels of their subjects come from `entities` too.
+    ///
+    /// # Errors
+    /// As those of [`Inputs::read`].
+    pub fn read_questions(
+        pipeline: &Pipeline,
+        entities: &[PathBuf],
+        facts: &[PathBuf],
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        Self::read_asking(pipeline, entities, facts, Ask::SubjectsOfFacts)
+    }
+
+    fn read_asking(
+        pipeline: &Pipeline,
+        entities: &[PathBuf],
+        facts: &[PathBuf],
+        ask: Ask,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
         let files = &pipeline.inputs;
-        let ontology = keep(Ontology::read(&files.ontology), &mut notes);
-        let subjects = keep(Catalog::read(&files.subjects), &mut notes);
-        let candidates = keep(Catalog::read(&files.candidates), &mut notes);
-        let gold = match &files.gold {
-            Some(file) => keep(Gold::read(std::slice::from_ref(file)), &mut notes),
-            None => None,
+        let ontology = notes.keep(Ontology::read(&files.ontology));
+        let more = entities.iter().filter(|file| !files.subjects.contains(file));
+        let tables: Vec<PathBuf> = files.subjects.iter().chain(more).cloned().collect();
+        let mut subjects = Catalog::read(&tables);
+        if ask == Ask::SubjectsOfFacts
+            && let Ok((_, warnings)) = &mut subjects
+        {
+            // Tables of more labels may well name what the pipeline's own do.
+            warnings.0.retain(|warning| warning.code != "repeated-row");
+        }
+        let subjects = notes.keep(subjects);
+        let candidates = notes.keep(Catalog::read(&files.candidates));
+        let gold = match facts {
+            [] => None,
+            facts => notes.keep(Facts::read(facts)),
         };
         let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
         else {
             return Err(each_once(notes));
         };
-        check_named(pipeline, &ontology, &mut notes);
+        notes.0.extend(ontology.refusals(&pipeline.named_relations));
         if notes.has_errors() {
             return Err(notes);
         }
@@ -67,17 +109,25 @@ impl Inputs {
                 return Err(notes);
             }
         };
+        let own = own_subjects(pipeline, &tables, &inputs.subjects);
         for relation in selected {
-            if let Some(read) = inputs.relation(relation, &mut notes) {
+            if let Some(read) = inputs.relation(relation, ask, own.as_ref(), &mut notes) {
                 inputs.relations.push(read);
             }
         }
         if inputs.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
-            let message = "no subject has a type that a relation's domain asks for";
+            let (message, file) = match (ask, facts) {
+                (Ask::SubjectsOfFacts, [file, ..]) => (
+                    "no fact has a relation that is predicted and a subject that it asks about",
+                    file,
+                ),
+                _ => {
+                    ("no subject has a type that a relation's domain asks for", &files.subjects[0])
+                }
+            };
             let help =
                 "compare the column `types` of the subjects with `rdfs:domain` in the ontology";
-            let mistake = Diagnostic::error("no-subject", message).help(help);
-            notes.push(mistake.at(&files.subjects[0], At::File));
+            notes.push(Diagnostic::error("no-subject", message).help(help).at(file, At::File));
         }
         if let Some(gold) = &inputs.gold {
             notes.0.extend(gold.unasked(|relation, subject| inputs.asks(relation, subject)));
@@ -93,28 +143,62 @@ impl Inputs {
         Some(subject.is_some_and(|s| relation.subjects.binary_search(&s).is_ok()))
     }
 
-    fn relation(&self, relation: Relation, notes: &mut Diagnostics) -> Option<RelationInputs> {
+    fn relation(
+        &self,
+        relation: Relation,
+        ask: Ask,
+        own: Option<&HashSet<EntityId>>,
+        notes: &mut Diagnostics,
+    ) -> Option<RelationInputs> {
         let space = catalog::answer_space(&self.ontology, &relation, &self.candidates);
-        let space = keep(space, notes);
-        let templates = usable_templates(&relation, notes);
+        let space = notes.keep(space);
+        let templates = relation.causal_templates(notes);
         let space = space?;
         if let Some(gold) = &self.gold {
             notes.0.extend(gold.unreachable(&relation, &space, &self.candidates));
         }
-        let subjects = catalog::subjects_of(&self.ontology, &relation, &self.subjects);
-        let candidates = space.candidates;
-        Some(RelationInputs { templates: templates?, relation, subjects, candidates })
+        let mut subjects = catalog::subjects_of(&self.ontology, &relation, &self.subjects);
+        let is_own = |s: &EntityId| own.is_none_or(|own| own.contains(s));
+        let prior_subjects = spread(subjects.iter().copied().filter(is_own).collect());
+        if ask == Ask::SubjectsOfFacts {
+            let known = |subject: &EntityId| {
+                let gold = self.gold.as_ref()?;
+                gold.objects(self.subjects.iri(*subject), &relation.iri)
+            };
+            subjects.retain(|subject| known(subject).is_some());
+        }
+        let (templates, candidates) = (templates?, space.candidates);
+        Some(RelationInputs { templates, relation, subjects, prior_subjects, candidates })
     }
 }
 
-/// The relations that the pipeline names must be ones that can be predicted.
-fn check_named(pipeline: &Pipeline, ontology: &Ontology, notes: &mut Diagnostics) {
-    for (iri, place) in &pipeline.named_relations {
-        if let Some(mut mistake) = ontology.refusal(iri) {
-            mistake.place.get_or_insert_with(|| place.clone());
-            notes.push(mistake);
-        }
+/// Which subjects are asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    EverySubject,
+    SubjectsOfFacts,
+}
+
+/// The subjects of the pipeline's own tables, where `subjects` has those of other tables too.
+fn own_subjects(
+    pipeline: &Pipeline,
+    tables: &[PathBuf],
+    subjects: &Catalog,
+) -> Option<HashSet<EntityId>> {
+    let files = &pipeline.inputs.subjects;
+    if files == tables {
+        return None;
     }
+    // Its mistakes are those of the larger catalog, which were told.
+    let (own, _) = Catalog::read(files).ok()?;
+    Some(own.ids().filter_map(|id| subjects.find(own.iri(id))).collect())
+}
+
+/// At most [`PRIOR_SUBJECTS`] of the subjects, evenly spread.
+fn spread(subjects: Vec<EntityId>) -> Vec<EntityId> {
+    let all = subjects.len();
+    let most = all.min(PRIOR_SUBJECTS);
+    (0..most).map(|i| subjects[i * all / most]).collect()
 }
 
 /// A table that is read twice, as subjects and as candidates, has its mistakes twice.
@@ -126,57 +210,4 @@ fn each_once(notes: Diagnostics) -> Diagnostics {
         }
     }
     once
-}
-
-/// Collects diagnostics and gives the value if there is one.
-fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, notes: &mut Diagnostics) -> Option<T> {
-    let (value, mut found) = match result {
-        Ok((value, warnings)) => (Some(value), warnings),
-        Err(mistakes) => (None, mistakes),
-    };
-    notes.0.append(&mut found.0);
-    value
-}
-
-/// The templates in which the object comes after the subject, as a causal model reads.
-fn usable_templates(relation: &Relation, notes: &mut Diagnostics) -> Option<Vec<Template>> {
-    let (unusable, usable): (Vec<Template>, Vec<Template>) =
-        relation.templates.iter().cloned().partition(Template::object_first);
-    let problem = |code, message: String| {
-        let mut diagnostic = Diagnostic::error(code, message);
-        diagnostic.place = Some(relation.place.clone());
-        diagnostic
-    };
-    if usable.is_empty() {
-        notes.push(
-            problem(
-                "object-before-subject",
-                format!("every template of <{}> has [Y] before [X]", relation.iri),
-            )
-            .help("a causal model reads from left to right: write one with [X] before [Y]"),
-        );
-        return None;
-    }
-    for template in unusable {
-        let message =
-            format!("the template {:?} is left out: it has [Y] before [X]", template.text());
-        let mut warning = Diagnostic::warning("object-before-subject", message)
-            .help("a causal model reads from left to right");
-        warning.place = Some(relation.place.clone());
-        notes.push(warning);
-    }
-    if usable.iter().any(|t| t.object_has_space() != usable[0].object_has_space()) {
-        notes.push(
-            problem(
-                "mixed-spacing",
-                format!(
-                    "some templates of <{}> have a space before [Y] and some not",
-                    relation.iri
-                ),
-            )
-            .help("the candidates' tokens depend on it: write all templates one way"),
-        );
-        return None;
-    }
-    Some(usable)
 }

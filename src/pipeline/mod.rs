@@ -8,27 +8,35 @@
 //! predicted, selected and written as a whole, and its place in the ledger is its number, so the
 //! number of subjects of a chunk is part of what a graph depends on.
 
+mod diagnose;
 mod encode;
 mod fit;
 mod inputs;
+mod known;
 mod models;
 mod plan;
 mod predict;
 mod progress;
 mod report;
 mod run;
+mod score;
 mod select;
 pub mod stages;
+mod tune;
 
+pub use diagnose::{Diagnosed, ObjectCounts, System, UNSAID_LAMBDA, diagnose};
 pub use encode::{Encoded, encode};
-pub use inputs::{Inputs, RelationInputs};
+pub use inputs::{Inputs, PRIOR_SUBJECTS, RelationInputs};
+pub use known::KnownQuestion;
 pub use models::{Error as ModelsError, LocatedModels, locate};
 pub use plan::{CHUNK_SUBJECTS, Plan, RelationPlan, Size, Task};
 pub use predict::{Predicted, Predictor};
 pub use progress::Progress;
 pub use report::{Asked, RelationReport, Report, Statistics};
 pub use run::run;
+pub use score::{Distributions, prompts, score, take_priors};
 pub use select::{Selected, select};
+pub use tune::tune;
 
 /// Why a run ended before its end. What was committed before stays in the graph.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::predict::Predictor;
 use super::report::Asked;
 use crate::config::{self, ModelSource, Pipeline};
-use crate::fetch::{self, Cache, Source};
+use crate::fetch::{self, Cache};
 use crate::graph::ModelDescription;
 use crate::lm::{self, CausalModel, LanguageModel, Tokenizer, TokenizerError};
 use crate::onnx::{self, ModelFolder, lora};
@@ -136,7 +136,7 @@ fn locate_one(
     cache: &Cache,
     report: &mut dyn FnMut(&str),
 ) -> Result<Located, Error> {
-    let path = path_of(source, cache, report)?;
+    let path = fetch::fetch_named(source, cache, report)?;
     let folder = onnx::import(&path, cache, report)?;
     let description =
         ModelDescription { source: source.source.clone(), sha256: folder.sha256.clone() };
@@ -149,7 +149,7 @@ fn locate_finetuned(
     cache: &Cache,
     report: &mut dyn FnMut(&str),
 ) -> Result<Located, Error> {
-    let path = path_of(source, cache, report)?;
+    let path = fetch::fetch_named(source, cache, report)?;
     if !lora::is_lora_folder(&path) {
         return locate_one(source, cache, report);
     }
@@ -157,15 +157,6 @@ fn locate_finetuned(
     let description =
         ModelDescription { source: source.source.clone(), sha256: fetch::sha256_of(&path)? };
     Ok(Located { folder: base.folder.clone(), adapter: Some(path), description })
-}
-
-fn path_of(
-    source: &ModelSource,
-    cache: &Cache,
-    report: &mut dyn FnMut(&str),
-) -> Result<PathBuf, Error> {
-    let parsed = Source::parse(&source.source, &source.relative_to)?;
-    Ok(fetch::fetch(&parsed, source.sha256.as_deref(), cache, report)?)
 }
 
 impl LocatedModels {
@@ -190,6 +181,12 @@ impl LocatedModels {
     /// The finetuned model's source and hash.
     pub fn finetuned(&self) -> Option<&ModelDescription> {
         self.finetuned.as_ref().map(|m| &m.description)
+    }
+
+    /// The folder of the finetuned model or adapter, where its training card lies if it has one.
+    pub fn finetuned_folder(&self) -> Option<&Path> {
+        let finetuned = self.finetuned.as_ref()?;
+        finetuned.adapter.as_deref().or(finetuned.folder.graph.parent())
     }
 
     /// Opens a session of each model for each of `workers`, which share `threads` cores.

@@ -10,11 +10,11 @@ use super::inputs::{Inputs, RelationInputs};
 use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::eval::Gold;
-use crate::lm::trie::Sequences;
+use crate::facts::Facts;
+use crate::lm::trie::{CandidateIndex, Sequences};
 use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Rankings, Tokenizer};
 use crate::ontology::{Ontology, Relation, Template};
-use crate::shock::{Correction, Mixing};
+use crate::shock::{Calibration, Correction, Mixing, MixingRule, Prior, Priors};
 
 /// Subjects of one chunk.
 ///
@@ -36,7 +36,7 @@ pub struct Plan {
     /// The candidate entities.
     pub candidates: Catalog,
     /// Known facts, where the pipeline names some.
-    pub gold: Option<Gold>,
+    pub gold: Option<Facts>,
     /// The tokenizer of both models.
     pub tokenizer: Tokenizer,
     /// The tokens that both models take at once, where they say so.
@@ -59,8 +59,17 @@ pub struct RelationPlan {
     pub longest: usize,
     /// Its subjects, in the table's order.
     pub subjects: Vec<EntityId>,
+    /// Subjects over which a model's mean prediction is taken.
+    pub prior_subjects: Vec<EntityId>,
     /// How the two models are mixed.
     pub correction: Correction,
+    /// The share of the finetuned model's shift that is removed first; none where none is. The
+    /// shift itself enters `correction` by [`RelationPlan::set_priors`].
+    pub tau: Option<f64>,
+    /// What makes a corrected probability a confidence.
+    pub calibration: Calibration,
+    /// Least confidence of a triple that is written.
+    pub threshold: f64,
     /// What is asked of each question.
     pub rankings: Rankings,
     /// The share that a search may leave unexplored where it needs a normaliser.
@@ -133,7 +142,7 @@ impl Plan {
         inputs: RelationInputs,
         notes: &mut Diagnostics,
     ) -> Option<RelationPlan> {
-        let RelationInputs { relation, templates, subjects, candidates } = inputs;
+        let RelationInputs { relation, templates, subjects, prior_subjects, candidates } = inputs;
         let normalise = match pipeline.prediction.normalise {
             config::Normalise::Trie => Normalise::Trie,
             config::Normalise::Sequence => Normalise::Sequence,
@@ -156,6 +165,8 @@ impl Plan {
                 return None;
             }
         };
+        let calibration = pipeline.calibration(&relation.iri);
+        let threshold = pipeline.threshold(&relation.iri);
         let most = [pipeline.max_objects(&relation.iri), relation.max_objects.map(|m| m as usize)];
         Some(RelationPlan {
             iri: relation.iri.as_str().into(),
@@ -163,11 +174,15 @@ impl Plan {
             templates,
             longest,
             subjects,
-            correction: correction(pipeline, &relation.iri),
+            prior_subjects,
+            correction: mixing_rule(pipeline, &relation.iri).into(),
+            tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
+            calibration,
+            threshold,
             rankings: Rankings {
                 mixed: Demand {
                     most: most.into_iter().flatten().min().unwrap_or(candidates.len()),
-                    floor: pipeline.threshold(&relation.iri).ln(),
+                    floor: calibration.invert(threshold),
                 },
                 best: self
                     .gold
@@ -257,10 +272,20 @@ impl Plan {
         if !relation.irreflexive {
             return None;
         }
-        let iri = self.subjects.iri(subject);
+        self.candidate(relation, self.subjects.iri(subject))
+    }
+
+    /// The candidate of a relation with this IRI.
+    pub fn candidate(&self, relation: &RelationPlan, iri: &str) -> Option<CandidateIndex> {
         // The candidates are in byte order of their IRIs.
         let found = relation.candidates.binary_search_by(|&c| self.candidates.iri(c).cmp(iri));
-        found.ok().map(|index| index as u32)
+        found.ok().map(|index| index as CandidateIndex)
+    }
+
+    /// What each of a chunk's questions must not be answered.
+    pub fn questions(&self, task: &Task) -> Vec<Excluded> {
+        let relation = &self.relations[task.relation];
+        task.subjects.iter().map(|&subject| self.excluded(relation, subject)).collect()
     }
 
     /// The chunks that are not in `done`, relation by relation.
@@ -290,6 +315,13 @@ impl Plan {
 }
 
 impl RelationPlan {
+    /// Takes both models' mean predictions, whose difference the correction removes as far as `tau`
+    /// says.
+    pub fn set_priors(&mut self, priors: &Priors) {
+        let shift = Arc::new(self.space.shift(priors));
+        self.correction.prior = self.tau.map(|tau| Prior { tau, shift });
+    }
+
     /// The ledger's key of a chunk.
     pub fn chunk(&self, index: u64) -> crate::graph::Chunk {
         crate::graph::Chunk { relation: Arc::clone(&self.iri), index }
@@ -301,17 +333,20 @@ impl RelationPlan {
     }
 }
 
-fn correction(pipeline: &Pipeline, relation: &str) -> Correction {
+/// How the pipeline mixes the two models for a relation.
+fn mixing_rule(pipeline: &Pipeline, relation: &str) -> MixingRule {
     let lambda = pipeline.lambda(relation);
     match pipeline.correction {
-        config::Correction::None => Correction::None,
-        config::Correction::Linear => Correction::Linear { lambda },
-        config::Correction::LogLinear(mixing) => Correction::LogLinear {
-            lambda,
-            mixing: match mixing {
+        config::Correction::None => MixingRule::None,
+        config::Correction::Linear | config::Correction::PriorLinear => {
+            MixingRule::Linear { lambda }
+        }
+        config::Correction::LogLinear(mixing) | config::Correction::PriorLogLinear(mixing) => {
+            let mixing = match mixing {
                 config::Mixing::Branching => Mixing::Branching,
                 config::Mixing::Candidate => Mixing::Candidate,
-            },
-        },
+            };
+            MixingRule::LogLinear { lambda, mixing }
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::thread;
 
+use super::score::Distributions;
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, Excluded, LanguageModel, Row};
+use crate::lm::{self, Answer, Answers, LanguageModel, Row};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -33,13 +34,12 @@ impl Predictor {
     pub fn predict(&mut self, plan: &Plan, encoded: Encoded) -> Result<Predicted, Error> {
         let Encoded { task, prompts } = encoded;
         let relation = &plan.relations[task.relation];
-        let questions: Vec<Excluded> =
-            task.subjects.iter().map(|&subject| plan.excluded(relation, subject)).collect();
+        let questions = plan.questions(&task);
         let models = self.models.len();
         self.models.iter_mut().for_each(|model| model.open(&prompts));
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
         let (space, correction, rankings) =
-            (&relation.space, relation.correction, relation.rankings);
+            (&relation.space, &relation.correction, relation.rankings);
         let answers = if relation.exhaustive {
             lm::exhaustive(space, correction, models, &questions, rankings, &mut evaluate)
         } else {
@@ -47,6 +47,24 @@ impl Predictor {
             lm::search(space, correction, models, &questions, rankings, tolerance, &mut evaluate)
         }?;
         Ok(Predicted { task, answers })
+    }
+
+    /// Both models' distributions over all candidates, for each of a chunk's questions in order.
+    ///
+    /// # Errors
+    /// Where a model fails.
+    pub fn distributions(
+        &mut self,
+        plan: &Plan,
+        encoded: Encoded,
+    ) -> Result<Vec<Distributions>, Error> {
+        let Encoded { task, prompts } = encoded;
+        let relation = &plan.relations[task.relation];
+        let questions = plan.questions(&task);
+        let models = self.models.len();
+        self.models.iter_mut().for_each(|model| model.open(&prompts));
+        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
+        Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
     }
 }
 

@@ -9,6 +9,7 @@ use super::stages::{self, Workers};
 use super::{Encoded, Error, Plan, Predictor, Progress, Selected, encode, select};
 use crate::catalog::{Catalog, EntityId};
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
+use crate::shock::Calibration;
 
 /// Predicts and writes every chunk of `plan` that `writer` does not have.
 ///
@@ -108,12 +109,13 @@ fn record<'a>(plan: &'a Plan, selected: &Selected, asked: Asked) -> ChunkRecord<
     }
     let mut assertions = Vec::with_capacity(selected.triples.len());
     for triple in &selected.triples {
-        let [confidence, finetuned, base] = triple.probabilities;
+        let [finetuned, base] = triple.models;
         assertions.push(Assertion {
             subject: plan.subjects.iri(triple.subject),
             relation: &relation.iri,
             object: plan.candidates.iri(triple.object),
-            confidence,
+            confidence: triple.confidence,
+            corrected: (relation.calibration != Calibration::IDENTITY).then_some(triple.corrected),
             finetuned: asked.finetuned.then_some(finetuned),
             base: asked.base.then_some(base),
         });

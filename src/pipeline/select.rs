@@ -14,8 +14,12 @@ pub struct Triple {
     pub subject: EntityId,
     /// The object, among the candidate entities.
     pub object: EntityId,
-    /// Probability of the mixture, of the finetuned and of the base model.
-    pub probabilities: [f64; 3],
+    /// The confidence: the corrected probability, calibrated.
+    pub confidence: f64,
+    /// The corrected probability.
+    pub corrected: f64,
+    /// The finetuned and the base model's probabilities.
+    pub models: [f64; 2],
 }
 
 /// A chunk's triples.
@@ -42,13 +46,14 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
         for scored in &answer.ranked {
             // Rounding in the logarithm may lift a certainty above one by its last bit.
             let probability = |ln: f64| if ln > 0.0 { 1.0 } else { ln.exp() };
-            let [finetuned, base] = scored.models.map(probability);
             let triple = Triple {
                 subject,
                 object: relation.candidates[scored.candidate as usize],
-                probabilities: [probability(scored.mixed), finetuned, base],
+                confidence: relation.calibration.apply(scored.mixed),
+                corrected: probability(scored.mixed),
+                models: scored.models.map(probability),
             };
-            statistics.add_triple(triple.probabilities[0]);
+            statistics.add_triple(triple.confidence);
             triples.push(triple);
         }
         let objects = plan

@@ -4,10 +4,34 @@
 //! and Ramachandran 2023 (arXiv 2301.11293); the formulas are our reading of its abstract.
 
 use super::logspace::{log_add_exp, normalise};
+use super::prior::Prior;
 
-/// How a finetuned model's distribution is corrected by the base model's.
+/// How a finetuned model's distribution is corrected by the base model's: first the shift of its
+/// mean prediction is removed, if asked for, then the two are mixed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Correction {
+    /// How much of which shift is removed; `None` removes nothing, as τ = 0 does.
+    pub prior: Option<Prior>,
+    /// How what is left is mixed with the base.
+    pub rule: MixingRule,
+}
+
+impl From<MixingRule> for Correction {
+    fn from(rule: MixingRule) -> Self {
+        Self { prior: None, rule }
+    }
+}
+
+impl Correction {
+    /// The prior correction, unless it changes nothing.
+    pub fn active_prior(&self) -> Option<&Prior> {
+        self.prior.as_ref().filter(|prior| prior.tau != 0.0)
+    }
+}
+
+/// How a finetuned model's distribution is mixed with the base model's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Correction {
+pub enum MixingRule {
     /// The finetuned distribution as it is.
     None,
     /// λ·p_f + (1-λ)·p_b.
@@ -33,8 +57,8 @@ pub enum Mixing {
     Candidate,
 }
 
-impl Correction {
-    /// ln of the mixture's mass for one outcome, not normalised for [`Correction::LogLinear`].
+impl MixingRule {
+    /// ln of the mixture's mass for one outcome, not normalised for [`MixingRule::LogLinear`].
     ///
     /// `finetuned` and `base` are natural logarithms of the same outcome's probability.
     pub fn mix(&self, finetuned: f64, base: f64) -> f64 {
@@ -112,14 +136,14 @@ mod tests {
 
     #[test]
     fn linear_by_hand() {
-        let mixed = Correction::Linear { lambda: 0.25 }.mix_all(&ln(&[0.8, 0.2]), &ln(&[0.4, 0.6]));
+        let mixed = MixingRule::Linear { lambda: 0.25 }.mix_all(&ln(&[0.8, 0.2]), &ln(&[0.4, 0.6]));
         assert_close(&mixed, &[0.5, 0.5]);
     }
 
     #[test]
     fn log_linear_by_hand() {
         // sqrt(0.8·0.2) = 0.4 and sqrt(0.2·0.8) = 0.4.
-        let correction = Correction::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
+        let correction = MixingRule::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
         let mixed = correction.mix_all(&ln(&[0.8, 0.2]), &ln(&[0.2, 0.8]));
         assert_close(&mixed, &[0.5, 0.5]);
         // sqrt(0.9·0.4) = 0.6 and sqrt(0.1·0.6) = 0.244949; 0.6 / 0.844949 = 0.710102.
@@ -132,15 +156,15 @@ mod tests {
         let (f, b) = (ln(&[0.7, 0.3, 0.0]), ln(&[0.0, 0.5, 0.5]));
         for mixing in [Mixing::Branching, Mixing::Candidate] {
             for (lambda, expected) in [(1.0, [0.7, 0.3, 0.0]), (0.0, [0.0, 0.5, 0.5])] {
-                assert_close(&Correction::LogLinear { lambda, mixing }.mix_all(&f, &b), &expected);
-                assert_close(&Correction::Linear { lambda }.mix_all(&f, &b), &expected);
+                assert_close(&MixingRule::LogLinear { lambda, mixing }.mix_all(&f, &b), &expected);
+                assert_close(&MixingRule::Linear { lambda }.mix_all(&f, &b), &expected);
             }
         }
     }
 
     #[test]
     fn models_that_exclude_each_other_leave_the_finetuned() {
-        let correction = Correction::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
+        let correction = MixingRule::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
         assert_close(&correction.mix_all(&ln(&[1.0, 0.0]), &ln(&[0.0, 1.0])), &[1.0, 0.0]);
     }
 
@@ -154,9 +178,9 @@ mod tests {
             normalise(&mut f);
             normalise(&mut b);
             for correction in [
-                Correction::None,
-                Correction::Linear { lambda },
-                Correction::LogLinear { lambda, mixing: Mixing::Branching },
+                MixingRule::None,
+                MixingRule::Linear { lambda },
+                MixingRule::LogLinear { lambda, mixing: Mixing::Branching },
             ] {
                 let sum: f64 = correction.mix_all(&f, &b).iter().map(|x| x.exp()).sum();
                 prop_assert!((sum - 1.0).abs() < 1e-9);
@@ -170,7 +194,7 @@ mod tests {
             lambda in 0.0..=1.0_f64,
         ) {
             let (f, b): (Vec<f64>, Vec<f64>) = raw.iter().copied().unzip();
-            let correction = Correction::LogLinear { lambda, mixing: Mixing::Candidate };
+            let correction = MixingRule::LogLinear { lambda, mixing: Mixing::Candidate };
             let products: Vec<f64> = raw.iter().map(|&(f, b)| correction.mix(f, b)).collect();
             let sum = super::super::logspace::log_sum_exp;
             prop_assert!(sum(&products) <= correction.mix(sum(&f), sum(&b)) + 1e-9);

@@ -1,8 +1,19 @@
-//! Pure mathematics on probability distributions: mixing a finetuned with a base model.
+//! Pure mathematics on probability distributions: correcting a finetuned by a base model, tuning
+//! the corrections, and diagnosing what finetuning did.
 //!
 //! Everything is a natural logarithm in `f64`. Nothing here knows models, threads or RDF.
 
+mod calibration;
 mod correction;
+mod correlation;
+pub mod diagnosis;
 pub mod logspace;
+mod prior;
+mod question;
+pub mod tune;
 
-pub use correction::{Correction, Mixing};
+pub use calibration::{Calibration, Observation};
+pub use correction::{Correction, Mixing, MixingRule};
+pub use correlation::Correlation;
+pub use prior::{Prior, Priors, Shift};
+pub use question::{Candidate, Question};

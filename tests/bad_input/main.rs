@@ -5,6 +5,8 @@
 //! a case; `KGBUILD_BLESS=1 cargo nextest run --release --test bad_input` writes them anew.
 
 mod command_line;
+#[path = "../support/ended.rs"]
+mod ended;
 mod fetching;
 mod midway;
 mod model;

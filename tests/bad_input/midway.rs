@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ended::Ended;
 use crate::model;
-use crate::workplace::{Ended, RUN, Workplace};
+use crate::workplace::{RUN, Workplace};
 
 /// Subjects of one chunk.
 const CHUNK: usize = 64;

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use kgbuild::fetch::{Cache, runtime_library, sha256_of};
 use tempfile::TempDir;
 
+use crate::ended::Ended;
 use crate::model;
 
 pub const PIPELINE: &str = r#"[models]
@@ -79,20 +80,6 @@ pub fn all_refused(cases: &[Case]) {
         wrong.extend(at.refusal(at.command(case.args), case.name).err());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-}
-
-/// What a run of the program said and gave.
-pub struct Ended {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
 }
 
 /// The folder.

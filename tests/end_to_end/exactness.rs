@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use kgbuild::config;
 use kgbuild::fetch::{self, Cache, Source};
-use kgbuild::lm::{self, Answer, CausalModel, Demand, LanguageModel, Rankings, Row, Scored};
+use kgbuild::lm::{
+    self, Answer, AnswerSpace, CausalModel, Demand, LanguageModel, Rankings, Row, Scored,
+};
 use kgbuild::onnx::{self, ModelFolder, lora};
 use kgbuild::pipeline::{self, Inputs, Plan, Predictor};
 use kgbuild::runtime::{Device, Runtime};
-use kgbuild::shock::{Correction, Mixing};
+use kgbuild::shock::{Correction, Mixing, MixingRule, Prior, Priors};
 
 use crate::support::{BORDER, CAPITAL, CONTINENT, COUNTRY, Job, LANGUAGE, repository};
 
@@ -104,7 +106,7 @@ fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     let library = fetch::runtime_library(&cache, report)
         .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
-    let adapter = repository().join("pipelines/quickstart/adapter");
+    let adapter = repository().join("tests/data/smollm2-facts-lora/adapter");
     let open = |folder: &ModelFolder, weights| {
         let session = runtime.session(&folder.graph, weights, 1).unwrap();
         Shared::new(CausalModel::new(session, &folder.graph, None, 2048).unwrap())
@@ -112,26 +114,40 @@ fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     [open(&folder, lora::merge(&adapter, &folder).unwrap()), open(&folder, Vec::new())]
 }
 
-/// What is asked of a relation's models: who answers, and how they are mixed.
-fn cases(normalise: &str) -> Vec<(&'static str, &'static [usize], Correction)> {
+/// What is asked of a relation's models: who answers, how much of a shift is removed from the
+/// finetuned model, and how they are mixed.
+fn cases(normalise: &str) -> Vec<(&'static str, &'static [usize], f64, MixingRule)> {
     let lambda = LAMBDA;
-    let mut cases: Vec<(_, &[usize], _)> = vec![
-        ("finetuned", &[0], Correction::None),
-        ("base", &[1], Correction::None),
-        ("linear", &[0, 1], Correction::Linear { lambda }),
+    let mut cases: Vec<(_, &[usize], _, _)> = vec![
+        ("finetuned", &[0], 0.0, MixingRule::None),
+        ("base", &[1], 0.0, MixingRule::None),
+        ("linear", &[0, 1], 0.0, MixingRule::Linear { lambda }),
         (
             "log-linear by candidate",
             &[0, 1],
-            Correction::LogLinear { lambda, mixing: Mixing::Candidate },
+            0.0,
+            MixingRule::LogLinear { lambda, mixing: Mixing::Candidate },
         ),
     ];
     // Under "sequence" the configuration refuses it: a prefix has no mass of its own there.
     if normalise == "trie" {
         let mixing = Mixing::Branching;
-        let at_branchings = Correction::LogLinear { lambda, mixing };
-        cases.push(("log-linear at branchings", &[0, 1], at_branchings));
+        let at_branchings = MixingRule::LogLinear { lambda, mixing };
+        cases.push(("log-linear at branchings", &[0, 1], 0.0, at_branchings));
+        cases.push(("prior", &[0, 1], 1.0, MixingRule::None));
+        cases.push(("prior, linear", &[0, 1], 0.5, MixingRule::Linear { lambda }));
+        cases.push(("prior, log-linear at branchings", &[0, 1], 0.5, at_branchings));
     }
     cases
+}
+
+/// A shift as if finetuning had made each candidate rarer the later it comes, up to a hundred times.
+fn prior(space: &AnswerSpace, tau: f64) -> Prior {
+    let candidates = space.trie().candidates();
+    let base = vec![-(candidates as f64).ln(); candidates];
+    let rarer = |c: usize| base[c] - 100_f64.ln() * c as f64 / candidates as f64;
+    let finetuned = (0..candidates).map(rarer).collect();
+    Prior { tau, shift: Arc::new(space.shift(&Priors { finetuned, base: base.clone() })) }
 }
 
 fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
@@ -181,10 +197,10 @@ fn the_search_is_exact_on_real_relations() {
             (0..trie.candidates()).any(|c| trie.tokens(c as u32).len() > 2)
         });
         assert!(long.count() >= 2, "candidates of several tokens are what the search is about");
-        for (name, asked, correction) in cases(normalise) {
+        for (name, asked, tau, rule) in cases(normalise) {
             let demand = Demand { most: TOP, floor: f64::NEG_INFINITY };
             for relation in &mut plan.relations {
-                relation.correction = correction;
+                relation.correction = Correction { prior: Some(prior(&relation.space, tau)), rule };
                 relation.rankings = Rankings { mixed: demand, best: true };
                 assert_eq!(relation.tolerance, UNEXPLORED);
                 relation.exhaustive = false;

@@ -67,6 +67,7 @@ fn a_run_can_be_watched_and_interrupted() {
 #[test]
 fn a_complete_run_is_left_as_it_is_and_another_is_refused() {
     let job = Job::small(&[CONTINENT], 8);
+    job.untune();
     let first = stdout(&job.run(&[]));
     let (quads, counts, report) = (job.export("n-quads"), job.counts(), job.report());
     let table = |text: &str| text.split("\n\n").next().unwrap().to_owned();

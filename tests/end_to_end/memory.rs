@@ -38,6 +38,7 @@ fn plan(subjects: usize) -> Plan {
         writeln!(table, "http://example.org/country/{number},Country {number},,{class}").unwrap();
     }
     job.set_subjects(&table);
+    job.set("selection", "threshold", 0.3);
     let (pipeline, _) = config::read(&job.pipeline()).unwrap();
     let cache = Cache::from_environment().unwrap();
     let models = pipeline::locate(&pipeline, &cache, &mut |line| println!("{line}"))
@@ -113,6 +114,7 @@ fn description() -> RunDescription {
         config_sha256: String::new(),
         lambda: Some(0.5),
         correction: "log-linear".to_owned(),
+        tuned_sha256: None,
         version: "0".to_owned(),
     }
 }

@@ -24,13 +24,21 @@ impl Job {
         let pipelines = repository().join("pipelines");
         let text = fs::read_to_string(pipelines.join("quickstart.toml")).unwrap();
         let mut pipeline: toml::Table = text.parse().unwrap();
-        let absolute = |path: &mut toml::Value| {
-            let there = pipelines.join(path.as_str().unwrap()).canonicalize().unwrap();
-            *path = there.to_str().unwrap().into();
+        let absolute = |value: &mut toml::Value| {
+            let paths = match value {
+                toml::Value::Array(paths) => paths.as_mut_slice(),
+                path => std::slice::from_mut(path),
+            };
+            for path in paths {
+                let there = pipelines.join(path.as_str().unwrap()).canonicalize().unwrap();
+                *path = there.to_str().unwrap().into();
+            }
         };
         absolute(&mut pipeline["models"]["finetuned"]);
-        let inputs = pipeline["inputs"].as_table_mut().unwrap();
-        inputs.iter_mut().for_each(|(_, path)| absolute(path));
+        for section in ["inputs", "tuning"] {
+            let section = pipeline[section].as_table_mut().unwrap();
+            section.iter_mut().for_each(|(_, value)| absolute(value));
+        }
         let job = Self { folder: tempfile::tempdir().unwrap() };
         pipeline["output"]["folder"] = job.output().to_str().unwrap().into();
         job.write(&pipeline);
@@ -74,6 +82,14 @@ impl Job {
             fs::read_to_string(self.pipeline()).unwrap().parse().unwrap();
         let table = pipeline.entry(table).or_insert(toml::Table::new().into());
         table.as_table_mut().unwrap().insert(key.to_owned(), value.into());
+        self.write(&pipeline);
+    }
+
+    /// Takes the tuned numbers out, so that the pipeline's own count.
+    pub fn untune(&self) {
+        let mut pipeline: toml::Table =
+            fs::read_to_string(self.pipeline()).unwrap().parse().unwrap();
+        pipeline.remove("tuning");
         self.write(&pipeline);
     }
 

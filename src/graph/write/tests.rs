@@ -16,6 +16,7 @@ fn run(parts: &[(&str, &str)]) -> RunDescription {
         config_sha256: "ef".into(),
         lambda: Some(0.4),
         correction: "log-linear".into(),
+        tuned_sha256: None,
         version: "0.1.0".into(),
     }
 }
@@ -41,6 +42,7 @@ fn commit(writer: &mut GraphWriter, index: u64, facts: u64) -> Result<(), Error>
         relation: CAPITAL,
         object: &object,
         confidence: 0.75,
+        corrected: None,
         finetuned: Some(0.8),
         base: None,
     });
@@ -258,6 +260,7 @@ fn invalid_assertions_leave_nothing_of_their_chunk() {
         relation: CAPITAL,
         object: &object,
         confidence: 0.5,
+        corrected: None,
         finetuned: None,
         base: None,
     };

@@ -6,13 +6,13 @@ use std::collections::BinaryHeap;
 use super::{Answer, Demand, Excluded, Rankings, Scored, answer_from};
 use crate::lm::branch::{AnswerSpace, Normalise};
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
-use crate::shock::Correction;
 use crate::shock::logspace::{log_mean_exp, log_sum_exp};
+use crate::shock::{Correction, MixingRule};
 
 /// What all questions of a search share.
 pub struct Task<'a> {
     pub space: &'a AnswerSpace,
-    pub correction: Correction,
+    pub correction: &'a Correction,
     pub models: usize,
     pub rankings: Rankings,
     pub tolerance: f64,
@@ -25,8 +25,8 @@ impl Task<'_> {
     }
 
     fn mixes_candidates(&self) -> bool {
-        matches!(self.correction, Correction::LogLinear { .. })
-            && !self.space.mixes_at_branchings(self.correction)
+        let rule = self.correction.rule;
+        matches!(rule, MixingRule::LogLinear { .. }) && !self.space.mixes_at_branchings(rule)
     }
 
     /// How many masses an entry has: one a model and template.
@@ -54,11 +54,15 @@ enum Place {
 
 struct Entry {
     place: Place,
-    /// ln mass, which bounds all below: of the mixture, the finetuned, the base model.
-    keys: [f64; 3],
+    /// ln mass, which bounds all below.
+    keys: Keys,
     /// A prefix that has not been asked about.
     open: bool,
 }
+
+/// ln mass of the mixture, the finetuned and the base model, then of the finetuned model without
+/// its shift. There are rankings by the first three.
+type Keys = [f64; 4];
 
 const MIXED: usize = 0;
 
@@ -128,7 +132,7 @@ impl<'a> Question<'a> {
             next_check: 1,
             normalised: false,
         };
-        question.discover(question.place(Trie::ROOT), [0.0; 3], &vec![0.0; task.parts()]);
+        question.discover(question.place(Trie::ROOT), [0.0; 4], &vec![0.0; task.parts()]);
         question
     }
 
@@ -158,7 +162,7 @@ impl<'a> Question<'a> {
         Place::Node(node)
     }
 
-    fn discover(&mut self, place: Place, keys: [f64; 3], masses: &[f64]) {
+    fn discover(&mut self, place: Place, keys: Keys, masses: &[f64]) {
         if matches!(place, Place::Candidate(c) if Some(c) == self.excluded) {
             return;
         }
@@ -252,20 +256,29 @@ impl<'a> Question<'a> {
     }
 
     /// The keys of the ways on from an entry.
-    fn keys(&self, entry: u32, masses: &[f64]) -> Vec<[f64; 3]> {
+    fn keys(&self, entry: u32, masses: &[f64]) -> Vec<Keys> {
         let (finetuned, base): (Vec<f64>, Vec<f64>) = masses
             .chunks_exact(self.task.parts())
             .map(|way| self.task.model_masses(way, &self.scale).into())
             .unzip();
-        let parent = self.entries[entry as usize].keys;
-        let correction = self.task.correction;
-        let mixed: Vec<f64> = if self.task.space.mixes_at_branchings(correction) {
-            let on = correction.mix_branching((parent[1], &finetuned), (parent[2], &base));
-            on.into_iter().map(|x| parent[MIXED] + x).collect()
-        } else {
-            finetuned.iter().zip(&base).map(|(&f, &b)| correction.mix(f, b)).collect()
+        let [mixed_here, _, base_here, corrected_here] = self.entries[entry as usize].keys;
+        let (space, rule) = (self.task.space, self.task.correction.rule);
+        let corrected = match self.task.correction.active_prior() {
+            None => finetuned.clone(),
+            Some(prior) => {
+                let on = prior.remove(&finetuned, space.shifts(self.node(entry), &prior.shift));
+                on.into_iter().map(|x| corrected_here + x).collect()
+            }
         };
-        mixed.into_iter().zip(finetuned).zip(base).map(|((m, f), b)| [m, f, b]).collect()
+        let mixed: Vec<f64> = if space.mixes_at_branchings(rule) {
+            let on = rule.mix_branching((corrected_here, &corrected), (base_here, &base));
+            on.into_iter().map(|x| mixed_here + x).collect()
+        } else {
+            corrected.iter().zip(&base).map(|(&f, &b)| rule.mix(f, b)).collect()
+        };
+        let models = finetuned.into_iter().zip(base);
+        let keys = mixed.into_iter().zip(corrected).zip(models);
+        keys.map(|((mixed, corrected), (f, b))| [mixed, f, b, corrected]).collect()
     }
 
     /// Whether what is unexplored is within the tolerance and cannot change the ranking.
@@ -322,7 +335,7 @@ impl<'a> Question<'a> {
             return self
                 .complete()
                 .map(|(entry, candidate)| {
-                    let [mixed, finetuned, base] = keys(entry);
+                    let [mixed, finetuned, base, _] = keys(entry);
                     Scored { candidate, mixed, models: [finetuned, base] }
                 })
                 .collect();
@@ -332,13 +345,17 @@ impl<'a> Question<'a> {
             .complete()
             .map(|(entry, candidate)| {
                 let models = self.task.model_masses(self.masses(entry), &normalisers);
-                Scored { candidate, mixed: self.task.correction.mix(models[0], models[1]), models }
+                Scored {
+                    candidate,
+                    mixed: self.task.correction.rule.mix(models[0], models[1]),
+                    models,
+                }
             })
             .collect();
         if self.task.mixes_candidates() {
             let (finetuned, base): (Vec<f64>, Vec<f64>) =
                 scored.iter().map(|s| <(f64, f64)>::from(s.models)).unzip();
-            let mixed = self.task.correction.mix_all(&finetuned, &base);
+            let mixed = self.task.correction.rule.mix_all(&finetuned, &base);
             scored.iter_mut().zip(mixed).for_each(|(s, mixed)| s.mixed = mixed);
         }
         scored
@@ -347,7 +364,7 @@ impl<'a> Question<'a> {
     /// What each open entry can at most hold: mixture, finetuned, base, relative to the explored.
     fn bounds(&self, scored: &[Scored]) -> Vec<[f64; 3]> {
         let normalisers = self.normalisers();
-        let mix = |[f, b]: [f64; 2]| self.task.correction.mix(f, b);
+        let mix = |[f, b]: [f64; 2]| self.task.correction.rule.mix(f, b);
         let total = if self.task.mixes_candidates() {
             log_sum_exp(&scored.iter().map(|s| mix(s.models)).collect::<Vec<_>>())
         } else {

@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::lm::branch::Normalise;
-use crate::lm::exhaustive::exhaustive;
+use crate::lm::exhaustive::{distributions, exhaustive};
+use crate::lm::mix::mix;
 use crate::lm::trie::Sequences;
-use crate::shock::Mixing;
 use crate::shock::logspace::normalise;
+use crate::shock::{Mixing, MixingRule, Prior, Priors};
 
 const VOCABULARY: u32 = 6;
 
@@ -43,7 +45,9 @@ struct Case {
     words: Vec<Vec<u32>>,
     suffixes: Vec<Vec<u32>>,
     normalise: Normalise,
-    correction: Correction,
+    rule: MixingRule,
+    /// τ and both models' mean prediction, as masses.
+    prior: Option<(f64, [Vec<f64>; 2])>,
     models: usize,
     rankings: Rankings,
     excluded: Vec<Excluded>,
@@ -55,6 +59,58 @@ impl Case {
         let mut sequences = Sequences::new();
         self.words.iter().for_each(|w| sequences.push(w));
         AnswerSpace::new(sequences, self.suffixes.clone(), self.normalise).unwrap()
+    }
+
+    fn correction(&self, space: &AnswerSpace) -> Correction {
+        let prior = self.prior.as_ref().map(|(tau, priors)| {
+            let [finetuned, base] = priors.each_ref().map(|p| {
+                let mut ln: Vec<f64> = p[..self.words.len()].iter().map(|p| p.ln()).collect();
+                normalise(&mut ln);
+                ln
+            });
+            let shift = space.shift(&Priors { finetuned, base });
+            Prior { tau: *tau, shift: Arc::new(shift) }
+        });
+        Correction { prior, rule: self.rule }
+    }
+
+    /// A distribution without its shift at the branchings, from the words alone.
+    fn without_shift(&self, distribution: &[f64]) -> Vec<f64> {
+        let Some((tau, priors)) = &self.prior else { return distribution.to_vec() };
+        let below = |of: &[f64], prefix: &[u32]| -> f64 {
+            let words = self.words.iter().zip(of).filter(|(w, _)| w.starts_with(prefix));
+            words.map(|(_, p)| p).sum()
+        };
+        let word = |word: &Vec<u32>| -> f64 {
+            (0..=word.len())
+                .map(|at| {
+                    let prefix = &word[..at];
+                    let longer: BTreeSet<&[u32]> = self
+                        .words
+                        .iter()
+                        .filter(|w| w.starts_with(prefix) && w.len() > at)
+                        .map(|w| &w[..=at])
+                        .collect();
+                    let ending = self.words.iter().position(|w| w == prefix);
+                    let masses = |way: Option<&[u32]>| match (way, ending) {
+                        (Some(longer), _) => {
+                            [distribution, &priors[0], &priors[1]].map(|d| below(d, longer))
+                        }
+                        (None, Some(c)) => [distribution[c], priors[0][c], priors[1][c]],
+                        (None, None) => [0.0; 3],
+                    };
+                    let [f_here, b_here] = [0, 1].map(|m| below(&priors[m], prefix));
+                    let left = |way: Option<&[u32]>| {
+                        let [p, f, b] = masses(way);
+                        let known = [f, b, f_here, b_here].iter().all(|&x| x > 0.0);
+                        if known { p * ((b / b_here) / (f / f_here)).powf(*tau) } else { p }
+                    };
+                    let all: f64 = longer.iter().map(|&w| left(Some(w))).sum::<f64>() + left(None);
+                    left(word.get(..=at)) / all
+                })
+                .product()
+        };
+        self.words.iter().map(word).collect()
     }
 
     /// p(candidate | prompt) of one model and template, from the words alone.
@@ -83,7 +139,8 @@ impl Case {
                         _ if !ends => 0.0,
                         _ if next.is_empty() => 1.0,
                         Some(&first) => p(prefix, first),
-                        None => 1.0 - on,
+                        // Rounding may lift the sum above one.
+                        None => (1.0 - on).max(0.0),
                     };
                     let taken = if at == word.len() { ending } else { p(prefix, word[at]) };
                     taken / (on + ending)
@@ -115,24 +172,29 @@ impl Case {
 fn cases() -> impl Strategy<Value = Case> {
     let words = prop::collection::btree_set(prop::collection::vec(0..VOCABULARY, 1..5), 1..40);
     let suffixes = prop::collection::vec(prop::collection::vec(0..VOCABULARY, 0..3), 1..3);
-    let correction = (0..4, 0.0..=1.0_f64).prop_map(|(kind, lambda)| match kind {
-        0 => Correction::None,
-        1 => Correction::Linear { lambda },
-        2 => Correction::LogLinear { lambda, mixing: Mixing::Branching },
-        _ => Correction::LogLinear { lambda, mixing: Mixing::Candidate },
+    let rule = (0..4, 0.0..=1.0_f64).prop_map(|(kind, lambda)| match kind {
+        0 => MixingRule::None,
+        1 => MixingRule::Linear { lambda },
+        2 => MixingRule::LogLinear { lambda, mixing: Mixing::Branching },
+        _ => MixingRule::LogLinear { lambda, mixing: Mixing::Candidate },
     });
+    // Means with a few zeros, and from even to a million times larger here than there.
+    let mean = prop_oneof![1 => Just(0.0), 9 => (-14.0..0.0_f64).prop_map(f64::exp)];
+    let means = prop::array::uniform2(prop::collection::vec(mean, 40));
+    let prior = prop::option::of((prop_oneof![Just(1.0), 0.0..1.5_f64], means));
     let rankings = (1..8_usize, prop_oneof![Just(0.0), 0.0..1.0_f64], any::<bool>()).prop_map(
         |(most, floor, best)| Rankings { mixed: Demand { most, floor: floor.ln() }, best },
     );
     let excluded = prop::collection::vec(prop::option::of(any::<u32>()), QUESTIONS);
-    (words, suffixes, any::<bool>(), correction, rankings, excluded, any::<u64>()).prop_map(
-        |(words, suffixes, trie, correction, rankings, excluded, seed)| Case {
+    (words, suffixes, any::<bool>(), rule, prior, rankings, excluded, any::<u64>()).prop_map(
+        |(words, suffixes, trie, rule, prior, rankings, excluded, seed)| Case {
             excluded: excluded.into_iter().map(|e| Some(e? % words.len() as u32)).collect(),
             words: words.into_iter().collect(),
             suffixes,
             normalise: if trie { Normalise::Trie } else { Normalise::Sequence },
-            models: if correction == Correction::None { 1 } else { 2 },
-            correction,
+            models: if rule == MixingRule::None && prior.is_none() { 1 } else { 2 },
+            rule,
+            prior,
             rankings,
             seed,
         },
@@ -161,13 +223,14 @@ proptest! {
     #[test]
     fn the_search_finds_what_exhaustive_scoring_finds(case in cases()) {
         let space = case.space();
+        let correction = case.correction(&space);
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let all = exhaustive(
-            &space, case.correction, case.models, &case.excluded, case.rankings, &mut ask,
+            &space, &correction, case.models, &case.excluded, case.rankings, &mut ask,
         ).unwrap();
         let found = search(
-            &space, case.correction, case.models, &case.excluded, case.rankings, TOLERANCE, &mut ask,
+            &space, &correction, case.models, &case.excluded, case.rankings, TOLERANCE, &mut ask,
         ).unwrap();
         for (found, all) in found.iter().zip(&all) {
             assert_same(found, all)?;
@@ -180,10 +243,11 @@ proptest! {
         case.rankings.mixed = Demand { most: usize::MAX, floor: f64::NEG_INFINITY };
         case.excluded = vec![None; QUESTIONS];
         let space = case.space();
+        let correction = case.correction(&space);
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let all = exhaustive(
-            &space, case.correction, case.models, &case.excluded, case.rankings, &mut ask,
+            &space, &correction, case.models, &case.excluded, case.rankings, &mut ask,
         ).unwrap();
         for (question, answer) in all.iter().enumerate() {
             let by_hand = [case.distribution(0, question), case.distribution(1, question)];
@@ -199,17 +263,74 @@ proptest! {
         }
     }
 
+    #[test]
+    fn a_shift_at_branchings_agrees_with_every_candidate_by_hand(mut case in cases()) {
+        case.normalise = Normalise::Trie;
+        case.rule = MixingRule::None;
+        let space = case.space();
+        let correction = case.correction(&space);
+        for question in 0..QUESTIONS {
+            let [finetuned, base] = [0, 1].map(|model| case.distribution(model, question));
+            let [ln_f, ln_b] =
+                [&finetuned, &base].map(|d| d.iter().map(|p| p.ln()).collect::<Vec<_>>());
+            let mixed = mix(&space, &correction, None, &ln_f, &ln_b);
+            for (found, by_hand) in mixed.iter().zip(case.without_shift(&finetuned)) {
+                prop_assert!((found.exp() - by_hand).abs() < 1e-9, "{} {}", found.exp(), by_hand);
+            }
+        }
+    }
+
+    /// A single question's own shift removed leaves the base's answer, whatever the rule.
+    #[test]
+    fn all_of_its_own_shift_removed_leaves_the_base(mut case in cases()) {
+        case.models = 2;
+        let space = case.space();
+        let mut ask =
+            |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
+        let asked = distributions(&space, 2, &case.excluded[..1], &mut ask).unwrap();
+        let shift = Arc::new(space.shift(&Priors::mean(case.words.len(), &asked)));
+        let [finetuned, base] = &asked[0];
+        let prior = Some(Prior { tau: 1.0, shift });
+        let removed = Correction { prior, rule: case.rule };
+        let removed = mix(&space, &removed, case.excluded[0], finetuned, base);
+        let expected = mix(&space, &case.rule.into(), case.excluded[0], base, base);
+        for (removed, expected) in removed.iter().zip(&expected) {
+            prop_assert!((removed.exp() - expected.exp()).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_shift_removed_changes_no_bit(mut case in cases()) {
+        if let Some((tau, _)) = &mut case.prior {
+            *tau = 0.0;
+        }
+        let space = case.space();
+        let mut ask =
+            |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
+        let [with, without] = [case.correction(&space), case.rule.into()].map(|correction| {
+            let all = exhaustive(
+                &space, &correction, case.models, &case.excluded, case.rankings, &mut ask,
+            );
+            let found = search(
+                &space, &correction, case.models, &case.excluded, case.rankings, TOLERANCE, &mut ask,
+            );
+            (all.unwrap(), found.unwrap())
+        });
+        prop_assert_eq!(with, without);
+    }
+
     /// What a question is answered, bit for bit, must not depend on the questions beside it.
     #[test]
     fn questions_do_not_see_each_other(case in cases()) {
         let space = case.space();
+        let correction = case.correction(&space);
         let shared = search(
-            &space, case.correction, case.models, &case.excluded, case.rankings, 1e-3,
+            &space, &correction, case.models, &case.excluded, case.rankings, 1e-3,
             &mut |rows| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows)),
         ).unwrap();
         for (question, shared) in shared.iter().enumerate() {
             let alone = search(
-                &space, case.correction, case.models, &case.excluded[question..=question], case.rankings, 1e-3,
+                &space, &correction, case.models, &case.excluded[question..=question], case.rankings, 1e-3,
                 &mut |rows| {
                     let mut rows = rows.to_vec();
                     rows.iter_mut().for_each(|r| r.prompt += question * space.templates());
@@ -229,7 +350,8 @@ fn models_that_exclude_each_other_are_answered_alike() {
         sequences.push(word);
     }
     let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
-    let correction = Correction::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
+    let rule = MixingRule::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
+    let correction = rule.into();
     let rankings = Rankings { mixed: Demand { most: 4, floor: f64::NEG_INFINITY }, best: true };
     let mut ask = |rows: &[Row<'_>]| {
         let mut answers = evaluate(3, 2, rows);
@@ -245,8 +367,8 @@ fn models_that_exclude_each_other_are_answered_alike() {
         }
         Ok::<_, Infallible>(answers)
     };
-    let all = exhaustive(&space, correction, 2, &[None], rankings, &mut ask).unwrap();
-    let found = search(&space, correction, 2, &[None], rankings, TOLERANCE, &mut ask).unwrap();
+    let all = exhaustive(&space, &correction, 2, &[None], rankings, &mut ask).unwrap();
+    let found = search(&space, &correction, 2, &[None], rankings, TOLERANCE, &mut ask).unwrap();
     assert_same(&found[0], &all[0]).unwrap();
     assert!(all[0].ranked.iter().all(|s| !s.mixed.is_nan()));
     assert_eq!(all[0].ranked.len(), 4);
@@ -266,7 +388,7 @@ fn a_peaked_distribution_opens_few_nodes() {
     let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
     let mut rows_asked = 0;
     let rankings = Rankings { mixed: Demand { most: 1, floor: f64::NEG_INFINITY }, best: false };
-    search(&space, Correction::None, 1, &[None], rankings, 1e-6, &mut |rows| {
+    search(&space, &MixingRule::None.into(), 1, &[None], rankings, 1e-6, &mut |rows| {
         rows_asked += rows.len();
         Ok::<_, Infallible>(evaluate(7, 1, rows))
     })

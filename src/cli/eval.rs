@@ -1,0 +1,220 @@
+//! `kgbuild eval`: a graph or a file of predictions scored against gold facts.
+
+mod page;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::args::EvalArgs;
+use super::deliver::deliver;
+use super::failure::{Failure, show};
+use super::table;
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
+use crate::graph;
+
+/// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
+const SPARE: [&str; 9] = [
+    "ECE before",
+    "micro F1",
+    "no object",
+    "answered",
+    "Hits@3",
+    "recall",
+    "precision",
+    "Hits@10",
+    "MRR",
+];
+
+/// The report with what it is a report of.
+#[derive(Serialize)]
+struct NamedReport<'a> {
+    predictions: String,
+    gold: Vec<String>,
+    min_confidence: Option<f64>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Scores and prints or writes the scores.
+pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let (gold, warnings) = Gold::read(&args.gold)?;
+    show(&warnings);
+    let (predictions, is_graph) = read(&args.predictions, gold.naming)?;
+    let placed = |mistakes: Diagnostics| {
+        let place = |mistake: Diagnostic| mistake.at(&args.predictions, At::File);
+        Diagnostics(mistakes.0.into_iter().map(place).collect())
+    };
+    let (report, warnings) =
+        Report::new(&gold, &predictions, args.min_confidence).map_err(placed)?;
+    show(&warnings);
+    let text = match args.json {
+        true => {
+            let named = NamedReport {
+                predictions: args.predictions.display().to_string(),
+                gold: args.gold.iter().map(|file| file.display().to_string()).collect(),
+                min_confidence: args.min_confidence,
+                report: &report,
+            };
+            serde_json::to_string_pretty(&named).map_err(Failure::failed)?
+        }
+        false => printed(&report, is_graph, args.output.is_none()),
+    };
+    let page = args.html.as_deref().map(|file| (file, page::page(&report, args, is_graph)));
+    deliver(&text, page, args.output.as_deref())
+}
+
+/// The predictions of a graph or of a file, and whether it is a graph.
+fn read(from: &Path, naming: Naming) -> Result<(Predictions, bool), Failure> {
+    if from.is_dir() {
+        let store = graph::open_for_reading(from).map_err(Failure::bad_input)?;
+        if graph::is_unfinished(&store).map_err(Failure::failed)? {
+            let message = "the run that makes this graph did not get to its end";
+            let warning = Diagnostic::warning("unfinished-graph", message)
+                .at(from, At::File)
+                .help("what it has not asked yet counts as empty; finish it with `kgbuild run`");
+            show(&warning.into());
+        }
+        let predictions = Predictions::of_graph(&store, naming).map_err(|error| match error {
+            error @ graph::Error::Probability { .. } => Failure::bad_input(error),
+            error => Failure::failed(error),
+        })?;
+        return Ok((predictions, true));
+    }
+    let (predictions, warnings) = Predictions::read(from, naming)?;
+    show(&warnings);
+    Ok((predictions, false))
+}
+
+/// A number of a table.
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.3}"))
+}
+
+const HEADER: [&str; 13] = [
+    "relation",
+    "questions",
+    "no object",
+    "answered",
+    "P@1",
+    "MRR",
+    "Hits@3",
+    "Hits@10",
+    "precision",
+    "recall",
+    "F1",
+    "always-empty F1",
+    "micro F1",
+];
+
+fn row(scores: &Scores) -> Vec<String> {
+    let ranking = scores.ranking.as_ref();
+    let counts = [scores.questions, scores.without_object, scores.answered];
+    let numbers = [
+        ranking.map(|r| r.precision_at_1),
+        ranking.map(|r| r.mean_reciprocal_rank),
+        ranking.map(|r| r.hits_at_3),
+        ranking.map(|r| r.hits_at_10),
+        Some(scores.macro_average.precision),
+        Some(scores.macro_average.recall),
+        Some(scores.macro_average.f1),
+        Some(scores.always_empty.f1),
+        Some(scores.micro.f1),
+    ];
+    let counts = counts.iter().map(usize::to_string);
+    std::iter::once(scores.name.clone()).chain(counts).chain(numbers.map(number)).collect()
+}
+
+/// The table of all relations, with the calibration error where there are confidences.
+fn rows(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let mut header = HEADER.to_vec();
+    let scores = || report.relations.iter().chain([&report.all]);
+    let mut rows: Vec<Vec<String>> = scores().map(row).collect();
+    let mut add = |name, of: fn(&Scores) -> &Option<Calibration>| {
+        if of(&report.all).is_some() {
+            header.push(name);
+            for (row, scores) in rows.iter_mut().zip(scores()) {
+                row.push(number(of(scores).as_ref().map(|c| c.expected_calibration_error)));
+            }
+        }
+    };
+    add("ECE before", |scores| &scores.before_calibration);
+    add("ECE", |scores| &scores.calibration);
+    (header, rows)
+}
+
+/// What the numbers mean that a reader may not know, a sentence each.
+fn notes(report: &Report, is_graph: bool) -> Vec<String> {
+    let all = &report.all;
+    let mut notes = Vec::new();
+    if let Some(p) = all.precision_at_1 {
+        notes.push(format!(
+            "P@1 {:.3} (95 % interval {:.3} to {:.3}) over the {} questions that have a gold object.",
+            p.mean,
+            p.low,
+            p.high,
+            all.questions - all.without_object
+        ));
+    }
+    let f1 = all.macro_f1;
+    notes.push(format!(
+        "Macro F1 {:.3} (95 % interval {:.3} to {:.3}) by the rules of LM-KBC; predicting nothing \
+         would score {:.3}.",
+        f1.mean, f1.low, f1.high, all.always_empty.f1
+    ));
+    notes.push(format!(
+        "Pooled over all questions (micro): precision {:.3}, recall {:.3}, F1 {:.3}; {} objects \
+         predicted, {} of {} gold objects found.",
+        all.micro.precision,
+        all.micro.recall,
+        all.micro.f1,
+        all.counts.predicted,
+        all.counts.found,
+        all.counts.gold
+    ));
+    if let Some(c) = &all.calibration {
+        notes.push(format!(
+            "Calibration of {} confidences: expected calibration error {:.3} over {} bins of equal \
+             width ({:.3} of equal mass; {:.3} by chance if they were exact), Brier score {:.3}; mean \
+             confidence {:.3}, accuracy {:.3}.",
+            c.predictions,
+            c.expected_calibration_error,
+            crate::eval::calibration::BINS,
+            c.adaptive_calibration_error,
+            c.error_by_chance,
+            c.brier,
+            c.mean_confidence,
+            c.accuracy
+        ));
+    }
+    if let Some(before) = &all.before_calibration {
+        notes.push(format!(
+            "Before they were calibrated: expected calibration error {:.3} ({:.3} of equal mass), \
+             Brier score {:.3}; mean confidence {:.3}.",
+            before.expected_calibration_error,
+            before.adaptive_calibration_error,
+            before.brier,
+            before.mean_confidence
+        ));
+    }
+    if is_graph {
+        notes.push(
+            "A graph holds only what passed its run's threshold: P@1, MRR and Hits@k count all \
+             else as not found."
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+fn printed(report: &Report, is_graph: bool, is_terminal: bool) -> String {
+    let (header, rows) = rows(report);
+    let width = if is_terminal { table::terminal_width() } else { None };
+    let mut text = table::table(&header, rows, width, &SPARE);
+    for note in notes(report, is_graph) {
+        text += "\n\n";
+        text += &note;
+    }
+    text
+}

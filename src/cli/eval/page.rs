@@ -1,0 +1,156 @@
+//! The report of `kgbuild eval` as one HTML file.
+
+use super::super::args::EvalArgs;
+use crate::eval::bootstrap::Interval;
+use crate::eval::{Calibration, Report, Scores};
+use crate::html::{self, Axis, BarSeries, Markup, Table, html};
+
+/// The whole page.
+pub(super) fn page(report: &Report, args: &EvalArgs, is_graph: bool) -> Markup {
+    let (header, mut rows) = super::rows(report);
+    let total = rows.pop();
+    let caption = "Scores by relation. Precision, recall and F1 are means over a relation's \
+                   questions; in the last row, over relations.";
+    let table = Table { caption, header, rows, total };
+    let body = html! {
+        section {
+            h2 { "Scores" }
+            @for note in super::notes(report, is_graph) { p { (note) } }
+            @if let Some(least) = args.min_confidence {
+                p {
+                    "In precision, recall and F1, objects of less confidence than " (least)
+                    " count as not predicted."
+                }
+            }
+            (table.markup())
+        }
+        section {
+            h2 { "By relation" }
+            (html::figures(&[precision_at_1(report), f1(report)]))
+        }
+        @if let Some(calibration) = &report.all.calibration {
+            section {
+                h2 { "Calibration" }
+                p {
+                    "Of the predictions made with a confidence of 0.8, four in five should be \
+                     right. Marks below the dashed line are too sure."
+                }
+                (html::figures(&calibration_figures(report, calibration)))
+            }
+        }
+        section {
+            h2 { "What was scored" }
+            p { "Predictions: " (args.predictions.display()) }
+            p {
+                "Gold: "
+                @for (i, file) in args.gold.iter().enumerate() {
+                    @if i > 0 { ", " } (file.display())
+                }
+            }
+            @let outside = report.outside_gold;
+            @if outside.questions > 0 {
+                p {
+                    (outside.questions) " predicted questions with " (outside.objects)
+                    " objects are not in gold and are left out."
+                }
+            }
+        }
+    };
+    let lead = format!(
+        "{} gold questions of {} relations; something is predicted for {} of them.",
+        report.all.questions,
+        report.relations.len(),
+        report.all.answered
+    );
+    html::page("Predictions against gold", &lead, &body)
+}
+
+/// A category for each relation and, where there are several, one for all.
+fn lines(report: &Report) -> Vec<&Scores> {
+    let all = (report.relations.len() > 1).then_some(&report.all);
+    report.relations.iter().chain(all).collect()
+}
+
+fn names<'r>(lines: &[&'r Scores]) -> Vec<&'r str> {
+    lines.iter().map(|scores| scores.name.as_str()).collect()
+}
+
+fn precision_at_1(report: &Report) -> Markup {
+    let lines = lines(report);
+    let values = lines.iter().map(|scores| scores.precision_at_1).collect();
+    let series = [BarSeries { name: "P@1", values }];
+    let axis = Axis::share("P@1");
+    let chart = html::bars("P@1 by relation", "", &axis, &names(&lines), &series);
+    html::figure("P@1 by relation, with 95 % bootstrap intervals over questions.", &chart, None)
+}
+
+fn f1(report: &Report) -> Markup {
+    let lines = lines(report);
+    let nothing = |scores: &&Scores| {
+        let f1 = scores.always_empty.f1;
+        Some(Interval { mean: f1, low: f1, high: f1 })
+    };
+    let series = [
+        BarSeries {
+            name: "predictions",
+            values: lines.iter().map(|scores| Some(scores.macro_f1)).collect(),
+        },
+        BarSeries { name: "predicting nothing", values: lines.iter().map(nothing).collect() },
+    ];
+    let axis = Axis::share("F1");
+    let chart = html::bars("F1 by relation", "", &axis, &names(&lines), &series);
+    html::figure(
+        "Mean F1 by relation, with 95 % bootstrap intervals, beside that of predicting nothing.",
+        &chart,
+        None,
+    )
+}
+
+const DIAGRAM: &str = "Reliability diagram";
+
+/// The reliability diagrams, before calibration and after, and the errors by relation.
+fn calibration_figures(report: &Report, after: &Calibration) -> Vec<Markup> {
+    let caption = |c: &Calibration, which: &str| {
+        format!(
+            "How often predictions are right, by how sure they were{which}: expected calibration \
+             error {:.3}.",
+            c.expected_calibration_error
+        )
+    };
+    let mut figures = Vec::new();
+    match &report.all.before_calibration {
+        Some(before) => {
+            figures.push(html::reliability_figure(
+                DIAGRAM,
+                &caption(before, ", before calibration"),
+                &before.bins,
+            ));
+            figures.push(html::reliability_figure(
+                DIAGRAM,
+                &caption(after, ", after calibration"),
+                &after.bins,
+            ));
+        }
+        None => figures.push(html::reliability_figure(DIAGRAM, &caption(after, ""), &after.bins)),
+    }
+    figures.push(calibration_errors(report));
+    figures
+}
+
+fn calibration_errors(report: &Report) -> Markup {
+    let lines = lines(report);
+    let error = |calibration: &Option<Calibration>| {
+        let error = calibration.as_ref()?.expected_calibration_error;
+        Some(Interval { mean: error, low: error, high: error })
+    };
+    let after = lines.iter().map(|scores| error(&scores.calibration)).collect();
+    let mut series = vec![BarSeries { name: "after calibration", values: after }];
+    if report.all.before_calibration.is_some() {
+        let before = lines.iter().map(|scores| error(&scores.before_calibration)).collect();
+        series.insert(0, BarSeries { name: "before calibration", values: before });
+    }
+    let axis = Axis::linear("expected calibration error");
+    let title = "Expected calibration error by relation";
+    let chart = html::bars(title, "", &axis, &names(&lines), &series);
+    html::figure("Expected calibration error by relation; 0 is best.", &chart, None)
+}

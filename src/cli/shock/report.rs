@@ -1,0 +1,294 @@
+//! What `kgbuild shock` found, as it is printed, written as JSON and drawn.
+//!
+//! Invariant: all vectors by system have the order of [`System::ALL`], and nothing rests on training
+//! counts where none are known.
+
+use serde::Serialize;
+
+use crate::catalog::EntityId;
+use crate::config::Pipeline;
+use crate::eval::bootstrap::{self, Interval};
+use crate::eval::calibration::{self, Bin};
+use crate::eval::ranking::{hit, reciprocal_rank};
+use crate::pipeline::{Diagnosed, Plan, System};
+use crate::shock::diagnosis::{Answers, Band, CurvePoint, Entity, RelationDiagnosis, Summary};
+use crate::shock::{Calibration, Correlation};
+
+/// The bootstrap's seed, so that a report is the same every time.
+const SEED: u64 = 1;
+
+/// The whole diagnosis.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub pipeline: String,
+    /// The tables of held-out facts.
+    pub facts: Vec<String>,
+    /// From where the training counts are; none where nothing is known of the training.
+    pub training: Option<String>,
+    /// The pipeline's correction, by its name.
+    pub correction: &'static str,
+    /// Which system answers as the pipeline does.
+    pub own: System,
+    /// Whether the numbers of the corrections were tuned.
+    pub tuned: bool,
+    /// The systems' names; the order of all that is by system.
+    pub systems: [System; 5],
+    /// Over the questions of all relations.
+    pub all: Seen,
+    /// Mixed linearly along λ.
+    pub linear_curve: Vec<CurvePoint>,
+    /// Mixed log-linearly along λ.
+    pub log_linear_curve: Vec<CurvePoint>,
+    /// The relations that have questions with objects.
+    pub relations: Vec<RelationReport>,
+    /// What is seen, in sentences; the last ones say what to bear in mind.
+    pub conclusions: Vec<String>,
+}
+
+/// What is seen of a relation, or of all.
+#[derive(Debug, Serialize)]
+pub(super) struct Seen {
+    /// Questions that have objects.
+    pub questions: usize,
+    /// Objects that no system can answer, as they are not in the answer space.
+    pub outside: usize,
+    /// The mean over the questions of the weights of their relations.
+    pub lambda: f64,
+    pub tau: f64,
+    /// By system.
+    pub scores: Vec<Scores>,
+    /// Entities by their share of their relation's gold facts.
+    pub by_frequency: Vec<Band>,
+    /// What only training counts show.
+    pub training: Option<Training>,
+}
+
+/// How right a system is.
+#[derive(Debug, Serialize)]
+pub(super) struct Scores {
+    pub system: System,
+    pub precision_at_1: Interval,
+    pub mean_reciprocal_rank: Interval,
+    pub hits_at_5: Interval,
+    /// P@1 less that of the finetuned model.
+    pub gain: Interval,
+    /// Expected calibration error of the best answers' probabilities.
+    pub expected_calibration_error: f64,
+    /// The same of their confidences, for the pipeline's own system where it was tuned.
+    pub calibrated_error: Option<f64>,
+    pub reliability: Vec<Bin>,
+    pub calibrated_reliability: Option<Vec<Bin>>,
+}
+
+/// What only training counts show.
+#[derive(Debug, Serialize)]
+pub(super) struct Training {
+    /// Training facts whose objects are candidates.
+    pub facts: u64,
+    /// Entities by how often they were trained.
+    pub by_training: Vec<Band>,
+    /// Those seen in training, and the others.
+    pub seen: Vec<Band>,
+    /// Common ones, and rare ones by whether training had them.
+    pub shock: Vec<Band>,
+    /// By system, how over-prediction goes with the shock, over entities; none where it does not
+    /// vary.
+    pub correlation: Vec<Option<Correlation>>,
+}
+
+/// What is seen of a relation.
+#[derive(Debug, Serialize)]
+pub(super) struct RelationReport {
+    pub relation: String,
+    pub name: String,
+    #[serde(flatten)]
+    pub seen: Seen,
+    pub entities: Vec<EntityReport>,
+}
+
+/// An object of a relation.
+#[derive(Debug, Serialize)]
+pub(super) struct EntityReport {
+    pub entity: String,
+    pub label: String,
+    #[serde(flatten)]
+    pub seen: Entity,
+    /// By system, ln((predicted + ½) / (gold + ½)).
+    pub over_prediction: Vec<f64>,
+}
+
+/// What the report is of.
+pub(super) struct Of<'a> {
+    pub pipeline: &'a Pipeline,
+    pub plan: &'a Plan,
+    pub facts: Vec<String>,
+    pub training: Option<String>,
+}
+
+impl Report {
+    /// Puts together what was seen. Nothing where no question has an object.
+    pub(super) fn new(of: Of<'_>, diagnosed: Diagnosed) -> Option<Self> {
+        let Of { pipeline, plan, facts, training } = of;
+        let Diagnosed { diagnosis, weights, curves: [linear_curve, log_linear_curve] } = diagnosed;
+        let own = System::of(pipeline.correction);
+        let trained = training.is_some();
+        let answered: Vec<Answered<'_>> = diagnosis
+            .relations
+            .iter()
+            .zip(&plan.relations)
+            .zip(&weights)
+            .filter(|((seen, _), _)| seen.summary.questions > 0)
+            .map(|((seen, relation), weights)| Answered {
+                answers: &seen.answers,
+                questions: seen.summary.questions,
+                weights: [weights.lambda, weights.tau],
+                calibration: relation.calibration,
+            })
+            .collect();
+        let tuned = pipeline.tuned().is_some();
+        let join = |summary: Summary, answered: &[Answered<'_>]| {
+            Seen::of(summary, answered, own, tuned, trained)
+        };
+        let all = join(diagnosis.summary.clone(), &answered)?;
+        let with_questions = diagnosis.relations.iter().zip(&plan.relations);
+        let with_questions = with_questions.filter(|(seen, _)| seen.summary.questions > 0);
+        let relations = with_questions.zip(&answered).filter_map(|((seen, relation), answered)| {
+            Some(RelationReport {
+                relation: relation.iri.to_string(),
+                name: relation.name.clone(),
+                seen: join(seen.summary.clone(), std::slice::from_ref(answered))?,
+                entities: entities(plan, &relation.candidates, seen),
+            })
+        });
+        let mut report = Self {
+            pipeline: pipeline.file.display().to_string(),
+            facts,
+            training,
+            correction: pipeline.correction.name(),
+            own,
+            tuned,
+            systems: System::ALL,
+            all,
+            linear_curve,
+            log_linear_curve,
+            relations: relations.collect(),
+            conclusions: Vec::new(),
+        };
+        report.conclusions = super::conclusions::conclusions(&report);
+        Some(report)
+    }
+
+    /// The entities of all relations, each with its relation's name.
+    pub(super) fn entities(&self) -> impl Iterator<Item = (&str, &EntityReport)> + Clone {
+        self.relations.iter().flat_map(|relation| {
+            relation.entities.iter().map(move |entity| (relation.name.as_str(), entity))
+        })
+    }
+
+    /// The scores of a system over all questions.
+    pub(super) fn scores(&self, system: System) -> &Scores {
+        &self.all.scores[system.index()]
+    }
+}
+
+/// How the systems answered a relation's questions.
+struct Answered<'d> {
+    /// By system.
+    answers: &'d [Answers],
+    questions: usize,
+    /// λ and τ.
+    weights: [f64; 2],
+    calibration: Calibration,
+}
+
+impl Seen {
+    fn of(
+        summary: Summary,
+        answered: &[Answered<'_>],
+        own: System,
+        tuned: bool,
+        trained: bool,
+    ) -> Option<Self> {
+        let questions: usize = answered.iter().map(|answered| answered.questions).sum();
+        let weight = |which: usize| {
+            let sum: f64 = answered.iter().map(|a| a.weights[which] * a.questions as f64).sum();
+            sum / questions as f64
+        };
+        let scores = System::ALL.map(|system| Scores::of(system, answered, own == system && tuned));
+        let scores: Option<Vec<Scores>> = scores.into_iter().collect();
+        let Summary { outside, training_facts, bands, shock, .. } = summary;
+        Some(Self {
+            questions,
+            outside,
+            lambda: weight(0),
+            tau: weight(1),
+            scores: scores?,
+            by_frequency: bands.by_frequency,
+            training: trained.then_some(Training {
+                facts: training_facts,
+                by_training: bands.by_training,
+                seen: bands.seen,
+                shock: bands.shock,
+                correlation: shock,
+            }),
+        })
+    }
+}
+
+impl Scores {
+    /// Nothing without questions.
+    fn of(system: System, answered: &[Answered<'_>], calibrated: bool) -> Option<Self> {
+        let ranks = |system: System| {
+            answered.iter().flat_map(move |a| &a.answers[system.index()].ranks).copied()
+        };
+        // Positions are counted from 0.
+        let positions: Vec<Option<usize>> = ranks(system).map(|r| Some(r? - 1)).collect();
+        let over = |value: &dyn Fn(Option<usize>) -> f64| {
+            let values: Vec<f64> = positions.iter().map(|&position| value(position)).collect();
+            bootstrap::interval(&values, SEED)
+        };
+        let right = |rank: Option<usize>| f64::from(u8::from(rank == Some(1)));
+        let pairs: Vec<(f64, f64)> = ranks(system)
+            .zip(ranks(System::Finetuned))
+            .map(|(a, b)| (right(a), right(b)))
+            .collect();
+        let firsts = |confidence: &dyn Fn(&Answered<'_>, f64) -> f64| -> Vec<(f64, bool)> {
+            let of_relation = |answered: &Answered<'_>| {
+                let Answers { ranks, probabilities } = &answered.answers[system.index()];
+                let pairs = probabilities.iter().zip(ranks);
+                pairs
+                    .map(|(&p, rank)| (confidence(answered, p), *rank == Some(1)))
+                    .collect::<Vec<_>>()
+            };
+            answered.iter().flat_map(of_relation).collect()
+        };
+        let before = firsts(&|_, p| p);
+        let after = calibrated.then(|| firsts(&|answered, p| answered.calibration.apply(p.ln())));
+        let error =
+            |predictions: &[(f64, bool)]| calibration::expected_calibration_error(predictions);
+        Some(Self {
+            system,
+            precision_at_1: over(&|position| hit(position, 1))?,
+            mean_reciprocal_rank: over(&reciprocal_rank)?,
+            hits_at_5: over(&|position| hit(position, 5))?,
+            gain: bootstrap::difference(&pairs, SEED)?,
+            expected_calibration_error: error(&before)?,
+            calibrated_error: after.as_deref().and_then(error),
+            reliability: calibration::reliability(&before),
+            calibrated_reliability: after.as_deref().map(calibration::reliability),
+        })
+    }
+}
+
+fn entities(plan: &Plan, candidates: &[EntityId], seen: &RelationDiagnosis) -> Vec<EntityReport> {
+    let entity = |seen: &Entity| {
+        let id = candidates[seen.candidate as usize];
+        EntityReport {
+            entity: plan.candidates.iri(id).to_owned(),
+            label: plan.candidates.label(id).to_owned(),
+            over_prediction: System::ALL.map(|s| seen.over_prediction(s.index())).to_vec(),
+            seen: seen.clone(),
+        }
+    };
+    seen.entities.iter().map(entity).collect()
+}

@@ -1,0 +1,96 @@
+//! From a TOML file to its raw structs: syntax, then the schema; all mistakes with their places.
+
+use std::fs;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use toml::de::DeTable;
+
+use super::schema;
+use super::walk::{self, Spans};
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
+
+/// What a file is to the person who wrote it.
+pub(super) struct Kind {
+    /// As in `the pipeline`.
+    pub name: &'static str,
+    /// What to do where the file is not there.
+    pub help: &'static str,
+}
+
+/// A file as written, without what does not agree with the schema of `R`.
+pub(super) struct Document<R> {
+    pub raw: R,
+    pub spans: Spans,
+    /// What does not agree.
+    pub found: Diagnostics,
+}
+
+/// Reads a file and holds it against the schema of `R`.
+///
+/// # Errors
+/// Where it cannot be read, is not UTF-8, or is not TOML: its syntax errors.
+pub(super) fn read<R: JsonSchema + DeserializeOwned>(
+    path: &Path,
+    kind: &Kind,
+) -> Result<Document<R>, Diagnostics> {
+    let text = text(path, kind)?;
+    let document = parse(path, &text)?;
+    let (value, spans, found) = walk::walk(&document, &schema::value::<R>(), path);
+    let raw = serde_json::from_value(value).map_err(|error| {
+        // Whatever agrees with the schema fits the structs that the schema is derived from.
+        Diagnostic::error("not-understood", error.to_string()).at(path, At::File)
+    })?;
+    Ok(Document { raw, spans, found })
+}
+
+/// What was found in the file's order.
+pub(super) fn in_order(mut found: Diagnostics) -> Diagnostics {
+    found.0.sort_by_key(|d| match d.place.as_ref().map(|p| &p.at) {
+        Some(At::Span(span)) => span.start,
+        _ => 0,
+    });
+    found
+}
+
+fn text(path: &Path, kind: &Kind) -> Result<String, Diagnostics> {
+    let bytes = fs::read(path).map_err(|error| {
+        Diagnostic::error("unreadable", format!("{} cannot be read: {error}", kind.name))
+            .at(path, At::File)
+            .help(kind.help)
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|&&b| b == b'\n').count() as u64 + 1;
+        Diagnostic::error("not-utf8", format!("{} is not UTF-8 text", kind.name))
+            .at(path, At::Line(line))
+            .help("save the file as UTF-8")
+    })?;
+    Ok(text)
+}
+
+/// The document, or its syntax errors, the first of each line: what follows on a line is mostly
+/// a consequence.
+fn parse<'a>(path: &Path, text: &'a str) -> Result<DeTable<'a>, Diagnostics> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(document.into_inner());
+    }
+    let mut found = Diagnostics::default();
+    let mut last_line = None;
+    for error in errors {
+        let at = error.span().map_or(At::File, At::Span);
+        let line = match &at {
+            At::Span(span) => {
+                text.as_bytes().iter().take(span.start).filter(|&&b| b == b'\n').count()
+            }
+            _ => 0,
+        };
+        if last_line != Some(line) {
+            found.push(Diagnostic::error("syntax", error.message()).at(path, at));
+        }
+        last_line = Some(line);
+    }
+    Err(found)
+}

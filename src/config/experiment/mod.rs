@@ -1,0 +1,161 @@
+//! experiment.toml: read, checked as a whole, and handed on as one validated [`Experiment`].
+
+pub(super) mod raw;
+
+use std::path::{Path, PathBuf};
+
+use super::document::{self, Document};
+use super::finetune::resolve::{mixture, training};
+use super::paths::Kind;
+use super::resolver::{MODEL_FORMS, Resolver};
+use super::{ModelSource, schema as schemas};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::experiment::{Sizes, Skew};
+use raw::{RawExperiment, RawFacts};
+
+/// A checked experiment.toml.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// The model that is finetuned.
+    pub base: ModelSource,
+    /// A folder in the shape of ParaRel's.
+    pub facts: PathBuf,
+    /// Most templates of a relation, at least 1.
+    pub templates: usize,
+    /// Most tokens of an object; none for any number.
+    pub object_tokens: Option<usize>,
+    /// How the facts of a relation are split.
+    pub sizes: Sizes,
+    /// Questions below which a relation is left out, more than are tested and tuned on.
+    pub least: usize,
+    /// At least one; none twice, as with the next two.
+    pub seeds: Vec<u32>,
+    pub skews: Vec<Skew>,
+    pub passes: Vec<usize>,
+    /// What is written of the tables `[training]` and `[mixture]` of a finetune.toml, without
+    /// what each model has of its own and without the text.
+    pub training: toml::Table,
+    pub mixture: toml::Table,
+    /// The text of the mixture.
+    pub text: ModelSource,
+    /// Cores to train on; none for all there are.
+    pub threads: Option<usize>,
+    /// The output: a folder, or a path at which one can be made.
+    pub folder: PathBuf,
+}
+
+impl Experiment {
+    /// Where everything of a seed lies.
+    pub fn seed_folder(&self, seed: u32) -> PathBuf {
+        self.folder.join(format!("seed-{seed}"))
+    }
+}
+
+/// Reads and checks an experiment.toml. `facts`, if given, takes the place of the folder of facts.
+///
+/// # Errors
+/// Every mistake of the file, and its warnings, in the file's order.
+pub fn read(path: &Path, facts: Option<&Path>) -> Result<(Experiment, Diagnostics), Diagnostics> {
+    let kind = document::Kind {
+        name: "the experiment",
+        help: "name an experiment.toml, as in pipelines/frequency-shock/",
+    };
+    let Document { raw, spans, mut found } = document::read::<RawExperiment>(path, &kind)?;
+    let mut resolver = Resolver::new(path, &spans, &mut found);
+    let experiment = resolve(raw, &mut resolver, facts);
+    let found = document::in_order(found);
+    match experiment {
+        Some(experiment) => found.or(experiment),
+        None => Err(found),
+    }
+}
+
+/// The JSON Schema of experiment.toml, as indented text that ends with a line feed.
+pub fn schema() -> String {
+    schemas::text::<RawExperiment>()
+}
+
+/// Keys of `[training]` that are no choice here, and why.
+const DECIDED: [(&str, &str); 4] = [
+    ("seed", "`vary.seeds` says it"),
+    ("epochs", "`vary.passes` says it"),
+    ("keep", "every model is that of its last step"),
+    ("patience", "every model is trained for all of its passes"),
+];
+
+/// Nothing where something is missing, which has been said.
+fn resolve(
+    raw: RawExperiment,
+    resolver: &mut Resolver<'_>,
+    facts: Option<&Path>,
+) -> Option<Experiment> {
+    let base = resolver.source(raw.model.base, &["model", "base"], Kind::Any, MODEL_FORMS);
+    for (key, reason) in DECIDED {
+        resolver.unused(&["training", key], reason);
+    }
+    no_twice(resolver, &raw.vary.seeds, "seeds");
+    no_twice(resolver, &raw.vary.skews, "skews");
+    no_twice(resolver, &raw.vary.passes, "passes");
+    leaves_some_to_train(resolver, &raw.facts);
+    let folder = match facts {
+        Some(facts) => Some(facts.to_owned()),
+        None => raw.facts.folder.map(|f| resolver.path(&f, Kind::Any, &["facts", "folder"])),
+    };
+    let mut trained = table(&raw.training)?;
+    // Only what is written, so that defaults are not taken for choices.
+    trained.retain(|key, _| {
+        DECIDED.iter().all(|(decided, _)| *decided != key) && resolver.spans.has(&["training", key])
+    });
+    // Its mistakes are told here, not of the files that are made of it.
+    let threads = training(resolver, raw.training).threads;
+    let mut mixed = table(&raw.mixture)?;
+    mixed.retain(|key, _| key != "text" && resolver.spans.has(&["mixture", key]));
+    let text = mixture(resolver, raw.mixture).map(|mixture| mixture.text);
+    let output =
+        raw.output.folder.map(|f| resolver.path(&f, Kind::FolderToBe, &["output", "folder"]));
+    Some(Experiment {
+        base: base?,
+        facts: folder?,
+        templates: raw.facts.templates,
+        object_tokens: raw.facts.object_tokens,
+        sizes: Sizes { train: raw.facts.train, tune: raw.facts.tune, test: raw.facts.test },
+        least: raw.facts.least,
+        seeds: raw.vary.seeds,
+        skews: raw.vary.skews,
+        passes: raw.vary.passes,
+        training: trained,
+        mixture: mixed,
+        text: text?,
+        threads,
+        folder: output?,
+    })
+}
+
+/// A raw table as it may stand in another file.
+fn table(raw: &impl serde::Serialize) -> Option<toml::Table> {
+    toml::Table::try_from(raw).ok()
+}
+
+fn no_twice<T: PartialEq>(resolver: &mut Resolver<'_>, values: &[T], key: &str) {
+    for (i, value) in values.iter().enumerate() {
+        if values[..i].contains(value) {
+            let message = format!("a value is in `vary.{key}` twice");
+            let diagnostic = Diagnostic::error("twice", message).help("take one of them out");
+            let at = resolver.spans.value(&["vary", key, &i.to_string()]);
+            resolver.push(diagnostic, at);
+        }
+    }
+}
+
+fn leaves_some_to_train(resolver: &mut Resolver<'_>, facts: &RawFacts) {
+    let RawFacts { least, test, tune, .. } = facts;
+    if *least <= tune + test {
+        let message = format!(
+            "a relation with {least} questions has none left to train on: {test} are tested, and \
+             {tune} tuned on"
+        );
+        let help = "make `facts.least` larger than `facts.test` and `facts.tune` together";
+        let at = resolver.spans.value(&["facts", "least"]);
+        resolver.push(Diagnostic::error("nothing-to-train", message).help(help), at);
+    }
+}

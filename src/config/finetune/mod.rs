@@ -1,0 +1,202 @@
+//! finetune.toml: read, checked as a whole, and handed on as one validated [`Finetune`].
+
+pub(super) mod raw;
+pub(super) mod resolve;
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::document::{self, Document};
+use super::{Device, ModelSource, schema as schemas};
+use crate::diagnostic::{Diagnostics, Place};
+use raw::RawFinetune;
+
+/// Which weights are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Those of a LoRA adapter; the model stays as it is.
+    Lora,
+    /// All of the model's.
+    All,
+}
+
+/// A linear layer of a model of the Llama family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Module {
+    /// Queries.
+    QProj,
+    /// Keys.
+    KProj,
+    /// Values.
+    VProj,
+    /// The attention's output.
+    OProj,
+    /// The feed-forward layer's gate.
+    GateProj,
+    /// The feed-forward layer's way up.
+    UpProj,
+    /// The feed-forward layer's way down.
+    DownProj,
+}
+
+/// How the learning rate falls once it has risen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// In a straight line to 0.
+    Linear,
+    /// By half a cosine wave to 0.
+    Cosine,
+    /// Not at all.
+    None,
+}
+
+/// In how many templates a fact is trained in an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Templates {
+    /// In one of its relation's, drawn anew for each epoch.
+    One,
+    /// In each of its relation's.
+    All,
+}
+
+/// Which weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Those with the lowest held-out loss.
+    Best,
+    /// Those of the last step.
+    Last,
+}
+
+/// Where the held-out facts come from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum HeldOut {
+    /// Files of their own, at least one.
+    Files(Vec<PathBuf>),
+    /// This share of the training questions, above 0 and below 1.
+    Share(f64),
+}
+
+/// What the model is trained on and measured by: files that exist, in the order written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Facts {
+    /// At least one.
+    pub train: Vec<PathBuf>,
+    pub held_out: HeldOut,
+    pub test: Vec<PathBuf>,
+    /// IRIs of the only relations whose facts are read, or none for all.
+    pub relations: Option<Vec<String>>,
+    /// Whether questions may be both trained and held out or tested.
+    pub allow_overlap: bool,
+}
+
+/// How the model is trained. Results depend on all of it but `checkpoint_every` and `threads`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Training {
+    pub method: Method,
+    /// Rank of the adapter, at least 1.
+    pub rank: usize,
+    /// The adapter's product is scaled by alpha / rank.
+    pub alpha: f64,
+    /// At least one, none twice.
+    pub modules: Vec<Module>,
+    /// At least 1.
+    pub epochs: usize,
+    /// Facts of one step, at least 1.
+    pub batch_size: usize,
+    /// The largest learning rate, above 0.
+    pub learning_rate: f64,
+    /// Share of the steps over which the learning rate rises, from 0 to 1.
+    pub warmup_share: f64,
+    pub decay: Decay,
+    pub weight_decay: f64,
+    /// The norm to which the gradients of a step are shortened, above 0.
+    pub clip_norm: f64,
+    pub seed: u64,
+    pub templates: Templates,
+    /// Epochs between two looks at the held-out facts, above 0.
+    pub evaluate_every: f64,
+    /// Looks without a lower held-out loss after which training stops, at least 1; none for never.
+    pub patience: Option<usize>,
+    pub keep: Keep,
+    /// Steps between two checkpoints, at least 1.
+    pub checkpoint_every: usize,
+    pub device: Device,
+    /// Cores; none for all there are.
+    pub threads: Option<usize>,
+}
+
+/// The part of each step that is language modelling.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mixture {
+    /// Its share of the loss, above 0 and below 1.
+    pub weight: f64,
+    /// A local file or one inside a PyPI package.
+    pub text: ModelSource,
+    /// The key under which a document's words stand, where it is a table.
+    pub field: Option<String>,
+    /// The token between documents; none for the model's own.
+    pub end_of_text: Option<String>,
+    /// Tokens of one sequence, at least 2.
+    pub sequence_length: usize,
+    /// Sequences of one step, at least 1.
+    pub sequences: usize,
+}
+
+/// A checked finetune.toml.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finetune {
+    /// The file itself.
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// The model that is finetuned.
+    pub base: ModelSource,
+    pub facts: Facts,
+    /// Turtle files, at least one.
+    pub ontology: Vec<PathBuf>,
+    /// CSV files with the labels of subjects and objects, at least one.
+    pub entities: Vec<PathBuf>,
+    pub training: Training,
+    /// None for facts alone.
+    pub mixture: Option<Mixture>,
+    /// The output: a folder, or a path at which one can be made.
+    pub folder: PathBuf,
+    /// Every relation that the file names by IRI, and where, for a check against the ontology.
+    #[serde(skip)]
+    pub named_relations: Vec<(String, Place)>,
+}
+
+/// Reads and checks a finetune.toml.
+///
+/// Nothing is fetched or written; that local files are there is checked, their content is not.
+/// Gives the settings and the warnings.
+///
+/// # Errors
+/// Every mistake of the file, and its warnings, in the file's order.
+pub fn read(path: &Path) -> Result<(Finetune, Diagnostics), Diagnostics> {
+    let kind = document::Kind {
+        name: "the finetuning file",
+        help: "name a finetune.toml, as in `kgbuild finetune finetune.toml`",
+    };
+    let Document { raw, spans, mut found } = document::read::<RawFinetune>(path, &kind)?;
+    let finetune = resolve::resolve(raw, path, &spans, &mut found);
+    let found = document::in_order(found);
+    match finetune {
+        Some(finetune) => found.or(finetune),
+        None => Err(found),
+    }
+}
+
+/// The JSON Schema of finetune.toml, as indented text that ends with a line feed.
+///
+/// Editors that know JSON Schema complete and check the file with it.
+pub fn schema() -> String {
+    schemas::text::<RawFinetune>()
+}

@@ -1,0 +1,177 @@
+//! The file of tuned numbers: written by `kgbuild tune`, taken by `kgbuild run`.
+//!
+//! Invariant of a [`Tuned`] that was read: its numbers are in their ranges, so that it needs no
+//! second check where it is used.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::shock::Calibration;
+
+const HEAD: &str = "\
+# Written by `kgbuild tune`, taken by `kgbuild run`. `[all]` is for relations without numbers of
+# their own. `facts` says on how many held-out facts a relation's numbers rest.
+";
+
+/// Numbers that were chosen on held-out facts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuned {
+    /// What they were chosen for: with anything else they mean nothing.
+    pub made_from: MadeFrom,
+    /// For relations without numbers of their own; none where there were too few facts.
+    pub all: Option<TunedNumbers>,
+    /// By the relation's IRI.
+    #[serde(default)]
+    pub relations: BTreeMap<String, TunedNumbers>,
+}
+
+/// What tuned numbers belong to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MadeFrom {
+    /// The version of kgbuild.
+    pub kgbuild: String,
+    /// SHA-256 of the base model.
+    pub base_sha256: String,
+    /// SHA-256 of the finetuned model.
+    pub finetuned_sha256: String,
+    /// The correction, by its name.
+    pub correction: String,
+    /// How probabilities are normalised, by its name.
+    pub normalise: String,
+    /// SHA-256 of the tables of held-out facts.
+    pub facts_sha256: Vec<String>,
+}
+
+/// The numbers of one relation, or of all together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TunedNumbers {
+    /// The questions with known answers that they rest on.
+    pub facts: u64,
+    /// The finetuned model's share, 0 to 1; none where nothing is mixed.
+    pub lambda: Option<f64>,
+    /// The share of the finetuned model's shift that is removed, 0 to 2; none without `prior`.
+    pub tau: Option<f64>,
+    /// Divides the log-odds of a probability; above 0.
+    pub temperature: f64,
+    /// Is added to them then.
+    pub bias: f64,
+    /// Least confidence of a triple that is written, 0 to 1.
+    pub threshold: f64,
+}
+
+impl TunedNumbers {
+    /// What makes a probability a confidence.
+    pub fn calibration(&self) -> Calibration {
+        Calibration { temperature: self.temperature, bias: self.bias }
+    }
+
+    /// The names of the numbers that are outside their ranges.
+    fn wrong(&self) -> Vec<&'static str> {
+        let within = |x: f64, most: f64| (0.0..=most).contains(&x);
+        let checks = [
+            ("lambda", self.lambda.is_none_or(|x| within(x, 1.0))),
+            ("tau", self.tau.is_none_or(|x| within(x, 2.0))),
+            ("temperature", self.temperature.is_finite() && self.temperature > 0.0),
+            ("bias", self.bias.is_finite()),
+            ("threshold", within(self.threshold, 1.0)),
+        ];
+        checks.into_iter().filter(|(_, right)| !right).map(|(name, _)| name).collect()
+    }
+}
+
+impl Tuned {
+    /// Reads a file of tuned numbers.
+    ///
+    /// # Errors
+    /// Where it is not there, is not what `kgbuild tune` writes, or has numbers that mean nothing.
+    pub fn read(file: &Path) -> Result<Self, Diagnostics> {
+        let help = "`kgbuild tune` with the pipeline file writes it anew";
+        let wrong = |code, message: String, at| {
+            Diagnostics::from(Diagnostic::error(code, message).at(file, at).help(help))
+        };
+        let text = fs::read_to_string(file).map_err(|error| {
+            wrong("unreadable", format!("the tuned numbers cannot be read: {error}"), At::File)
+        })?;
+        let tuned: Self = toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(At::File, At::Span);
+            wrong("bad-tuned-file", error.message().to_owned(), at)
+        })?;
+        let mut found = Diagnostics::default();
+        let relations = tuned.relations.iter().map(|(iri, numbers)| (format!("<{iri}>"), numbers));
+        for (name, numbers) in tuned.all.iter().map(|n| ("[all]".to_owned(), n)).chain(relations) {
+            for number in numbers.wrong() {
+                let message = format!("`{number}` of {name} is outside its range");
+                found.push(Diagnostic::error("bad-number", message).at(file, At::File).help(help));
+            }
+        }
+        found.or(tuned).map(|(tuned, _)| tuned)
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// Where a number has no form in TOML, which none that was tuned lacks.
+    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
+        Ok(format!("{HEAD}\n{}", toml::to_string(self)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(lambda: f64) -> TunedNumbers {
+        TunedNumbers {
+            facts: 40,
+            lambda: Some(lambda),
+            tau: None,
+            temperature: 1.5,
+            bias: -0.25,
+            threshold: 0.4,
+        }
+    }
+
+    fn tuned(lambda: f64) -> Tuned {
+        Tuned {
+            made_from: MadeFrom {
+                kgbuild: "0.1.0".into(),
+                base_sha256: "aa".into(),
+                finetuned_sha256: "bb".into(),
+                correction: "linear".into(),
+                normalise: "trie".into(),
+                facts_sha256: vec!["cc".into()],
+            },
+            all: Some(numbers(0.5)),
+            relations: BTreeMap::from([("http://e/r".to_owned(), numbers(lambda))]),
+        }
+    }
+
+    fn read(text: &str) -> Result<Tuned, Diagnostics> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tuned.toml");
+        fs::write(&file, text).unwrap();
+        Tuned::read(&file)
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let written = tuned(0.35);
+        assert_eq!(read(&written.to_text().unwrap()).unwrap(), written);
+    }
+
+    #[test]
+    fn numbers_outside_their_ranges_are_refused() {
+        let mistakes = read(&tuned(1.5).to_text().unwrap()).unwrap_err();
+        assert_eq!(mistakes.0.len(), 1);
+        assert_eq!(mistakes.0[0].message, "`lambda` of <http://e/r> is outside its range");
+        let unknown = tuned(0.5).to_text().unwrap().replace("bias", "bais");
+        assert_eq!(read(&unknown).unwrap_err().0[0].code, "bad-tuned-file");
+    }
+}

@@ -1,0 +1,304 @@
+//! Predictions to be scored, from a graph or from a file.
+//!
+//! Invariant: a question's objects are ranked best first, each once, and their confidences, where
+//! they have one, are 0 to 1 and never ascend.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use oxigraph::store::Store;
+use oxrdf::NamedNode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::jsonl;
+use super::lm_kbc;
+use super::name::{Name, Naming, fold_relation, local_name};
+use crate::catalog::mistakes::Mistakes;
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::graph;
+
+/// An object that is predicted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictedObject {
+    pub name: Name,
+    pub confidence: Option<f64>,
+    /// The confidence before calibration, where that differs.
+    pub uncalibrated: Option<f64>,
+}
+
+/// A question and its predicted objects, best first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictedQuestion {
+    pub subject: Name,
+    /// All that the relation is called: its IRI, or folded names.
+    pub relation: Vec<String>,
+    pub objects: Vec<PredictedObject>,
+}
+
+/// What is to be scored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predictions {
+    pub questions: Vec<PredictedQuestion>,
+    /// The labels of relations, by what [`PredictedQuestion::relation`] calls them.
+    pub relation_labels: BTreeMap<String, String>,
+    /// Whether objects have labels.
+    pub(super) has_labels: bool,
+}
+
+impl Predictions {
+    /// The predictions of a graph: its triples with a confidence, the most confident first, in
+    /// byte order of their IRIs where they are equally so.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or holds a confidence that is none.
+    pub fn of_graph(store: &Store, naming: Naming) -> Result<Self, graph::Error> {
+        let mut found = Self { has_labels: true, ..Self::default() };
+        let mut labels: HashMap<String, Vec<String>> = HashMap::new();
+        let mut questions: BTreeMap<(String, String), Vec<graph::Prediction>> = BTreeMap::new();
+        for triple in graph::predictions(store)? {
+            for iri in [&triple.subject, &triple.relation, &triple.object] {
+                if !labels.contains_key(iri) {
+                    labels.insert(iri.clone(), graph::labels(store, iri)?);
+                }
+            }
+            let key = (triple.subject.clone(), triple.relation.clone());
+            questions.entry(key).or_default().push(triple);
+        }
+        let labels_of = |iri: &str| labels.get(iri).into_iter().flatten().map(String::as_str);
+        for ((subject, relation), mut objects) in questions {
+            // Stable: equals stay in byte order.
+            objects.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+            let objects = objects.iter().map(|triple| PredictedObject {
+                name: Name::of_iri(&triple.object, labels_of(&triple.object), naming),
+                confidence: Some(triple.confidence),
+                uncalibrated: triple.corrected,
+            });
+            let called = relation_names(&relation, labels_of(&relation), naming);
+            if let Some(label) = labels_of(&relation).next() {
+                let labelled = called.iter().map(|name| (name.clone(), label.to_owned()));
+                found.relation_labels.extend(labelled);
+            }
+            found.questions.push(PredictedQuestion {
+                subject: Name::of_iri(&subject, labels_of(&subject), naming),
+                relation: called,
+                objects: objects.collect(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Reads a file with a question a line: `{"subject": IRI, "relation": IRI, "objects":
+    /// [{"object": IRI, "confidence": 0.9}, …]}`, or LM-KBC's lines. An object may also have the
+    /// confidence before calibration as `uncalibrated`.
+    ///
+    /// # Errors
+    /// All mistakes: lines that are neither, IRIs that are none, confidences out of range or not
+    /// best first, questions or objects that stand twice, labels where gold has IRIs.
+    pub fn read(file: &Path, naming: Naming) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut mistakes = Mistakes::new(file);
+        let mut read = Self::default();
+        let mut seen = HashSet::new();
+        jsonl::read(file, &mut mistakes, |line| {
+            let key = question_key(&line);
+            let question = if jsonl::is_lm_kbc(&line) {
+                read.has_labels = true;
+                labelled_question(line, naming)?
+            } else {
+                question(line, naming)?
+            };
+            if !seen.insert(key) {
+                let message = "the question stands twice";
+                return Err(Diagnostic::error("repeated-question", message)
+                    .help("give all objects of a subject in one line")
+                    .into());
+            }
+            read.questions.push(question);
+            Ok(())
+        });
+        let mut diagnostics = mistakes.finish();
+        if read.questions.is_empty() && !diagnostics.has_errors() {
+            let empty = Diagnostic::warning("no-prediction", "the file predicts nothing");
+            diagnostics.push(empty.at(file, At::File));
+        }
+        diagnostics.or(read)
+    }
+}
+
+/// What a line asks, as it is written.
+fn question_key(line: &Value) -> [Value; 3] {
+    let keys = match jsonl::is_lm_kbc(line) {
+        true => ["SubjectEntity", "SubjectEntityID", "Relation"],
+        false => ["subject", "", "relation"],
+    };
+    keys.map(|key| line[key].clone())
+}
+
+/// What a relation may be called by gold of this naming.
+fn relation_names<'l>(
+    iri: &str,
+    labels: impl IntoIterator<Item = &'l str>,
+    naming: Naming,
+) -> Vec<String> {
+    match naming {
+        Naming::Iri => vec![iri.to_owned()],
+        Naming::Label => {
+            let mut names = vec![fold_relation(local_name(iri))];
+            names.extend(labels.into_iter().map(fold_relation));
+            names.dedup();
+            names
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    subject: String,
+    relation: String,
+    objects: Vec<Object>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Object {
+    object: String,
+    confidence: Option<f64>,
+    uncalibrated: Option<f64>,
+}
+
+fn question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostics> {
+    let line: Line = serde_json::from_value(line).map_err(|error| {
+        let example =
+            r#"{"subject": IRI, "relation": IRI, "objects": [{"object": IRI, "confidence": 0.9}]}"#;
+        jsonl::bad_line(&error).help(format!("a line is {example}, or one of LM-KBC's"))
+    })?;
+    for iri in
+        [&line.subject, &line.relation].into_iter().chain(line.objects.iter().map(|o| &o.object))
+    {
+        if let Err(error) = NamedNode::new(iri) {
+            let message = format!("\"{iri}\" is no absolute IRI: {error}");
+            return Err(Diagnostic::error("bad-iri", message).into());
+        }
+    }
+    let mut last = f64::INFINITY;
+    let mut distinct = HashSet::new();
+    for Object { object, confidence, uncalibrated } in &line.objects {
+        if !distinct.insert(object) {
+            let message = format!("<{object}> is predicted twice");
+            return Err(Diagnostic::error("repeated-object", message).into());
+        }
+        for value in confidence.iter().chain(uncalibrated) {
+            if !(0.0..=1.0).contains(value) {
+                let message = format!("the confidence {value} is no number from 0 to 1");
+                return Err(Diagnostic::error("bad-confidence", message).into());
+            }
+        }
+        let Some(confidence) = *confidence else { continue };
+        if confidence > last {
+            let message = format!("the confidence {confidence} stands behind {last}");
+            return Err(Diagnostic::error("bad-order", message)
+                .help("give the best object first")
+                .into());
+        }
+        last = confidence;
+    }
+    let objects = line.objects.iter().map(|object| PredictedObject {
+        name: Name::of_iri(&object.object, [], naming),
+        confidence: object.confidence,
+        uncalibrated: object.uncalibrated,
+    });
+    Ok(PredictedQuestion {
+        subject: Name::of_iri(&line.subject, [], naming),
+        relation: relation_names(&line.relation, [], naming),
+        objects: objects.collect(),
+    })
+}
+
+fn labelled_question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostics> {
+    if naming == Naming::Iri {
+        let message = "the line names entities by label, the gold facts by IRI";
+        return Err(Diagnostic::error("labels-without-iris", message)
+            .help("score it against LM-KBC's own file")
+            .into());
+    }
+    let mut found = lm_kbc::question(line)?;
+    if lm_kbc::says_none(&found.objects) {
+        found.objects.clear();
+    }
+    let mut distinct = HashSet::new();
+    found.objects.retain(|object| distinct.insert(object.clone()));
+    let objects = found.objects.into_iter().map(|name| PredictedObject {
+        name,
+        confidence: None,
+        uncalibrated: None,
+    });
+    Ok(PredictedQuestion {
+        subject: found.subject,
+        relation: vec![fold_relation(&found.relation)],
+        objects: objects.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, naming: Naming) -> Result<Predictions, Vec<(&'static str, At)>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        let found =
+            |d: Diagnostics| d.0.into_iter().map(|d| (d.code, d.place.unwrap().at)).collect();
+        Predictions::read(file.path(), naming).map(|(read, _)| read).map_err(found)
+    }
+
+    #[test]
+    fn lines_by_iri_and_by_label() {
+        let by_iri = r#"{"subject": "e:a", "relation": "e:r", "objects": [{"object": "e:1", "confidence": 0.9}, {"object": "e:2"}], "more": 1}"#;
+        let found = read(by_iri, Naming::Iri).unwrap();
+        let objects = &found.questions[0].objects;
+        assert_eq!(found.questions[0].relation, ["e:r"]);
+        assert_eq!(objects[0].name.id.as_deref(), Some("e:1"));
+        assert_eq!([objects[0].confidence, objects[1].confidence], [Some(0.9), None]);
+
+        let by_label = r#"{"SubjectEntity": "A", "Relation": "HasPart", "ObjectEntities": ["X", "x", "y"]}
+            {"SubjectEntity": "B", "Relation": "HasPart", "ObjectEntities": ["None"]}"#;
+        let found = read(by_label, Naming::Label).unwrap();
+        assert_eq!(found.questions[0].relation, ["haspart"]);
+        let counts: Vec<usize> = found.questions.iter().map(|q| q.objects.len()).collect();
+        assert_eq!(counts, [2, 0]);
+        let refused = read(by_label, Naming::Iri).unwrap_err();
+        assert_eq!(refused[0], ("labels-without-iris", At::Line(1)));
+    }
+
+    #[test]
+    fn mistakes_have_their_lines() {
+        let question = |objects: &str| {
+            format!(r#"{{"subject": "e:a", "relation": "e:r", "objects": [{objects}]}}"#)
+        };
+        let lines = [
+            "{".to_owned(),
+            r#"{"subject": "e:a", "relation": "e:r"}"#.to_owned(),
+            question(r#"{"object": "x"}"#),
+            question(r#"{"object": "e:1", "confidence": 1.5}"#),
+            question(
+                r#"{"object": "e:1", "confidence": 0.5}, {"object": "e:2", "confidence": 0.6}"#,
+            ),
+            question(r#"{"object": "e:1"}, {"object": "e:1"}"#),
+            question(r#"{"object": "e:1", "score": 1}"#),
+            question(""),
+            question(""),
+        ];
+        let codes = [
+            "bad-line",
+            "bad-line",
+            "bad-iri",
+            "bad-confidence",
+            "bad-order",
+            "repeated-object",
+            "bad-line",
+        ];
+        let mut expected: Vec<_> = (1..).zip(codes).map(|(n, code)| (code, At::Line(n))).collect();
+        expected.push(("repeated-question", At::Line(9)));
+        assert_eq!(read(&lines.join("\n"), Naming::Iri).unwrap_err(), expected);
+    }
+}

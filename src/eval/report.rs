@@ -1,0 +1,351 @@
+//! Predictions against gold: every metric, a relation at a time and over all.
+//!
+//! A gold question that the predictions lack counts as one with nothing predicted. Predictions
+//! for what gold does not ask are counted and otherwise left alone.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use super::bootstrap::{self, Interval};
+use super::calibration::{self, Bin};
+use super::gold::{Gold, GoldQuestion};
+use super::mean;
+use super::name::{Naming, fold_relation, local_name};
+use super::predictions::{PredictedObject, PredictedQuestion, Predictions};
+use super::ranking::{self, Ranking};
+use super::sets::{Counts, SetScore};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// The bootstrap's seed, so that a report is the same every time.
+const SEED: u64 = 1;
+
+/// How well confidences fit what is right.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Calibration {
+    /// Objects that were predicted with a confidence.
+    pub predictions: usize,
+    /// The mean of their confidences.
+    pub mean_confidence: f64,
+    /// The share of them that is right.
+    pub accuracy: f64,
+    /// Over [`calibration::BINS`] bins of equal width.
+    pub expected_calibration_error: f64,
+    /// What the error would be by chance if the confidences were exact.
+    pub error_by_chance: f64,
+    /// Over as many bins of equal mass.
+    pub adaptive_calibration_error: f64,
+    pub brier: f64,
+    /// The reliability diagram, without its empty bins.
+    pub bins: Vec<Bin>,
+}
+
+impl Calibration {
+    fn of(predictions: &[(f64, bool)]) -> Option<Self> {
+        let equal_mass = calibration::reliability_of_equal_mass(predictions);
+        Some(Self {
+            predictions: predictions.len(),
+            mean_confidence: mean(predictions.iter().map(|(confidence, _)| *confidence))?,
+            accuracy: mean(predictions.iter().map(|(_, right)| f64::from(u8::from(*right))))?,
+            expected_calibration_error: calibration::expected_calibration_error(predictions)?,
+            error_by_chance: calibration::error_by_chance(
+                &predictions.iter().map(|(confidence, _)| *confidence).collect::<Vec<_>>(),
+            )?,
+            adaptive_calibration_error: calibration::error_of(&equal_mass)?,
+            brier: calibration::brier(predictions)?,
+            bins: calibration::reliability(predictions),
+        })
+    }
+}
+
+/// A relation's line of the report, or that of all.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scores {
+    /// The relation as gold names it; `None` for all.
+    pub relation: Option<String>,
+    /// What it is called.
+    pub name: String,
+    /// Gold questions.
+    pub questions: usize,
+    /// Of these, those without a gold object.
+    pub without_object: usize,
+    /// Questions for which something is predicted.
+    pub answered: usize,
+    /// Over the questions with a gold object; `None` where there is none.
+    pub ranking: Option<Ranking>,
+    /// The interval of P@1.
+    pub precision_at_1: Option<Interval>,
+    /// Over a relation's questions; for all, over relations.
+    pub macro_average: SetScore,
+    /// The interval of the macro F1.
+    pub macro_f1: Interval,
+    pub counts: Counts,
+    /// Of the pooled counts.
+    pub micro: SetScore,
+    /// The macro average of predicting nothing.
+    pub always_empty: SetScore,
+    /// Of the objects' confidences; `None` where they have none.
+    pub calibration: Option<Calibration>,
+    /// Of their confidences before calibration; `None` where none differs.
+    pub before_calibration: Option<Calibration>,
+}
+
+/// What was predicted and is not asked by gold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outside {
+    pub questions: usize,
+    pub objects: usize,
+}
+
+/// How predictions score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// In byte order of the relations as gold names them.
+    pub relations: Vec<Scores>,
+    pub all: Scores,
+    pub outside_gold: Outside,
+}
+
+/// What is known of a gold question after its predictions were looked at.
+struct Scored {
+    position: Option<usize>,
+    counts: Counts,
+    confidences: Vec<Confidence>,
+}
+
+/// A predicted object's confidence and whether the object is right.
+#[derive(Clone, Copy)]
+struct Confidence {
+    calibrated: f64,
+    uncalibrated: Option<f64>,
+    is_right: bool,
+}
+
+impl Report {
+    /// Scores predictions. For the set metrics, objects of less than `least` confidence count as
+    /// not predicted; ranking and calibration see all.
+    ///
+    /// # Errors
+    /// Where gold has only labels and the predictions only IRIs.
+    pub fn new(
+        gold: &Gold,
+        predictions: &Predictions,
+        least: Option<f64>,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let lacks_labels = !predictions.has_labels && !predictions.questions.is_empty();
+        if gold.naming == Naming::Label && gold.needs_labels() && lacks_labels {
+            let message = "the gold facts name objects by label only, the predictions by IRI only";
+            return Err(Diagnostic::error("no-labels", message)
+                .help("score the graph itself, which has labels, or a file of labels")
+                .into());
+        }
+        let (mut answers, outside_gold) = assign(gold, predictions);
+        let mut relations = Vec::new();
+        let mut scored_relations = Vec::new();
+        for (relation, questions) in &gold.relations {
+            let scored: Vec<Scored> = questions
+                .iter()
+                .enumerate()
+                .map(|(number, question)| {
+                    let predicted = answers.remove(&(relation.as_str(), number));
+                    score(question, &predicted.unwrap_or_default(), least)
+                })
+                .collect();
+            let name = relation_name(relation, gold.naming, predictions);
+            relations.push(Scores::new(Some(relation.clone()), name, &[&scored]));
+            scored_relations.push(scored);
+        }
+        let all: Vec<&[Scored]> = scored_relations.iter().map(Vec::as_slice).collect();
+        let report =
+            Self { all: Scores::new(None, "all".to_owned(), &all), relations, outside_gold };
+        let warnings = report.warnings();
+        Ok((report, warnings))
+    }
+
+    fn warnings(&self) -> Diagnostics {
+        let mut warnings = Diagnostics::default();
+        let silent: Vec<&str> =
+            self.relations.iter().filter(|r| r.answered == 0).map(|r| r.name.as_str()).collect();
+        if !silent.is_empty() {
+            let message = format!(
+                "nothing is predicted for {} of {} gold relations: {}",
+                silent.len(),
+                self.relations.len(),
+                silent.join(", ")
+            );
+            warnings.push(Diagnostic::warning("relation-without-prediction", message).help(
+                "they count as empty predictions; if there should be some, compare the names",
+            ));
+        }
+        let Outside { questions, objects } = self.outside_gold;
+        if questions > 0 {
+            let message = format!(
+                "{questions} predicted questions with {objects} objects are not in gold and are \
+                 left out"
+            );
+            warnings.push(Diagnostic::warning("outside-gold", message));
+        }
+        warnings
+    }
+}
+
+impl Scores {
+    /// Of the questions of one relation, or of several.
+    fn new(relation: Option<String>, name: String, relations: &[&[Scored]]) -> Self {
+        let all = || relations.iter().copied().flatten();
+        let with_object = || all().filter(|question| question.counts.gold > 0);
+        let positions: Vec<Option<usize>> =
+            with_object().map(|question| question.position).collect();
+        let hits: Vec<f64> = positions.iter().map(|&position| ranking::hit(position, 1)).collect();
+        let per_relation = |count: fn(Counts) -> Counts| -> Vec<Vec<Counts>> {
+            let of = |scored: &&[Scored]| scored.iter().map(|q| count(q.counts)).collect();
+            relations.iter().map(of).collect()
+        };
+        let macro_average = |counts: &[Vec<Counts>]| {
+            let counts: Vec<&[Counts]> = counts.iter().map(Vec::as_slice).collect();
+            // Without questions, as good as no prediction for no object.
+            SetScore::macro_average(&counts).unwrap_or(Counts::default().score())
+        };
+        let counts = per_relation(|counts| counts);
+        let macro_score = macro_average(&counts);
+        let f1: Vec<Vec<f64>> =
+            counts.iter().map(|counts| counts.iter().map(|c| c.score().f1).collect()).collect();
+        let f1: Vec<&[f64]> = f1.iter().map(Vec::as_slice).collect();
+        let mean = macro_score.f1;
+        let pooled: Counts = all().map(|question| question.counts).sum();
+        let confidences = || all().flat_map(|question| &question.confidences);
+        let after: Vec<(f64, bool)> = confidences().map(|c| (c.calibrated, c.is_right)).collect();
+        let before: Vec<(f64, bool)> =
+            confidences().map(|c| (c.uncalibrated.unwrap_or(c.calibrated), c.is_right)).collect();
+        let was_calibrated = confidences().any(|c| c.uncalibrated.is_some());
+        Self {
+            relation,
+            name,
+            questions: all().count(),
+            without_object: all().count() - positions.len(),
+            answered: all().filter(|question| question.counts.predicted > 0).count(),
+            ranking: Ranking::of(&positions),
+            precision_at_1: bootstrap::interval(&hits, SEED),
+            macro_average: macro_score,
+            macro_f1: bootstrap::stratified(&f1, SEED).unwrap_or(Interval {
+                mean,
+                low: mean,
+                high: mean,
+            }),
+            counts: pooled,
+            micro: pooled.score(),
+            always_empty: macro_average(&per_relation(Counts::without_prediction)),
+            calibration: Calibration::of(&after),
+            before_calibration: Calibration::of(&before).filter(|_| was_calibrated),
+        }
+    }
+}
+
+/// Scores one question.
+fn score(question: &GoldQuestion, predicted: &[&PredictedObject], least: Option<f64>) -> Scored {
+    let is_right =
+        |object: &&PredictedObject| question.objects.iter().any(|gold| gold.means(&object.name));
+    let kept: Vec<&PredictedObject> = predicted
+        .iter()
+        .copied()
+        .filter(|object| object.confidence.is_none_or(|c| least.is_none_or(|least| c >= least)))
+        .collect();
+    let is_found = |gold: &&super::name::Name| kept.iter().any(|object| gold.means(&object.name));
+    Scored {
+        position: ranking::position(predicted, is_right),
+        counts: Counts {
+            predicted: kept.len(),
+            gold: question.objects.len(),
+            found: question.objects.iter().filter(is_found).count(),
+        },
+        confidences: predicted
+            .iter()
+            .filter_map(|object| {
+                Some(Confidence {
+                    calibrated: object.confidence?,
+                    uncalibrated: object.uncalibrated,
+                    is_right: is_right(object),
+                })
+            })
+            .collect(),
+    }
+}
+
+/// A relation of gold and the number of one of its questions.
+type GoldKey<'g> = (&'g str, usize);
+
+/// The predicted objects of each gold question, best first, each once.
+fn assign<'g, 'p>(
+    gold: &'g Gold,
+    predictions: &'p Predictions,
+) -> (HashMap<GoldKey<'g>, Vec<&'p PredictedObject>>, Outside) {
+    // By the relation's name, then by the subject's id or label.
+    let mut by_subject: HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>> = HashMap::new();
+    for (relation, questions) in &gold.relations {
+        let name = match gold.naming {
+            Naming::Iri => relation.clone(),
+            Naming::Label => fold_relation(relation),
+        };
+        let of_relation = by_subject.entry(name).or_default();
+        for (number, question) in questions.iter().enumerate() {
+            for key in question.subject.id.iter().chain(question.subject.labels()) {
+                of_relation.entry(key).or_default().push((relation, number));
+            }
+        }
+    }
+    let mut answers: HashMap<GoldKey<'g>, Vec<&'p PredictedObject>> = HashMap::new();
+    let mut outside = Outside::default();
+    for question in &predictions.questions {
+        let asked = asked(gold, &by_subject, question);
+        if asked.is_empty() {
+            outside.questions += 1;
+            outside.objects += question.objects.len();
+        }
+        for key in asked {
+            answers.entry(key).or_default().extend(&question.objects);
+        }
+    }
+    for objects in answers.values_mut() {
+        // Several subjects of one label: what all of them predict is ranked anew.
+        if objects.iter().all(|object| object.confidence.is_some()) {
+            objects.sort_by(|a, b| {
+                b.confidence.unwrap_or(0.0).total_cmp(&a.confidence.unwrap_or(0.0))
+            });
+        }
+        let mut seen = HashSet::new();
+        objects.retain(|object| object.name.is_empty() || seen.insert(&object.name));
+    }
+    (answers, outside)
+}
+
+/// The gold questions that a predicted question answers: several where subjects share a label.
+fn asked<'g>(
+    gold: &'g Gold,
+    by_subject: &HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>>,
+    question: &PredictedQuestion,
+) -> Vec<GoldKey<'g>> {
+    let of_relation = question.relation.iter().find_map(|name| by_subject.get(name));
+    let Some(of_relation) = of_relation else { return Vec::new() };
+    let keys = question.subject.id.iter().chain(question.subject.labels());
+    let mut found: Vec<GoldKey<'g>> =
+        keys.filter_map(|key| of_relation.get(key.as_str())).flatten().copied().collect();
+    found.retain(|(relation, number)| {
+        gold.relations[*relation][*number].subject.means(&question.subject)
+    });
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn relation_name(relation: &str, naming: Naming, predictions: &Predictions) -> String {
+    match naming {
+        Naming::Label => relation.to_owned(),
+        Naming::Iri => match predictions.relation_labels.get(relation) {
+            Some(label) => label.clone(),
+            None => local_name(relation).to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! The measurement of Frequency Shock: models finetuned on training sets of growing skew, with and
+//! without mixture, tested as they are and corrected.
+//!
+//! [`read`] takes a folder of facts, [`split`] divides them by a seed, [`files`] writes what the
+//! other commands read, [`answer`] asks what a system makes of two models' distributions, and
+//! [`rows`] puts the seeds together.
+
+pub mod files;
+mod results;
+mod source;
+mod split;
+mod summary;
+
+pub use results::{
+    Frequencies, MIN_QUESTIONS, Outcome, Questions, answer, gold_counts, lambda_curve,
+};
+pub use source::{Relation, read};
+pub use split::{Fact, Sizes, Skew, Split, distance, split};
+pub use summary::{CellResult, Column, Measures, Row, rows};

@@ -1,0 +1,348 @@
+//! Known facts, for training or as gold: the objects that are known for a subject and a relation.
+//!
+//! Invariant: a question, a (subject, relation) pair, that is here has all its objects, each
+//! once, or is known to have none. A question that is not here is one whose answer is unknown.
+
+mod jsonl;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::mistakes::Mistakes;
+use crate::catalog::table::{self, Columns, check_iri};
+use crate::catalog::{AnswerSpace, Catalog};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::ontology::Relation;
+
+const COLUMNS: Columns = Columns { required: &["subject", "relation", "object"], optional: &[] };
+
+/// A fact as it stands in a file.
+struct Row<'r> {
+    subject: &'r str,
+    relation: &'r str,
+    /// Empty where the subject is known to have none.
+    object: &'r str,
+    /// The byte of the file at or before which it starts.
+    offset: u64,
+}
+
+/// By relation, then by subject, the objects in byte order.
+type ByRelation = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// Known facts, by the IRIs of their subjects, relations and objects.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    files: Vec<PathBuf>,
+    facts: ByRelation,
+}
+
+impl Facts {
+    /// Reads tables with the columns `subject`, `relation` and `object`, all IRIs, or, from files
+    /// that end in `.jsonl`, a JSON object a line with these keys. An empty object says that the
+    /// subject is known to have none. Gives the warnings with the facts.
+    ///
+    /// # Errors
+    /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
+    /// IRIs, text that is not UTF-8, and questions that have both an object and none.
+    pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut read = Self { files: files.to_vec(), facts: ByRelation::new() };
+        let mut diagnostics = Diagnostics::default();
+        for file in files {
+            let mut mistakes = Mistakes::new(file);
+            if is_jsonl(file) {
+                jsonl::read(file, &mut mistakes, |row, m| read.add(&row, m));
+            } else {
+                table::read(file, &COLUMNS, &mut mistakes, |row, m| {
+                    let (subject, relation, object) = (row.get(0), row.get(1), row.get(2));
+                    read.add(&Row { subject, relation, object, offset: row.offset }, m);
+                });
+            }
+            diagnostics.0.append(&mut mistakes.finish().0);
+        }
+        read.facts.values_mut().flat_map(BTreeMap::values_mut).for_each(|o| o.sort_unstable());
+        diagnostics.or(read)
+    }
+
+    fn add(&mut self, row: &Row<'_>, mistakes: &mut Mistakes) {
+        let Row { subject, relation, object, .. } = *row;
+        // All three are checked, so that all that is wrong with a row is said at once.
+        let sound = [
+            check_iri(subject, "subject", row.offset, mistakes),
+            check_iri(relation, "relation", row.offset, mistakes),
+            object.is_empty() || check_iri(object, "object", row.offset, mistakes),
+        ];
+        if sound.contains(&false) {
+            return;
+        }
+        let of_relation = self.facts.entry(relation.to_owned()).or_default();
+        let Some(objects) = of_relation.get_mut(subject) else {
+            let objects = if object.is_empty() { vec![] } else { vec![object.to_owned()] };
+            of_relation.insert(subject.to_owned(), objects);
+            return;
+        };
+        if object.is_empty() != objects.is_empty() {
+            let message = format!("<{subject}> has both no object and an object of <{relation}>");
+            let diagnostic = Diagnostic::error("contradictory-fact", message)
+                .help("drop the row with the empty object, or the others");
+            mistakes.at_row(row.offset, diagnostic);
+        } else if object.is_empty() || objects.iter().any(|known| known == object) {
+            let diagnostic = Diagnostic::warning("repeated-fact", "the fact stands twice");
+            mistakes.at_row(row.offset, diagnostic);
+        } else {
+            objects.push(object.to_owned());
+        }
+    }
+
+    /// The known objects in byte order, empty if there is none; nothing if that is not known.
+    pub fn objects(&self, subject: &str, relation: &str) -> Option<&[String]> {
+        self.facts.get(relation)?.get(subject).map(Vec::as_slice)
+    }
+
+    /// The questions of a relation in byte order of their subjects: subject and objects.
+    pub fn questions(&self, relation: &str) -> impl Iterator<Item = (&str, &[String])> {
+        let questions = self.facts.get(relation).into_iter().flatten();
+        questions.map(|(subject, objects)| (subject.as_str(), objects.as_slice()))
+    }
+
+    /// The files that were read.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The IRIs of all relations, in byte order.
+    pub fn relations(&self) -> impl Iterator<Item = &str> {
+        self.facts.keys().map(String::as_str)
+    }
+
+    /// How many facts there are: a question has as many as it has objects.
+    pub fn count(&self) -> usize {
+        self.facts.values().flat_map(BTreeMap::values).map(Vec::len).sum()
+    }
+
+    /// How often each object occurs: by the relation's IRI, then the object's.
+    pub fn object_counts(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let mut counts = BTreeMap::new();
+        for (relation, questions) in &self.facts {
+            let of_relation: &mut BTreeMap<String, u64> =
+                counts.entry(relation.clone()).or_default();
+            for object in questions.values().flatten() {
+                *of_relation.entry(object.clone()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// The questions that `other` answers too, as (relation, subject) in byte order.
+    pub fn overlap<'a>(&'a self, other: &Self) -> Vec<(&'a str, &'a str)> {
+        let all =
+            self.facts.iter().flat_map(|(relation, of)| of.keys().map(move |s| (relation, s)));
+        all.filter(|(relation, subject)| other.objects(subject, relation).is_some())
+            .map(|(relation, subject)| (relation.as_str(), subject.as_str()))
+            .collect()
+    }
+
+    /// The questions of which `first` says so, by relation, subject and objects, and the others.
+    #[must_use]
+    pub fn split(self, first: impl Fn(&str, &str, &[String]) -> bool) -> (Self, Self) {
+        let mut sides = [ByRelation::new(), ByRelation::new()];
+        for (relation, questions) in self.facts {
+            for (subject, objects) in questions {
+                let side = usize::from(!first(&relation, &subject, &objects));
+                let of_relation = match sides[side].get_mut(&relation) {
+                    Some(of_relation) => of_relation,
+                    None => sides[side].entry(relation.clone()).or_default(),
+                };
+                of_relation.insert(subject, objects);
+            }
+        }
+        let [yes, no] = sides;
+        (Self { files: self.files.clone(), facts: yes }, Self { files: self.files, facts: no })
+    }
+
+    /// How many questions are answered.
+    pub fn len(&self) -> usize {
+        self.facts.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether no question is.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// Warnings about questions that are never asked: relations that are not predicted, and subjects
+    /// that no relation asks about. `asked` says whether a relation asks about a subject, nothing
+    /// where the relation is not predicted.
+    pub fn unasked(&self, asked: impl Fn(&str, &str) -> Option<bool>) -> Vec<Diagnostic> {
+        let mut warnings = Vec::new();
+        for (relation, questions) in &self.facts {
+            let unasked: Vec<&str> = questions
+                .keys()
+                .map(String::as_str)
+                .filter(|subject| asked(relation, subject) == Some(false))
+                .collect();
+            let predicted = questions.keys().all(|subject| asked(relation, subject).is_some());
+            let message = if !predicted {
+                format!("the gold facts of <{relation}> are of no use: it is not predicted")
+            } else if let Some(first) = unasked.first() {
+                let count = unasked.len();
+                format!("{count} gold subjects of <{relation}> are not asked about, as <{first}>")
+            } else {
+                continue;
+            };
+            let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
+            let warning = Diagnostic::warning("unasked-gold", message)
+                .help("compare the IRIs with the ontology's and with the table of subjects");
+            warnings.push(Diagnostic { place, ..warning });
+        }
+        warnings
+    }
+
+    /// A warning if some of the relation's objects are no candidates, so that no model can
+    /// predict them.
+    pub fn unreachable(
+        &self,
+        relation: &Relation,
+        space: &AnswerSpace,
+        catalog: &Catalog,
+    ) -> Option<Diagnostic> {
+        let objects = || self.questions(&relation.iri).flat_map(|(_, objects)| objects);
+        let mut outside: Vec<&str> = objects()
+            .map(String::as_str)
+            .filter(|object| space.position(catalog, object).is_none())
+            .collect();
+        if outside.is_empty() {
+            return None;
+        }
+        let facts = outside.len();
+        outside.sort_unstable();
+        outside.dedup();
+        let mut examples: Vec<String> =
+            outside.iter().take(SHOWN).map(|iri| format!("<{iri}>")).collect();
+        if outside.len() > SHOWN {
+            examples.push(format!("and {} more", outside.len() - SHOWN));
+        }
+        let message = format!(
+            "{facts} of the {} gold facts of {} cannot be predicted: their objects are no \
+             candidates: {}",
+            objects().count(),
+            relation.name_and_iri(),
+            examples.join(", ")
+        );
+        let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
+        let diagnostic = Diagnostic::warning("unreachable-gold", message)
+            .help("candidates need a type of the relation's range and a label of their own");
+        Some(Diagnostic { place, ..diagnostic })
+    }
+}
+
+/// Whether a file holds an object a line rather than a table.
+fn is_jsonl(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
+}
+
+/// How many examples a message shows.
+const SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::answer_space;
+    use crate::ontology::Ontology;
+    fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn read(text: &str) -> Result<(Facts, Diagnostics), Diagnostics> {
+        let folder = tempfile::tempdir().unwrap();
+        Facts::read(&[write(folder.path(), "gold.csv", text)])
+    }
+
+    fn lines(diagnostics: &Diagnostics) -> Vec<(&'static str, At)> {
+        diagnostics.0.iter().map(|d| (d.code, d.place.clone().unwrap().at)).collect()
+    }
+
+    #[test]
+    fn objects_are_told_apart_from_none() {
+        let table = "relation,object,subject\ne:r,e:z,e:a\ne:r,,e:b\ne:r,e:y,e:a\ne:r,e:z,e:a\n";
+        let (gold, warnings) = read(table).unwrap();
+        assert_eq!(gold.objects("e:a", "e:r").unwrap(), ["e:y", "e:z"]);
+        assert_eq!(gold.objects("e:b", "e:r").unwrap(), [""; 0]);
+        assert_eq!(gold.objects("e:c", "e:r"), None);
+        assert_eq!(gold.len(), 2);
+        assert_eq!(lines(&warnings), [("repeated-fact", At::Line(5))]);
+    }
+
+    #[test]
+    fn mistakes_have_their_lines() {
+        let table = "subject,relation,object\ne:a,e:r,\ne:a,e:r,e:b\nx,,y\ne:a,e:r\n";
+        let found = [
+            ("contradictory-fact", At::Line(3)),
+            ("bad-iri", At::Line(4)),
+            ("bad-iri", At::Line(4)),
+            ("bad-iri", At::Line(4)),
+            ("wrong-number-of-fields", At::Line(5)),
+        ];
+        assert_eq!(lines(&read(table).unwrap_err()), found);
+        let missing = read("subject,predicate,object\n").unwrap_err();
+        assert_eq!(lines(&missing), [("missing-column", At::Line(1))]);
+    }
+
+    #[test]
+    fn sides_of_a_split_are_disjoint_and_make_the_whole() {
+        let table = "subject,relation,object\ne:a,e:r,e:1\ne:a,e:r,e:2\ne:b,e:r,e:1\n\
+                     e:a,e:s,\ne:c,e:s,e:3\n";
+        let facts = read(table).unwrap().0;
+        assert_eq!((facts.len(), facts.count()), (4, 4));
+        assert_eq!(facts.relations().collect::<Vec<_>>(), ["e:r", "e:s"]);
+        let (some, others) = facts.clone().split(|_, subject, _| subject == "e:a");
+        assert_eq!((some.len(), some.count()), (2, 2));
+        assert_eq!(others.relations().collect::<Vec<_>>(), ["e:r", "e:s"]);
+        assert_eq!(some.overlap(&others), []);
+        assert_eq!(facts.overlap(&some), [("e:r", "e:a"), ("e:s", "e:a")]);
+        assert_eq!(facts.overlap(&facts).len(), 4);
+        let counts = facts.object_counts();
+        assert_eq!(counts["e:r"], BTreeMap::from([("e:1".to_owned(), 2), ("e:2".to_owned(), 1)]));
+        // A relation of which nothing is left is not there.
+        let (none, all) = facts.split(|_, _, objects| objects.len() > 9);
+        assert!(none.is_empty() && all.len() == 4);
+    }
+
+    #[test]
+    fn questions_that_nobody_asks_are_told() {
+        let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:1\ne:a,e:s,e:1\n";
+        let gold = read(facts).unwrap().0;
+        let asked = |relation: &str, subject: &str| (relation == "e:r").then(|| subject == "e:a");
+        let warnings = gold.unasked(asked);
+        let messages: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "1 gold subjects of <e:r> are not asked about, as <e:b>",
+                "the gold facts of <e:s> are of no use: it is not predicted",
+            ]
+        );
+        assert_eq!(gold.unasked(|_, _| Some(true)), []);
+    }
+
+    #[test]
+    fn objects_out_of_reach_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let turtle = "<e:r> <http://www.w3.org/2000/01/rdf-schema#range> <e:T> ;
+            <https://w3id.org/kgbuild#template> \"[X] [Y]\" .";
+        let ontology = write(folder.path(), "o.ttl", turtle);
+        let (ontology, _) = Ontology::read(&[ontology]).unwrap();
+        let candidates = "iri,label,types\ne:1,One,e:T\ne:2,Two,e:U\n";
+        let catalog = write(folder.path(), "c.csv", candidates);
+        let (catalog, _) = Catalog::read(&[catalog]).unwrap();
+        let relation = &ontology.relations()[0];
+        let (space, _) = answer_space(&ontology, relation, &catalog).unwrap();
+        let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:2\ne:c,e:r,e:2\ne:d,e:r,\n";
+        let warning = read(facts).unwrap().0.unreachable(relation, &space, &catalog).unwrap();
+        assert!(warning.message.starts_with("2 of the 3 gold facts"), "{}", warning.message);
+        assert!(warning.message.ends_with("<e:2>"));
+        let reachable = read("subject,relation,object\ne:a,e:r,e:1\n").unwrap().0;
+        assert_eq!(reachable.unreachable(relation, &space, &catalog), None);
+    }
+}

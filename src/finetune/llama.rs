@@ -1,0 +1,256 @@
+//! A model in training: frozen weights, parameters, and the loss of a batch.
+
+use candle_core::{Device, Tensor, Var};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::lora::{initial_a, tensor_name};
+use super::pass::Pass;
+use super::{Batch, Error, Gradients, Module, Trainable, graph};
+use crate::onnx::llama::{EMBEDDING, LAST_NORM, OUTPUT, layer_tensor};
+use crate::onnx::{LlamaConfig, Weights};
+
+/// A causal language model of the Llama family and what of it is trained, in f32 on one device.
+pub struct Model {
+    pub(super) config: LlamaConfig,
+    pub(super) trainable: Trainable,
+    pub(super) device: Device,
+    pub(super) embedding: Weight,
+    pub(super) layers: Vec<Layer>,
+    pub(super) last_norm: Weight,
+    /// The embedding again, where the model is tied.
+    pub(super) output: Weight,
+    pub(super) parameters: Vec<(String, Var)>,
+}
+
+/// A tensor, and its place among the parameters where it is one.
+#[derive(Clone)]
+pub(super) struct Weight {
+    pub tensor: Tensor,
+    pub trained: Option<usize>,
+}
+
+pub(super) struct Layer {
+    pub input_norm: Weight,
+    pub q: Linear,
+    pub k: Linear,
+    pub v: Linear,
+    pub o: Linear,
+    pub post_norm: Weight,
+    pub gate: Linear,
+    pub up: Linear,
+    pub down: Linear,
+}
+
+/// A linear layer, weight [out, in].
+pub(super) struct Linear {
+    pub module: Module,
+    pub weight: Weight,
+    pub inner: usize,
+    /// Places of A [rank, in] and B [out, rank] among the parameters.
+    pub adapter: Option<(usize, usize)>,
+}
+
+impl Model {
+    /// A model with the weights of a checkpoint. Under LoRA, A is drawn from `seed` and B is zero.
+    ///
+    /// # Errors
+    /// [`Error::Rank`], [`Error::NoModules`]; [`Error::Model`] where a weight cannot be read;
+    /// [`Error::Tensor`] where the device has no room.
+    pub fn new(
+        config: &LlamaConfig,
+        weights: &dyn Weights,
+        trainable: &Trainable,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        trainable.check()?;
+        let mut builder = Builder {
+            config,
+            weights,
+            trainable,
+            device,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            parameters: Vec::new(),
+        };
+        let embedding = builder.weight(EMBEDDING, &[config.vocabulary, config.width])?;
+        let layers = (0..config.layers).map(|layer| builder.layer(layer));
+        let layers = layers.collect::<Result<_, Error>>()?;
+        let last_norm = builder.weight(LAST_NORM, &[config.width])?;
+        let output = if config.tied {
+            embedding.clone()
+        } else {
+            builder.weight(OUTPUT, &[config.vocabulary, config.width])?
+        };
+        Ok(Self {
+            config: config.clone(),
+            trainable: trainable.clone(),
+            device: device.clone(),
+            embedding,
+            layers,
+            last_norm,
+            output,
+            parameters: builder.parameters,
+        })
+    }
+
+    /// What is trained, by the name that PEFT (LoRA) or Hugging Face (all weights) gives it. A
+    /// tensor that is set here is what the next loss is computed with.
+    pub fn parameters(&self) -> &[(String, Var)] {
+        &self.parameters
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &LlamaConfig {
+        &self.config
+    }
+
+    /// Σ weight · -ln p(token) over the batch's targets, ready to be differentiated.
+    ///
+    /// On the CPU it is computed by the threads of the current rayon pool, and is the same bits
+    /// whatever their number.
+    ///
+    /// # Errors
+    /// [`Error::Batch`]; [`Error::NotFinite`] where the loss is no number.
+    pub fn loss(&self, batch: &Batch) -> Result<Loss<'_>, Error> {
+        batch.check(&self.config)?;
+        let (nll, way_back) = if self.device.is_cpu() {
+            let (nll, pass) = Pass::new(self, batch)?;
+            (nll, WayBack::Pass(Box::new(pass)))
+        } else {
+            let (nll, loss) = graph::loss(self, batch)?;
+            (nll, WayBack::Graph(loss))
+        };
+        let pairs = nll.iter().zip(&batch.targets);
+        let value: f64 = pairs.map(|(nll, target)| nll * f64::from(target.weight)).sum();
+        if !value.is_finite() {
+            return Err(Error::NotFinite { what: "loss".to_owned() });
+        }
+        Ok(Loss { value, nll, model: self, way_back })
+    }
+
+    /// -ln p(token) of each target, in their order, with nothing kept for a way back: for held-out
+    /// facts.
+    ///
+    /// # Errors
+    /// As [`Self::loss`].
+    pub fn evaluate(&self, batch: &Batch) -> Result<Vec<f64>, Error> {
+        batch.check(&self.config)?;
+        let nll = if self.device.is_cpu() {
+            Pass::evaluate(self, batch)?
+        } else {
+            graph::evaluate(self, batch)?
+        };
+        if nll.iter().any(|nll| !nll.is_finite()) {
+            return Err(Error::NotFinite { what: "loss".to_owned() });
+        }
+        Ok(nll)
+    }
+
+    /// What the adapters' product is multiplied by: α / rank.
+    pub(super) fn scale(&self) -> f64 {
+        match self.trainable {
+            Trainable::Lora { rank, alpha, .. } => alpha / rank as f64,
+            Trainable::All => 0.0,
+        }
+    }
+
+    /// The rank of the adapters; 0 where there are none.
+    pub(super) fn rank(&self) -> usize {
+        match self.trainable {
+            Trainable::Lora { rank, .. } => rank,
+            Trainable::All => 0,
+        }
+    }
+}
+
+struct Builder<'a> {
+    config: &'a LlamaConfig,
+    weights: &'a dyn Weights,
+    trainable: &'a Trainable,
+    device: &'a Device,
+    random: ChaCha8Rng,
+    parameters: Vec<(String, Var)>,
+}
+
+impl Builder<'_> {
+    fn parameter(
+        &mut self,
+        name: String,
+        values: Vec<f32>,
+        shape: &[usize],
+    ) -> Result<usize, Error> {
+        let var = Var::from_vec(values, shape, self.device)?;
+        self.parameters.push((name, var));
+        Ok(self.parameters.len() - 1)
+    }
+
+    fn weight(&mut self, name: &str, shape: &[usize]) -> Result<Weight, Error> {
+        let values = self.weights.read(name)?;
+        if *self.trainable == Trainable::All {
+            let at = self.parameter(name.to_owned(), values, shape)?;
+            let tensor = self.parameters[at].1.as_tensor().clone();
+            return Ok(Weight { tensor, trained: Some(at) });
+        }
+        Ok(Weight { tensor: Tensor::from_vec(values, shape, self.device)?, trained: None })
+    }
+
+    fn layer(&mut self, layer: usize) -> Result<Layer, Error> {
+        let width = [self.config.width];
+        Ok(Layer {
+            input_norm: self.weight(&layer_tensor(layer, "input_layernorm"), &width)?,
+            q: self.linear(layer, Module::Q)?,
+            k: self.linear(layer, Module::K)?,
+            v: self.linear(layer, Module::V)?,
+            o: self.linear(layer, Module::O)?,
+            post_norm: self.weight(&layer_tensor(layer, "post_attention_layernorm"), &width)?,
+            gate: self.linear(layer, Module::Gate)?,
+            up: self.linear(layer, Module::Up)?,
+            down: self.linear(layer, Module::Down)?,
+        })
+    }
+
+    fn linear(&mut self, layer: usize, module: Module) -> Result<Linear, Error> {
+        let (out, inner) = module.shape(self.config);
+        let weight = self.weight(&layer_tensor(layer, &module.part()), &[out, inner])?;
+        let adapter = match self.trainable {
+            Trainable::Lora { rank, modules, .. } if modules.contains(&module) => {
+                let a = initial_a(*rank, inner, &mut self.random);
+                let a = self.parameter(tensor_name(layer, module, "A"), a, &[*rank, inner])?;
+                let b = vec![0.0; out * rank];
+                let b = self.parameter(tensor_name(layer, module, "B"), b, &[out, *rank])?;
+                Some((a, b))
+            }
+            _ => None,
+        };
+        Ok(Linear { module, weight, inner, adapter })
+    }
+}
+
+/// The loss of a batch, and the way back to its derivatives.
+pub struct Loss<'a> {
+    /// Σ weight · nll.
+    pub value: f64,
+    /// -ln p(token) of each target, in their order.
+    pub nll: Vec<f64>,
+    model: &'a Model,
+    way_back: WayBack<'a>,
+}
+
+enum WayBack<'a> {
+    Pass(Box<Pass<'a>>),
+    Graph(Tensor),
+}
+
+impl Loss<'_> {
+    /// The derivatives of the loss by each parameter.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn backward(self) -> Result<Gradients, Error> {
+        match self.way_back {
+            WayBack::Pass(pass) => pass.backward(),
+            WayBack::Graph(loss) => graph::backward(self.model, &loss),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Finetuning a causal language model of the Llama family on facts, alone or mixed with its
+//! pre-training task; all its weights or LoRA adapters.
+//!
+//! Above is what to train: [`Inputs`] and [`Sources`] are read, [`Prepared`] turns them into a
+//! [`Plan`] of batches, a [`Trainer`] makes the steps, and an [`Output`] folder takes the result with
+//! its [`Card`].
+//!
+//! Below is the engine: [`Model`] gives the loss of a [`Batch`] and its gradients; [`AdamW`] takes
+//! the step. On the CPU both are written by hand (`pass.rs` over `ops/`); elsewhere candle's own
+//! operations and its automatic differentiation compute the same (`graph.rs`). Tests hold the two
+//! against each other.
+
+mod adamw;
+mod batch;
+pub mod card;
+mod checkpoint;
+mod error;
+mod examples;
+mod export;
+mod gradients;
+mod graph;
+mod inputs;
+mod llama;
+mod lora;
+mod ops;
+mod output;
+mod pass;
+mod plan;
+mod prepare;
+mod progress;
+mod schedule;
+mod signature;
+#[cfg(test)]
+mod tests;
+mod text;
+mod train;
+mod values;
+
+pub use adamw::{AdamW, AdamWSettings};
+pub use batch::{Batch, Target};
+pub use card::Card;
+pub use error::Error;
+pub use gradients::Gradients;
+pub use inputs::{Inputs, Labels};
+pub use llama::{Loss, Model};
+pub use lora::{Module, Trainable};
+pub use output::{Output, finished};
+pub use plan::{Losses, Plan, Portion};
+pub use prepare::{Error as PrepareError, Prepared, Sources};
+pub use progress::Progress;
+pub use train::{Ended, Error as TrainError, Trainer};

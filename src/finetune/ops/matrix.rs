@@ -1,0 +1,151 @@
+//! Views of matrices, and their product.
+
+use gemm::{Parallelism, gemm};
+
+/// A matrix within a slice.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// The row-major matrix of all `values`.
+    pub fn new(values: &'a [f32], columns: usize) -> Self {
+        Self::strided(values, values.len() / columns, columns, columns)
+    }
+
+    /// Rows of `columns` values that begin `stride` values apart.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(
+            rows == 0 || (rows - 1) * stride + columns <= values.len(),
+            "a matrix in its slice"
+        );
+        Self { values, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// The transpose, of the same memory.
+    pub fn t(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A row-major matrix that can be written.
+pub struct MatrixMut<'a> {
+    values: &'a mut [f32],
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// The row-major matrix of all `values`.
+    pub fn new(values: &'a mut [f32], columns: usize) -> Self {
+        let rows = values.len() / columns;
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// Rows of `columns` values that begin `stride` values apart.
+    pub fn strided(values: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(
+            rows == 0 || (rows - 1) * stride + columns <= values.len(),
+            "a matrix in its slice"
+        );
+        Self { values, rows, columns, stride }
+    }
+}
+
+/// What becomes of a result's earlier values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    Replaced,
+    Added,
+}
+
+/// Who computes a product.
+#[derive(Clone, Copy)]
+pub enum Threads {
+    /// The calling thread, which has neighbours.
+    One,
+    /// All of the current rayon pool.
+    All,
+}
+
+/// c = factor · a · b, or c + factor · a · b.
+pub fn multiply(
+    c: MatrixMut,
+    earlier: Earlier,
+    factor: f32,
+    a: Matrix,
+    b: Matrix,
+    threads: Threads,
+) {
+    assert!(
+        c.rows == a.rows && a.columns == b.rows && b.columns == c.columns,
+        "[{}, {}] times [{}, {}] in [{}, {}]",
+        a.rows,
+        a.columns,
+        b.rows,
+        b.columns,
+        c.rows,
+        c.columns
+    );
+    let parallelism = match threads {
+        Threads::One => Parallelism::None,
+        Threads::All => Parallelism::Rayon(0),
+    };
+    // SAFETY: the views were checked to lie within their slices when they were made, `c` is
+    // borrowed mutably and so overlaps none of the others, and its rows do not overlap.
+    unsafe {
+        gemm(
+            c.rows,
+            c.columns,
+            a.columns,
+            c.values.as_mut_ptr(),
+            1,
+            c.stride as isize,
+            earlier == Earlier::Added,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_views() {
+        let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let mut c = [0.0; 4];
+        let (rows, columns) = (Matrix::new(&a, 3), Matrix::new(&a, 3).t());
+        multiply(MatrixMut::new(&mut c, 2), Earlier::Replaced, 1.0, rows, columns, Threads::One);
+        assert_eq!(c, [14.0, 32.0, 32.0, 77.0]);
+        // The last two columns, times two, added to a column of a wider matrix.
+        let last = Matrix::strided(&a[1..], 2, 2, 3);
+        let mut wide = [1.0; 6];
+        let target = MatrixMut::strided(&mut wide[1..], 2, 1, 3);
+        multiply(target, Earlier::Added, 2.0, last, Matrix::new(&[1.0, 10.0], 1), Threads::All);
+        assert_eq!(wide, [1.0, 65.0, 1.0, 1.0, 131.0, 1.0]);
+    }
+}

@@ -1,0 +1,157 @@
+//! What a graph predicts: its asserted triples with their confidences.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use oxigraph::model::vocab::rdfs;
+use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Term};
+use oxigraph::store::{StorageError, Store};
+
+use super::error::Error;
+use super::view::View;
+use super::vocabulary as kgb;
+
+/// A triple between IRIs and the confidence in it, 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    pub subject: String,
+    pub relation: String,
+    pub object: String,
+    pub confidence: f64,
+    /// The corrected probability before calibration, 0 to 1, where that differs.
+    pub corrected: Option<f64>,
+}
+
+/// The asserted triples that have a confidence, under either annotation, in byte order of subject,
+/// relation and object. Where a triple has several confidences, the highest is given. Triples with
+/// blank nodes or literals are none.
+///
+/// # Errors
+/// [`Error::Probability`] for a confidence that is none, [`Error::Read`] where the store cannot be
+/// read.
+pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
+    let view = View::new(store, None).map_err(Error::Read)?;
+    let mut found: BTreeMap<[String; 3], (f64, Option<f64>)> = BTreeMap::new();
+    let graph = Some(GraphNameRef::DefaultGraph);
+    for quad in store.quads_for_pattern(None, Some(kgb::CONFIDENCE), None, graph) {
+        let quad = quad.map_err(Error::Read)?;
+        let corrected = store
+            .quads_for_pattern(
+                Some(quad.subject.as_ref()),
+                Some(kgb::CORRECTED_PROBABILITY),
+                None,
+                graph,
+            )
+            .next()
+            .transpose()
+            .map_err(Error::Read)?;
+        let corrected = corrected.map(|quad| probability(&quad.object, "corrected probability"));
+        let said = (probability(&quad.object, "confidence")?, corrected.transpose()?);
+        for triple in view.annotated(quad.subject.as_ref()).map_err(Error::Read)? {
+            if !view.asserts(&triple).map_err(Error::Read)? {
+                continue;
+            }
+            if let NamedOrBlankNode::NamedNode(subject) = triple.subject
+                && let Term::NamedNode(object) = triple.object
+            {
+                let key = [subject, triple.predicate, object].map(NamedNode::into_string);
+                let best = found.entry(key).or_insert(said);
+                // Of equal confidences one is taken that does not depend on the store's order.
+                if said.partial_cmp(best) == Some(Ordering::Greater) {
+                    *best = said;
+                }
+            }
+        }
+    }
+    let predictions = found.into_iter().map(|([subject, relation, object], said)| {
+        let (confidence, corrected) = said;
+        Prediction { subject, relation, object, confidence, corrected }
+    });
+    Ok(predictions.collect())
+}
+
+/// The `rdfs:label`s of an entity or relation, in byte order.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn labels(store: &Store, iri: &str) -> Result<Vec<String>, Error> {
+    let Ok(iri) = NamedNode::new(iri) else { return Ok(Vec::new()) };
+    let graph = Some(GraphNameRef::DefaultGraph);
+    let quads = store.quads_for_pattern(Some(iri.as_ref().into()), Some(rdfs::LABEL), None, graph);
+    let labels = quads.filter_map(|quad| match quad {
+        Ok(quad) => match quad.object {
+            Term::Literal(literal) => Some(Ok(literal.destruct().0)),
+            _ => None,
+        },
+        Err(error) => Some(Err(error)),
+    });
+    let mut labels = labels.collect::<Result<Vec<_>, StorageError>>().map_err(Error::Read)?;
+    labels.sort_unstable();
+    labels.dedup();
+    Ok(labels)
+}
+
+/// Whether a store was made by a run that did not get to its end. One without a ledger was not.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn is_unfinished(store: &Store) -> Result<bool, Error> {
+    let uses = |predicate| -> Result<bool, Error> {
+        let ledger = Some(GraphNameRef::NamedNode(kgb::LEDGER));
+        let first = store.quads_for_pattern(None, Some(predicate), None, ledger).next();
+        Ok(first.transpose().map_err(Error::Read)?.is_some())
+    };
+    Ok(uses(kgb::SIGNATURE_PARTS)? && !uses(kgb::COMPLETE)?)
+}
+
+fn probability(term: &Term, role: &'static str) -> Result<f64, Error> {
+    let value = match term {
+        Term::Literal(literal) => literal.value().parse().unwrap_or(f64::NAN),
+        _ => f64::NAN,
+    };
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(Error::Probability { role, value }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxigraph::io::RdfFormat;
+
+    fn store(turtle: &str) -> Store {
+        let prefixes = "PREFIX rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> \
+            PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> \
+            PREFIX kgb: <https://w3id.org/kgbuild#> PREFIX e: <e:>\n";
+        let store = Store::new().unwrap();
+        store.load_from_slice(RdfFormat::Turtle, format!("{prefixes}{turtle}").as_bytes()).unwrap();
+        store
+    }
+
+    #[test]
+    fn both_annotations_are_read_and_only_what_is_asserted() {
+        let store = store(
+            "e:b e:r e:2 {| kgb:confidence 0.5 |} {| kgb:confidence 0.75 ;
+                 kgb:correctedProbability 0.875 |} .
+             e:a e:r e:1 . e:s rdf:subject e:a ; rdf:predicate e:r ; rdf:object e:1 ;
+                 kgb:confidence 0.25 .
+             << e:c e:r e:3 >> kgb:confidence 1.0 .
+             e:c e:r \"text\" {| kgb:confidence 1.0 |} .
+             e:d e:r e:4 .
+             e:a rdfs:label \"A\", \"a\" .",
+        );
+        let found = predictions(&store).unwrap();
+        let found = found.iter().map(|p| (&*p.subject, &*p.object, p.confidence, p.corrected));
+        let expected = [("e:a", "e:1", 0.25, None), ("e:b", "e:2", 0.75, Some(0.875))];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(labels(&store, "e:a").unwrap(), ["A", "a"]);
+        assert!(labels(&store, "e:b").unwrap().is_empty());
+        assert!(!is_unfinished(&store).unwrap());
+    }
+
+    #[test]
+    fn a_confidence_that_is_none_is_refused() {
+        for wrong in ["1.5", "\"sure\"", "e:x"] {
+            let store = store(&format!("e:a e:r e:1 {{| kgb:confidence {wrong} |}} ."));
+            assert!(matches!(predictions(&store), Err(Error::Probability { .. })), "{wrong}");
+        }
+    }
+}

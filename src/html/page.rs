@@ -1,0 +1,78 @@
+//! The page, its tables and figures.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const STYLE: &str = include_str!("page.css");
+
+/// A whole page: `lead` says what it is about, `body` is its sections.
+pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "kgbuild " (env!("CARGO_PKG_VERSION")) };
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header { h1 { (title) } p { (lead) } }
+                main { (body) }
+            }
+        }
+    }
+}
+
+/// A chart with its caption and, folded up below it, its numbers.
+pub fn figure(caption: &str, chart: &Markup, numbers: Option<&Table<'_>>) -> Markup {
+    html! {
+        figure {
+            (chart)
+            figcaption { (caption) }
+            @if let Some(table) = numbers {
+                details { summary { "Numbers" } (table.markup()) }
+            }
+        }
+    }
+}
+
+/// Figures side by side where there is room.
+pub fn figures(figures: &[Markup]) -> Markup {
+    html! { div class="figures" { @for figure in figures { (figure) } } }
+}
+
+/// A table whose first column names its rows. It scrolls within the page where it is wider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table<'a> {
+    pub caption: &'a str,
+    pub header: Vec<&'a str>,
+    pub rows: Vec<Vec<String>>,
+    /// The last row, set apart.
+    pub total: Option<Vec<String>>,
+}
+
+impl Table<'_> {
+    pub fn markup(&self) -> Markup {
+        let row = |row: &[String]| {
+            html! {
+                tr {
+                    @for (column, cell) in row.iter().enumerate() {
+                        @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                    }
+                }
+            }
+        };
+        html! {
+            div class="scroll" role="region" aria-label=(self.caption) tabindex="0" {
+                table {
+                    caption { span { (self.caption) } }
+                    thead { tr { @for name in &self.header { th scope="col" { (name) } } } }
+                    tbody { @for cells in &self.rows { (row(cells)) } }
+                    @if let Some(total) = &self.total { tfoot { (row(total)) } }
+                }
+            }
+        }
+    }
+}

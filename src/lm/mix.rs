@@ -1,0 +1,231 @@
+//! A correction over a whole answer space: from both models' distributions to the corrected one.
+//!
+//! What the search works out prefix by prefix, this works out from the candidates upwards.
+
+use super::branch::AnswerSpace;
+use super::search::Excluded;
+use super::trie::{NodeId, Trie};
+use crate::shock::logspace::log_sum_exp;
+use crate::shock::{Correction, MixingRule, Prior, Priors, Shift};
+
+impl AnswerSpace {
+    /// How finetuning moved the mean prediction, for every candidate and every way on.
+    pub fn shift(&self, priors: &Priors) -> Shift {
+        let trie = self.trie();
+        let [finetuned, base] = [&priors.finetuned, &priors.base].map(|p| Below::new(trie, p));
+        let between = |f: f64, b: f64| Shift::between(f, b);
+        let mut shift = Shift {
+            candidates: priors
+                .finetuned
+                .iter()
+                .zip(&priors.base)
+                .map(|(&f, &b)| between(f, b))
+                .collect(),
+            nodes: vec![0.0; trie.nodes().len()],
+            endings: vec![0.0; trie.candidates()],
+        };
+        for node in trie.nodes() {
+            let at = node as usize;
+            // Of the node's own mass, as a share of which the ways on are counted.
+            let share = |f: f64, b: f64| between(f - finetuned.nodes[at], b - base.nodes[at]);
+            for child in trie.children(node) {
+                let child = child as usize;
+                shift.nodes[child] = share(finetuned.nodes[child], base.nodes[child]);
+            }
+            if let Some(candidate) = trie.end(node) {
+                let candidate = candidate as usize;
+                shift.endings[candidate] =
+                    share(priors.finetuned[candidate], priors.base[candidate]);
+            }
+        }
+        shift
+    }
+
+    /// The shifts of the ways on from `node`: its children, then the candidate that ends there.
+    pub(super) fn shifts<'a>(
+        &'a self,
+        node: NodeId,
+        shift: &'a Shift,
+    ) -> impl Iterator<Item = f64> + 'a {
+        let end = self.trie().end(node).map(|c| shift.endings[c as usize]);
+        self.trie().children(node).map(|c| shift.nodes[c as usize]).chain(end)
+    }
+}
+
+/// A question's corrected distribution over the candidates, as natural logarithms: what
+/// [`super::exhaustive`] ranks by.
+///
+/// `finetuned` and `base` are one of [`super::distributions`]'s. The excluded candidate has `-inf`.
+pub fn mix(
+    space: &AnswerSpace,
+    correction: &Correction,
+    excluded: Excluded,
+    finetuned: &[f64],
+    base: &[f64],
+) -> Vec<f64> {
+    let rule = correction.rule;
+    let by_candidate = space.needs_every_candidate(correction);
+    let mut corrected = match correction.active_prior() {
+        Some(prior) if !by_candidate => without_shift(space, prior, finetuned),
+        _ => finetuned.to_vec(),
+    };
+    if space.mixes_at_branchings(rule) {
+        let mut mixed = mix_at_branchings(space.trie(), rule, &corrected, base);
+        exclude(excluded, &mut mixed);
+        return mixed;
+    }
+    let mut base = base.to_vec();
+    exclude(excluded, &mut corrected);
+    exclude(excluded, &mut base);
+    if let (Some(prior), true) = (correction.active_prior(), by_candidate) {
+        corrected = prior.remove(&corrected, prior.shift.candidates.iter().copied());
+    }
+    rule.mix_all(&corrected, &base)
+}
+
+pub(super) fn exclude(excluded: Excluded, distribution: &mut [f64]) {
+    if let Some(candidate) = excluded {
+        distribution[candidate as usize] = f64::NEG_INFINITY;
+    }
+}
+
+/// The finetuned distribution without its shift, removed at each branching.
+fn without_shift(space: &AnswerSpace, prior: &Prior, finetuned: &[f64]) -> Vec<f64> {
+    let trie = space.trie();
+    let below = Below::new(trie, finetuned);
+    descend(trie, |node| {
+        prior.remove(&below.ways(trie, node, finetuned), space.shifts(node, &prior.shift))
+    })
+}
+
+/// Mixes two distributions over the candidates at each branching of their trie.
+fn mix_at_branchings(trie: &Trie, rule: MixingRule, f: &[f64], b: &[f64]) -> Vec<f64> {
+    let [below_f, below_b] = [f, b].map(|p| Below::new(trie, p));
+    descend(trie, |node| {
+        let at = node as usize;
+        rule.mix_branching(
+            (below_f.nodes[at], &below_f.ways(trie, node, f)),
+            (below_b.nodes[at], &below_b.ways(trie, node, b)),
+        )
+    })
+}
+
+/// ln p by candidate from ln p(way | node) of the ways on from each node.
+fn descend(trie: &Trie, mut conditionals: impl FnMut(NodeId) -> Vec<f64>) -> Vec<f64> {
+    let mut nodes = vec![0.0; trie.nodes().len()];
+    let mut candidates = vec![f64::NEG_INFINITY; trie.candidates()];
+    for node in trie.nodes() {
+        let at = node as usize;
+        let on = conditionals(node);
+        for (child, way) in trie.children(node).zip(&on) {
+            nodes[child as usize] = nodes[at] + way;
+        }
+        if let (Some(candidate), Some(way)) = (trie.end(node), on.last()) {
+            candidates[candidate as usize] = nodes[at] + way;
+        }
+    }
+    candidates
+}
+
+/// ln of the mass below each node of a trie.
+struct Below {
+    nodes: Vec<f64>,
+}
+
+impl Below {
+    fn new(trie: &Trie, candidates: &[f64]) -> Self {
+        let mut below = Self { nodes: vec![f64::NEG_INFINITY; trie.nodes().len()] };
+        for node in trie.nodes().rev() {
+            below.nodes[node as usize] = log_sum_exp(&below.ways(trie, node, candidates));
+        }
+        below
+    }
+
+    /// ln mass of each way on from `node`: its children, then the candidate that ends there.
+    fn ways(&self, trie: &Trie, node: NodeId, candidates: &[f64]) -> Vec<f64> {
+        let end = trie.end(node).map(|c| candidates[c as usize]);
+        trie.children(node).map(|c| self.nodes[c as usize]).chain(end).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lm::branch::Normalise;
+    use crate::lm::trie::Sequences;
+    use crate::shock::Mixing;
+
+    /// Candidates 0 and 1 begin with the same token, candidate 2 with another.
+    fn space(normalise: Normalise) -> AnswerSpace {
+        let mut sequences = Sequences::new();
+        for word in [&[1, 1][..], &[1, 2], &[2]] {
+            sequences.push(word);
+        }
+        AnswerSpace::new(sequences, vec![vec![]], normalise).unwrap()
+    }
+
+    fn ln(ps: &[f64]) -> Vec<f64> {
+        ps.iter().map(|p| p.ln()).collect()
+    }
+
+    fn mixed(space: &AnswerSpace, rule: MixingRule, tau: f64, excluded: Excluded) -> Vec<f64> {
+        let priors = Priors { finetuned: ln(&[0.4, 0.4, 0.2]), base: ln(&[0.1, 0.4, 0.5]) };
+        let prior = Some(Prior { tau, shift: Arc::new(space.shift(&priors)) });
+        let (f, b) = (ln(&[0.6, 0.2, 0.2]), ln(&[0.2, 0.2, 0.6]));
+        let mixed = mix(space, &Correction { prior, rule }, excluded, &f, &b);
+        mixed.iter().map(|x| x.exp()).collect()
+    }
+
+    fn assert_close(a: &[f64], b: &[f64]) {
+        assert_eq!(a.len(), b.len());
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} is not {b:?}");
+    }
+
+    #[test]
+    fn a_shift_at_branchings_by_hand() {
+        // At the root: 0.8·0.5/0.8 = 0.5 against 0.2·0.5/0.2 = 0.5. Below: 0.75·0.2/0.5 = 0.3
+        // against 0.25·0.8/0.5 = 0.4.
+        let expected = [0.5 * 3.0 / 7.0, 0.5 * 4.0 / 7.0, 0.5];
+        let trie = space(Normalise::Trie);
+        assert_close(&mixed(&trie, MixingRule::None, 1.0, None), &expected);
+        let linear = [0.2, 0.2, 0.6].iter().zip(expected).map(|(b, f)| 0.75 * f + 0.25 * b);
+        let linear: Vec<f64> = linear.collect();
+        assert_close(&mixed(&trie, MixingRule::Linear { lambda: 0.75 }, 1.0, None), &linear);
+        // The excluded candidate's mass is not shared out.
+        let left = [0.0, linear[1], linear[2]];
+        assert_close(&mixed(&trie, MixingRule::Linear { lambda: 0.75 }, 1.0, Some(0)), &left);
+        // Root: sqrt(0.5·0.4) against sqrt(0.5·0.6); below: sqrt(3/7·1/2) against sqrt(4/7·1/2).
+        let (root, below) = ((0.2_f64.sqrt(), 0.3_f64.sqrt()), (3.0_f64.sqrt(), 2.0));
+        let on = root.0 / (root.0 + root.1);
+        let first = below.0 / (below.0 + below.1);
+        let rule = MixingRule::LogLinear { lambda: 0.5, mixing: Mixing::Branching };
+        let expected = [on * first, on * (1.0 - first), 1.0 - on];
+        assert_close(&mixed(&trie, rule, 1.0, None), &expected);
+    }
+
+    #[test]
+    fn a_shift_of_whole_candidates_by_hand() {
+        // 0.6·0.1/0.4 = 0.15, 0.2·0.4/0.4 = 0.2, 0.2·0.5/0.2 = 0.5.
+        let expected = [0.15 / 0.85, 0.2 / 0.85, 0.5 / 0.85];
+        let rule = MixingRule::LogLinear { lambda: 1.0, mixing: Mixing::Candidate };
+        assert_close(&mixed(&space(Normalise::Trie), rule, 1.0, None), &expected);
+        let sequence = space(Normalise::Sequence);
+        assert_close(&mixed(&sequence, MixingRule::None, 1.0, None), &expected);
+        // The sum is over the others.
+        let left = [0.0, 0.2 / 0.7, 0.5 / 0.7];
+        assert_close(&mixed(&sequence, MixingRule::None, 1.0, Some(0)), &left);
+    }
+
+    #[test]
+    fn a_node_that_a_mean_leaves_without_mass_has_no_shift() {
+        let space = space(Normalise::Trie);
+        let priors = Priors { finetuned: ln(&[0.0, 0.0, 1.0]), base: ln(&[0.25, 0.25, 0.5]) };
+        let shift = space.shift(&priors);
+        let all = shift.candidates.iter().chain(&shift.nodes).chain(&shift.endings);
+        assert!(all.clone().all(|x| x.is_finite()));
+        let moved: Vec<f64> = all.copied().filter(|&x| x != 0.0).collect();
+        assert_eq!(moved, [2.0_f64.ln(); 2], "the whole candidate 2, and the way from the root");
+    }
+}

@@ -1,0 +1,61 @@
+//! Questions with known answers, scored by both models: what tuning and diagnosis work on.
+
+use super::score::Distributions;
+use super::{Plan, RelationPlan};
+use crate::catalog::EntityId;
+use crate::lm::Excluded;
+use crate::shock::{Candidate, Question};
+
+/// A question of a relation with both models' distributions and its known answers.
+#[derive(Clone, Debug)]
+pub struct KnownQuestion {
+    /// Who is asked about.
+    pub subject: EntityId,
+    /// ln p over the relation's candidates, of the finetuned and of the base model.
+    pub distributions: Distributions,
+    /// The candidate that cannot be the answer.
+    pub excluded: Excluded,
+    /// The candidates that are known objects.
+    pub gold: Vec<Candidate>,
+    /// How many known objects are no candidates.
+    pub outside: usize,
+}
+
+impl KnownQuestion {
+    /// As tuning and diagnosis see it.
+    pub fn question(&self) -> Question<'_> {
+        let [finetuned, base] = &self.distributions;
+        Question {
+            finetuned,
+            base,
+            excluded: self.excluded,
+            gold: &self.gold,
+            outside: self.outside,
+        }
+    }
+}
+
+impl Plan {
+    /// Joins a relation's subjects, of which `scored` has both models' distributions, with what the
+    /// facts know of them; those of which they know nothing are left out.
+    pub fn known_questions(
+        &self,
+        relation: &RelationPlan,
+        scored: Vec<Distributions>,
+    ) -> Vec<KnownQuestion> {
+        let known = |(&subject, distributions): (&EntityId, Distributions)| {
+            let facts = self.gold.as_ref()?;
+            let objects = facts.objects(self.subjects.iri(subject), &relation.iri)?;
+            let gold: Vec<Candidate> =
+                objects.iter().filter_map(|object| self.candidate(relation, object)).collect();
+            Some(KnownQuestion {
+                subject,
+                distributions,
+                excluded: self.excluded(relation, subject),
+                outside: objects.len() - gold.len(),
+                gold,
+            })
+        };
+        relation.subjects.iter().zip(scored).filter_map(known).collect()
+    }
+}

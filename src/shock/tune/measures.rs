@@ -1,0 +1,104 @@
+//! What numbers are worth: questions answered with them, and held against what is right.
+
+use serde::Serialize;
+
+use super::threshold::f1;
+use super::{Numbers, Relation};
+use crate::eval::{self, calibration::expected_calibration_error};
+use crate::shock::question::Question;
+
+/// An answer that a threshold could let through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// The mixture's probability.
+    pub p: f64,
+    /// The confidence.
+    pub confidence: f64,
+    /// Whether it is right.
+    pub right: bool,
+    /// Whether its confidence reaches the threshold.
+    pub written: bool,
+}
+
+/// A question answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// How many objects are right.
+    pub objects: usize,
+    /// 1 / the rank of the best right candidate; 0 where none is right.
+    pub reciprocal_rank: f64,
+    /// Best first; the first is the mixture's best candidate.
+    pub answers: Vec<Judgement>,
+}
+
+impl Outcome {
+    pub(super) fn of(relation: &Relation<'_>, question: &Question<'_>, numbers: Numbers) -> Self {
+        let mixed = relation.mixed(question, numbers.weights);
+        let judge = |o: &super::Observation| {
+            let confidence = numbers.calibration.apply(o.ln_p);
+            let written = confidence >= numbers.threshold;
+            Judgement { p: o.ln_p.min(0.0).exp(), confidence, right: o.right, written }
+        };
+        Self {
+            objects: question.objects(),
+            reciprocal_rank: question.rank(&mixed).map_or(0.0, |rank| 1.0 / rank as f64),
+            answers: relation.judged(question, &mixed).iter().map(judge).collect(),
+        }
+    }
+
+    /// F1 of what is written, by the rules of LM-KBC.
+    pub fn f1(&self) -> f64 {
+        let written = self.answers.iter().filter(|answer| answer.written);
+        f1(written.clone().filter(|answer| answer.right).count(), written.count(), self.objects)
+    }
+}
+
+/// Means over questions. Each is 0 where there is nothing to take it of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Measures {
+    /// Share of the questions with objects whose best candidate is right.
+    pub p_at_1: f64,
+    /// Mean reciprocal rank of the best right candidate, over the questions with objects.
+    pub mrr: f64,
+    /// Mean F1 of what is written, over all questions, by the rules of LM-KBC.
+    pub f1: f64,
+    /// Triples written.
+    pub written: usize,
+    /// Expected calibration error, 15 bins, of each question's best candidate by its probability.
+    pub ece_of_p: f64,
+    /// The same by its confidence.
+    pub ece: f64,
+    /// Expected calibration error of the triples written, by their probability.
+    pub written_ece_of_p: f64,
+    /// The same by their confidence.
+    pub written_ece: f64,
+}
+
+impl Measures {
+    /// Of questions answered.
+    pub fn of<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone) -> Self {
+        // The sum of nothing would be -0.
+        let mean = |values: Vec<f64>| eval::mean(values).unwrap_or(0.0);
+        let with_objects = || outcomes.clone().filter(|outcome| outcome.objects > 0);
+        let first_right =
+            |o: &Outcome| f64::from(u8::from(o.answers.first().is_some_and(|a| a.right)));
+        let firsts: Vec<Judgement> =
+            outcomes.clone().filter_map(|outcome| outcome.answers.first().copied()).collect();
+        let written: Vec<Judgement> =
+            outcomes.clone().flat_map(|o| &o.answers).filter(|a| a.written).copied().collect();
+        let error = |answers: &[Judgement], of: fn(&Judgement) -> f64| {
+            let pairs: Vec<(f64, bool)> = answers.iter().map(|a| (of(a), a.right)).collect();
+            expected_calibration_error(&pairs).unwrap_or(0.0)
+        };
+        Self {
+            p_at_1: mean(with_objects().map(first_right).collect()),
+            mrr: mean(with_objects().map(|outcome| outcome.reciprocal_rank).collect()),
+            f1: mean(outcomes.clone().map(Outcome::f1).collect()),
+            written: written.len(),
+            ece_of_p: error(&firsts, |a| a.p),
+            ece: error(&firsts, |a| a.confidence),
+            written_ece_of_p: error(&written, |a| a.p),
+            written_ece: error(&written, |a| a.confidence),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! SIGKILL and Ctrl-C at any moment, then the same command again: the same bits as without.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kgbuild::finetune::Card;
+
+use crate::ended::Ended;
+use crate::workplace::{MIXTURE, Workplace};
+
+/// A training of some seconds with many checkpoints.
+fn workplace() -> Workplace {
+    let at = Workplace::new();
+    at.append("finetune.toml", MIXTURE);
+    at.edit(
+        "finetune.toml",
+        "epochs = 8",
+        "checkpoint_every = 4\nevaluate_every = 0.5\nepochs = 200",
+    );
+    at
+}
+
+/// The card without what is another each time.
+fn timeless(card: Card) -> Card {
+    Card { seconds: 0.0, ..card }
+}
+
+fn signal(name: &str, process: &Child) {
+    let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", process.id())).status();
+    assert!(kill.unwrap().success());
+}
+
+fn has_checkpoint(at: &Workplace) -> bool {
+    at.path("out/checkpoint/latest.safetensors").exists()
+}
+
+/// A training that says nothing on the way.
+const TRAIN: &[&str] = &["finetune", "--quiet", "finetune.toml"];
+
+/// Trains until there is a checkpoint, and kills the training.
+fn kill_after_a_checkpoint(at: &Workplace) {
+    let mut process =
+        at.command(TRAIN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_a_checkpoint(at, &mut process);
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// Waits until the process has a checkpoint, and panics if it ends before.
+fn wait_for_a_checkpoint(at: &Workplace, process: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !has_checkpoint(at) {
+        assert!(process.try_wait().unwrap().is_none(), "the training has ended already");
+        assert!(Instant::now() < deadline, "no checkpoint in a minute");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Multiples of the golden ratio's fraction: spread over the whole time, never twice the same.
+fn moments() -> impl Iterator<Item = f64> {
+    (1..).map(|i| (f64::from(i) * 0.618_033_988_749_895).fract())
+}
+
+#[test]
+fn kills_leave_no_trace() {
+    let alone = workplace();
+    let start = Instant::now();
+    alone.trained(&["--quiet"]);
+    let whole = start.elapsed();
+
+    let at = workplace();
+    let (mut kills, mut resumed) = (0, 0);
+    for moment in moments().take(60) {
+        let process = at.command(&["finetune", "--quiet", "finetune.toml"]);
+        let mut process = { process }.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (start, most) = (Instant::now(), whole.mul_f64(0.5 * moment));
+        while start.elapsed() < most && process.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if process.try_wait().unwrap().is_none() {
+            process.kill().unwrap();
+            kills += 1;
+        }
+        let ended: Ended = process.wait_with_output().unwrap().into();
+        resumed += usize::from(ended.err.contains("continuing after step"));
+        if ended.code == Some(0) {
+            break;
+        }
+        assert_eq!(ended.code, None, "{}", ended.err);
+    }
+    at.trained(&["--quiet"]);
+    assert!(kills >= 2 && resumed >= 1, "{kills} kills, {resumed} times it went on");
+    assert!(at.adapter() == alone.adapter(), "the weights differ");
+    assert_eq!(timeless(at.card()), timeless(alone.card()));
+    let mut names: Vec<String> = fs::read_dir(at.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let expected = [".lock", "adapter_config.json", "adapter_model.safetensors", "training.json"];
+    assert_eq!(names, expected, "nothing half written is left");
+}
+
+#[test]
+fn an_interrupt_writes_a_checkpoint_and_the_same_command_goes_on() {
+    let alone = workplace();
+    alone.trained(&["--quiet"]);
+
+    let at = workplace();
+    let args = ["finetune", "finetune.toml"];
+    let mut process =
+        at.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_a_checkpoint(&at, &mut process);
+    // It stands still while a second training is refused.
+    signal("STOP", &process);
+    for options in [&[][..], &["--fresh"]] {
+        let second = at.finetune(options);
+        assert_eq!(second.code, Some(2));
+        assert!(second.err.contains("another training is writing to out"), "{}", second.err);
+    }
+    signal("INT", &process);
+    signal("CONT", &process);
+    let ended: Ended = process.wait_with_output().unwrap().into();
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("the same command goes on from there"), "{}", ended.err);
+    assert!(has_checkpoint(&at) && !at.path("out/training.json").exists());
+
+    let on = at.finetune(&[]);
+    assert_eq!(on.code, Some(0), "{}", on.err);
+    let step = ended.err.rsplit("stopped after step ").next().unwrap();
+    let step = step.split(';').next().unwrap();
+    assert!(on.err.contains(&format!("continuing after step {step}")), "{} {}", step, on.err);
+    assert!(at.adapter() == alone.adapter(), "the weights differ");
+    assert_eq!(timeless(at.card()), timeless(alone.card()));
+}
+
+/// A checkpoint is not continued with other data, and is still there afterwards.
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let at = workplace();
+    kill_after_a_checkpoint(&at);
+    let checkpoint = || fs::read(at.path("out/checkpoint/latest.safetensors")).unwrap();
+    let before = checkpoint();
+    at.append(
+        "train.csv",
+        "http://example.org/Chad0,http://example.org/capital,http://example.org/Rome\n",
+    );
+    at.edit("finetune.toml", "learning_rate = 0.02", "learning_rate = 0.01");
+    let refused = at.finetune(&["--quiet"]);
+    assert_eq!(refused.code, Some(2));
+    for part in ["a checkpoint of a training that differs", "train: was ", "--fresh"] {
+        assert!(refused.err.contains(part), "{}", refused.err);
+    }
+    assert!(refused.err.contains("training.learning_rate: was 0.02, is 0.01"), "{}", refused.err);
+    assert!(checkpoint() == before);
+}
+
+/// A disk that takes no more: what was written before stays whole, and training goes on from it.
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
+    let alone = workplace();
+    alone.trained(&["--quiet"]);
+
+    let at = workplace();
+    kill_after_a_checkpoint(&at);
+    let checkpoint = || fs::read(at.path("out/checkpoint/latest.safetensors")).unwrap();
+    let before = checkpoint();
+    // Files of 512 bytes a block may not grow beyond the checkpoint's own size. Signal 25 (XFSZ)
+    // would end the program before it could say a word.
+    let blocks = before.len() / 512 / 2;
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("trap '' 25; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+    shell.arg(env!("CARGO_BIN_EXE_kgbuild"));
+    let full: Ended = at.like(shell, TRAIN).output().unwrap().into();
+    assert_eq!(full.code, Some(2), "{}", full.err);
+    assert!(full.err.contains("cannot write out/checkpoint/latest.safetensors"), "{}", full.err);
+    assert!(checkpoint() == before);
+    let entries = fs::read_dir(at.path("out/checkpoint")).unwrap().count();
+    assert_eq!(entries, 1, "nothing half written is left");
+    at.trained(&["--quiet"]);
+    assert!(at.adapter() == alone.adapter(), "the weights differ");
+}

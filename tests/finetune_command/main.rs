@@ -1,0 +1,9 @@
+//! `kgbuild finetune` as people run it, on a tiny Llama: training that learns, is interrupted and goes
+//! on, and what bad input gets.
+
+mod bad_input;
+#[path = "../support/ended.rs"]
+mod ended;
+mod interruption;
+mod training;
+mod workplace;
