@@ -3,6 +3,8 @@
 
 #[path = "support/ended.rs"]
 mod ended;
+#[path = "support/kills.rs"]
+mod kills;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use ended::Ended;
+use kills::moments;
 
 const EXPERIMENT: &str = r#"[model]
 base = "base"
@@ -280,38 +283,25 @@ fn the_other_commands_come_to_the_same() {
     }
 }
 
-/// Multiples of the golden ratio's fraction: spread over the whole time, never twice the same.
-fn moments() -> impl Iterator<Item = f64> {
-    (1..).map(|i| (f64::from(i) * 0.618_033_988_749_895).fract())
-}
-
 #[test]
 fn kills_leave_no_trace() {
     let alone = Workplace::new();
-    let start = Instant::now();
     alone.made(&[]);
-    let whole = start.elapsed();
 
     let at = Workplace::new();
     let mut kills = 0;
-    for moment in moments().take(40) {
+    for moment in moments(20) {
         let mut process = at.start();
-        let (start, most) = (Instant::now(), whole.mul_f64(0.1 + 0.4 * moment));
-        while start.elapsed() < most && process.try_wait().unwrap().is_none() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        if process.try_wait().unwrap().is_none() {
-            process.kill().unwrap();
-            kills += 1;
-        }
+        let killed = moment.kill(&mut process, &at.path("out"));
         let ended: Ended = process.wait_with_output().unwrap().into();
-        if ended.code == Some(0) {
+        if !killed {
+            assert_eq!(ended.code, Some(0), "{}", ended.err);
             break;
         }
-        assert_eq!(ended.code, None, "{}", ended.err);
+        kills += 1;
     }
     at.made(&[]);
-    assert!(kills >= 2, "{kills} kills");
+    assert!(kills >= 5, "{kills} kills");
     assert_same(&at, &alone);
 }
 

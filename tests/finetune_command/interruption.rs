@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kgbuild::finetune::Card;
 
 use crate::ended::Ended;
+use crate::kills::moments;
 use crate::workplace::{MIXTURE, Workplace};
 
 /// A training of some seconds with many checkpoints.
@@ -58,40 +59,27 @@ fn wait_for_a_checkpoint(at: &Workplace, process: &mut Child) {
     }
 }
 
-/// Multiples of the golden ratio's fraction: spread over the whole time, never twice the same.
-fn moments() -> impl Iterator<Item = f64> {
-    (1..).map(|i| (f64::from(i) * 0.618_033_988_749_895).fract())
-}
-
 #[test]
 fn kills_leave_no_trace() {
     let alone = workplace();
-    let start = Instant::now();
     alone.trained(&["--quiet"]);
-    let whole = start.elapsed();
 
     let at = workplace();
     let (mut kills, mut resumed) = (0, 0);
-    for moment in moments().take(60) {
-        let process = at.command(&["finetune", "--quiet", "finetune.toml"]);
-        let mut process = { process }.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (start, most) = (Instant::now(), whole.mul_f64(0.5 * moment));
-        while start.elapsed() < most && process.try_wait().unwrap().is_none() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        if process.try_wait().unwrap().is_none() {
-            process.kill().unwrap();
-            kills += 1;
-        }
+    for moment in moments(20) {
+        let mut command = at.command(TRAIN);
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let killed = moment.kill(&mut process, &at.path("out"));
         let ended: Ended = process.wait_with_output().unwrap().into();
         resumed += usize::from(ended.err.contains("continuing after step"));
-        if ended.code == Some(0) {
+        if !killed {
+            assert_eq!(ended.code, Some(0), "{}", ended.err);
             break;
         }
-        assert_eq!(ended.code, None, "{}", ended.err);
+        kills += 1;
     }
     at.trained(&["--quiet"]);
-    assert!(kills >= 2 && resumed >= 1, "{kills} kills, {resumed} times it went on");
+    assert!(kills >= 10 && resumed >= 5, "{kills} kills, {resumed} times it went on");
     assert!(at.adapter() == alone.adapter(), "the weights differ");
     assert_eq!(timeless(at.card()), timeless(alone.card()));
     let mut names: Vec<String> = fs::read_dir(at.path("out"))

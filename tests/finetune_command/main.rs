@@ -5,5 +5,7 @@ mod bad_input;
 #[path = "../support/ended.rs"]
 mod ended;
 mod interruption;
+#[path = "../support/kills.rs"]
+mod kills;
 mod training;
 mod workplace;
