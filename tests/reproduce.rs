@@ -157,7 +157,8 @@ impl Workplace {
 
     /// All that the outcome is: the tables' numbers, the page, and every model's weights.
     fn outcome(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut names = vec!["results.json".to_owned(), "frequency-shock.html".to_owned()];
+        let tables = ["results.json", "frequency-shock.html", "frequency-shock.svg"];
+        let mut names: Vec<String> = tables.map(str::to_owned).into();
         for seed in [1, 2] {
             for cell in CELLS {
                 names.push(format!("seed-{seed}/{cell}/result.json"));

@@ -79,6 +79,10 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     let page = page::page(relations.len(), &rows, &results).into_string();
     let html = experiment.folder.join("frequency-shock.html");
     whole_file(&html, |out| out.write_all(page.as_bytes()).map_err(Failure::Output))?;
+    let image = page::image(&rows);
+    whole_file(&experiment.folder.join("frequency-shock.svg"), |out| {
+        out.write_all(image.as_bytes()).map_err(Failure::Output)
+    })?;
     print(&format!("{}\n\nplots: {}", tables::text(&rows), html.display()))
 }
 

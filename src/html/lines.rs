@@ -34,7 +34,7 @@ pub fn lines(chart: &Chart<'_>, series: &[Series<'_>]) -> Markup {
     })
 }
 
-/// Kinds of lines; page.css has as many.
+/// Kinds of lines; chart.css has as many.
 const DASHES: usize = 3;
 
 type Placed<'p> = (&'p Point, (f64, f64));

@@ -7,7 +7,7 @@ use super::number::coordinate;
 /// How many series have a shape and a colour of their own; more begin again.
 pub(super) const STYLES: usize = 6;
 
-/// The class that gives the colour of a series; page.css has as many.
+/// The class that gives the colour of a series; chart.css has as many.
 pub(super) fn class(series: usize) -> String {
     format!("s{}", series % STYLES)
 }

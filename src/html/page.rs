@@ -2,7 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = include_str!("page.css");
+/// Of a page but for its charts, and of charts, which carry it where they stand alone.
+const PAGE_STYLE: &str = include_str!("page.css");
+const CHART_STYLE: &str = include_str!("chart.css");
 
 /// A whole page: `lead` says what it is about, `body` is its sections.
 pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
@@ -15,7 +17,7 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "kgbuild " (env!("CARGO_PKG_VERSION")) };
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(CHART_STYLE)) (PreEscaped(PAGE_STYLE)) }
             }
             body {
                 header { h1 { (title) } p { (lead) } }
@@ -23,6 +25,15 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
             }
         }
     }
+}
+
+/// A chart as a file of its own, an SVG image.
+pub fn image(chart: &Markup) -> String {
+    let chart = chart.clone().into_string();
+    // Attributes have no loose `>`.
+    let (opening, content) = chart.split_once('>').unwrap_or((&chart, ""));
+    let style = html! { style { (PreEscaped(CHART_STYLE)) } };
+    format!("{opening}>{}{content}\n", style.into_string())
 }
 
 /// A chart with its caption and, folded up below it, its numbers.

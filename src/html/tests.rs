@@ -117,6 +117,17 @@ fn a_page_asks_nothing_of_a_network() {
 }
 
 #[test]
+fn an_image_is_whole_without_its_page() {
+    let chart = lines(&chart(Scale::Linear), &series(&[(1.0, 1.0), (2.0, 3.0)]));
+    let image = image(&chart);
+    check_well_formed(&image);
+    assert!(image.starts_with("<svg xmlns=") && image.ends_with("</svg>\n"));
+    assert_eq!((image.matches("<style>").count(), image.matches("<svg").count()), (1, 1));
+    let content = chart.into_string().split_once('>').unwrap().1.to_owned();
+    assert!(image.trim_end().ends_with(&content) && image.contains("svg text {"));
+}
+
+#[test]
 fn degenerate_data_is_drawn_as_far_as_it_can_be() {
     let nothing: [(f64, f64); 0] = [];
     let odd = [(f64::NAN, 1.0), (0.0, f64::INFINITY), (0.0, 0.0), (-1.0, 5.0), (1e300, 1.0)];

@@ -8,8 +8,8 @@ use crate::eval::calibration::reliability;
 use crate::eval::mean;
 use crate::experiment::{CellResult, Column, Row};
 use crate::html::{
-    Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html, lines,
-    page as page_of, reliability_figure,
+    Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html,
+    image as image_of, lines, page as page_of, reliability_figure,
 };
 use crate::pipeline::System;
 
@@ -77,36 +77,55 @@ fn section(numbers: Numbers) -> Markup {
     Table { caption: title, header, rows, total: None }.markup()
 }
 
+/// Accuracy against skew after the most passes, as an SVG image.
+pub fn image(rows: &[Row]) -> String {
+    let most = rows.iter().map(|row| row.passes).max().unwrap_or(0);
+    image_of(&skew_chart(rows, most))
+}
+
 /// Accuracy against skew, a figure for each number of passes, all with the same axes.
 fn skew_figures(rows: &[Row]) -> Vec<Markup> {
     let passes: BTreeSet<usize> = rows.iter().map(|row| row.passes).collect();
-    let distances: Vec<f64> = rows.iter().map(|row| row.distance).collect();
-    let measured = rows.iter().flat_map(|row| Column::MAIN.map(|c| row.columns.get(c.name())));
-    let p_at_1: Vec<f64> = measured.flatten().map(|measures| measures.p_at_1.mean).collect();
     let draw = |passes: usize| {
-        let mut rows: Vec<&Row> = rows.iter().filter(|row| row.passes == passes).collect();
-        rows.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-        let title = format!("Accuracy against training skew, after {}", counted(passes, "pass"));
-        let chart = Chart {
-            title: &title,
-            description: "",
-            x: Axis {
-                include: &distances,
-                ..Axis::linear("distance from the natural distribution")
-            },
-            y: Axis { include: &p_at_1, ..Axis::linear("P@1") },
-        };
         let caption = format!(
-            "{title}. Skew is the total variation distance of the training objects from the \
-             natural ones: {}. The intervals are in the first table.",
-            rows.iter()
+            "{}. Skew is the total variation distance of the training objects from the natural \
+             ones: {}. The intervals are in the first table.",
+            skew_title(passes),
+            by_distance(rows, passes)
+                .iter()
                 .map(|row| format!("{} {:.2}", row.skew.name(), row.distance))
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        figure(&caption, &lines(&chart, &skew_series(&rows)), None)
+        figure(&caption, &skew_chart(rows, passes), None)
     };
     passes.into_iter().map(draw).collect()
+}
+
+fn skew_title(passes: usize) -> String {
+    format!("Accuracy against training skew, after {}", counted(passes, "pass"))
+}
+
+/// Those of so many passes.
+fn by_distance(rows: &[Row], passes: usize) -> Vec<&Row> {
+    let mut rows: Vec<&Row> = rows.iter().filter(|row| row.passes == passes).collect();
+    rows.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+    rows
+}
+
+/// Of so many passes, with axes for all.
+fn skew_chart(rows: &[Row], passes: usize) -> Markup {
+    let distances: Vec<f64> = rows.iter().map(|row| row.distance).collect();
+    let measured = rows.iter().flat_map(|row| Column::MAIN.map(|c| row.columns.get(c.name())));
+    let p_at_1: Vec<f64> = measured.flatten().map(|measures| measures.p_at_1.mean).collect();
+    let title = skew_title(passes);
+    let chart = Chart {
+        title: &title,
+        description: "",
+        x: Axis { include: &distances, ..Axis::linear("distance from the natural distribution") },
+        y: Axis { include: &p_at_1, ..Axis::linear("P@1") },
+    };
+    lines(&chart, &skew_series(&by_distance(rows, passes)))
 }
 
 /// Without bands: five of them would lie one upon another.
