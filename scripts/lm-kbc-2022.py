@@ -157,6 +157,8 @@ threshold = 0.2
 facts = "held-out.csv"
 entities = "subjects-train.csv"
 file = "tuned.toml"
+# Half of the persons and companies that are held out have no object.
+min_facts = 10
 
 [output]
 folder = "%(output)s"
@@ -281,14 +283,12 @@ def write_csv(path, header, rows):
         out.writerows(rows)
 
 
-def write_subjects(path, questions, candidates):
-    """An entity that is a candidate too is called the same."""
-    labels, types = {}, {}
-    for relation, iri, label, _ in questions:
-        labels.setdefault(iri, candidates.get(iri, label))
+def write_subjects(path, questions, labels):
+    types = {}
+    for relation, iri, _, _ in questions:
         types.setdefault(iri, set()).add(f"{MINTED}{relation}-subject")
     write_csv(path, ["iri", "label", "types"],
-              [[iri, labels[iri], "|".join(sorted(types[iri]))] for iri in labels])
+              [[iri, labels[iri], "|".join(sorted(types[iri]))] for iri in types])
 
 
 def write_facts(path, questions, entities):
@@ -360,6 +360,9 @@ def main(train_file, dev_file, out):
     write_csv(out / "candidates.csv", ["iri", "label", "aliases", "types"],
               [[iri, labels[iri], aliases[iri], "|".join(sorted(types[iri]))]
                for iri in sorted(types)])
+    # In all tables an entity is called the same.
+    for _, iri, label, _ in train + dev:
+        labels.setdefault(iri, label)
     write_subjects(out / "subjects-train.csv", train, labels)
     write_subjects(out / "subjects-dev.csv", dev, labels)
     later = held_out(train)

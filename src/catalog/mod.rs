@@ -49,12 +49,12 @@ impl Catalog {
     /// Reads the tables together, as if they were one. Gives the warnings with the catalog.
     ///
     /// The first line names the columns, in any order: `iri` and `label`, and if wanted `aliases`
-    /// and `types`, each with `|` between several. A row that repeats another is merged with it,
-    /// with a warning.
+    /// and `types`, each with `|` between several. Rows that name an entity alike are merged,
+    /// with a warning; it has the types of all.
     ///
     /// # Errors
     /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
-    /// IRIs, empty labels, text that is not UTF-8, and rows that differ but share an IRI.
+    /// IRIs, empty labels, text that is not UTF-8, and rows that give an IRI different names.
     pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
         read::read(files)
     }

@@ -1,6 +1,5 @@
 //! From CSV rows to a [`Catalog`].
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -89,16 +88,21 @@ impl Builder {
         if bad > 0 {
             return None;
         }
-        let mut set: Vec<u32> = list(cell).map(|class| self.class(class)).collect();
+        let set = list(cell).map(|class| self.class(class)).collect();
+        let number = self.intern(set);
+        self.cells.insert(cell.to_owned(), number);
+        Some(number)
+    }
+
+    /// The number of a set of types, in any order.
+    fn intern(&mut self, mut set: Vec<u32>) -> u32 {
         set.sort_unstable();
         set.dedup();
         let next = self.catalog.sets.len() as u32;
-        let number = *self.sets.entry(set).or_insert_with_key(|set| {
+        *self.sets.entry(set).or_insert_with_key(|set| {
             self.catalog.sets.push(set.clone());
             next
-        });
-        self.cells.insert(cell.to_owned(), number);
-        Some(number)
+        })
     }
 
     fn class(&mut self, iri: &str) -> u32 {
@@ -125,6 +129,7 @@ impl Builder {
         let repeats = self.repeats(&by_iri);
         if !repeats.is_empty() {
             self.report(&repeats, files, &mut diagnostics);
+            repeats.iter().for_each(|(first, later)| self.unite_types(*first, *later));
             self.drop_rows(repeats.iter().map(|(_, later)| *later).collect(), &mut by_iri);
         }
         let Self { mut catalog, .. } = self;
@@ -146,12 +151,22 @@ impl Builder {
         repeats
     }
 
+    /// Gives the first of two entities the types of both.
+    fn unite_types(&mut self, first: u32, later: u32) {
+        let [one, other] = [first, later].map(|id| self.catalog.type_sets[id as usize]);
+        if one != other {
+            let mut set = self.catalog.sets[one as usize].clone();
+            set.extend(&self.catalog.sets[other as usize]);
+            self.catalog.type_sets[first as usize] = self.intern(set);
+        }
+    }
+
     /// Errors for rows that contradict an earlier one, a warning for those that repeat it.
     fn report(&self, repeats: &[(u32, u32)], files: &[PathBuf], diagnostics: &mut Diagnostics) {
         let (same, differing): (Vec<_>, Vec<_>) =
-            repeats.iter().partition(|(first, later)| self.compare(*first, *later).is_eq());
+            repeats.iter().partition(|(first, later)| self.agree(*first, *later));
         let kinds = [
-            (Severity::Error, "repeated-iri", "and differs", differing),
+            (Severity::Error, "repeated-iri", "under other names", differing),
             (Severity::Warning, "repeated-row", "and is merged with it", same),
         ];
         for (severity, code, how, repeats) in kinds {
@@ -166,7 +181,9 @@ impl Builder {
                 }
                 let diagnostic = Diagnostic { severity, ..Diagnostic::error(code, message) };
                 let diagnostic = match severity {
-                    Severity::Error => diagnostic.help("keep one row for each IRI"),
+                    Severity::Error => {
+                        diagnostic.help("keep one row, or give both the same label and aliases")
+                    }
                     Severity::Warning => diagnostic,
                 };
                 let at = lines.get(later).map_or(At::File, |line| At::Line(*line));
@@ -179,13 +196,13 @@ impl Builder {
         }
     }
 
-    /// Equal if the rows say the same.
-    fn compare(&self, one: u32, other: u32) -> Ordering {
-        let row = |id: u32| {
+    /// Whether two rows name their entity alike. Their types may differ: an entity is of all of them.
+    fn agree(&self, one: u32, other: u32) -> bool {
+        let names = |id: u32| {
             let (catalog, id) = (&self.catalog, id as usize);
-            (catalog.labels.get(id), catalog.aliases.get(id), catalog.type_sets[id])
+            (catalog.labels.get(id), catalog.aliases.get(id))
         };
-        row(one).cmp(&row(other))
+        names(one) == names(other)
     }
 
     /// The lines of the rows that are mentioned.

@@ -96,6 +96,11 @@ fn an_iri_stands_once() {
     for id in ids {
         assert_eq!(catalog.find(catalog.iri(id)), Some(id));
     }
+    let (catalog, warnings) =
+        read(&[first, "iri,label,types\ne:b,B,e:V|e:T\ne:a,A,e:V\n"]).unwrap();
+    assert_eq!(warnings.0.len(), 3);
+    let types = |iri| catalog.types(catalog.find(iri).unwrap()).collect::<Vec<_>>();
+    assert_eq!((types("e:b"), types("e:a")), (vec!["e:T", "e:U", "e:V"], vec!["e:V"]));
     let mistakes = read(&["iri,label\ne:a,A\ne:a,B\ne:a,A\n"]).unwrap_err();
     assert_eq!(lines(&mistakes), [("repeated-iri", Some(3)), ("repeated-row", Some(4))]);
 }
