@@ -259,7 +259,7 @@ fn tuned_numbers_are_used_and_facts_that_they_saw_are_told() {
     assert!(own["calibrated_error"].is_number() && !own["calibrated_reliability"].is_null());
     assert!(report["all"]["scores"][2]["calibrated_error"].is_null());
 
-    let (_, said) = place.shock(&["--facts", "gold.csv", "tuning.csv"]);
+    let (_, said) = place.shock(&["--facts", "gold.csv", "--facts", "tuning.csv"]);
     assert!(said.contains("tuned on 16 of these 32 questions"), "{said}");
     // Without gold facts, those of the tuning are what is left.
     let without = PIPELINE.replace("gold = \"gold.csv\"\n", "");

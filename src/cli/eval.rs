@@ -10,6 +10,7 @@ use super::args::EvalArgs;
 use super::deliver::deliver;
 use super::failure::{Failure, show};
 use super::table;
+use super::target::writable;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
 use crate::graph;
@@ -39,6 +40,8 @@ struct NamedReport<'a> {
 
 /// Scores and prints or writes the scores.
 pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let inputs = [&args.gold[..], std::slice::from_ref(&args.predictions)].concat();
+    writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
     let (gold, warnings) = Gold::read(&args.gold)?;
     show(&warnings);
     let (predictions, is_graph) = read(&args.predictions, gold.naming)?;

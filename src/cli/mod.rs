@@ -22,6 +22,7 @@ mod run;
 mod say;
 mod shock;
 mod table;
+mod target;
 mod tune;
 
 use std::env;
