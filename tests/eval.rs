@@ -124,13 +124,19 @@ fn a_graph_is_scored_by_label_against_lm_kbc() {
 }
 
 #[test]
-fn what_an_interrupted_run_made_is_scored_with_a_warning() {
+fn what_an_interrupted_run_made_is_read_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     graph(folder.path(), Annotation::Rdf12, false);
     fs::write(folder.path().join("gold.csv"), GOLD).unwrap();
     let assert = command(folder.path(), &["out", "--gold", "gold.csv"]).success();
     let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
     assert!(said.contains("warning[unfinished-graph]"), "{said}");
+    for args in [&["query", "out", "ASK { ?s ?p ?o }"][..], &["export", "out"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kgbuild"));
+        let assert = command.current_dir(folder.path()).args(args).assert().success();
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(said.contains("warning[unfinished-graph]"), "{args:?}: {said}");
+    }
 }
 
 #[test]

@@ -269,6 +269,27 @@ fn tuned_numbers_are_used_and_facts_that_they_saw_are_told() {
 }
 
 #[test]
+fn a_relation_without_facts_has_numbers_but_no_measures() {
+    let place = Workplace::new();
+    place.write("pipeline.toml", format!("{PIPELINE}{TUNING}"));
+    let sea = ONTOLOGY.split_once("ex:capital").unwrap().1.replace("capital", "sea");
+    place.write("world.ttl", format!("{ONTOLOGY}\nex:sea{sea}"));
+    let (table, _) = place.out(&["tune", "pipeline.toml", "-q"]);
+    let row = table.lines().find(|line| line.starts_with("sea *")).unwrap();
+    assert!(row.contains(" - ") && !row.contains("0.000"), "{table}");
+    assert!(table.contains("\nall: ") && table.contains("\nbefore: "), "{table}");
+
+    let tuned = fs::read_to_string(place.path("tuned.toml")).unwrap();
+    assert!(tuned.contains(CAPITAL), "{tuned}");
+    place.write("tuned.toml", tuned.replace(CAPITAL, "http://example.org/capitol"));
+    for command in ["check", "run"] {
+        let (_, said) = place.out(&[command, "pipeline.toml"]);
+        let warned = "the tuned numbers of <http://example.org/capitol> are of no use";
+        assert!(said.contains(warned) && said.contains(&format!("`{CAPITAL}`?")), "{said}");
+    }
+}
+
+#[test]
 fn a_pipeline_that_does_not_mix_is_diagnosed_too() {
     let place = Workplace::new();
     let mixed = "method = \"log-linear\"\nlambda = 0.4";

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::args::{ExportArgs, GraphFormat};
 use super::failure::Failure;
+use super::store;
 use super::target::writable;
 use crate::config::folder_of;
 use crate::graph::{self, ExportFormat};
@@ -13,7 +14,7 @@ use crate::graph::{self, ExportFormat};
 /// Writes the graph to standard output or to a file.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     writable(&[("-o", args.output.as_deref())], &[])?;
-    let store = graph::open_for_reading(&args.store).map_err(Failure::bad_input)?;
+    let store = store::open(&args.store)?;
     let format = match args.format {
         GraphFormat::Turtle => ExportFormat::Turtle,
         GraphFormat::NQuads => ExportFormat::NQuads,

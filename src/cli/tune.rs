@@ -164,18 +164,6 @@ fn print_tuning(
         "error before",
         "error tuned",
     ];
-    let row = |name: &str, chosen: &Chosen| {
-        let Numbers { weights, calibration, threshold } = chosen.numbers;
-        let (before, tuned): (&Measures, &Measures) = (&chosen.untuned, &chosen.crossfitted);
-        let own = if chosen.own { "" } else { " *" };
-        let mut row = vec![format!("{name}{own}"), chosen.answerable.to_string()];
-        row.extend([weights.lambda, weights.tau].map(|x| format!("{x:.2}")));
-        row.extend([calibration.temperature, calibration.bias].map(|x| format!("{x:.2}")));
-        row.push(format!("{threshold:.2}"));
-        let pairs = [before.p_at_1, tuned.p_at_1, before.f1, tuned.f1, before.ece_of_p, tuned.ece];
-        row.extend(pairs.map(|x| format!("{x:.3}")));
-        row
-    };
     let relations = plan.relations.iter().zip(&chosen.relations);
     let mut rows: Vec<Vec<String>> =
         relations.map(|(relation, chosen)| row(&relation.name, chosen)).collect();
@@ -186,13 +174,41 @@ fn print_tuning(
     }
     let mut text = table::table(&header, rows, table::terminal_width(), &SPARE);
     if chosen.relations.iter().any(|relation| !relation.own) {
-        text += "\n* too few facts of its own: the numbers of all relations";
+        text += "\n* too few facts of its own: it takes the numbers of the row `all`";
     }
     text += &format!(
         "\n\nfacts: the held-out questions that can be answered, on which the numbers rest\n\
+         before: answered with the pipeline's own numbers, without calibration\n\
          tuned: answered with numbers chosen on other questions (5 parts); error: the expected \
          calibration error of each question's best answer\n\
+         all: the numbers for relations without numbers of their own; its P@1, F1 and error are \
+         over the questions of all relations, each answered with its relation's numbers\n\
          written: {file}"
     );
     print(&text)
+}
+
+/// A relation of the table, or all; `-` stands for what cannot be known of so few questions.
+fn row(name: &str, chosen: &Chosen) -> Vec<String> {
+    let Numbers { weights, calibration, threshold } = chosen.numbers;
+    let (before, tuned): (&Measures, &Measures) = (&chosen.untuned, &chosen.crossfitted);
+    let own = if chosen.own { "" } else { " *" };
+    let mut row = vec![format!("{name}{own}"), chosen.answerable.to_string()];
+    row.extend([weights.lambda, weights.tau].map(|x| format!("{x:.2}")));
+    row.extend([calibration.temperature, calibration.bias].map(|x| format!("{x:.2}")));
+    row.push(format!("{threshold:.2}"));
+    let asked = chosen.questions > 0;
+    let has_objects = chosen.facts > 0;
+    // Numbers chosen on other questions need others.
+    let has_others = chosen.answerable >= 2;
+    let measures = [
+        (before.p_at_1, has_objects),
+        (tuned.p_at_1, has_others),
+        (before.f1, asked),
+        (tuned.f1, has_others),
+        (before.ece_of_p, asked),
+        (tuned.ece, has_others),
+    ];
+    row.extend(measures.map(|(x, known)| if known { format!("{x:.3}") } else { "-".to_owned() }));
+    row
 }
