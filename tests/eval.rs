@@ -124,13 +124,19 @@ fn a_graph_is_scored_by_label_against_lm_kbc() {
 }
 
 #[test]
-fn what_an_interrupted_run_made_is_scored_with_a_warning() {
+fn what_an_interrupted_run_made_is_read_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     graph(folder.path(), Annotation::Rdf12, false);
     fs::write(folder.path().join("gold.csv"), GOLD).unwrap();
     let assert = command(folder.path(), &["out", "--gold", "gold.csv"]).success();
     let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
     assert!(said.contains("warning[unfinished-graph]"), "{said}");
+    for args in [&["query", "out", "ASK { ?s ?p ?o }"][..], &["export", "out"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kgbuild"));
+        let assert = command.current_dir(folder.path()).args(args).assert().success();
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(said.contains("warning[unfinished-graph]"), "{args:?}: {said}");
+    }
 }
 
 #[test]
@@ -150,6 +156,13 @@ fn table_and_page_are_written_whole() {
     assert!(!page.contains("<script") && !page.contains("href="));
     let said = refused(folder.path(), &["out", "--gold", "gold.csv", "--html", "no/r.html"]);
     assert!(said.contains("there is no folder"), "{said}");
+    // What cannot be written takes nothing with it. Permissions do not bind root; /proc binds all.
+    let words = ["--gold", "gold.csv", "out", "--html", "/proc/r.html", "-o", "/proc/scores.txt"];
+    let ended = command(folder.path(), &words).code(2);
+    let [table, said] = [&ended.get_output().stdout, &ended.get_output().stderr];
+    assert!(String::from_utf8_lossy(table).starts_with("relation"));
+    let said = String::from_utf8_lossy(said);
+    assert!(said.contains("/proc/r.html") && said.contains("/proc/scores.txt"), "{said}");
 }
 
 #[test]
@@ -186,7 +199,7 @@ fn bad_input_is_told_with_its_place() {
         (&["good.jsonl", "--gold", "broken.jsonl"], &["broken.jsonl:1", "broken.jsonl:2"]),
         (&["labels.jsonl", "--gold", "gold.csv"], &["labels-without-iris", "labels.jsonl:1"]),
         (&["iris.jsonl", "--gold", "lm.jsonl"], &["no-labels", "iris.jsonl"]),
-        (&["good.jsonl", "--gold", "gold.csv", "lm.jsonl"], &["two-kinds-of-gold"]),
+        (&["--gold", "gold.csv", "--gold", "lm.jsonl", "good.jsonl"], &["two-kinds-of-gold"]),
         (&["good.jsonl", "--gold", "gold.csv", "--min-confidence", "2"], &["from 0 to 1"]),
         (&["good.jsonl"], &["--gold"]),
     ];

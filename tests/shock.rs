@@ -259,13 +259,34 @@ fn tuned_numbers_are_used_and_facts_that_they_saw_are_told() {
     assert!(own["calibrated_error"].is_number() && !own["calibrated_reliability"].is_null());
     assert!(report["all"]["scores"][2]["calibrated_error"].is_null());
 
-    let (_, said) = place.shock(&["--facts", "gold.csv", "tuning.csv"]);
+    let (_, said) = place.shock(&["--facts", "gold.csv", "--facts", "tuning.csv"]);
     assert!(said.contains("tuned on 16 of these 32 questions"), "{said}");
     // Without gold facts, those of the tuning are what is left.
     let without = PIPELINE.replace("gold = \"gold.csv\"\n", "");
     place.write("pipeline.toml", format!("{without}{TUNING}"));
     let (_, said) = place.shock(&[]);
     assert!(said.contains("tuned on 16 of these 16 questions"), "{said}");
+}
+
+#[test]
+fn a_relation_without_facts_has_numbers_but_no_measures() {
+    let place = Workplace::new();
+    place.write("pipeline.toml", format!("{PIPELINE}{TUNING}"));
+    let sea = ONTOLOGY.split_once("ex:capital").unwrap().1.replace("capital", "sea");
+    place.write("world.ttl", format!("{ONTOLOGY}\nex:sea{sea}"));
+    let (table, _) = place.out(&["tune", "pipeline.toml", "-q"]);
+    let row = table.lines().find(|line| line.starts_with("sea *")).unwrap();
+    assert!(row.contains(" - ") && !row.contains("0.000"), "{table}");
+    assert!(table.contains("\nall: ") && table.contains("\nbefore: "), "{table}");
+
+    let tuned = fs::read_to_string(place.path("tuned.toml")).unwrap();
+    assert!(tuned.contains(CAPITAL), "{tuned}");
+    place.write("tuned.toml", tuned.replace(CAPITAL, "http://example.org/capitol"));
+    for command in ["check", "run"] {
+        let (_, said) = place.out(&[command, "pipeline.toml"]);
+        let warned = "the tuned numbers of <http://example.org/capitol> are of no use";
+        assert!(said.contains(warned) && said.contains(&format!("`{CAPITAL}`?")), "{said}");
+    }
 }
 
 #[test]

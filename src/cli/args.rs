@@ -150,8 +150,9 @@ pub struct EvalArgs {
     /// A run's output folder, or a file with a question a line: {"subject": IRI, "relation": IRI,
     /// "objects": [{"object": IRI, "confidence": 0.9}]}, best first, or LM-KBC's lines
     pub predictions: PathBuf,
-    /// Gold facts: tables or JSON lines of subject, relation and object, or LM-KBC's lines
-    #[arg(long, required = true, num_args = 1..)]
+    /// Gold facts: a table or JSON lines of subject, relation and object, or LM-KBC's lines; may be
+    /// repeated
+    #[arg(long, required = true)]
     pub gold: Vec<PathBuf>,
     /// Count objects of less confidence as not predicted, in precision, recall and F1 (0 to 1)
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
@@ -171,14 +172,15 @@ pub struct EvalArgs {
 pub struct ShockArgs {
     /// The pipeline file; it names both models, and the numbers of its correction
     pub pipeline: PathBuf,
-    /// Held-out facts, instead of the pipeline's gold facts
-    #[arg(long, num_args = 1..)]
+    /// Held-out facts, instead of the pipeline's gold facts; may be repeated
+    #[arg(long)]
     pub facts: Vec<PathBuf>,
-    /// Tables with the labels of their subjects, beside the pipeline's
-    #[arg(long, num_args = 1..)]
+    /// A table with the labels of their subjects, beside the pipeline's; may be repeated
+    #[arg(long)]
     pub entities: Vec<PathBuf>,
-    /// The facts that the finetuned model was trained on, where no training card lies beside it
-    #[arg(long, num_args = 1..)]
+    /// The facts that the finetuned model was trained on, where no training card lies beside it; may
+    /// be repeated
+    #[arg(long)]
     pub train: Vec<PathBuf>,
     /// Write JSON instead of tables
     #[arg(long)]

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::args::EvalArgs;
 use super::deliver::deliver;
 use super::failure::{Failure, show};
-use super::table;
+use super::target::writable;
+use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
 use crate::graph;
@@ -39,6 +40,8 @@ struct NamedReport<'a> {
 
 /// Scores and prints or writes the scores.
 pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let inputs = [&args.gold[..], std::slice::from_ref(&args.predictions)].concat();
+    writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
     let (gold, warnings) = Gold::read(&args.gold)?;
     show(&warnings);
     let (predictions, is_graph) = read(&args.predictions, gold.naming)?;
@@ -68,14 +71,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
 /// The predictions of a graph or of a file, and whether it is a graph.
 fn read(from: &Path, naming: Naming) -> Result<(Predictions, bool), Failure> {
     if from.is_dir() {
-        let store = graph::open_for_reading(from).map_err(Failure::bad_input)?;
-        if graph::is_unfinished(&store).map_err(Failure::failed)? {
-            let message = "the run that makes this graph did not get to its end";
-            let warning = Diagnostic::warning("unfinished-graph", message)
-                .at(from, At::File)
-                .help("what it has not asked yet counts as empty; finish it with `kgbuild run`");
-            show(&warning.into());
-        }
+        let store = store::open(from)?;
         let predictions = Predictions::of_graph(&store, naming).map_err(|error| match error {
             error @ graph::Error::Probability { .. } => Failure::bad_input(error),
             error => Failure::failed(error),

@@ -6,11 +6,15 @@ use std::path::Path;
 
 use super::args::{ExportArgs, GraphFormat};
 use super::failure::Failure;
+use super::store;
+use super::target::writable;
+use crate::config::folder_of;
 use crate::graph::{self, ExportFormat};
 
 /// Writes the graph to standard output or to a file.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
-    let store = graph::open_for_reading(&args.store).map_err(Failure::bad_input)?;
+    writable(&[("-o", args.output.as_deref())], &[])?;
+    let store = store::open(&args.store)?;
     let format = match args.format {
         GraphFormat::Turtle => ExportFormat::Turtle,
         GraphFormat::NQuads => ExportFormat::NQuads,
@@ -45,10 +49,7 @@ pub fn whole_file(
         let mut special = OpenOptions::new().write(true).open(file).map_err(cannot)?;
         return write(&mut special);
     }
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     if !folder.is_dir() {
         let folder = folder.display().to_string();
         return Err(Failure::bad_input(NoFolder { file: file.display().to_string(), folder }));

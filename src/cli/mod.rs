@@ -21,10 +21,13 @@ mod reproduce;
 mod run;
 mod say;
 mod shock;
+mod store;
 mod table;
+mod target;
 mod tune;
 
 use std::env;
+use std::ffi::c_int;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -38,6 +41,7 @@ pub fn main() -> ExitCode {
     // in the home folder, unless this is set before it is loaded.
     // SAFETY: no other thread runs yet.
     unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+    ignore_file_size_signal();
     let outcome = match Args::parse().command {
         Command::Check { pipeline } => check::check(&pipeline),
         Command::Run(args) => run::run(&args),
@@ -55,4 +59,17 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Beyond a limit on the size of files (`ulimit -f`), a signal would end the program before it could
+/// say a word. Ignored, the write fails with an error, which is told like that of a full disk.
+fn ignore_file_size_signal() {
+    // The standard library links the C library, but has no name for this.
+    unsafe extern "C" {
+        fn signal(number: c_int, action: usize) -> usize;
+    }
+    const SIGXFSZ: c_int = 25;
+    const SIG_IGN: usize = 1;
+    // SAFETY: no handler is installed, so that nothing runs when the signal comes.
+    unsafe { signal(SIGXFSZ, SIG_IGN) };
 }

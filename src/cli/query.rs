@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::args::{QueryArgs, ResultFormat};
 use super::failure::Failure;
-use super::table;
+use super::{store, table};
 use crate::graph::{self, QueryError, SyntaxError};
 
 fn read(file: &Path) -> io::Result<String> {
@@ -22,7 +22,7 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         })?,
         (None, None) => String::new(),
     };
-    let store = graph::open_for_reading(&args.store).map_err(Failure::bad_input)?;
+    let store = store::open(&args.store)?;
     let format = match args.format {
         ResultFormat::Table => graph::ResultFormat::Table,
         ResultFormat::Csv => graph::ResultFormat::Csv,

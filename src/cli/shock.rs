@@ -17,6 +17,7 @@ use super::models::load_runtime;
 use super::run::tuned_for;
 use super::say::say;
 use super::table;
+use super::target::writable;
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Severity::Warning};
 use crate::facts::Facts;
@@ -31,6 +32,10 @@ pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
     show(&warnings);
     two_models(&pipeline)?;
     let (facts, entities) = facts(args, &pipeline)?;
+    let tuned = pipeline.tuning.iter().map(|tuning| tuning.file.clone()).collect();
+    let inputs =
+        [pipeline.sources(), tuned, facts.clone(), entities.clone(), args.train.clone()].concat();
+    writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
     take_numbers(&mut pipeline, &facts)?;
     let train = match &args.train[..] {
         [] => None,
@@ -107,7 +112,7 @@ fn facts(
     }
     let Some(tuning) = &pipeline.tuning else {
         let message = "there are no held-out facts to diagnose the model on";
-        let help = "name tables with `--facts`, or as `gold` under `[inputs]`";
+        let help = "name a table with `--facts`, or as `gold` under `[inputs]`";
         let mistake = Diagnostic::error("no-facts", message).help(help);
         return Err(mistake.at(&pipeline.file, At::File).into());
     };

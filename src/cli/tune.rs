@@ -9,8 +9,9 @@ use super::known::Known;
 use super::models::load_runtime;
 use super::say::{print, say};
 use super::table;
+use super::target::unwritable;
 use crate::config::{self, MadeFrom, Pipeline, Tuned, TunedNumbers};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
 use crate::facts::Facts;
 use crate::fetch::{self, Cache};
 use crate::pipeline::{self, LocatedModels, Plan};
@@ -23,26 +24,27 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     let Some(tuning) = pipeline.tuning.clone() else {
         return Err(Diagnostics::from(no_section(&pipeline)).into());
     };
+    if let Some(mistake) = unwritable("tuning.file", &tuning.file) {
+        return Err(at(&tuning.place, mistake));
+    }
+    Tuned::replaceable(&tuning.file)?;
     untested(&pipeline, &tuning)?;
     let stop =
         stop_on_interrupt("stopping; again to stop at once", "stopped; nothing was written")?;
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     let mut known = Known::read(&pipeline, &tuning.entities, &tuning.facts, &cache)?;
+    let answerable = known.plan.answerable();
+    if answerable < tuning.min_facts {
+        return Err(too_few(&tuning, answerable));
+    }
     let runtime = load_runtime(&pipeline, &cache)?;
     let Some(scored) = known.ask(&pipeline, &runtime, args.quiet, &stop)? else {
         say("interrupted: nothing was written");
         return Err(Failure::Interrupted);
     };
     let questions = known.questions(scored);
-    let chosen = pipeline::tune(&known.plan, &questions, tuning.min_facts).ok_or_else(|| {
-        let message = format!(
-            "fewer than {} of the held-out questions can be answered: too few to tune on",
-            tuning.min_facts
-        );
-        let help = "name more facts under `tuning.facts`, or lower `tuning.min_facts`";
-        let mistake = Diagnostic::error("too-few-facts", message).help(help);
-        Diagnostics::from(Diagnostic { place: Some(tuning.place.clone()), ..mistake })
-    })?;
+    let chosen = pipeline::tune(&known.plan, &questions, tuning.min_facts)
+        .ok_or_else(|| too_few(&tuning, answerable))?;
     let made_from = made_from(&pipeline, &known.models)?;
     let text =
         tuned(&pipeline, &known.plan, &chosen, made_from).to_text().map_err(Failure::failed)?;
@@ -56,6 +58,19 @@ fn no_section(pipeline: &Pipeline) -> Diagnostic {
                 where the numbers go";
     let mistake = Diagnostic::error("no-tuning", message).help(help);
     mistake.at(&pipeline.file, At::File)
+}
+
+fn too_few(tuning: &config::Tuning, answerable: usize) -> Failure {
+    let message = format!(
+        "{answerable} of the held-out questions can be answered, and tuning takes {} at least",
+        tuning.min_facts
+    );
+    let help = "name more facts, whose objects are candidates; or lower `tuning.min_facts`";
+    at(&tuning.facts_place, Diagnostic::error("too-few-facts", message).help(help))
+}
+
+fn at(place: &Place, mistake: Diagnostic) -> Failure {
+    Diagnostics::from(Diagnostic { place: Some(place.clone()), ..mistake }).into()
 }
 
 /// The gold facts are what the result is tested by: numbers that have seen them would be too good.
@@ -149,18 +164,6 @@ fn print_tuning(
         "error before",
         "error tuned",
     ];
-    let row = |name: &str, chosen: &Chosen| {
-        let Numbers { weights, calibration, threshold } = chosen.numbers;
-        let (before, tuned): (&Measures, &Measures) = (&chosen.untuned, &chosen.crossfitted);
-        let own = if chosen.own { "" } else { " *" };
-        let mut row = vec![format!("{name}{own}"), chosen.answerable.to_string()];
-        row.extend([weights.lambda, weights.tau].map(|x| format!("{x:.2}")));
-        row.extend([calibration.temperature, calibration.bias].map(|x| format!("{x:.2}")));
-        row.push(format!("{threshold:.2}"));
-        let pairs = [before.p_at_1, tuned.p_at_1, before.f1, tuned.f1, before.ece_of_p, tuned.ece];
-        row.extend(pairs.map(|x| format!("{x:.3}")));
-        row
-    };
     let relations = plan.relations.iter().zip(&chosen.relations);
     let mut rows: Vec<Vec<String>> =
         relations.map(|(relation, chosen)| row(&relation.name, chosen)).collect();
@@ -171,13 +174,41 @@ fn print_tuning(
     }
     let mut text = table::table(&header, rows, table::terminal_width(), &SPARE);
     if chosen.relations.iter().any(|relation| !relation.own) {
-        text += "\n* too few facts of its own: the numbers of all relations";
+        text += "\n* too few facts of its own: it takes the numbers of the row `all`";
     }
     text += &format!(
         "\n\nfacts: the held-out questions that can be answered, on which the numbers rest\n\
+         before: answered with the pipeline's own numbers, without calibration\n\
          tuned: answered with numbers chosen on other questions (5 parts); error: the expected \
          calibration error of each question's best answer\n\
+         all: the numbers for relations without numbers of their own; its P@1, F1 and error are \
+         over the questions of all relations, each answered with its relation's numbers\n\
          written: {file}"
     );
     print(&text)
+}
+
+/// A relation of the table, or all; `-` stands for what cannot be known of so few questions.
+fn row(name: &str, chosen: &Chosen) -> Vec<String> {
+    let Numbers { weights, calibration, threshold } = chosen.numbers;
+    let (before, tuned): (&Measures, &Measures) = (&chosen.untuned, &chosen.crossfitted);
+    let own = if chosen.own { "" } else { " *" };
+    let mut row = vec![format!("{name}{own}"), chosen.answerable.to_string()];
+    row.extend([weights.lambda, weights.tau].map(|x| format!("{x:.2}")));
+    row.extend([calibration.temperature, calibration.bias].map(|x| format!("{x:.2}")));
+    row.push(format!("{threshold:.2}"));
+    let asked = chosen.questions > 0;
+    let has_objects = chosen.facts > 0;
+    // Numbers chosen on other questions need others.
+    let has_others = chosen.answerable >= 2;
+    let measures = [
+        (before.p_at_1, has_objects),
+        (tuned.p_at_1, has_others),
+        (before.f1, asked),
+        (tuned.f1, has_others),
+        (before.ece_of_p, asked),
+        (tuned.ece, has_others),
+    ];
+    row.extend(measures.map(|(x, known)| if known { format!("{x:.3}") } else { "-".to_owned() }));
+    row
 }

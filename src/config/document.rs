@@ -12,11 +12,67 @@ use super::walk::{self, Spans};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 
 /// What a file is to the person who wrote it.
-pub(super) struct Kind {
-    /// As in `the pipeline`.
-    pub name: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Pipeline,
+    Finetuning,
+    Experiment,
+}
+
+impl Kind {
+    /// As in `the pipeline cannot be read`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pipeline => "the pipeline",
+            Self::Finetuning => "the finetuning file",
+            Self::Experiment => "the experiment",
+        }
+    }
+
     /// What to do where the file is not there.
-    pub help: &'static str,
+    fn help(self) -> &'static str {
+        match self {
+            Self::Pipeline => "`kgbuild init` writes a pipeline to start from",
+            Self::Finetuning => "name a finetune.toml, as in `kgbuild finetune finetune.toml`",
+            Self::Experiment => "name an experiment.toml, as in pipelines/frequency-shock/",
+        }
+    }
+
+    /// Whose file it is, and the command that takes it.
+    fn owner_and_command(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Pipeline => ("a pipeline's", "run"),
+            Self::Finetuning => ("a finetuning's", "finetune"),
+            Self::Experiment => ("an experiment's", "reproduce"),
+        }
+    }
+
+    /// Whether a file has the tables that tell this kind from the others. A finetuning has
+    /// `[inputs]` and an experiment none, and most of what else tells them apart may be left out.
+    fn is_told_by(self, document: &DeTable<'_>) -> bool {
+        let has = |table| document.get(table).is_some();
+        let folder = || document.get("facts")?.get_ref().as_table()?.get("folder");
+        match self {
+            Self::Pipeline => has("models"),
+            Self::Finetuning => has("inputs") && (has("facts") || has("training")),
+            Self::Experiment => !has("inputs") && (has("vary") || folder().is_some()),
+        }
+    }
+
+    /// The mistake of a file that is one of another kind, in a sentence instead of a page of unknown
+    /// keys.
+    fn mistaken(self, document: &DeTable<'_>, path: &Path) -> Option<Diagnostic> {
+        if self.is_told_by(document) {
+            return None;
+        }
+        let kinds = [Self::Pipeline, Self::Finetuning, Self::Experiment];
+        let told = kinds.into_iter().find(|kind| kind.is_told_by(document))?;
+        let (owner, command) = told.owner_and_command();
+        let message = format!("this is {owner} file, not {}", self.owner_and_command().0);
+        let help = format!("use `kgbuild {command} {}`", path.display());
+        let mistake = Diagnostic::error("another-kind-of-file", message).help(help);
+        Some(mistake.at(path, At::File))
+    }
 }
 
 /// A file as written, without what does not agree with the schema of `R`.
@@ -30,13 +86,16 @@ pub(super) struct Document<R> {
 /// Reads a file and holds it against the schema of `R`.
 ///
 /// # Errors
-/// Where it cannot be read, is not UTF-8, or is not TOML: its syntax errors.
+/// Where it cannot be read, is not UTF-8, is not TOML (its syntax errors), or is of another kind.
 pub(super) fn read<R: JsonSchema + DeserializeOwned>(
     path: &Path,
-    kind: &Kind,
+    kind: Kind,
 ) -> Result<Document<R>, Diagnostics> {
     let text = text(path, kind)?;
     let document = parse(path, &text)?;
+    if let Some(mistake) = kind.mistaken(&document, path) {
+        return Err(mistake.into());
+    }
     let (value, spans, found) = walk::walk(&document, &schema::value::<R>(), path);
     let raw = serde_json::from_value(value).map_err(|error| {
         // Whatever agrees with the schema fits the structs that the schema is derived from.
@@ -54,16 +113,16 @@ pub(super) fn in_order(mut found: Diagnostics) -> Diagnostics {
     found
 }
 
-fn text(path: &Path, kind: &Kind) -> Result<String, Diagnostics> {
+fn text(path: &Path, kind: Kind) -> Result<String, Diagnostics> {
     let bytes = fs::read(path).map_err(|error| {
-        Diagnostic::error("unreadable", format!("{} cannot be read: {error}", kind.name))
+        Diagnostic::error("unreadable", format!("{} cannot be read: {error}", kind.name()))
             .at(path, At::File)
-            .help(kind.help)
+            .help(kind.help())
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|&&b| b == b'\n').count() as u64 + 1;
-        Diagnostic::error("not-utf8", format!("{} is not UTF-8 text", kind.name))
+        Diagnostic::error("not-utf8", format!("{} is not UTF-8 text", kind.name()))
             .at(path, At::Line(line))
             .help("save the file as UTF-8")
     })?;

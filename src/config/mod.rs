@@ -26,6 +26,8 @@ use raw::RawPipeline;
 
 use crate::diagnostic::Diagnostics;
 
+pub(crate) use paths::{folder_of, is_same_file};
+
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
     Annotation, Correction, Device, Inputs, Method, Mixing, ModelSource, Models, Normalise, Output,
@@ -41,11 +43,8 @@ pub use tuned::{MadeFrom, Tuned, TunedNumbers};
 /// # Errors
 /// Every mistake of the file, and its warnings, in the file's order.
 pub fn read(path: &Path) -> Result<(Pipeline, Diagnostics), Diagnostics> {
-    let kind = document::Kind {
-        name: "the pipeline",
-        help: "`kgbuild init` writes a pipeline to start from",
-    };
-    let document::Document { raw, spans, mut found } = document::read::<RawPipeline>(path, &kind)?;
+    let document::Document { raw, spans, mut found } =
+        document::read::<RawPipeline>(path, document::Kind::Pipeline)?;
     let pipeline = resolve::resolve(raw, path, &spans, &mut found);
     document::in_order(found).or(pipeline)
 }

@@ -12,6 +12,25 @@ pub(super) const RELATIVE: &str = "paths are relative to the folder of the file 
 /// Most names of a folder among which the nearest is looked for.
 const MOST_NAMES: usize = 10_000;
 
+/// Whether what is written to one path replaces what is read from the other. A device or a pipe is
+/// never replaced.
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
+    let resolved = |path: &Path| match fs::canonicalize(path) {
+        Ok(found) => (found.is_file() || found.is_dir()).then_some(found),
+        // A file to be, in a folder that may be written in several ways.
+        Err(_) => Some(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?)),
+    };
+    resolved(a).is_some_and(|a| resolved(b) == Some(a))
+}
+
+/// The folder that a path's last name is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// What a path must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -65,10 +84,10 @@ fn file_above(path: &Path) -> Option<&Path> {
 
 /// What may have been meant by a path that leads nowhere.
 fn neighbour(path: &Path) -> String {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+    let Some(name) = path.file_name() else {
         return RELATIVE.to_owned();
     };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = folder_of(path);
     if let Ok(target) = fs::read_link(path) {
         return format!("it is a link to `{}`, which is not there", target.display());
     }
@@ -120,6 +139,19 @@ mod tests {
         assert_eq!(code(&folder.join("x/../../y"), Kind::FolderToBe), None);
         assert_eq!(code(&file, Kind::FolderToBe), Some("not-a-folder"));
         assert_eq!(code(&file.join("x/y"), Kind::FolderToBe), Some("not-a-folder"));
+    }
+
+    #[test]
+    fn files_are_the_same_however_they_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        fs::create_dir(folder.join("x")).unwrap();
+        fs::write(folder.join("a.csv"), "").unwrap();
+        std::os::unix::fs::symlink("a.csv", folder.join("link")).unwrap();
+        let same = |a: &str, b: &str| is_same_file(&folder.join(a), &folder.join(b));
+        assert!(same("a.csv", "x/../a.csv") && same("link", "a.csv"));
+        assert!(same("new", "x/../new") && !same("new", "x/new") && !same("a.csv", "new"));
+        assert!(!is_same_file(Path::new("/dev/null"), Path::new("/dev/null")));
     }
 
     #[test]

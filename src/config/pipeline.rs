@@ -181,7 +181,9 @@ pub struct Tuning {
     pub file: PathBuf,
     /// A relation with fewer held-out facts takes the numbers of all together.
     pub min_facts: usize,
-    /// Where it is written.
+    /// Where `facts` is written.
+    pub facts_place: Place,
+    /// Where `file` is written.
     pub place: Place,
 }
 
@@ -257,6 +259,19 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The local files and folders that it is read from, itself among them; without the tuned
+    /// numbers, which are written too.
+    pub fn sources(&self) -> Vec<PathBuf> {
+        let Inputs { ontology, subjects, candidates, gold, .. } = &self.inputs;
+        let tables = [ontology, subjects, candidates].into_iter().flatten().chain(gold);
+        let tuning =
+            self.tuning.iter().flat_map(|tuning| tuning.facts.iter().chain(&tuning.entities));
+        let models = self.models.base.iter().chain(&self.models.finetuned);
+        let named =
+            [&self.file].into_iter().chain(tables).chain(tuning).chain(&self.runtime.library);
+        named.cloned().chain(models.filter_map(ModelSource::path)).collect()
+    }
+
     /// The finetuned model's share λ for a relation, between 0 and 1. Under [`Correction::None`]
     /// it is 1 where there is a finetuned model and 0 where there is only the base.
     pub fn lambda(&self, relation: &str) -> f64 {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 
-use super::paths::Kind;
+use super::paths::{Kind, is_same_file};
 use super::pipeline::{
     Correction, Inputs, Mixing, ModelSource, Models, Normalise, Numbers, Output, OwnNumbers,
     Pipeline, Prediction, Runtime, Tuning,
@@ -41,7 +41,7 @@ pub(super) fn resolve(
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
     let output = resolver.output(raw.output);
     let runtime = resolver.runtime(raw.runtime);
-    Pipeline {
+    let pipeline = Pipeline {
         file: file.to_owned(),
         models,
         inputs,
@@ -54,7 +54,23 @@ pub(super) fn resolve(
         numbers,
         by_relation,
         tuned: None,
-    }
+    };
+    found.0.extend(tuned_over_a_source(&pipeline));
+    pipeline
+}
+
+/// `kgbuild tune` replaces the file of tuned numbers, which must not be one that is read.
+fn tuned_over_a_source(pipeline: &Pipeline) -> Option<Diagnostic> {
+    let Tuning { file, place, .. } = pipeline.tuning.as_ref()?;
+    let source = pipeline.sources().into_iter().find(|source| is_same_file(file, source))?;
+    let what = if source == pipeline.file { "the pipeline" } else { "an input of the pipeline" };
+    let message = format!(
+        "`tuning.file` is {what}, `{}`, which `kgbuild tune` would overwrite",
+        source.display()
+    );
+    let help = "name a file of its own, as in `file = \"tuned.toml\"`";
+    let mistake = Diagnostic::error("tuned-over-a-source", message).help(help);
+    Some(Diagnostic { place: Some(place.clone()), ..mistake })
 }
 
 impl Resolver<'_> {
@@ -106,6 +122,7 @@ impl Resolver<'_> {
             entities: self.files(raw.entities, at("entities")),
             file: file.unwrap_or_default(),
             min_facts: raw.min_facts,
+            facts_place: Place { file: self.file.to_owned(), at: self.spans.value(&at("facts")) },
             place: Place { file: self.file.to_owned(), at: self.spans.value(&at("file")) },
         }
     }

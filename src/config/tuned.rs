@@ -92,17 +92,8 @@ impl Tuned {
     /// # Errors
     /// Where it is not there, is not what `kgbuild tune` writes, or has numbers that mean nothing.
     pub fn read(file: &Path) -> Result<Self, Diagnostics> {
+        let tuned = Self::parse(file)?;
         let help = "`kgbuild tune` with the pipeline file writes it anew";
-        let wrong = |code, message: String, at| {
-            Diagnostics::from(Diagnostic::error(code, message).at(file, at).help(help))
-        };
-        let text = fs::read_to_string(file).map_err(|error| {
-            wrong("unreadable", format!("the tuned numbers cannot be read: {error}"), At::File)
-        })?;
-        let tuned: Self = toml::from_str(&text).map_err(|error| {
-            let at = error.span().map_or(At::File, At::Span);
-            wrong("bad-tuned-file", error.message().to_owned(), at)
-        })?;
         let mut found = Diagnostics::default();
         let relations = tuned.relations.iter().map(|(iri, numbers)| (format!("<{iri}>"), numbers));
         for (name, numbers) in tuned.all.iter().map(|n| ("[all]".to_owned(), n)).chain(relations) {
@@ -112,6 +103,31 @@ impl Tuned {
             }
         }
         found.or(tuned).map(|(tuned, _)| tuned)
+    }
+
+    /// Refuses to write numbers over a file that does not hold such numbers: it is someone's work,
+    /// named by mistake. Numbers that mean nothing may be replaced by better ones.
+    ///
+    /// # Errors
+    /// Where the file is there and is not what `kgbuild tune` writes.
+    pub fn replaceable(file: &Path) -> Result<(), Diagnostics> {
+        if file.is_file() { Self::parse(file).map(drop) } else { Ok(()) }
+    }
+
+    /// A file's numbers, whatever they are.
+    fn parse(file: &Path) -> Result<Self, Diagnostics> {
+        let wrong = |code, message: String, at| {
+            let help = "name another file under `[tuning]`, or move this one away: `kgbuild tune` \
+                        with the pipeline file then writes it anew";
+            Diagnostics::from(Diagnostic::error(code, message).at(file, at).help(help))
+        };
+        let text = fs::read_to_string(file).map_err(|error| {
+            wrong("unreadable", format!("the tuned numbers cannot be read: {error}"), At::File)
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            let message = format!("this is no file of tuned numbers: {}", error.message());
+            wrong("bad-tuned-file", message, error.span().map_or(At::File, At::Span))
+        })
     }
 
     /// The file's text.
@@ -173,5 +189,16 @@ mod tests {
         assert_eq!(mistakes.0[0].message, "`lambda` of <http://e/r> is outside its range");
         let unknown = tuned(0.5).to_text().unwrap().replace("bias", "bais");
         assert_eq!(read(&unknown).unwrap_err().0[0].code, "bad-tuned-file");
+    }
+
+    #[test]
+    fn only_tuned_numbers_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tuned.toml");
+        assert!(Tuned::replaceable(&file).is_ok());
+        fs::write(&file, tuned(1.5).to_text().unwrap()).unwrap();
+        assert!(Tuned::replaceable(&file).is_ok());
+        fs::write(&file, "mine = true\n").unwrap();
+        assert_eq!(Tuned::replaceable(&file).unwrap_err().0[0].code, "bad-tuned-file");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::catalog::{self, Catalog, EntityId};
 use crate::config::Pipeline;
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, nearest};
 use crate::facts::Facts;
 use crate::ontology::{Ontology, Relation, Template};
 
@@ -129,10 +129,37 @@ impl Inputs {
                 "compare the column `types` of the subjects with `rdfs:domain` in the ontology";
             notes.push(Diagnostic::error("no-subject", message).help(help).at(file, At::File));
         }
+        notes.0.extend(inputs.unused_numbers(pipeline));
         if let Some(gold) = &inputs.gold {
             notes.0.extend(gold.unasked(|relation, subject| inputs.asks(relation, subject)));
         }
         each_once(notes).or(inputs)
+    }
+
+    /// Warnings about tuned numbers of relations that are not predicted.
+    fn unused_numbers(&self, pipeline: &Pipeline) -> Vec<Diagnostic> {
+        let (Some(tuned), Some(tuning)) = (pipeline.tuned(), &pipeline.tuning) else {
+            return Vec::new();
+        };
+        let predicted: Vec<&str> =
+            self.relations.iter().map(|inputs| inputs.relation.iri.as_str()).collect();
+        // One that has numbers cannot be the one that was meant.
+        let without =
+            || predicted.iter().copied().filter(|iri| !tuned.relations.contains_key(*iri));
+        let unused = tuned.relations.keys().filter(|iri| !predicted.contains(&iri.as_str()));
+        let warn = |iri: &String| {
+            let message =
+                format!("the tuned numbers of <{iri}> are of no use: it is not predicted");
+            let help = match nearest(iri, without()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => {
+                    "compare its IRI with the ontology's and with `inputs.relations`".to_owned()
+                }
+            };
+            let warning = Diagnostic::warning("unused-numbers", message).help(help);
+            warning.at(&tuning.file, At::File)
+        };
+        unused.map(warn).collect()
     }
 
     /// Whether the relation asks about the subject; nothing where it is not predicted.

@@ -36,6 +36,19 @@ impl KnownQuestion {
 }
 
 impl Plan {
+    /// How many questions have a known object among their relation's candidates.
+    pub fn answerable(&self) -> usize {
+        let of_relation = |relation: &RelationPlan| {
+            let has_answer = |subject: &&EntityId| {
+                let objects =
+                    self.gold.as_ref()?.objects(self.subjects.iri(**subject), &relation.iri)?;
+                objects.iter().find_map(|object| self.candidate(relation, object))
+            };
+            relation.subjects.iter().filter(|subject| has_answer(subject).is_some()).count()
+        };
+        self.relations.iter().map(of_relation).sum()
+    }
+
     /// Joins a relation's subjects, of which `scored` has both models' distributions, with what the
     /// facts know of them; those of which they know nothing are left out.
     pub fn known_questions(

@@ -20,7 +20,58 @@ pub const CASES: &[Case] = &[
     },
     Case { name: "init-over-a-pipeline", args: &["init"], spoil: |_| {} },
     Case { name: "init-below-a-file", args: &["init", "world.ttl/new"], spoil: |_| {} },
+    Case { name: "tuned-over-the-pipeline", args: TUNE, spoil: |at| tuning(at, "pipeline.toml") },
+    Case {
+        name: "tuned-over-an-input",
+        args: TUNE,
+        spoil: |at| tuning(at, "base/../subjects.csv"),
+    },
+    Case { name: "tuned-over-its-facts", args: TUNE, spoil: |at| tuning(at, "held-out.csv") },
+    Case {
+        name: "tuned-over-something-else",
+        args: TUNE,
+        spoil: |at| {
+            at.write("notes.toml", "[notes]\nmine = true\n");
+            tuning(at, "notes.toml");
+        },
+    },
+    Case { name: "tuned-below-nothing", args: TUNE, spoil: |at| tuning(at, "gone/tuned.toml") },
+    Case { name: "too-few-facts", args: TUNE, spoil: |at| tuning(at, "tuned.toml") },
+    Case {
+        name: "two-reports-in-one-file",
+        args: &["shock", "pipeline.toml", "--html", "new.html", "-o", "base/../new.html"],
+        spoil: |at| tuning(at, "tuned.toml"),
+    },
+    Case {
+        name: "reports-below-nothing-and-over-a-folder",
+        args: &["shock", "pipeline.toml", "--html", "gone/new.html", "-o", "base"],
+        spoil: |at| tuning(at, "tuned.toml"),
+    },
+    Case {
+        name: "reports-over-inputs",
+        args: &["shock", "pipeline.toml", "--html", "held-out.csv", "-o", "pipeline.toml"],
+        spoil: |at| tuning(at, "tuned.toml"),
+    },
+    Case {
+        name: "scores-over-gold",
+        args: &["eval", "out", "--gold", "subjects.csv", "-o", "./subjects.csv"],
+        spoil: |_| {},
+    },
 ];
+
+const TUNE: &[&str] = &["tune", "pipeline.toml"];
+
+/// Tuning on two facts, without ONNX Runtime: what is wrong is said before a model is loaded.
+fn tuning(at: &Workplace, file: &str) {
+    let fact = |s, o| {
+        format!("http://example.org/{s},http://example.org/capital,http://example.org/{o}\n")
+    };
+    let facts = fact("france", "paris") + &fact("italy", "rome") + &fact("japan", "nowhere");
+    at.write("held-out.csv", format!("subject,relation,object\n{facts}"));
+    let section = format!("[tuning]\nfacts = \"held-out.csv\"\nfile = \"{file}\"\n\n[output]");
+    at.edit("pipeline.toml", "[output]", &section);
+    at.edit("pipeline.toml", "device = \"cpu\"", "device = \"cpu\"\nlibrary = \"world.ttl\"");
+}
 
 fn folder(at: &Workplace, path: &str) {
     at.edit("pipeline.toml", "\"out\"", &format!("\"{path}\""));

@@ -56,11 +56,8 @@ impl Experiment {
 /// # Errors
 /// Every mistake of the file, and its warnings, in the file's order.
 pub fn read(path: &Path, facts: Option<&Path>) -> Result<(Experiment, Diagnostics), Diagnostics> {
-    let kind = document::Kind {
-        name: "the experiment",
-        help: "name an experiment.toml, as in pipelines/frequency-shock/",
-    };
-    let Document { raw, spans, mut found } = document::read::<RawExperiment>(path, &kind)?;
+    let Document { raw, spans, mut found } =
+        document::read::<RawExperiment>(path, document::Kind::Experiment)?;
     let mut resolver = Resolver::new(path, &spans, &mut found);
     let experiment = resolve(raw, &mut resolver, facts);
     let found = document::in_order(found);

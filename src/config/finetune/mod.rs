@@ -181,11 +181,8 @@ pub struct Finetune {
 /// # Errors
 /// Every mistake of the file, and its warnings, in the file's order.
 pub fn read(path: &Path) -> Result<(Finetune, Diagnostics), Diagnostics> {
-    let kind = document::Kind {
-        name: "the finetuning file",
-        help: "name a finetune.toml, as in `kgbuild finetune finetune.toml`",
-    };
-    let Document { raw, spans, mut found } = document::read::<RawFinetune>(path, &kind)?;
+    let Document { raw, spans, mut found } =
+        document::read::<RawFinetune>(path, document::Kind::Finetuning)?;
     let finetune = resolve::resolve(raw, path, &spans, &mut found);
     let found = document::in_order(found);
     match finetune {

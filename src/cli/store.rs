@@ -1,0 +1,25 @@
+//! The graph that a command reads.
+
+use std::path::Path;
+
+use oxigraph::store::Store;
+
+use super::failure::{Failure, show};
+use crate::diagnostic::{At, Diagnostic};
+use crate::graph;
+
+/// Opens the graph in a folder, and says so where the run that makes it did not get to its end.
+///
+/// # Errors
+/// Where there is none, or it cannot be read.
+pub fn open(folder: &Path) -> Result<Store, Failure> {
+    let store = graph::open_for_reading(folder).map_err(Failure::bad_input)?;
+    if graph::is_unfinished(&store).map_err(Failure::failed)? {
+        let message = "the run that makes this graph did not get to its end";
+        let help = "what it has not asked yet is missing, as if it had no answer; finish it with \
+                    `kgbuild run`";
+        let warning = Diagnostic::warning("unfinished-graph", message).help(help);
+        show(&warning.at(folder, At::File).into());
+    }
+    Ok(store)
+}
