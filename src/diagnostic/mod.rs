@@ -134,6 +134,19 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
+/// As in `1 pass` and `3 passes`, `1 entity` and `3 entities`. What is counted comes last, and the
+/// plurals are regular.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 {
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None if noun.ends_with('s') => format!("{count} {noun}es"),
+        None => format!("{count} {noun}s"),
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
