@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::say::{print, say};
 use super::table;
 use crate::config;
+use crate::diagnostic::counted;
 use crate::pipeline::{RelationReport, Report};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
@@ -56,8 +57,8 @@ pub fn print_report(
     let program = program();
     if report.seconds > 0.0 && report.prompts > 0 {
         text += &format!(
-            "\n\n{} prompts in {:.1} s ({:.1} prompts/s)",
-            report.prompts,
+            "\n\n{} in {:.1} s ({:.1} prompts/s)",
+            counted(report.prompts, "prompt"),
             report.seconds,
             report.prompts as f64 / report.seconds
         );

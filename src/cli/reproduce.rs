@@ -204,8 +204,10 @@ fn facts(experiment: &Experiment, cache: &Cache) -> Result<Vec<Relation>, Failur
     let most = relations.iter().map(|relation| relation.facts.len()).max().unwrap_or(0);
     relations.retain(|relation| relation.facts.len() >= experiment.least);
     if relations.is_empty() {
-        let message =
-            format!("no relation has {} questions; the one with most has {most}", experiment.least);
+        let message = format!(
+            "no relation has {}; the one with most has {most}",
+            counted(experiment.least, "question")
+        );
         let help = "lower `facts.least`, and with it what is tested, tuned on and trained";
         let mistake = Diagnostic::error("too-few-questions", message).help(help);
         return Err(Diagnostics::from(mistake.at(&experiment.facts, At::File)).into());

@@ -18,7 +18,7 @@ use super::say::{print, say};
 use super::tune::made_from;
 use super::{check, table};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
 use crate::onnx::IMPORTER_VERSION;
@@ -108,8 +108,8 @@ fn build(
         None => open()?,
     };
     if !writer.done().is_empty() && missing.chunks > 0 {
-        let done = writer.done().len();
-        say(&format!("continuing: {done} chunks are done, {} to go", missing.chunks));
+        let done = counted(writer.done().len(), "chunk");
+        say(&format!("continuing: {done} done, {} to go", missing.chunks));
     }
     let stop = stop_on_interrupt(
         "stopping when the chunks in work are written; again to stop at once",

@@ -6,7 +6,7 @@
 //! ends there.
 
 use super::inputs::Inputs;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::ontology::Template;
@@ -126,16 +126,17 @@ impl Encoder<'_> {
                 0 => String::new(),
                 more => format!("\n     and {more} more"),
             };
-            let message = format!("{} facts {what}:{shown}{more}", facts.len());
+            let facts = counted(facts.len(), "fact");
+            let message = format!("{what} {facts}:{shown}{more}");
             found.push(Diagnostic::error(code, message).help(help));
         };
         push(
             "fact-without-tokens",
             &mut self.empty,
-            "have labels of which the tokenizer leaves nothing",
+            "the tokenizer leaves nothing of a label in",
             "give their entities labels in the model's alphabet, or take them out",
         );
-        let context = format!("are longer than the {} tokens that the model takes", self.context);
+        let context = format!("the model takes {} tokens, and there are more in", self.context);
         push("fact-too-long", &mut self.long, &context, "shorten labels or templates");
         found
     }

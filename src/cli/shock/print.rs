@@ -2,6 +2,7 @@
 
 use super::report::{EntityReport, Report, Training};
 use crate::cli::table;
+use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::pipeline::System;
 use crate::shock::diagnosis::{Band, COMMON};
@@ -92,9 +93,9 @@ pub(super) fn systems(report: &Report) -> Table {
         rows.iter_mut().for_each(|row| drop(row.pop()));
     }
     let about = format!(
-        "{} questions of {} relations; * answers as the pipeline does; {}",
-        report.all.questions,
-        report.relations.len(),
+        "{} of {}; * answers as the pipeline does; {}",
+        counted(report.all.questions, "question"),
+        counted(report.relations.len(), "relation"),
         weights(report)
     );
     Table { title: "how right the systems are", about, header, rows }
