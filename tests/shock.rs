@@ -235,6 +235,9 @@ fn without_training_counts_it_is_said_what_is_left_out() {
     assert!(said.contains("report: s.html"), "{said}");
     let text = fs::read_to_string(place.path("s.txt")).unwrap();
     assert!(text.contains("trained 2 to 4 times") && text.contains("right if unseen"), "{text}");
+    for word in ["ECE", "linear, log-linear, prior", "base prior", "rare", "q_train / q_base"] {
+        assert!(text.contains(&format!("\n{word}: ")), "{word} is not explained in\n{text}");
+    }
     let page = fs::read_to_string(place.path("s.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
     assert_eq!(page.matches("<svg").count(), 5);

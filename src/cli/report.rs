@@ -68,8 +68,7 @@ pub fn print_report(
     }
     if !report.complete {
         let printed = print(&text);
-        let pipeline = shown(pipeline);
-        say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
+        say_interrupted(pipeline);
         // A closed pipe ends in silence, but is no success here.
         return match printed {
             Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
@@ -95,6 +94,12 @@ pub fn print_report(
          {program} export {folder}"
     );
     print(&text)
+}
+
+/// What to do next after a run that was interrupted.
+pub fn say_interrupted(pipeline: &Path) {
+    let (program, pipeline) = (program(), shown(pipeline));
+    say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
 }
 
 /// How the program was called, to be typed again.

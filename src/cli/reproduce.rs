@@ -35,6 +35,10 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     let (experiment, warnings) = read_experiment(args)?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let stop = stop_on_interrupt(
+        "stopping when the step in work is done; again to stop at once",
+        "stopped; the same command goes on from the last checkpoint",
+    )?;
     let relations = facts(&experiment, &cache)?;
     let cells = cells(&experiment);
     let _lock = claim(&experiment.folder)?;
@@ -49,10 +53,6 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     use_threads(experiment.threads)?;
     let library = fetch::runtime_library(&cache, &mut say).map_err(Failure::bad_input)?;
     let runtime = Runtime::load(&library, Device::Auto).map_err(Failure::bad_input)?;
-    let stop = stop_on_interrupt(
-        "stopping when the step in work is done; again to stop at once",
-        "stopped; the same command goes on from the last checkpoint",
-    )?;
     let lab = Lab {
         experiment: &experiment,
         relations: &relations,

@@ -124,6 +124,15 @@ fn a_dry_run_counts_and_writes_nothing() {
     assert!(!at.path("out").exists());
 }
 
+#[test]
+fn a_model_beside_its_file_is_named_so() {
+    let at = Workplace::new();
+    at.edit("finetune.toml", "folder = \"out\"", "folder = \".\"");
+    at.edit("finetune.toml", "epochs = 8", "epochs = 1");
+    let out = at.trained(&["--quiet"]);
+    assert!(out.contains("\nfinetuned = \".\"") && out.contains("mean nats a fact"), "{out}");
+}
+
 /// Held-out facts that contradict the training ones get ever less probable: training stops, and the
 /// weights are those before.
 #[test]
@@ -147,7 +156,9 @@ fn training_stops_when_it_no_longer_helps() {
 
     let best = at.adapter();
     at.edit("finetune.toml", "patience = 2", "patience = 2\nkeep = \"last\"");
-    at.trained(&["--quiet", "--fresh"]);
+    let out = at.trained(&["--quiet", "--fresh"]);
+    assert!(last.facts > card.evaluations[0].facts, "{:?}", card.evaluations);
+    assert!(out.contains("The held-out loss is larger than the base model's"), "{out}");
     assert_eq!(at.card().written_step, last.step);
     assert!(at.adapter() != best);
 }
