@@ -194,7 +194,7 @@ impl Facts {
                 continue;
             };
             let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-            let warning = Diagnostic::warning("unasked-gold", message)
+            let warning = Diagnostic::warning("unasked-facts", message)
                 .help("compare the IRIs with the ontology's and with the table of subjects");
             warnings.push(Diagnostic { place, ..warning });
         }
@@ -234,7 +234,7 @@ impl Facts {
             examples.join(", ")
         );
         let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-        let diagnostic = Diagnostic::warning("unreachable-gold", message)
+        let diagnostic = Diagnostic::warning("unreachable-facts", message)
             .help("candidates need a type of the relation's range and a label of their own");
         Some(Diagnostic { place, ..diagnostic })
     }

@@ -200,7 +200,13 @@ mod tests {
         assert_eq!(encoder.example(&template, ["Chad", ""], "three").unwrap(), None);
         let found = encoder.mistakes();
         let messages: Vec<&str> = found.0.iter().map(|d| d.message.as_str()).collect();
-        assert!(messages[0].starts_with("1 facts have labels"), "{messages:?}");
-        assert!(messages[1].starts_with("2 facts are longer than the 8 tokens"), "{messages:?}");
+        assert!(
+            messages[0].starts_with("the tokenizer leaves nothing of a label in 1 fact:"),
+            "{messages:?}"
+        );
+        assert!(
+            messages[1].starts_with("the model takes 8 tokens, and there are more in 2 facts:"),
+            "{messages:?}"
+        );
     }
 }

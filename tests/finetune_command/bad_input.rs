@@ -245,7 +245,7 @@ fn an_overlap_that_is_allowed_is_trained_and_counted() {
     let ended = at.finetune(&["--quiet"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(
-        ended.err.contains("1 questions are in both training and held-out facts"),
+        ended.err.contains("both training and held-out facts have 1 question:"),
         "{}",
         ended.err
     );
