@@ -128,7 +128,7 @@ fn a_dry_run_counts_and_writes_nothing() {
 fn what_made_it_worse_is_told_and_a_model_beside_its_file_is_named() {
     let at = Workplace::new();
     at.edit("finetune.toml", "folder = \"out\"", "folder = \".\"");
-    at.edit("finetune.toml", "epochs = 8", "epochs = 1\nkeep = \"last\"");
+    at.edit("finetune.toml", "epochs = 8", "epochs = 1\nkeep = \"last\"\nmethod = \"all\"");
     at.edit("finetune.toml", "learning_rate = 0.02", "learning_rate = 1");
     let out = at.trained(&["--quiet"]);
     assert!(out.contains("The held-out loss is larger than the base model's"), "{out}");
