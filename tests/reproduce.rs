@@ -140,7 +140,7 @@ impl Workplace {
 
     /// `kgbuild reproduce` with options.
     fn reproduce(&self, options: &[&str]) -> Ended {
-        self.ended(&[&["reproduce", "experiment.toml", "--quiet"], options].concat())
+        self.ended(&[&["reproduce", "experiment.toml"], options].concat())
     }
 
     /// The same, which must end well.
@@ -186,6 +186,19 @@ fn wait_for(what: &str, process: &mut Child, is_there: impl Fn() -> bool) {
     }
 }
 
+/// The files of a folder and of those in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => all.append(&mut files(&path)),
+            false => drop(all.insert(path.clone(), fs::read(path).unwrap())),
+        }
+    }
+    all
+}
+
 /// How many models were made, by what was said.
 fn models_made(ended: &Ended) -> usize {
     ended.err.matches("\nmodel ").count()
@@ -209,6 +222,7 @@ fn every_cell_is_made_and_printed() {
         "gold",
         "minus that of vanilla",
         "calibration error",
+        "distance: total variation distance",
     ] {
         assert!(ended.out.contains(wanted), "no {wanted} in\n{}", ended.out);
     }
@@ -253,6 +267,22 @@ fn every_cell_is_made_and_printed() {
     assert_eq!(result["training_facts"], 20);
     for (system, outcome) in result["outcomes"].as_object().unwrap() {
         assert_eq!(outcome["right"].as_array().unwrap().len(), 16, "{system}");
+    }
+}
+
+#[test]
+fn too_few_facts_to_choose_from_are_told() {
+    let at = Workplace::new();
+    at.edit("experiment.toml", "seeds = [1, 2]", "seeds = [1]");
+    at.edit("experiment.toml", "train = 10", "train = 25");
+    at.edit("experiment.toml", "passes = [20]", "passes = [1]");
+    let ended = at.made(&[]);
+    for part in [
+        "warning[few-training-facts]: 2 of 2 relations have fewer facts to train on than \
+         `facts.train`, 25; the fewest are 24",
+        "--> experiment.toml",
+    ] {
+        assert!(ended.err.contains(part), "{part} is not in {}", ended.err);
     }
 }
 
@@ -357,9 +387,12 @@ fn what_is_finished_is_kept_unless_asked_for() {
     assert_eq!((models_made(&again), &again.out), (0, &first.out), "{}", again.err);
 
     // Without its result a finished model is only asked.
-    fs::remove_file(at.path(&format!("{cell}/result.json"))).unwrap();
-    let asked = at.made(&[]);
-    assert_eq!((models_made(&asked), &asked.out), (1, &first.out), "{}", asked.err);
+    for (options, shown) in [(&[][..], 1), (&["--quiet"], 0)] {
+        fs::remove_file(at.path(&format!("{cell}/result.json"))).unwrap();
+        let asked = at.made(options);
+        assert_eq!((models_made(&asked), &asked.out), (shown, &first.out), "{}", asked.err);
+        assert_eq!(asked.err.matches("P@1:").count(), shown, "{}", asked.err);
+    }
     assert_eq!(trained(), before);
 
     // More to make leaves what there is.
@@ -379,6 +412,14 @@ fn another_experiment_in_the_same_folder_is_refused_before_anything_is_made() {
     at.edit("experiment.toml", "seeds = [1, 2]", "seeds = [1]");
     at.made(&[]);
     let results = at.read("out/results.json");
+    let before = files(&at.path("out"));
+    at.edit("experiment.toml", "train = 10", "train = 9");
+    let other = at.reproduce(&[]);
+    assert_eq!(other.code, Some(2), "{}", other.err);
+    assert!(other.err.contains("holds the model of a training that differs"), "{}", other.err);
+    assert!(files(&at.path("out")) == before, "the refusal changed a file");
+    at.edit("experiment.toml", "train = 9", "train = 10");
+
     at.edit("experiment.toml", "learning_rate = 0.01", "learning_rate = 0.03");
     let other = at.reproduce(&[]);
     assert_eq!(other.code, Some(2), "{}", other.err);

@@ -235,6 +235,9 @@ fn without_training_counts_it_is_said_what_is_left_out() {
     assert!(said.contains("report: s.html"), "{said}");
     let text = fs::read_to_string(place.path("s.txt")).unwrap();
     assert!(text.contains("trained 2 to 4 times") && text.contains("right if unseen"), "{text}");
+    for word in ["ECE", "linear, log-linear, prior", "base prior", "rare", "q_train / q_base"] {
+        assert!(text.contains(&format!("\n{word}: ")), "{word} is not explained in\n{text}");
+    }
     let page = fs::read_to_string(place.path("s.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
     assert_eq!(page.matches("<svg").count(), 5);
@@ -319,6 +322,21 @@ fn bad_input_is_told() {
     );
     let said = place.refused(&["--facts", "empty.csv"]);
     assert!(said.contains("no-question") && said.contains("empty.csv"), "{said}");
+    let fact = |subject: &str, relation: &str| {
+        let capital = "http://example.org/Paris";
+        format!("subject,relation,object\nhttp://example.org/{subject},{relation},{capital}\n")
+    };
+    for (facts, wanted) in [
+        ("subject,relation,object\n".to_owned(), "error[no-facts]: the table holds no facts"),
+        (fact("Chad9", "http://example.org/sea"), "no fact has a relation that is predicted"),
+        (fact("Nowhere", CAPITAL), "or `--entities` for `kgbuild shock`"),
+        (fact("Land", CAPITAL), "compare the column `types` of the subjects"),
+    ] {
+        place.write("none-asked.csv", facts);
+        place.write("land.csv", "iri,label,types\nhttp://example.org/Land,Land,e:Land\n");
+        let said = place.refused(&["--facts", "none-asked.csv", "--entities", "land.csv"]);
+        assert!(said.contains(wanted) && !said.contains("gold"), "{wanted} is not in {said}");
+    }
     assert!(place.refused(&["--facts", "none.csv"]).contains("none.csv"));
     assert!(place.refused(&["--html", "no/s.html"]).contains("there is no folder"));
     place.write("pipeline.toml", PIPELINE.replace("gold = \"gold.csv\"\n", ""));

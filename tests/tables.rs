@@ -45,7 +45,8 @@ fn said_of(folder: &Path) -> Diagnostics {
                             Err(mistakes) => take(mistakes),
                             Ok((space, warnings)) => {
                                 take(warnings);
-                                let warning = gold.unreachable(relation, &space, &catalog);
+                                let warning =
+                                    gold.unreachable("gold facts", relation, &space, &catalog);
                                 take(Diagnostics(warning.into_iter().collect()));
                             }
                         }
@@ -119,7 +120,7 @@ fn the_quickstart_is_whole() {
         let (space, warnings) = answer_space(&ontology, relation, &candidates).unwrap();
         assert_eq!(warnings, Diagnostics::default());
         assert!(space.candidates.len() >= 7, "{}", relation.name());
-        assert_eq!(gold.unreachable(relation, &space, &candidates), None);
+        assert_eq!(gold.unreachable("gold facts", relation, &space, &candidates), None);
         let most = relation.max_objects.map_or(usize::MAX, |most| most as usize);
         for subject in subjects_of(&ontology, relation, &subjects) {
             let objects = gold.objects(subjects.iri(subject), &relation.iri);

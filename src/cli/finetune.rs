@@ -1,7 +1,8 @@
 //! `kgbuild finetune`: from facts and a base model to a finetuned model and its training card.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::args::FinetuneArgs;
@@ -10,7 +11,7 @@ use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
 use super::say::{print, say};
 use super::table;
-use crate::config::finetune::{self as config, Finetune};
+use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::diagnostic::Diagnostics;
 use crate::fetch::Cache;
 use crate::finetune::{
@@ -25,6 +26,14 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
     let (inputs, warnings) = Inputs::read(&settings)?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    // A dry run has no step to finish.
+    let stop = match args.dry_run {
+        true => Arc::default(),
+        false => stop_on_interrupt(
+            "stopping when the step in work is done; again to stop at once",
+            "stopped; the same command goes on from the last checkpoint",
+        )?,
+    };
     let sources = Sources::fetch(&settings, &cache, &mut say).map_err(unprepared)?;
     if args.dry_run {
         let prepared = Prepared::new(&settings, &inputs, sources).map_err(unprepared)?;
@@ -34,10 +43,6 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
         say("this training is finished; --fresh starts it anew");
     }
     use_threads(settings.training.threads)?;
-    let stop = stop_on_interrupt(
-        "stopping when the step in work is done; again to stop at once",
-        "stopped; the same command goes on from the last checkpoint",
-    )?;
     let trained = train(&settings, &inputs, sources, args.fresh, args.quiet, &stop)?;
     match trained {
         Some(card) => print_card(&settings, &card),
@@ -95,8 +100,14 @@ pub fn train(
     if !fresh && let Some(card) = finished_before(settings, &sources)? {
         return Ok(Some(card));
     }
+    if is_early(stop) {
+        return Ok(None);
+    }
     let prepared = Prepared::new(settings, inputs, sources).map_err(unprepared)?;
     let model = prepared.model(settings).map_err(unprepared)?;
+    if is_early(stop) {
+        return Ok(None);
+    }
     let signature = prepared.signature();
     let (output, found) =
         Output::claim(&settings.folder, signature, fresh).map_err(Failure::bad_input)?;
@@ -126,6 +137,21 @@ pub fn train(
     Ok(Some(card))
 }
 
+/// Whether the stop was set before anything was begun; says so.
+fn is_early(stop: &AtomicBool) -> bool {
+    let stopped = stop.load(Ordering::Relaxed);
+    if stopped {
+        say("stopped before the first step; the same command goes on from what was there");
+    }
+    stopped
+}
+
+/// The columns that a narrow terminal does without, the first one first; the card has them.
+const SPARE: [&str; 3] = ["seconds", "training loss", "steps"];
+
+/// The unit of the losses.
+const LOSSES: &str = "losses: mean nats a fact, over all tokens of its object; of text, a token";
+
 /// How the training went, where the model is, and how to use it.
 fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
     let loss = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
@@ -148,7 +174,8 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
     }
     header.push("seconds");
     row.push(format!("{:.*}", usize::from(card.seconds < 10.0), card.seconds));
-    print(&table::table(&header, vec![row], table::terminal_width(), &[]))?;
+    print(&table::table(&header, vec![row], table::terminal_width(), &SPARE))?;
+    print(LOSSES)?;
     if card.stopped_early {
         print(&format!(
             "\nThe held-out loss fell no more; the weights are those after step {}.",
@@ -160,12 +187,22 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
              the base: lower `learning_rate`, or train on more facts.",
         )?;
     }
+    if settings.training.keep == Keep::Last
+        && let (Some(before), Some(after)) = (before, after)
+        && after.facts > before.facts
+    {
+        print(
+            "\nThe held-out loss is larger than the base model's, and the weights are the last all \
+             the same: lower `learning_rate`, train on more facts, or write `keep = \"best\"`.",
+        )?;
+    }
     let base = match &settings.base.sha256 {
         Some(sha256) => format!("{{ source = {:?}, sha256 = {sha256:?} }}", settings.base.source),
         None => format!("{:?}", settings.base.source),
     };
     let folder = settings.file.parent().unwrap_or(Path::new(""));
     let output = settings.folder.strip_prefix(folder).unwrap_or(&settings.folder);
+    let output = if output.as_os_str().is_empty() { Path::new(".") } else { output };
     print(&format!(
         "\n{} holds the finetuned model and its card. To use it in a pipeline.toml beside {}, write \
          under [models]\n\nbase = {base}\nfinetuned = {:?}",

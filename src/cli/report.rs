@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::say::{print, say};
 use super::table;
 use crate::config;
+use crate::diagnostic::counted;
 use crate::pipeline::{RelationReport, Report};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
@@ -56,8 +57,8 @@ pub fn print_report(
     let program = program();
     if report.seconds > 0.0 && report.prompts > 0 {
         text += &format!(
-            "\n\n{} prompts in {:.1} s ({:.1} prompts/s)",
-            report.prompts,
+            "\n\n{} in {:.1} s ({:.1} prompts/s)",
+            counted(report.prompts, "prompt"),
             report.seconds,
             report.prompts as f64 / report.seconds
         );
@@ -67,8 +68,7 @@ pub fn print_report(
     }
     if !report.complete {
         let printed = print(&text);
-        let pipeline = shown(pipeline);
-        say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
+        say_interrupted(pipeline);
         // A closed pipe ends in silence, but is no success here.
         return match printed {
             Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
@@ -94,6 +94,12 @@ pub fn print_report(
          {program} export {folder}"
     );
     print(&text)
+}
+
+/// What to do next after a run that was interrupted.
+pub fn say_interrupted(pipeline: &Path) {
+    let (program, pipeline) = (program(), shown(pipeline));
+    say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
 }
 
 /// How the program was called, to be typed again.

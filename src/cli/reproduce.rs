@@ -22,38 +22,37 @@ use super::interrupt::stop_on_interrupt;
 use super::say::{print, say};
 use crate::config::ModelSource;
 use crate::config::experiment::{self as config, Experiment};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::experiment::{Relation, Skew, read, rows};
 use crate::fetch::{self, Cache};
 use crate::lm::Tokenizer;
 use crate::onnx;
 use crate::runtime::{Device, Runtime};
-use lab::Lab;
+use lab::{Lab, Seed};
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     let (experiment, warnings) = read_experiment(args)?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let stop = stop_on_interrupt(
+        "stopping when the step in work is done; again to stop at once",
+        "stopped; the same command goes on from the last checkpoint",
+    )?;
     let relations = facts(&experiment, &cache)?;
     let cells = cells(&experiment);
     let _lock = claim(&experiment.folder)?;
     say(&format!(
-        "{} relations, {} models: {} seeds, {} kinds of training set, passes {:?}, with and without \
-         mixture",
-        relations.len(),
-        cells.len(),
-        experiment.seeds.len(),
-        experiment.skews.len(),
+        "{}, {}: {}, {} of training set, passes {:?}, with and without mixture",
+        counted(relations.len(), "relation"),
+        counted(cells.len(), "model"),
+        counted(experiment.seeds.len(), "seed"),
+        counted(experiment.skews.len(), "kind"),
         experiment.passes,
     ));
     use_threads(experiment.threads)?;
     let library = fetch::runtime_library(&cache, &mut say).map_err(Failure::bad_input)?;
     let runtime = Runtime::load(&library, Device::Auto).map_err(Failure::bad_input)?;
-    let stop = stop_on_interrupt(
-        "stopping when the step in work is done; again to stop at once",
-        "stopped; the same command goes on from the last checkpoint",
-    )?;
     let lab = Lab {
         experiment: &experiment,
         relations: &relations,
@@ -65,11 +64,16 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     if args.fresh {
         lab.clear(&cells)?;
     }
+    // All are looked at before one is made, so that a refusal changes nothing.
+    let check = |&seed: &u32| lab.check(seed, cells.iter().filter(|c| c.seed == seed).collect());
+    let seeds = experiment.seeds.iter().map(check).collect::<Result<Vec<_>, Failure>>()?;
+    if let Some(warning) = scarce(&seeds, relations.len(), experiment.sizes.train) {
+        show(&warning.at(&args.experiment, At::File).into());
+    }
     let mut results = Vec::new();
-    for &seed in &experiment.seeds {
-        let of_seed: Vec<&Cell> = cells.iter().filter(|cell| cell.seed == seed).collect();
+    for seed in seeds {
         let progress = (results.len(), cells.len());
-        results.append(&mut lab.seed(seed, &of_seed, progress)?);
+        results.append(&mut lab.make(seed, progress)?);
     }
     let rows = rows(&results);
     whole_file(&experiment.folder.join("results.json"), |out| {
@@ -84,6 +88,22 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
         out.write_all(image.as_bytes()).map_err(Failure::Output)
     })?;
     print(&format!("{}\n\nplots: {}", tables::text(&rows), html.display()))
+}
+
+/// A warning where relations have so few facts to train on that a training set has all of them.
+fn scarce(seeds: &[Seed<'_>], relations: usize, train: usize) -> Option<Diagnostic> {
+    let least = |relation| seeds.iter().map(|seed| seed.trainable(relation)).min();
+    let few: Vec<usize> = (0..relations).filter_map(least).filter(|&least| least < train).collect();
+    let least = few.iter().min()?;
+    let message = format!(
+        "{} of {} have fewer facts to train on than `facts.train`, {train}; the fewest are {least}",
+        few.len(),
+        counted(relations, "relation"),
+    );
+    let help = "all of their facts are in each of their training sets, so that `rare` and \
+                `natural` come close to each other: lower `facts.train`, or raise `facts.least` to \
+                leave them out";
+    Some(Diagnostic::warning("few-training-facts", message).help(help))
 }
 
 /// Makes the output folder, which belongs to this process until the lock is dropped.
@@ -146,12 +166,11 @@ impl Cell {
     }
 
     fn name(&self) -> String {
-        let passes = if self.passes == 1 { "pass" } else { "passes" };
         format!(
-            "seed {}, {} facts, {} {passes}, {}",
+            "seed {}, {} facts, {}, {}",
             self.seed,
             self.skew.name(),
-            self.passes,
+            counted(self.passes, "pass"),
             self.kind()
         )
     }
@@ -185,8 +204,10 @@ fn facts(experiment: &Experiment, cache: &Cache) -> Result<Vec<Relation>, Failur
     let most = relations.iter().map(|relation| relation.facts.len()).max().unwrap_or(0);
     relations.retain(|relation| relation.facts.len() >= experiment.least);
     if relations.is_empty() {
-        let message =
-            format!("no relation has {} questions; the one with most has {most}", experiment.least);
+        let message = format!(
+            "no relation has {}; the one with most has {most}",
+            counted(experiment.least, "question")
+        );
         let help = "lower `facts.least`, and with it what is tested, tuned on and trained";
         let mistake = Diagnostic::error("too-few-questions", message).help(help);
         return Err(Diagnostics::from(mistake.at(&experiment.facts, At::File)).into());

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,12 +15,12 @@ use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
 use super::models::{load_runtime, model_failure, open_models, workers};
-use super::report::print_report;
+use super::report::{print_report, say_interrupted};
 use super::say::{print, say};
 use super::tune::made_from;
 use super::{check, table};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
 use crate::onnx::IMPORTER_VERSION;
@@ -43,6 +45,14 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (inputs, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    // A dry run has no chunk to finish.
+    let stop = match args.dry_run {
+        true => Arc::default(),
+        false => stop_on_interrupt(
+            "stopping when the chunks in work are written; again to stop at once",
+            "stopped; the same command goes on after the chunks that were written",
+        )?,
+    };
     let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
     tuned_for(&pipeline, &models)?;
     let tokenizer = models.tokenizer().map_err(Failure::bad_input)?;
@@ -52,7 +62,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         return dry_run(&plan);
     }
     let description = describe(&pipeline, &plan, &models)?;
-    let report = build(args, &pipeline, &mut plan, &models, &cache, &description)?;
+    let report = build(args, &pipeline, &mut plan, &models, &cache, &description, &stop)?;
     let file = pipeline.output.folder.join("report.json");
     // A run that had nothing to do has nothing to add to what is known of the one that did.
     if report.prompts > 0 || !is_reported(&file, &description) {
@@ -81,6 +91,7 @@ fn build(
     models: &LocatedModels,
     cache: &Cache,
     description: &RunDescription,
+    stop: &AtomicBool,
 ) -> Result<Report, Failure> {
     let output = &pipeline.output;
     let annotation = match output.annotation {
@@ -101,29 +112,39 @@ fn build(
     };
     let mut predictors = match missing.chunks {
         0 => Vec::new(),
-        _ => open_models(pipeline, plan, models, &load_runtime(pipeline, cache)?)?,
+        _ => {
+            heed(stop, args)?;
+            let predictors = open_models(pipeline, plan, models, &load_runtime(pipeline, cache)?)?;
+            heed(stop, args)?;
+            predictors
+        }
     };
     let writer = match existing {
         Some(writer) => writer,
         None => open()?,
     };
     if !writer.done().is_empty() && missing.chunks > 0 {
-        let done = writer.done().len();
-        say(&format!("continuing: {done} chunks are done, {} to go", missing.chunks));
+        let done = counted(writer.done().len(), "chunk");
+        say(&format!("continuing: {done} done, {} to go", missing.chunks));
     }
-    let stop = stop_on_interrupt(
-        "stopping when the chunks in work are written; again to stop at once",
-        "stopped; the same command goes on after the chunks that were written",
-    )?;
     if pipeline.correction.removes_shift() && missing.chunks > 0 {
         say("taking the models' mean predictions");
         let workers = workers(pipeline);
-        pipeline::take_priors(plan, &mut predictors, workers, args.quiet, &stop)
+        pipeline::take_priors(plan, &mut predictors, workers, args.quiet, stop)
             .map_err(model_failure)?;
     }
     let progress = Progress::new(missing.prompts, args.quiet);
-    pipeline::run(plan, predictors, models.asked(), workers(pipeline), writer, &progress, &stop)
+    pipeline::run(plan, predictors, models.asked(), workers(pipeline), writer, &progress, stop)
         .map_err(model_failure)
+}
+
+/// Ends a run that was stopped before it has written anything.
+fn heed(stop: &AtomicBool, args: &RunArgs) -> Result<(), Failure> {
+    if stop.load(Ordering::Relaxed) {
+        say_interrupted(&args.pipeline);
+        return Err(Failure::Interrupted);
+    }
+    Ok(())
 }
 
 /// All that the graph depends on, and what is written about the run.

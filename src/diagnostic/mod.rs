@@ -134,6 +134,29 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
+/// What serde_json says of a line, without its own line number, which would be 1.
+pub fn of_json_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    match error.is_syntax() || error.is_eof() {
+        true => format!("the line is not JSON: {what} at character {}", error.column()),
+        false => format!("the line cannot be used: {what}"),
+    }
+}
+
+/// As in `1 pass` and `3 passes`, `1 entity` and `3 entities`. What is counted comes last, and the
+/// plurals are regular.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 {
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None if noun.ends_with('s') => format!("{count} {noun}es"),
+        None => format!("{count} {noun}s"),
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {

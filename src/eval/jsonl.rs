@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::catalog::mistakes::Mistakes;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, of_json_line};
 
 /// Hands every line that holds an object to `on_line`, and reports the others and what it refuses. Blank lines and a byte order mark are skipped.
 pub(super) fn read(
@@ -39,22 +39,17 @@ fn parse(line: &[u8]) -> Result<Value, Diagnostics> {
         let diagnostic = Diagnostic::error("invalid-utf-8", "the line is not UTF-8");
         return Err(diagnostic.help("save the file with the encoding UTF-8").into());
     };
-    let value: Value = serde_json::from_str(line).map_err(|error| bad_line(&error))?;
+    // Without the line feed, behind which a line that is cut off would end at character 0.
+    let value: Value = serde_json::from_str(line.trim_end()).map_err(|error| bad_line(&error))?;
     match value.is_object() {
         true => Ok(value),
         false => Err(Diagnostic::error("bad-line", "the line is JSON, but no object").into()),
     }
 }
 
-/// What serde says of a line, without its own line number, which would be 1.
+/// A line that serde_json refuses.
 pub(super) fn bad_line(error: &serde_json::Error) -> Diagnostic {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or_default();
-    let message = match error.is_syntax() || error.is_eof() {
-        true => format!("the line is not JSON: {what} at character {}", error.column()),
-        false => format!("the line cannot be used: {what}"),
-    };
-    Diagnostic::error("bad-line", message)
+    Diagnostic::error("bad-line", of_json_line(error))
 }
 
 /// Whether a line has the keys of LM-KBC's files.

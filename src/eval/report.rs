@@ -15,7 +15,7 @@ use super::name::{Naming, fold_relation, local_name};
 use super::predictions::{PredictedObject, PredictedQuestion, Predictions};
 use super::ranking::{self, Ranking};
 use super::sets::{Counts, SetScore};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 
 /// The bootstrap's seed, so that a report is the same every time.
 const SEED: u64 = 1;
@@ -180,8 +180,9 @@ impl Report {
         let Outside { questions, objects } = self.outside_gold;
         if questions > 0 {
             let message = format!(
-                "{questions} predicted questions with {objects} objects are not in gold and are \
-                 left out"
+                "left out, as gold does not ask it: {} with {}",
+                counted(questions, "predicted question"),
+                counted(objects, "object")
             );
             warnings.push(Diagnostic::warning("outside-gold", message));
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, of_json_line};
 use crate::ontology::Template;
 
 /// A relation with its facts and templates.
@@ -127,25 +127,36 @@ fn tables(folder: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
 
 /// The lines of a file that are what they should be, with their numbers; the others are told.
 fn lines<T: DeserializeOwned>(file: &Path, found: &mut Diagnostics) -> Vec<(u64, T)> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("the file cannot be read: {error}");
             found.push(Diagnostic::error("unreadable", message).at(file, At::File));
             return Vec::new();
         }
     };
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut read = Vec::new();
-    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
-        match serde_json::from_str(line) {
+    for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            continue;
+        }
+        match parse(line) {
             Ok(value) => read.push((number, value)),
-            Err(error) => {
-                let mistake = Diagnostic::error("bad-line", error.to_string()).help(SHAPE);
-                found.push(mistake.at(file, At::Line(number)));
-            }
+            Err(mistake) => found.push(mistake.at(file, At::Line(number))),
         }
     }
     read
+}
+
+fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, Box<Diagnostic>> {
+    let Ok(line) = std::str::from_utf8(line) else {
+        let mistake = Diagnostic::error("invalid-utf-8", "the line is not UTF-8");
+        return Err(Box::new(mistake.help("save the file with the encoding UTF-8")));
+    };
+    serde_json::from_str(line)
+        .map_err(|error| Box::new(Diagnostic::error("bad-line", of_json_line(&error)).help(SHAPE)))
 }
 
 #[cfg(test)]
@@ -184,6 +195,17 @@ mod tests {
         let mistakes = read(broken.path(), 1, |_| true).unwrap_err();
         let at: Vec<At> = mistakes.0.iter().map(|d| d.place.clone().unwrap().at).collect();
         assert_eq!(at, [At::Line(1), At::Line(2)]);
+        let said = mistakes.to_string();
+        assert!(said.contains("the line is not JSON: expected ident at character 2"), "{said}");
+        assert!(said.contains("missing field `obj_label`") && !said.contains("at line"), "{said}");
+        let facts = folder("{\"sub_label\": \"a\", \"obj_label\": \"x\"}\n", PATTERNS);
+        fs::write(facts.path().join("patterns/P1.jsonl"), b"\n{\"pattern\": \"\xff\"}\n").unwrap();
+        let said = read(facts.path(), 1, |_| true).unwrap_err();
+        assert_eq!(
+            (said.0[0].code, &said.0[0].place.clone().unwrap().at),
+            ("invalid-utf-8", &At::Line(2))
+        );
+        assert!(said.to_string().contains("encoding UTF-8"), "{said}");
         let empty = folder("", PATTERNS);
         assert_eq!(read(empty.path(), 1, |_| true).unwrap_err().0[0].code, "no-relation");
         let patterns = format!("{PATTERNS}{{\"pattern\": \"[X] is.\"}}\n");

@@ -81,6 +81,11 @@ fn facts<'a>(questions: &[(&'a String, &'a BTreeSet<String>)]) -> Vec<Fact<'a>> 
 }
 
 impl<'a> Split<'a> {
+    /// How many facts there are to train on.
+    pub fn trainable(&self) -> usize {
+        self.pool.len()
+    }
+
     /// At most `size` training facts of the given skew.
     pub fn train(&self, relation: &Relation, skew: Skew, size: usize, seed: u64) -> Vec<Fact<'a>> {
         let mut pool = self.pool.clone();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Row;
 use crate::catalog::mistakes::Mistakes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, of_json_line};
 
 const KEYS: [&str; 3] = ["subject", "relation", "object"];
 
@@ -57,12 +57,9 @@ fn parse(line: &[u8]) -> Result<Value, Box<Diagnostic>> {
     };
     let example = r#"a line is an object, as in {"subject": "…", "relation": "…", "object": "…"}"#;
     let bad = |message: String| Box::new(Diagnostic::error("bad-json", message).help(example));
-    let value: Value = serde_json::from_str(line).map_err(|error| {
-        // The line's own number would be 1.
-        let text = error.to_string();
-        let text = text.split(" at line ").next().unwrap_or_default();
-        bad(format!("the line is not JSON: {text} at character {}", error.column()))
-    })?;
+    // Without the line feed, behind which a line that is cut off would end at character 0.
+    let value: Value =
+        serde_json::from_str(line.trim_end()).map_err(|error| bad(of_json_line(&error)))?;
     if !value.is_object() {
         return Err(bad("the line is JSON, but no object".to_owned()));
     }
@@ -108,6 +105,7 @@ mod tests {
         let file = folder.path().join("facts.jsonl");
         std::fs::write(&file, text).unwrap();
         let lines = |found: crate::diagnostic::Diagnostics| {
+            assert!(!found.to_string().contains("at character 0"), "{found}");
             found.0.into_iter().map(|d| (d.code, d.place.unwrap().at)).collect()
         };
         Facts::read(&[file]).map(|(facts, notes)| (facts, lines(notes))).map_err(lines)

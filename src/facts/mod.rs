@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::mistakes::Mistakes;
 use crate::catalog::table::{self, Columns, check_iri};
 use crate::catalog::{AnswerSpace, Catalog};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
 use crate::ontology::Relation;
 
 const COLUMNS: Columns = Columns { required: &["subject", "relation", "object"], optional: &[] };
@@ -170,9 +170,13 @@ impl Facts {
     }
 
     /// Warnings about questions that are never asked: relations that are not predicted, and subjects
-    /// that no relation asks about. `asked` says whether a relation asks about a subject, nothing
+    /// that no relation asks about. `role` is what the facts are, as in `gold facts`; `asked` says whether a relation asks about a subject, nothing
     /// where the relation is not predicted.
-    pub fn unasked(&self, asked: impl Fn(&str, &str) -> Option<bool>) -> Vec<Diagnostic> {
+    pub fn unasked(
+        &self,
+        role: &str,
+        asked: impl Fn(&str, &str) -> Option<bool>,
+    ) -> Vec<Diagnostic> {
         let mut warnings = Vec::new();
         for (relation, questions) in &self.facts {
             let unasked: Vec<&str> = questions
@@ -182,15 +186,15 @@ impl Facts {
                 .collect();
             let predicted = questions.keys().all(|subject| asked(relation, subject).is_some());
             let message = if !predicted {
-                format!("the gold facts of <{relation}> are of no use: it is not predicted")
+                format!("the {role} of <{relation}> are of no use: it is not predicted")
             } else if let Some(first) = unasked.first() {
-                let count = unasked.len();
-                format!("{count} gold subjects of <{relation}> are not asked about, as <{first}>")
+                let count = counted(unasked.len(), "subject");
+                format!("not asked about: {count} of the {role} of <{relation}>, as <{first}>")
             } else {
                 continue;
             };
             let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-            let warning = Diagnostic::warning("unasked-gold", message)
+            let warning = Diagnostic::warning("unasked-facts", message)
                 .help("compare the IRIs with the ontology's and with the table of subjects");
             warnings.push(Diagnostic { place, ..warning });
         }
@@ -198,9 +202,10 @@ impl Facts {
     }
 
     /// A warning if some of the relation's objects are no candidates, so that no model can
-    /// predict them.
+    /// predict them. `role` is as in [`Self::unasked`].
     pub fn unreachable(
         &self,
+        role: &str,
         relation: &Relation,
         space: &AnswerSpace,
         catalog: &Catalog,
@@ -222,14 +227,14 @@ impl Facts {
             examples.push(format!("and {} more", outside.len() - SHOWN));
         }
         let message = format!(
-            "{facts} of the {} gold facts of {} cannot be predicted: their objects are no \
+            "{facts} of the {} {role} of {} cannot be predicted: their objects are no \
              candidates: {}",
             objects().count(),
             relation.name_and_iri(),
             examples.join(", ")
         );
         let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-        let diagnostic = Diagnostic::warning("unreachable-gold", message)
+        let diagnostic = Diagnostic::warning("unreachable-facts", message)
             .help("candidates need a type of the relation's range and a label of their own");
         Some(Diagnostic { place, ..diagnostic })
     }
@@ -314,16 +319,16 @@ mod tests {
         let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:1\ne:a,e:s,e:1\n";
         let gold = read(facts).unwrap().0;
         let asked = |relation: &str, subject: &str| (relation == "e:r").then(|| subject == "e:a");
-        let warnings = gold.unasked(asked);
+        let warnings = gold.unasked("gold facts", asked);
         let messages: Vec<&str> = warnings.iter().map(|w| w.message.as_str()).collect();
         assert_eq!(
             messages,
             [
-                "1 gold subjects of <e:r> are not asked about, as <e:b>",
+                "not asked about: 1 subject of the gold facts of <e:r>, as <e:b>",
                 "the gold facts of <e:s> are of no use: it is not predicted",
             ]
         );
-        assert_eq!(gold.unasked(|_, _| Some(true)), []);
+        assert_eq!(gold.unasked("gold facts", |_, _| Some(true)), []);
     }
 
     #[test]
@@ -339,10 +344,11 @@ mod tests {
         let relation = &ontology.relations()[0];
         let (space, _) = answer_space(&ontology, relation, &catalog).unwrap();
         let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:2\ne:c,e:r,e:2\ne:d,e:r,\n";
-        let warning = read(facts).unwrap().0.unreachable(relation, &space, &catalog).unwrap();
+        let warning = read(facts).unwrap().0;
+        let warning = warning.unreachable("gold facts", relation, &space, &catalog).unwrap();
         assert!(warning.message.starts_with("2 of the 3 gold facts"), "{}", warning.message);
         assert!(warning.message.ends_with("<e:2>"));
         let reachable = read("subject,relation,object\ne:a,e:r,e:1\n").unwrap().0;
-        assert_eq!(reachable.unreachable(relation, &space, &catalog), None);
+        assert_eq!(reachable.unreachable("facts", relation, &space, &catalog), None);
     }
 }

@@ -6,7 +6,7 @@
 //! ends there.
 
 use super::inputs::Inputs;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::ontology::Template;
@@ -126,16 +126,17 @@ impl Encoder<'_> {
                 0 => String::new(),
                 more => format!("\n     and {more} more"),
             };
-            let message = format!("{} facts {what}:{shown}{more}", facts.len());
+            let facts = counted(facts.len(), "fact");
+            let message = format!("{what} {facts}:{shown}{more}");
             found.push(Diagnostic::error(code, message).help(help));
         };
         push(
             "fact-without-tokens",
             &mut self.empty,
-            "have labels of which the tokenizer leaves nothing",
+            "the tokenizer leaves nothing of a label in",
             "give their entities labels in the model's alphabet, or take them out",
         );
-        let context = format!("are longer than the {} tokens that the model takes", self.context);
+        let context = format!("the model takes {} tokens, and there are more in", self.context);
         push("fact-too-long", &mut self.long, &context, "shorten labels or templates");
         found
     }
@@ -199,7 +200,13 @@ mod tests {
         assert_eq!(encoder.example(&template, ["Chad", ""], "three").unwrap(), None);
         let found = encoder.mistakes();
         let messages: Vec<&str> = found.0.iter().map(|d| d.message.as_str()).collect();
-        assert!(messages[0].starts_with("1 facts have labels"), "{messages:?}");
-        assert!(messages[1].starts_with("2 facts are longer than the 8 tokens"), "{messages:?}");
+        assert!(
+            messages[0].starts_with("the tokenizer leaves nothing of a label in 1 fact:"),
+            "{messages:?}"
+        );
+        assert!(
+            messages[1].starts_with("the model takes 8 tokens, and there are more in 2 facts:"),
+            "{messages:?}"
+        );
     }
 }

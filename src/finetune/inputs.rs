@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
 use crate::config::finetune::{Finetune, HeldOut};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
 use crate::facts::Facts;
 use crate::ontology::{Ontology, Template};
 
@@ -111,8 +111,8 @@ fn labels(settings: &Finetune, notes: &mut Diagnostics) -> Option<Labels> {
             .collect();
         if !others.is_empty() {
             let message = format!(
-                "{} entities have another label in a table before this one, which is used: {}",
-                others.len(),
+                "a table before this one has another label, which is used, for {}: {}",
+                counted(others.len(), "entity"),
                 examples(others.iter().copied())
             );
             let help = "give an entity one label, so that a run asks as the training did";
@@ -134,8 +134,8 @@ fn usable(facts: Facts, role: &str, settings: &Finetune, notes: &mut Diagnostics
     };
     if !others.is_empty() {
         let message = format!(
-            "{} {role} facts are left out: `facts.relations` does not list {}",
-            others.count(),
+            "{} left out: `facts.relations` does not list {}",
+            counted(others.count(), &format!("{role} fact")),
             examples(others.relations())
         );
         note("relation-not-listed", message);
@@ -143,9 +143,8 @@ fn usable(facts: Facts, role: &str, settings: &Finetune, notes: &mut Diagnostics
     let (facts, empty) = facts.split(|_, _, objects| !objects.is_empty());
     if !empty.is_empty() {
         let message = format!(
-            "{} {role} questions are left out: they are known to have no object, and a model is \
-             finetuned on objects",
-            empty.len()
+            "{} left out: known to have no object, and a model is finetuned on objects",
+            counted(empty.len(), &format!("{role} question"))
         );
         note("no-object", message);
     }
@@ -178,7 +177,8 @@ fn divide(
         facts.split(|relation, subject, _| draw(seed, relation, subject) < share);
     if questions > 0 && (held_out.is_empty() || train.is_empty()) {
         let side = if train.is_empty() { "trained" } else { "held out" };
-        let message = format!("a share of {share} of {questions} questions leaves none {side}");
+        let questions = counted(questions, "question");
+        let message = format!("a share of {share} of {questions} leaves none {side}");
         let help = "change `held_out_share`, or name files with `held_out`";
         let mistake = Diagnostic::error("no-facts", message).help(help);
         notes.push(Diagnostic { place: place(&train), ..mistake });
@@ -213,7 +213,8 @@ fn overlap(one: &Facts, other: &Facts, names: &str, allowed: bool, notes: &mut D
         0 => String::new(),
         more => format!("\n     and {more} more"),
     };
-    let message = format!("{} questions are in {names}:{}{more}", shared.len(), examples.concat());
+    let questions = counted(shared.len(), "question");
+    let message = format!("{names} have {questions}:{}{more}", examples.concat());
     let diagnostic = if allowed {
         Diagnostic::warning("overlap", message)
     } else {
@@ -233,8 +234,9 @@ fn known_relations(role: &str, facts: &Facts, ontology: &Ontology, notes: &mut D
     let count: usize =
         unknown.iter().flat_map(|iri| facts.questions(iri)).map(|(_, o)| o.len()).sum();
     let message = format!(
-        "{count} {role} facts are of {} relations that the ontology has no template for: {}",
-        unknown.len(),
+        "the ontology has no template for {} of {}: {}",
+        counted(unknown.len(), "relation"),
+        counted(count, &format!("{role} fact")),
         examples(unknown.iter().copied())
     );
     // What the ontology says of the first is most often true of all.
@@ -259,9 +261,9 @@ fn known_entities(role: &str, facts: &Facts, labels: &Labels, notes: &mut Diagno
         return;
     }
     let message = format!(
-        "{count} {role} facts are about {} entities that the tables under `inputs.entities` lack: \
-         {}",
-        unknown.len(),
+        "the tables under `inputs.entities` lack {} of {}: {}",
+        counted(unknown.len(), "entity"),
+        counted(count, &format!("{role} fact")),
         examples(unknown.iter().copied())
     );
     let help = "add them with their labels, or take their facts out";

@@ -12,7 +12,7 @@ use super::text::{Packed, documents};
 use super::{Error as EngineError, Model, Module, Trainable, examples};
 use crate::config::Device;
 use crate::config::finetune::{self as config, Finetune, Keep, Method, Mixture};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::fetch::{self, Cache, sha256_of};
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::onnx;
@@ -228,9 +228,8 @@ fn pack(
     let packed = Packed::new(documents, tokenizer, end, length)?;
     if packed.len() < 2 {
         let message = format!(
-            "the text fills {} sequences of {length} tokens; one is needed to train on, and one to \
-             hold out",
-            packed.len()
+            "the text fills {} of {length} tokens; one is needed to train on, and one to hold out",
+            counted(packed.len(), "sequence")
         );
         let help = "name a longer text, or make `mixture.sequence_length` smaller";
         return Err(mistake("text-too-short", message, help).into());

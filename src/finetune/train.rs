@@ -15,6 +15,7 @@ use super::schedule::Schedule;
 use super::signature::Signature;
 use super::{Error as EngineError, Model, Progress};
 use crate::config::finetune::{Keep, Training};
+use crate::diagnostic::counted;
 
 /// Why a training ended before its end. The last checkpoint stays.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +23,10 @@ use crate::config::finetune::{Keep, Training};
 pub enum Error {
     /// A loss or a gradient is NaN or infinite.
     #[error(
-        "after {steps} steps the {what} is no finite number; {kept}. Lower `learning_rate` or \
-         `clip_norm` under [training] and start anew with --fresh; if it was so from the first step \
-         on, the base model is broken: fetch or export it again"
+        "after {} the {what} is no finite number; {kept}. Lower `learning_rate` or `clip_norm` \
+         under [training] and start anew with --fresh; if it was so from the first step on, the base \
+         model is broken: fetch or export it again",
+        counted(*steps, "step")
     )]
     NotFinite {
         /// As in `loss`.
@@ -227,7 +229,7 @@ impl<'a> Trainer<'a> {
     fn explain(&self, error: EngineError, which: &str) -> Error {
         let EngineError::NotFinite { what } = error else { return error.into() };
         let kept = match self.saved {
-            Some(steps) => format!("the checkpoint after {steps} steps is kept"),
+            Some(steps) => format!("the checkpoint after {} is kept", counted(steps, "step")),
             None => "there is no checkpoint yet".to_owned(),
         };
         Error::NotFinite { what: format!("{which}{what}"), steps: self.done(), kept }

@@ -7,6 +7,7 @@ use super::frame::{Chart, Frame, Point, Series, line};
 use super::mark::{class, mark};
 use super::number::{coordinate, label};
 use super::page::{Table, figure};
+use crate::diagnostic::counted;
 use crate::eval::calibration::Bin;
 
 /// The height of the strip that shows how many predictions each bin has.
@@ -38,9 +39,9 @@ pub fn reliability(title: &str, bins: &[Bin]) -> Markup {
     let predictions: usize = bins.iter().map(|bin| bin.count).sum();
     let most = bins.iter().map(|bin| bin.count).max().unwrap_or(0);
     let description = format!(
-        "Accuracy by confidence for {predictions} predictions in {} bins; calibrated ones lie on \
-         the diagonal.",
-        bins.len()
+        "Accuracy by confidence for {} in {}; calibrated ones lie on the diagonal.",
+        counted(predictions, "prediction"),
+        counted(bins.len(), "bin")
     );
     let chart = Chart {
         title,
@@ -78,8 +79,10 @@ pub fn reliability(title: &str, bins: &[Bin]) -> Markup {
                     }
                     title {
                         (format!(
-                            "confidence {:.3}, accuracy {:.3}, {} predictions",
-                            bin.mean_confidence, bin.accuracy, bin.count
+                            "confidence {:.3}, accuracy {:.3}, {}",
+                            bin.mean_confidence,
+                            bin.accuracy,
+                            counted(bin.count, "prediction")
                         ))
                     }
                 }

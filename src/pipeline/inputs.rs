@@ -3,7 +3,6 @@
 //!
 //! None of it needs a model, so that mistakes are told before anything is fetched.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::catalog::{self, Catalog, EntityId};
@@ -109,29 +108,29 @@ impl Inputs {
                 return Err(notes);
             }
         };
-        let own = own_subjects(pipeline, &tables, &inputs.subjects);
+        let own = own_tables(pipeline, &tables);
         for relation in selected {
             if let Some(read) = inputs.relation(relation, ask, own.as_ref(), &mut notes) {
                 inputs.relations.push(read);
             }
         }
         if inputs.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
-            let (message, file) = match (ask, facts) {
-                (Ask::SubjectsOfFacts, [file, ..]) => (
-                    "no fact has a relation that is predicted and a subject that it asks about",
-                    file,
-                ),
-                _ => {
-                    ("no subject has a type that a relation's domain asks for", &files.subjects[0])
+            notes.push(match (&inputs.gold, facts) {
+                (Some(gold), [file, ..]) if ask == Ask::SubjectsOfFacts => {
+                    inputs.no_question(gold).at(file, At::File)
                 }
-            };
-            let help =
-                "compare the column `types` of the subjects with `rdfs:domain` in the ontology";
-            notes.push(Diagnostic::error("no-subject", message).help(help).at(file, At::File));
+                _ => {
+                    let message = "no subject has a type that a relation's domain asks for";
+                    let mistake = Diagnostic::error("no-subject", message).help(COMPARE_TYPES);
+                    mistake.at(&files.subjects[0], At::File)
+                }
+            });
         }
         notes.0.extend(inputs.unused_numbers(pipeline));
         if let Some(gold) = &inputs.gold {
-            notes.0.extend(gold.unasked(|relation, subject| inputs.asks(relation, subject)));
+            notes.0.extend(
+                gold.unasked(ask.role(), |relation, subject| inputs.asks(relation, subject)),
+            );
         }
         each_once(notes).or(inputs)
     }
@@ -162,6 +161,33 @@ impl Inputs {
         unused.map(warn).collect()
     }
 
+    /// Why none of the facts is a question that is asked.
+    fn no_question(&self, facts: &Facts) -> Diagnostic {
+        let predicted = self.relations.iter().map(|relation| &*relation.relation.iri);
+        let mut subjects =
+            predicted.clone().flat_map(|iri| facts.questions(iri)).map(|(subject, _)| subject);
+        let (code, message, help) = if facts.is_empty() {
+            ("no-facts", "the table holds no facts", "give it a row for each fact, or name another")
+        } else if predicted.clone().all(|iri| facts.questions(iri).next().is_none()) {
+            (
+                "no-predicted-fact",
+                "no fact has a relation that is predicted",
+                "compare the column `relation` with the ontology, and with `inputs.relations`",
+            )
+        } else if subjects.all(|subject| self.subjects.find(subject).is_none()) {
+            (
+                "unknown-subjects",
+                "the subjects of the facts stand in no table of subjects",
+                "name tables with their labels: `entities` under [tuning], or `--entities` for \
+                 `kgbuild shock`",
+            )
+        } else {
+            let message = "no subject of a fact has a type that its relation's domain asks for";
+            ("no-subject", message, COMPARE_TYPES)
+        };
+        Diagnostic::error(code, message).help(help)
+    }
+
     /// Whether the relation asks about the subject; nothing where it is not predicted.
     fn asks(&self, relation: &str, subject: &str) -> Option<bool> {
         let relation = self.relations.iter().find(|r| r.relation.iri == relation)?;
@@ -174,7 +200,7 @@ impl Inputs {
         &self,
         relation: Relation,
         ask: Ask,
-        own: Option<&HashSet<EntityId>>,
+        own: Option<&Catalog>,
         notes: &mut Diagnostics,
     ) -> Option<RelationInputs> {
         let space = catalog::answer_space(&self.ontology, &relation, &self.candidates);
@@ -182,11 +208,17 @@ impl Inputs {
         let templates = relation.causal_templates(notes);
         let space = space?;
         if let Some(gold) = &self.gold {
-            notes.0.extend(gold.unreachable(&relation, &space, &self.candidates));
+            notes.0.extend(gold.unreachable(ask.role(), &relation, &space, &self.candidates));
         }
         let mut subjects = catalog::subjects_of(&self.ontology, &relation, &self.subjects);
-        let is_own = |s: &EntityId| own.is_none_or(|own| own.contains(s));
-        let prior_subjects = spread(subjects.iter().copied().filter(is_own).collect());
+        // By the types that its own tables give it, an entity may be asked about less.
+        let prior_subjects = spread(match own {
+            Some(own) => catalog::subjects_of(&self.ontology, &relation, own)
+                .into_iter()
+                .filter_map(|id| self.subjects.find(own.iri(id)))
+                .collect(),
+            None => subjects.clone(),
+        });
         if ask == Ask::SubjectsOfFacts {
             let known = |subject: &EntityId| {
                 let gold = self.gold.as_ref()?;
@@ -206,19 +238,27 @@ enum Ask {
     SubjectsOfFacts,
 }
 
-/// The subjects of the pipeline's own tables, where `subjects` has those of other tables too.
-fn own_subjects(
-    pipeline: &Pipeline,
-    tables: &[PathBuf],
-    subjects: &Catalog,
-) -> Option<HashSet<EntityId>> {
+impl Ask {
+    /// What the known facts are called.
+    fn role(self) -> &'static str {
+        match self {
+            Self::EverySubject => "gold facts",
+            Self::SubjectsOfFacts => "facts",
+        }
+    }
+}
+
+const COMPARE_TYPES: &str =
+    "compare the column `types` of the subjects with `rdfs:domain` in the ontology";
+
+/// The pipeline's own tables of subjects, where `tables` are more than these.
+fn own_tables(pipeline: &Pipeline, tables: &[PathBuf]) -> Option<Catalog> {
     let files = &pipeline.inputs.subjects;
     if files == tables {
         return None;
     }
     // Its mistakes are those of the larger catalog, which were told.
-    let (own, _) = Catalog::read(files).ok()?;
-    Some(own.ids().filter_map(|id| subjects.find(own.iri(id))).collect())
+    Some(Catalog::read(files).ok()?.0)
 }
 
 /// At most [`PRIOR_SUBJECTS`] of the subjects, evenly spread.

@@ -9,7 +9,7 @@ use super::fit;
 use super::inputs::{Inputs, RelationInputs};
 use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
 use crate::lm::trie::{CandidateIndex, Sequences};
 use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Rankings, Tokenizer};
@@ -256,8 +256,8 @@ impl Plan {
             let mut warning = Diagnostic::warning(
                 "candidates-with-same-tokens",
                 format!(
-                    "{} candidates of <{}> have the same tokens as another and cannot be predicted: {}",
-                    same.len(), relation.iri, examples.join(", ")
+                    "{} of <{}> with the same tokens as another cannot be predicted: {}",
+                    counted(same.len(), "candidate"), relation.iri, examples.join(", ")
                 ),
             )
             .help("the smallest IRI keeps the tokens; give the others labels that the model tells apart");

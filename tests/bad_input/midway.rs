@@ -103,7 +103,8 @@ fn a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room() {
     assert!(second == undisturbed(SUBJECTS), "the graph differs");
     let chunks = whole_chunks(&first, &second);
     assert!((1..150).contains(&chunks), "{chunks} chunks were written");
-    let went_on = format!("continuing: {chunks} chunks are done, {} to go\n", 150 - chunks);
+    let chunks_done = format!("{chunks} chunk{}", if chunks == 1 { "" } else { "s" });
+    let went_on = format!("continuing: {chunks_done} done, {} to go\n", 150 - chunks);
     assert_eq!(at.read("second"), went_on);
 }
 

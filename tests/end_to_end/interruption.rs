@@ -58,7 +58,7 @@ fn a_run_can_be_watched_and_interrupted() {
     assert_eq!(job.report()["complete"], false);
 
     let said = stderr(&job.run(&[]));
-    assert!(said.contains(&format!("continuing: {chunks} chunks are done")), "{said}");
+    assert!(said.contains(&format!("continuing: {chunks} chunk")), "{said}");
     assert_eq!(job.report()["resumed_chunks"], chunks);
     assert_same_graph(&job.graph(), &everything, "after Ctrl-C");
     assert_eq!(job.counts(), alone.counts());

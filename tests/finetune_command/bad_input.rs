@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize};
 
+use crate::interruption::kill_after_a_checkpoint;
 use crate::workplace::{MIXTURE, Workplace, repository};
 
 /// One way to spoil a finetuning.
@@ -46,6 +47,22 @@ fn break_the_base(at: &Workplace) {
         (name, TensorView::new(view.dtype(), view.shape().to_vec(), data).unwrap())
     });
     at.write("base/model.safetensors", serialize(views, None).unwrap());
+}
+
+/// A checkpoint whose trained weights are so large that their products are infinite.
+fn enlarged(bytes: &[u8]) -> Vec<u8> {
+    let tensors = SafeTensors::deserialize(bytes).unwrap();
+    let (_, head) = SafeTensors::read_metadata(bytes).unwrap();
+    let enlarge = |bytes: &[u8; 4]| (f32::from_le_bytes(*bytes) * 1e30).to_le_bytes();
+    let data = tensors.iter().map(|(name, view)| match name.starts_with("parameters/") {
+        true => view.data().as_chunks::<4>().0.iter().flat_map(enlarge).collect::<Vec<u8>>(),
+        false => view.data().to_owned(),
+    });
+    let data: Vec<Vec<u8>> = data.collect();
+    let views = tensors.iter().zip(&data).map(|((name, view), data)| {
+        (name, TensorView::new(view.dtype(), view.shape().to_vec(), data).unwrap())
+    });
+    serialize(views, head.metadata().clone()).unwrap()
 }
 
 fn cases() -> Vec<Case> {
@@ -228,32 +245,34 @@ fn an_overlap_that_is_allowed_is_trained_and_counted() {
     let ended = at.finetune(&["--quiet"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(
-        ended.err.contains("1 questions are in both training and held-out facts"),
+        ended.err.contains("both training and held-out facts have 1 question:"),
         "{}",
         ended.err
     );
 }
 
-/// Steps that are far too large: training stops, the last good checkpoint stays whole, and the message
-/// says what to try.
+/// Weights that are far too large: training stops, the last good checkpoint stays whole, and the
+/// message says what to try.
 #[test]
 fn a_loss_that_is_no_number_keeps_the_last_checkpoint() {
     let at = Workplace::new();
-    at.edit("finetune.toml", "epochs = 8", "epochs = 8\nalpha = 1e30\ncheckpoint_every = 1");
-    let first = at.finetune(&["--quiet"]);
-    assert_eq!(first.code, Some(1), "{}", first.err);
-    for part in
-        ["after 1 steps the loss is no finite number", "the checkpoint after 1 steps is kept"]
-    {
-        assert!(first.err.contains(part), "{}", first.err);
-    }
-    assert!(first.err.contains("Lower `learning_rate`"), "{}", first.err);
+    at.edit("finetune.toml", "epochs = 8", "epochs = 200\ncheckpoint_every = 1");
+    kill_after_a_checkpoint(&at);
     let checkpoint = || fs::read(at.path("out/checkpoint/latest.safetensors")).unwrap();
+    at.write("out/checkpoint/latest.safetensors", enlarged(&checkpoint()));
     let before = checkpoint();
-    // It can be gone on from, and leads to the same end.
-    let second = at.finetune(&["--quiet"]);
-    assert_eq!(second.code, Some(1));
-    assert!(second.err.contains("continuing after step 1 of 48"), "{}", second.err);
+    let ended = at.finetune(&["--quiet"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    let made = ended.err.strip_prefix("continuing after step ").unwrap();
+    let made = made.split(' ').next().unwrap();
+    let steps = format!("{made} step{}", if made == "1" { "" } else { "s" });
+    for part in [
+        format!("after {steps} the loss is no finite number"),
+        format!("the checkpoint after {steps} is kept"),
+        "Lower `learning_rate`".to_owned(),
+    ] {
+        assert!(ended.err.contains(&part), "{part} is not in {}", ended.err);
+    }
     assert!(checkpoint() == before);
     assert!(!at.path("out/training.json").exists());
 }

@@ -1,6 +1,7 @@
 //! SIGKILL and Ctrl-C at any moment, then the same command again: the same bits as without.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ fn has_checkpoint(at: &Workplace) -> bool {
 const TRAIN: &[&str] = &["finetune", "--quiet", "finetune.toml"];
 
 /// Trains until there is a checkpoint, and kills the training.
-fn kill_after_a_checkpoint(at: &Workplace) {
+pub fn kill_after_a_checkpoint(at: &Workplace) {
     let mut process =
         at.command(TRAIN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for_a_checkpoint(at, &mut process);
@@ -122,6 +123,70 @@ fn an_interrupt_writes_a_checkpoint_and_the_same_command_goes_on() {
     assert!(on.err.contains(&format!("continuing after step {step}")), "{} {}", step, on.err);
     assert!(at.adapter() == alone.adapter(), "the weights differ");
     assert_eq!(timeless(at.card()), timeless(alone.card()));
+}
+
+/// Puts a pipe in the place of a file: a program that opens it waits until it is written to.
+fn make_pipe(at: &Workplace, name: &str) {
+    fs::remove_file(at.path(name)).unwrap();
+    assert!(Command::new("mkfifo").arg(at.path(name)).status().unwrap().success());
+}
+
+/// Waits until the program opens the pipe.
+fn wait_for_reader(at: &Workplace, name: &str) -> File {
+    File::options().write(true).open(at.path(name)).unwrap()
+}
+
+/// Interrupts a program that reads from a pipe, has it read on, and gives how it ends.
+fn interrupted(mut process: Child, mut pipe: File, content: &[u8]) -> Ended {
+    signal("INT", &process);
+    let mut err = BufReader::new(process.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("stopping when") {
+        assert!(err.read_line(&mut said).unwrap() > 0, "it ended at once: {said}");
+    }
+    pipe.write_all(content).unwrap();
+    drop(pipe);
+    err.read_to_string(&mut said).unwrap();
+    let ended: Ended = process.wait_with_output().unwrap().into();
+    Ended { err: said, ..ended }
+}
+
+/// Before a step, or a chunk, is made: while the sources are fetched.
+#[test]
+fn an_early_interrupt_is_heeded() {
+    let at = workplace();
+    let start = |args: &[&str]| {
+        at.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let text = fs::read(at.path("text.txt")).unwrap();
+    make_pipe(&at, "text.txt");
+    let process = start(TRAIN);
+    let pipe = wait_for_reader(&at, "text.txt");
+    fs::remove_file(at.path("text.txt")).unwrap();
+    at.write("text.txt", &text);
+    let ended = interrupted(process, pipe, &text);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("stopped before the first step"), "{}", ended.err);
+    assert!(!at.path("out").exists());
+
+    at.write(
+        "pipeline.toml",
+        "[models]\nbase = \"base\"\n[inputs]\nontology = \"world.ttl\"\n\
+         subjects = \"countries.csv\"\ncandidates = \"cities.csv\"\ngold = \"train.csv\"\n\
+         [output]\nfolder = \"graph\"\n",
+    );
+    let gold = fs::read(at.path("train.csv")).unwrap();
+    make_pipe(&at, "train.csv");
+    let process = start(&["run", "pipeline.toml"]);
+    let mut first = wait_for_reader(&at, "train.csv");
+    // It is read again where the run is described, after all models are located.
+    make_pipe(&at, "train.csv");
+    first.write_all(&gold).unwrap();
+    drop(first);
+    let ended = interrupted(process, wait_for_reader(&at, "train.csv"), &gold);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("goes on where this run stopped"), "{}", ended.err);
+    assert!(!at.path("graph").exists());
 }
 
 /// A checkpoint is not continued with other data, and is still there afterwards.

@@ -50,7 +50,7 @@ fn the_card_counts_what_was_trained() {
     at.append("train.csv", "http://example.org/Chad0,http://example.org/sea,\n");
     let ended = at.finetune(&[]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(ended.err.contains("1 training questions are left out"), "{}", ended.err);
+    assert!(ended.err.contains("1 training question left out"), "{}", ended.err);
     assert!(ended.err.contains("step 0: held-out loss"), "{}", ended.err);
     let card = at.card();
     assert_eq!((card.trained_facts, card.held_out_facts), (33, 8));
@@ -124,6 +124,17 @@ fn a_dry_run_counts_and_writes_nothing() {
     assert!(!at.path("out").exists());
 }
 
+#[test]
+fn what_made_it_worse_is_told_and_a_model_beside_its_file_is_named() {
+    let at = Workplace::new();
+    at.edit("finetune.toml", "folder = \"out\"", "folder = \".\"");
+    at.edit("finetune.toml", "epochs = 8", "epochs = 1\nkeep = \"last\"\nmethod = \"all\"");
+    at.edit("finetune.toml", "learning_rate = 0.02", "learning_rate = 1");
+    let out = at.trained(&["--quiet"]);
+    assert!(out.contains("The held-out loss is larger than the base model's"), "{out}");
+    assert!(out.contains("\nfinetuned = \".\"") && out.contains("mean nats a fact"), "{out}");
+}
+
 /// Held-out facts that contradict the training ones get ever less probable: training stops, and the
 /// weights are those before.
 #[test]
@@ -147,7 +158,8 @@ fn training_stops_when_it_no_longer_helps() {
 
     let best = at.adapter();
     at.edit("finetune.toml", "patience = 2", "patience = 2\nkeep = \"last\"");
-    at.trained(&["--quiet", "--fresh"]);
+    let out = at.trained(&["--quiet", "--fresh"]);
+    assert!(!out.contains("larger than the base model's"), "{out}");
     assert_eq!(at.card().written_step, last.step);
     assert!(at.adapter() != best);
 }

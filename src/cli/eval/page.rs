@@ -1,6 +1,7 @@
 //! The report of `kgbuild eval` as one HTML file.
 
 use super::super::args::EvalArgs;
+use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::eval::{Calibration, Report, Scores};
 use crate::html::{self, Axis, BarSeries, Markup, Table, html};
@@ -57,9 +58,9 @@ pub(super) fn page(report: &Report, args: &EvalArgs, is_graph: bool) -> Markup {
         }
     };
     let lead = format!(
-        "{} gold questions of {} relations; something is predicted for {} of them.",
-        report.all.questions,
-        report.relations.len(),
+        "{} of {}; something is predicted for {} of them.",
+        counted(report.all.questions, "gold question"),
+        counted(report.relations.len(), "relation"),
         report.all.answered
     );
     html::page("Predictions against gold", &lead, &body)

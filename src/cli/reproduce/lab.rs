@@ -37,27 +37,56 @@ pub struct Lab<'a> {
     pub quiet: bool,
 }
 
-impl Lab<'_> {
+/// A seed's cells and what they are made of; nothing that lies in their folders speaks against it.
+pub struct Seed<'a> {
+    seed: u32,
+    cells: Vec<&'a Cell>,
+    parts: Parts<'a>,
+    /// By cell.
+    signatures: Vec<String>,
+}
+
+/// Where a seed's files are looked at before they take their place, in the output folder.
+const DRAFT: &str = ".draft";
+
+impl Seed<'_> {
+    /// How many facts of a relation there are to train on.
+    pub fn trainable(&self, relation: usize) -> usize {
+        self.parts.splits[relation].trainable()
+    }
+}
+
+impl<'a> Lab<'a> {
+    /// Looks at what earlier runs left of a seed's cells, and leaves all of it as it is.
+    ///
+    /// # Errors
+    /// Where a source cannot be had, or a cell holds a model that was trained otherwise.
+    pub fn check(&self, seed: u32, cells: Vec<&'a Cell>) -> Result<Seed<'a>, Failure> {
+        let parts = self.parts(seed);
+        // One run at a time has the output folder, so that a draft there is one of a killed run.
+        let draft = self.experiment.folder.join(DRAFT);
+        cleared(&draft)?;
+        let signatures = self.write(&draft, &parts, &cells).and_then(|()| {
+            let each = cells.iter().map(|cell| self.signature(cell, seed, &draft));
+            each.collect::<Result<Vec<_>, Failure>>()
+        });
+        cleared(&draft)?;
+        Ok(Seed { seed, cells, parts, signatures: signatures? })
+    }
+
     /// Makes those of a seed's cells that have no result yet. `before` cells of `all` were looked
     /// at earlier.
     ///
     /// # Errors
-    /// Where a cell cannot be made, or holds a model that was trained otherwise, which is seen
-    /// before anything is made; [`Failure::Interrupted`] where the stop was set.
-    pub fn seed(
+    /// Where a cell cannot be made; [`Failure::Interrupted`] where the stop was set.
+    pub fn make(
         &self,
-        seed: u32,
-        cells: &[&Cell],
+        seed: Seed<'_>,
         (before, all): (usize, usize),
     ) -> Result<Vec<CellResult>, Failure> {
+        let Seed { seed, cells, parts, signatures } = seed;
         let folder = self.experiment.seed_folder(seed);
-        let parts = self.parts(seed);
-        write_seed(&folder, self.experiment, self.relations, &parts)
-            .map_err(unwritable(&folder))?;
-        let signatures: Vec<String> = cells
-            .iter()
-            .map(|cell| self.signature(cell, &folder))
-            .collect::<Result<_, Failure>>()?;
+        self.write(&folder, &parts, &cells)?;
         let mut base: Option<(Known, Scored)> = None;
         let mut results = Vec::new();
         for ((number, cell), signature) in (before + 1..).zip(cells).zip(signatures) {
@@ -66,7 +95,7 @@ impl Lab<'_> {
                 results.push(result);
                 continue;
             }
-            say(&format!("model {number} of {all}: {}", cell.name()));
+            self.progress(&format!("model {number} of {all}: {}", cell.name()));
             let (known, of_base) = match &mut base {
                 Some(asked) => asked,
                 empty => empty.insert(self.ask(&folder.join("base.toml"), &folder)?),
@@ -76,10 +105,16 @@ impl Lab<'_> {
                 result(cell, signature, self.relations, &parts, known, of_base, &finetuned);
             write_json(&place.join(RESULT), &result)?;
             let result = earlier(&place, &result.signature).unwrap_or(result);
-            say(&summary(&result));
+            self.progress(&summary(&result));
             results.push(result);
         }
         Ok(results)
+    }
+
+    fn progress(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
     }
 
     /// Deletes what earlier runs left of these cells: their results and models.
@@ -104,7 +139,7 @@ impl Lab<'_> {
         Ok(())
     }
 
-    fn parts(&self, seed: u32) -> Parts<'_> {
+    fn parts(&self, seed: u32) -> Parts<'a> {
         let (sizes, seed) = (self.experiment.sizes, u64::from(seed));
         let splits: Vec<_> =
             self.relations.iter().map(|relation| split(relation, sizes, seed)).collect();
@@ -116,17 +151,26 @@ impl Lab<'_> {
         Parts { splits, train }
     }
 
-    /// Writes a cell's files and gives what its result depends on: all that its weights depend on,
-    /// and what is asked.
+    /// Writes a seed's files and those of its cells.
+    fn write(&self, folder: &Path, parts: &Parts<'_>, cells: &[&Cell]) -> Result<(), Failure> {
+        write_seed(folder, self.experiment, self.relations, parts).map_err(unwritable(folder))?;
+        for cell in cells {
+            let place = folder.join(cell.folder());
+            write_cell(&place, self.experiment, cell).map_err(unwritable(&place))?;
+        }
+        Ok(())
+    }
+
+    /// What the result of a cell of `seed` depends on, by the files in `folder`: all that its
+    /// weights depend on, and what is asked.
     ///
     /// # Errors
     /// Where a source cannot be had, or the cell holds a model that was trained otherwise.
-    fn signature(&self, cell: &Cell, folder: &Path) -> Result<String, Failure> {
-        let place = folder.join(cell.folder());
-        write_cell(&place, self.experiment, cell).map_err(unwritable(&place))?;
-        let settings = settings(&place)?;
+    fn signature(&self, cell: &Cell, seed: u32, folder: &Path) -> Result<String, Failure> {
+        let settings = settings(&folder.join(cell.folder()))?;
         let sources = Sources::fetch(&settings, self.cache, &mut say).map_err(unprepared)?;
-        finished(&settings.folder, &sources.signature).map_err(Failure::bad_input)?;
+        let model = self.experiment.seed_folder(seed).join(cell.folder()).join(MODEL);
+        finished(&model, &sources.signature).map_err(Failure::bad_input)?;
         let mut hasher = Sha256::new();
         for (name, value) in &sources.signature {
             hasher.update(format!("{name}\n{value}\n"));
@@ -204,6 +248,14 @@ fn write_json(file: &Path, value: &impl serde::Serialize) -> Result<(), Failure>
     whole_file(file, |out| {
         serde_json::to_writer(&mut *out, value).map_err(|e| Failure::Output(e.into()))
     })
+}
+
+/// Deletes a draft, if there is one.
+fn cleared(draft: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(draft)(error)),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

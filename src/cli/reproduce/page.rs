@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::{self, Numbers};
+use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::eval::calibration::reliability;
 use crate::eval::mean;
@@ -193,15 +194,6 @@ fn confidences(results: &[CellResult]) -> Vec<(f64, bool)> {
     let outcomes = results.iter().filter(|result| result.mixture);
     let both = outcomes.filter_map(|result| result.outcomes.get(&System::LogLinear));
     both.flat_map(|o| o.confidences.iter().copied().zip(o.right.iter().map(|&r| r > 0.0))).collect()
-}
-
-/// As in `1 pass` and `3 passes`.
-fn counted(count: usize, noun: &str) -> String {
-    match (count, noun.ends_with('s')) {
-        (1, _) => format!("1 {noun}"),
-        (_, true) => format!("{count} {noun}es"),
-        (_, false) => format!("{count} {noun}s"),
-    }
 }
 
 #[cfg(test)]

@@ -18,10 +18,14 @@ pub fn text(rows: &[Row]) -> String {
         let table = table::table(&header, rows, table::terminal_width(), &["distance"]);
         format!("{title}\n\n{table}")
     };
-    [main(rows), gains(rows), corrections(rows), counts(rows), calibration(rows)]
-        .map(text)
-        .join("\n\n")
+    let [main, others @ ..] =
+        [main(rows), gains(rows), corrections(rows), counts(rows), calibration(rows)].map(text);
+    [&[main, DISTANCE.to_owned()], &others[..]].concat().join("\n\n")
 }
+
+/// What a column of all tables is.
+const DISTANCE: &str =
+    "distance: total variation distance between the training objects and the natural ones, 0 to 1";
 
 /// What a row is of.
 fn kind(row: &Row) -> Vec<String> {

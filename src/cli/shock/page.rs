@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::print;
 use super::report::{EntityReport, RelationReport, Report, Training};
+use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::eval::calibration::Bin;
 use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
@@ -50,9 +51,9 @@ pub(super) fn page(report: &Report) -> Markup {
         section { h2 { "What was diagnosed" } (diagnosed(report)) }
     };
     let lead = format!(
-        "{} held-out questions of {} relations, asked of a finetuned model and its base.",
-        report.all.questions,
-        report.relations.len()
+        "{} of {}, asked of a finetuned model and its base.",
+        counted(report.all.questions, "held-out question"),
+        counted(report.relations.len(), "relation")
     );
     html::page("Diagnosis of Frequency Shock", &lead, &body)
 }
@@ -217,7 +218,8 @@ fn against_shock(report: &Report, training: &Training) -> Markup {
         };
         let point = |group: &[&EntityReport]| {
             let over = mean(group, &|entity| entity.over_prediction[system.index()]);
-            let label = format!("{}: {} objects, {over:.2}", system.name(), group.len());
+            let objects = counted(group.len(), "object");
+            let label = format!("{}: {objects}, {over:.2}", system.name());
             Point::new(mean(group, &|entity| entity.seen.shock), over).labelled(label)
         };
         Series { name: system.name(), points: entities.chunks(size).map(point).collect() }

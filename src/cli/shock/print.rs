@@ -2,6 +2,7 @@
 
 use super::report::{EntityReport, Report, Training};
 use crate::cli::table;
+use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::pipeline::System;
 use crate::shock::diagnosis::{Band, COMMON};
@@ -45,7 +46,25 @@ pub(super) fn printed(report: &Report, width: Option<usize>) -> String {
         format!("{title}: {about}\n{}", table::table(&header, rows, width, &spare))
     });
     let conclusions = report.conclusions.iter().cloned();
-    tables.chain(conclusions).collect::<Vec<_>>().join("\n\n")
+    tables.chain([words(report)]).chain(conclusions).collect::<Vec<_>>().join("\n\n")
+}
+
+/// What the words of the tables mean.
+fn words(report: &Report) -> String {
+    let mut lines = vec![
+        "ECE: expected calibration error, how far confidences are from accuracy; 0 is best",
+        "linear, log-linear, prior: all mix with the lambda above; prior also divides out, by tau,",
+        "  how finetuning moved the mean prediction",
+        "base prior: the object's mean probability under the base model, over the questions",
+    ];
+    if report.all.training.is_some() {
+        lines.extend([
+            "rare: less than common; seen in training: the object of a training fact",
+            "trained: of how many training facts the object is the object",
+            "q_train / q_base: its share of the training facts over the share that the base expects",
+        ]);
+    }
+    lines.join("\n")
 }
 
 /// A number of a table.
@@ -92,9 +111,9 @@ pub(super) fn systems(report: &Report) -> Table {
         rows.iter_mut().for_each(|row| drop(row.pop()));
     }
     let about = format!(
-        "{} questions of {} relations; * answers as the pipeline does; {}",
-        report.all.questions,
-        report.relations.len(),
+        "{} of {}; * answers as the pipeline does; {}",
+        counted(report.all.questions, "question"),
+        counted(report.relations.len(), "relation"),
         weights(report)
     );
     Table { title: "how right the systems are", about, header, rows }

@@ -9,7 +9,7 @@ use super::finetune::resolve::{mixture, training};
 use super::paths::Kind;
 use super::resolver::{MODEL_FORMS, Resolver};
 use super::{ModelSource, schema as schemas};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::experiment::{Sizes, Skew};
 use raw::{RawExperiment, RawFacts};
 
@@ -148,8 +148,8 @@ fn leaves_some_to_train(resolver: &mut Resolver<'_>, facts: &RawFacts) {
     let RawFacts { least, test, tune, .. } = facts;
     if *least <= tune + test {
         let message = format!(
-            "a relation with {least} questions has none left to train on: {test} are tested, and \
-             {tune} tuned on"
+            "a relation with {} has none left to train on: {test} are tested, and {tune} tuned on",
+            counted(*least, "question")
         );
         let help = "make `facts.least` larger than `facts.test` and `facts.tune` together";
         let at = resolver.spans.value(&["facts", "least"]);

@@ -103,7 +103,8 @@ pub struct Training {
     pub method: Method,
     /// Rank of the adapter, at least 1.
     pub rank: usize,
-    /// The adapter's product is scaled by alpha / rank.
+    /// The adapter's product is scaled by alpha / rank. So large or small a number that nothing
+    /// could be learnt is refused, as for `clip_norm`.
     pub alpha: f64,
     /// At least one, none twice.
     pub modules: Vec<Module>,

