@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 try:
+    import gguf  # noqa: F401, with which transformers reads the model
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
