@@ -11,7 +11,7 @@ use super::deliver::deliver;
 use super::failure::{Failure, show};
 use super::target::writable;
 use super::{store, table};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
 use crate::graph;
 
@@ -160,21 +160,21 @@ fn notes(report: &Report, is_graph: bool) -> Vec<String> {
         f1.mean, f1.low, f1.high, all.always_empty.f1
     ));
     notes.push(format!(
-        "Pooled over all questions (micro): precision {:.3}, recall {:.3}, F1 {:.3}; {} objects \
-         predicted, {} of {} gold objects found.",
+        "Pooled over all questions (micro): precision {:.3}, recall {:.3}, F1 {:.3}; {} \
+         predicted, {} of {} found.",
         all.micro.precision,
         all.micro.recall,
         all.micro.f1,
-        all.counts.predicted,
+        counted(all.counts.predicted, "object"),
         all.counts.found,
-        all.counts.gold
+        counted(all.counts.gold, "gold object")
     ));
     if let Some(c) = &all.calibration {
         notes.push(format!(
-            "Calibration of {} confidences: expected calibration error {:.3} over {} bins of equal \
+            "Calibration of {}: expected calibration error {:.3} over {} bins of equal \
              width ({:.3} of equal mass; {:.3} by chance if they were exact), Brier score {:.3}; mean \
              confidence {:.3}, accuracy {:.3}.",
-            c.predictions,
+            counted(c.predictions, "confidence"),
             c.expected_calibration_error,
             crate::eval::calibration::BINS,
             c.adaptive_calibration_error,

@@ -107,8 +107,6 @@ fn f1(report: &Report) -> Markup {
     )
 }
 
-const DIAGRAM: &str = "Reliability diagram";
-
 /// The reliability diagrams, before calibration and after, and the errors by relation.
 fn calibration_figures(report: &Report, after: &Calibration) -> Vec<Markup> {
     let caption = |c: &Calibration, which: &str| {
@@ -122,17 +120,19 @@ fn calibration_figures(report: &Report, after: &Calibration) -> Vec<Markup> {
     match &report.all.before_calibration {
         Some(before) => {
             figures.push(html::reliability_figure(
-                DIAGRAM,
+                "Reliability before calibration",
                 &caption(before, ", before calibration"),
                 &before.bins,
             ));
             figures.push(html::reliability_figure(
-                DIAGRAM,
+                "Reliability after calibration",
                 &caption(after, ", after calibration"),
                 &after.bins,
             ));
         }
-        None => figures.push(html::reliability_figure(DIAGRAM, &caption(after, ""), &after.bins)),
+        None => {
+            figures.push(html::reliability_figure("Reliability", &caption(after, ""), &after.bins));
+        }
     }
     figures.push(calibration_errors(report));
     figures
