@@ -50,10 +50,6 @@ pub fn whole_file(
         return write(&mut special);
     }
     let folder = folder_of(file);
-    if !folder.is_dir() {
-        let folder = folder.display().to_string();
-        return Err(Failure::bad_input(NoFolder { file: file.display().to_string(), folder }));
-    }
     let mut partial = tempfile::Builder::new()
         .prefix(".kgbuild-")
         .permissions(default_permissions())
@@ -80,11 +76,4 @@ struct Unwritable {
     file: String,
     #[source]
     source: io::Error,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {file}: there is no folder {folder}; make it first")]
-struct NoFolder {
-    file: String,
-    folder: String,
 }
