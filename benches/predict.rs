@@ -22,7 +22,7 @@ fn predict(criterion: &mut Criterion) {
     let (mut plan, _) = Plan::new(
         &pipeline,
         Inputs::read(&pipeline).unwrap().0,
-        models.tokenizer().unwrap(),
+        models.prompter().unwrap(),
         models.context,
     )
     .unwrap();
@@ -30,7 +30,7 @@ fn predict(criterion: &mut Criterion) {
     let runtime = Runtime::load(&library, Device::Auto).unwrap();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut predictors: Vec<Predictor> =
-        models.open(&runtime, &plan.tokenizer, 1, threads, TOKEN_BUDGET).unwrap();
+        models.open(&runtime, &plan.prompter, 1, threads, TOKEN_BUDGET).unwrap();
     for exhaustive in [false, true] {
         let name = if exhaustive { "exhaustive" } else { "search" };
         plan.relations.iter_mut().for_each(|relation| relation.exhaustive = exhaustive);

@@ -3,18 +3,15 @@
 //!
 //! Needs the network once; without it, and without a filled cache, it fails and says so.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kgbuild::fetch::{self, Cache, Source};
-use kgbuild::onnx::lora::{self, WeightOverride};
-use kgbuild::onnx::{self, ModelFolder};
-use ort::environment::Environment;
-use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{Session, SessionInputValue};
-use ort::value::Tensor;
+use kgbuild::lm::{self, LanguageModel, Prompt, Row};
+use kgbuild::onnx::{self, ModelFolder, lora};
+use kgbuild::runtime::{Device, Runtime};
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
@@ -23,21 +20,18 @@ const BASE_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea37
 const TOLERANCE: f64 = 1e-3;
 
 const LAYERS: usize = 30;
-const KV_HEADS: usize = 3;
-const HEAD_SIZE: usize = 64;
-const VOCABULARY: usize = 49_152;
 
 #[derive(Deserialize)]
 struct Line {
     prompt: String,
-    ids: Vec<i64>,
+    ids: Vec<u32>,
     candidates: Vec<Candidate>,
 }
 
 #[derive(Deserialize)]
 struct Candidate {
     label: String,
-    ids: Vec<i64>,
+    ids: Vec<u32>,
     base: f64,
     finetuned: f64,
 }
@@ -52,13 +46,13 @@ fn golden() -> Vec<Line> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn environment() -> &'static Environment {
-    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-    ENVIRONMENT.get_or_init(|| {
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
         let library = fetch::runtime_library(&cache, &mut |line| println!("{line}"))
             .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
-        ort::init_from(library).unwrap().build().unwrap()
+        Runtime::load(&library, Device::Cpu).unwrap()
     })
 }
 
@@ -71,103 +65,56 @@ fn model() -> ModelFolder {
     onnx::import(&file, &cache, report).unwrap_or_else(|error| panic!("no import: {error}"))
 }
 
-fn session(model: &ModelFolder, threads: usize, overrides: Vec<WeightOverride>) -> Session {
-    let mut builder = Session::builder(environment())
-        .unwrap()
-        .with_intra_threads(threads)
-        .unwrap()
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .unwrap();
-    for WeightOverride { name, shape, data } in overrides {
-        let tensor = Tensor::from_array((shape, data)).unwrap();
-        builder = builder.with_external_initializer(name, tensor.into_dyn()).unwrap();
-    }
-    builder.commit_from_file(&model.graph).unwrap()
+fn adapter() -> PathBuf {
+    repository().join("tests/data/smollm2-facts-lora/adapter")
 }
 
-/// Keys and values of all layers, for every row `[kv_heads, length, head_size]`.
-#[derive(Clone)]
-struct Past {
-    length: usize,
-    tensors: Vec<Vec<f32>>,
+fn open(adapter: Option<&Path>, models: usize, budget: usize) -> Box<dyn LanguageModel> {
+    lm::open(runtime(), &model(), adapter, models, 2, budget).unwrap()
 }
 
-impl Past {
-    fn empty() -> Self {
-        Self { length: 0, tensors: vec![Vec::new(); 2 * LAYERS] }
-    }
-}
-
-/// The logits after rows of equal length, one vector a row, and the new past.
-fn run(session: &mut Session, rows: &[&[i64]], past: &Past) -> (Vec<Vec<f32>>, Past) {
-    let (batch, length) = (rows.len(), rows[0].len());
-    let total = past.length + length;
-    let ids: Vec<i64> = rows.concat();
-    let positions: Vec<i64> =
-        rows.iter().flat_map(|_| past.length..total).map(|position| position as i64).collect();
-    let mut inputs: Vec<(String, SessionInputValue)> = Vec::new();
-    let mut ints = |name: &str, columns: usize, values: Vec<i64>| {
-        let tensor = Tensor::from_array(([batch, columns], values)).unwrap();
-        inputs.push((name.to_owned(), tensor.into()));
+/// Rows that ask for each token of every candidate of `lines`.
+fn rows(lines: &[Line]) -> Vec<Row<'_>> {
+    let of = |(prompt, line): (usize, &'_ Line)| {
+        let candidates = line.candidates.iter();
+        let rows = candidates.flat_map(move |candidate| {
+            (0..candidate.ids.len()).map(move |at| (prompt, at, candidate.ids.clone()))
+        });
+        rows.map(|(prompt, at, ids)| Row {
+            prompt,
+            continuation: Cow::Owned(ids[..at].to_vec()),
+            place: at,
+            wanted: Cow::Owned(vec![ids[at]]),
+            relative: false,
+        })
+        .collect::<Vec<_>>()
     };
-    ints("input_ids", length, ids);
-    ints("position_ids", length, positions);
-    ints("attention_mask", total, vec![1; batch * total]);
-    for (i, values) in past.tensors.iter().enumerate() {
-        let what = if i % 2 == 0 { "key" } else { "value" };
-        let shape = [batch, KV_HEADS, past.length, HEAD_SIZE];
-        let tensor = Tensor::from_array((shape, values.clone())).unwrap();
-        inputs.push((format!("past_key_values.{}.{what}", i / 2), tensor.into()));
-    }
-    let outputs = session.run(inputs).unwrap();
-    let (shape, logits) = outputs["logits"].try_extract_tensor::<f32>().unwrap();
-    assert_eq!(&shape[..], &[batch as i64, 1, VOCABULARY as i64]);
-    let logits = logits.chunks_exact(VOCABULARY).map(<[f32]>::to_vec).collect();
-    let tensors = (0..2 * LAYERS).map(|i| {
-        let what = if i % 2 == 0 { "key" } else { "value" };
-        let output = &outputs[format!("present.{}.{what}", i / 2)];
-        let (shape, values) = output.try_extract_tensor::<f32>().unwrap();
-        let expected = [batch, KV_HEADS, total, HEAD_SIZE].map(|size| size as i64);
-        assert_eq!(&shape[..], &expected);
-        values.to_vec()
-    });
-    (logits, Past { length: total, tensors: tensors.collect() })
+    lines.iter().enumerate().flat_map(of).collect()
 }
 
-fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(x.into()));
-    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
-    let normaliser = largest + sum.ln();
-    logits.iter().map(|&x| f64::from(x) - normaliser).collect()
+/// By model, ln p of every row.
+fn ask(model: &mut dyn LanguageModel, lines: &[Line]) -> Vec<Vec<f64>> {
+    ask_rows(model, lines, &rows(lines))
 }
 
-/// The log-probability of each candidate's tokens after the prompt; the prompt is computed once.
-fn score(session: &mut Session, prompt: &[i64], candidates: &[Candidate]) -> Vec<f64> {
-    let (logits, past) = run(session, &[prompt], &Past::empty());
-    let first = log_softmax(&logits[0]);
-    let of = |candidate: &Candidate| {
-        let mut sum = first[candidate.ids[0] as usize];
-        let mut past = past.clone();
-        for pair in candidate.ids.windows(2) {
-            let (logits, longer) = run(session, &[&pair[..1]], &past);
-            sum += log_softmax(&logits[0])[pair[1] as usize];
-            past = longer;
-        }
-        sum
-    };
-    candidates.iter().map(of).collect()
+fn ask_rows(model: &mut dyn LanguageModel, lines: &[Line], rows: &[Row<'_>]) -> Vec<Vec<f64>> {
+    let prompts: Vec<Prompt> = lines.iter().map(|line| Prompt::before(line.ids.clone())).collect();
+    model.open(&vec![&prompts[..]; model.models()]);
+    model.answer(rows).unwrap()
 }
 
-fn largest_difference(session: &mut Session, golden: impl Fn(&Candidate) -> f64) -> f64 {
+/// Holds each candidate's ln p to the golden one, and gives the largest difference.
+fn check(found: &[f64], golden: impl Fn(&Candidate) -> f64) -> f64 {
+    let mut found = found.iter();
     let mut largest = 0.0f64;
     for line in self::golden() {
-        let found = score(session, &line.ids, &line.candidates);
-        for (found, candidate) in found.into_iter().zip(&line.candidates) {
-            let difference = (found - golden(candidate)).abs();
+        for candidate in &line.candidates {
+            let sum: f64 = found.by_ref().take(candidate.ids.len()).sum();
+            let difference = (sum - golden(candidate)).abs();
             // Not `>`: NaN must fail.
             assert!(
                 difference <= TOLERANCE,
-                "{} {}: {found}, but {} is expected",
+                "{} {}: {sum}, but {} is expected",
                 line.prompt,
                 candidate.label,
                 golden(candidate)
@@ -175,16 +122,14 @@ fn largest_difference(session: &mut Session, golden: impl Fn(&Candidate) -> f64)
             largest = largest.max(difference);
         }
     }
+    assert_eq!(found.next(), None);
     largest
 }
 
 #[test]
 fn the_tokenizer_gives_the_golden_ids() {
     let tokenizer = Tokenizer::from_file(model().tokenizer).unwrap();
-    let ids = |text: &str| -> Vec<i64> {
-        let encoding = tokenizer.encode(text, true).unwrap();
-        encoding.get_ids().iter().map(|&id| i64::from(id)).collect()
-    };
+    let ids = |text: &str| tokenizer.encode(text, true).unwrap().get_ids().to_vec();
     let lines = golden();
     assert!(lines.len() > 10);
     for line in lines {
@@ -199,79 +144,55 @@ fn the_tokenizer_gives_the_golden_ids() {
 }
 
 #[test]
-fn the_base_agrees_with_pytorch() {
-    let mut session = session(&model(), 2, Vec::new());
-    let largest = largest_difference(&mut session, |candidate| candidate.base);
-    println!("base: largest difference {largest:.2e}");
+fn base_and_adapter_agree_with_pytorch_alone_and_in_one_session() {
+    assert!(lora::is_lora_folder(&adapter()));
+    assert_eq!(lora::read(&adapter(), &model()).unwrap().len(), 4 * LAYERS);
+    let lines = golden();
+    let together = ask(open(Some(&adapter()), 2, 2048).as_mut(), &lines);
+    let finetuned = check(&together[0], |candidate| candidate.finetuned);
+    let base = check(&together[1], |candidate| candidate.base);
+    println!("in one session: finetuned {finetuned:.2e}, base {base:.2e}");
+    for (adapter, together) in [(Some(adapter()), &together[0]), (None, &together[1])] {
+        let alone = ask(open(adapter.as_deref(), 1, 2048).as_mut(), &lines);
+        let pairs = alone[0].iter().zip(together);
+        let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        println!("one of them alone: {difference:.2e} from both");
+        assert!(difference < 1e-4, "{difference}");
+    }
 }
 
 #[test]
-fn the_adapter_over_the_base_agrees_with_pytorch() {
-    let model = model();
-    let adapter = repository().join("tests/data/smollm2-facts-lora/adapter");
-    assert!(lora::is_lora_folder(&adapter));
-    let overrides = lora::merge(&adapter, &model).unwrap();
-    assert_eq!(overrides.len(), 4 * LAYERS);
-    let mut session = session(&model, 2, overrides);
-    let largest = largest_difference(&mut session, |candidate| candidate.finetuned);
-    println!("finetuned: largest difference {largest:.2e}");
-}
-
-/// Prompts of the golden file with `length` tokens, the longer ones cut off.
-fn prompts(length: usize) -> Vec<Vec<i64>> {
-    let distinct: BTreeSet<Vec<i64>> = golden()
-        .into_iter()
-        .filter(|line| line.ids.len() >= length)
-        .map(|line| line.ids[..length].to_vec())
-        .collect();
-    distinct.into_iter().collect()
-}
-
-#[test]
-fn the_cache_gives_what_the_whole_sequence_gives() {
-    let mut session = session(&model(), 2, Vec::new());
-    for prompt in prompts(7).into_iter().take(10) {
-        let (whole, whole_past) = run(&mut session, &[&prompt], &Past::empty());
-        for cut in [1, 4, 6] {
-            let (_, past) = run(&mut session, &[&prompt[..cut]], &Past::empty());
-            let (rest, rest_past) = run(&mut session, &[&prompt[cut..]], &past);
-            let pairs = log_softmax(&whole[0]).into_iter().zip(log_softmax(&rest[0]));
-            let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(difference <= 1e-5, "{difference}");
-            assert_eq!(whole_past.length, rest_past.length);
+fn the_token_budget_changes_no_bit() {
+    let lines = golden();
+    let lines = &lines[..20];
+    for relative in [false, true] {
+        let mut rows = rows(lines);
+        rows.iter_mut().for_each(|row| row.relative = relative);
+        let ask = |budget| -> Vec<u64> {
+            let answers = ask_rows(open(Some(&adapter()), 2, budget).as_mut(), lines, &rows);
+            answers.iter().flatten().map(|value| value.to_bits()).collect()
+        };
+        let wide = ask(4096);
+        for budget in [1, 100] {
+            assert!(wide == ask(budget), "{budget} tokens, relative: {relative}");
         }
     }
 }
 
-/// What a run's result may not depend on: the rows that ride in the same batch.
 #[test]
-fn a_rows_logits_are_the_same_bits_alone_and_in_a_batch() {
-    let model = model();
-    for threads in [1, 2] {
-        let mut session = session(&model, threads, Vec::new());
-        for length in [1, 8] {
-            let prompts = prompts(length);
-            let rows: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
-            let alone: Vec<_> =
-                rows.iter().map(|row| run(&mut session, &[row], &Past::empty())).collect();
-            for size in [2, 7, rows.len()] {
-                for (chunk, alone) in rows.chunks(size).zip(alone.chunks(size)) {
-                    let (together, _) = run(&mut session, chunk, &Past::empty());
-                    for (row, (together, (alone, _))) in together.iter().zip(alone).enumerate() {
-                        let different = together
-                            .iter()
-                            .zip(&alone[0])
-                            .filter(|(a, b)| a.to_bits() != b.to_bits())
-                            .count();
-                        assert_eq!(
-                            different,
-                            0,
-                            "{threads} threads, {} rows of {length} tokens, row {row}",
-                            chunk.len()
-                        );
-                    }
-                }
-            }
-        }
+fn a_prompt_alone_is_answered_as_among_others() {
+    let lines = golden();
+    let mut model = open(None, 1, 2048);
+    let together = ask(model.as_mut(), &lines);
+    let mut together = &together[0][..];
+    let mut largest = 0.0_f64;
+    for line in &lines {
+        let alone = ask(model.as_mut(), std::slice::from_ref(line));
+        let (own, rest) = together.split_at(alone[0].len());
+        together = rest;
+        let pairs = alone[0].iter().zip(own);
+        largest = pairs.map(|(a, b)| (a - b).abs()).fold(largest, f64::max);
     }
+    println!("alone and among others: {largest:.2e}");
+    assert!(largest < 1e-5, "{largest}");
 }

@@ -3,15 +3,16 @@
 //! A tiny checkpoint with random weights is imported and run; beside it the same forward pass is
 //! written with loops over f64, which shares no code with the graph.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 
 use kgbuild::fetch::{self, Cache};
+use kgbuild::lm::{self, LanguageModel, Prompt, Row};
 use kgbuild::onnx;
-use ort::session::{Session, SessionInputValue};
-use ort::value::Tensor;
+use kgbuild::runtime::{Device, Runtime};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use serde_json::json;
@@ -157,7 +158,7 @@ impl Reference<'_> {
         }
     }
 
-    fn logits(&self, ids: &[i64]) -> Vec<f64> {
+    fn logits(&self, ids: &[u32]) -> Vec<f64> {
         let s = self.s;
         let embedding = self.weight("model.embed_tokens");
         let mut hidden: Vec<Vec<f64>> = ids
@@ -218,41 +219,28 @@ impl Reference<'_> {
     }
 }
 
-/// Runs rows without a past; a row shorter than the longest is padded on its left.
-fn run(session: &mut Session, s: Sizes, rows: &[Vec<i64>]) -> Vec<Vec<f32>> {
-    let length = rows.iter().map(Vec::len).max().unwrap();
-    let (mut ids, mut mask, mut positions) = (Vec::new(), Vec::new(), Vec::new());
-    for row in rows {
-        let padding = length - row.len();
-        ids.extend(std::iter::repeat_n(0, padding).chain(row.iter().copied()));
-        mask.extend(std::iter::repeat_n(0, padding).chain(row.iter().map(|_| 1)));
-        positions.extend(std::iter::repeat_n(0, padding).chain(0..row.len() as i64));
-    }
-    let mut inputs: Vec<(String, SessionInputValue)> = Vec::new();
-    for (name, values) in
-        [("input_ids", ids), ("attention_mask", mask), ("position_ids", positions)]
-    {
-        let tensor = Tensor::from_array(([rows.len(), length], values)).unwrap();
-        inputs.push((name.to_owned(), tensor.into()));
-    }
-    for layer in 0..s.layers {
-        for what in ["key", "value"] {
-            let shape = [rows.len(), s.kv_heads, 0, s.head_size];
-            let tensor = Tensor::from_array((shape, Vec::<f32>::new())).unwrap();
-            inputs.push((format!("past_key_values.{layer}.{what}"), tensor.into()));
-        }
-    }
-    let outputs = session.run(inputs).unwrap();
-    let (shape, logits) = outputs["logits"].try_extract_tensor::<f32>().unwrap();
-    assert_eq!(&shape[..], &[rows.len() as i64, 1, s.vocabulary as i64]);
-    logits.chunks_exact(s.vocabulary).map(<[f32]>::to_vec).collect()
+/// ln p of every token after each row, which ride in one run.
+fn run(model: &mut dyn LanguageModel, rows: &[Vec<u32>]) -> Vec<Vec<f64>> {
+    let prompts: Vec<Prompt> = rows.iter().map(|row| Prompt::before(row.clone())).collect();
+    model.open(&[&prompts]);
+    let all: Vec<u32> = (0..model.vocabulary() as u32).collect();
+    let ask = |prompt| Row {
+        prompt,
+        continuation: Cow::Borrowed(&[]),
+        place: 0,
+        wanted: Cow::Borrowed(&all),
+        relative: false,
+    };
+    let asked: Vec<Row<'_>> = (0..rows.len()).map(ask).collect();
+    let answers = model.answer(&asked).unwrap();
+    answers[0].chunks_exact(all.len()).map(<[f64]>::to_vec).collect()
 }
 
 #[test]
 fn the_graph_computes_what_loops_compute() {
     let cache = Cache::from_environment().unwrap();
     let library = fetch::runtime_library(&cache, &mut |line| println!("{line}")).unwrap();
-    let environment = ort::init_from(library).unwrap().build().unwrap();
+    let runtime = Runtime::load(&library, Device::Cpu).unwrap();
 
     let grouped = Sizes {
         layers: 3,
@@ -273,13 +261,14 @@ fn the_graph_computes_what_loops_compute() {
         write_checkpoint(folder.path(), sizes, &weights);
         let cache = Cache::at(folder.path().join("cache"));
         let model = onnx::import(folder.path(), &cache, &mut |_| {}).unwrap();
-        let mut session =
-            Session::builder(&environment).unwrap().commit_from_file(&model.graph).unwrap();
+        let mut opened = lm::open(&runtime, &model, None, 1, 1, 2048).unwrap();
         let rows = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![10, 0, 7], vec![8], vec![2, 7, 1, 8, 2]];
         let reference = Reference { s: sizes, weights: &weights };
-        for (row, found) in rows.iter().zip(run(&mut session, sizes, &rows)) {
-            for (found, expected) in found.iter().zip(reference.logits(row)) {
-                let difference = (f64::from(*found) - expected).abs();
+        for (row, found) in rows.iter().zip(run(opened.as_mut(), &rows)) {
+            let expected = reference.logits(row);
+            let total = expected.iter().map(|x| x.exp()).sum::<f64>().ln();
+            for (found, expected) in found.iter().zip(expected) {
+                let difference = (found - (expected - total)).abs();
                 assert!(difference < 2e-4, "{sizes:?} {row:?}: {found}, not {expected}");
             }
         }

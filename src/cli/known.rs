@@ -53,8 +53,8 @@ impl Known {
         if let (Some(card), Some(facts)) = (&card, &inputs.gold) {
             untrained(card, facts)?;
         }
-        let tokenizer = models.tokenizer().map_err(Failure::bad_input)?;
-        let (plan, warnings) = Plan::new(pipeline, inputs, tokenizer, models.context)?;
+        let prompter = models.prompter().map_err(Failure::bad_input)?;
+        let (plan, warnings) = Plan::new(pipeline, inputs, prompter, models.context)?;
         show(&warnings);
         Ok(Self { plan, models, card })
     }

@@ -44,7 +44,7 @@ pub fn open_models(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = pipeline.runtime.threads.unwrap_or(cores);
     let (workers, budget) = (pipeline.runtime.workers, pipeline.runtime.token_budget);
-    models.open(runtime, &plan.tokenizer, workers, threads, budget).map_err(Failure::bad_input)
+    models.open(runtime, &plan.prompter, workers, threads, budget).map_err(Failure::bad_input)
 }
 
 /// The threads and waiting room of the other stages.

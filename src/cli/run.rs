@@ -23,6 +23,7 @@ use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
+use crate::lm::Prompt;
 use crate::onnx::IMPORTER_VERSION;
 use crate::pipeline::{
     self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Progress, RelationPlan, Report,
@@ -55,8 +56,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     };
     let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
     tuned_for(&pipeline, &models)?;
-    let tokenizer = models.tokenizer().map_err(Failure::bad_input)?;
-    let (mut plan, warnings) = Plan::new(&pipeline, inputs, tokenizer, models.context)?;
+    let prompter = models.prompter().map_err(Failure::bad_input)?;
+    let (mut plan, warnings) = Plan::new(&pipeline, inputs, prompter, models.context)?;
     show(&warnings);
     if args.dry_run {
         return dry_run(&plan);
@@ -267,7 +268,7 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     for task in plan.tasks(&nothing_done) {
         let relation = task.relation;
         let encoded = pipeline::encode(plan, task).map_err(Failure::bad_input)?;
-        tokens[relation] += encoded.prompts.iter().map(Vec::len).sum::<usize>();
+        tokens[relation] += encoded.prompts.iter().map(Prompt::tokens).sum::<usize>();
     }
     let mut rows = Vec::new();
     let mut sums = [0; 5];

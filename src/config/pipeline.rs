@@ -22,6 +22,18 @@ pub enum Normalise {
     Sequence,
 }
 
+/// Which tokens of a candidate a masked model does not see while it is asked for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Masked {
+    /// All of them.
+    Independent,
+    /// Those of the candidate to its right, and itself: the chain rule.
+    AnswerL2r,
+    /// Those of its word to its right, and itself.
+    WithinWordL2r,
+}
+
 /// Which candidates are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -163,7 +175,9 @@ pub struct Inputs {
 /// How a model's distribution over the candidates is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Prediction {
+    /// A masked model's are always normalised by `sequence`.
     pub normalise: Normalise,
+    pub masked: Masked,
     pub method: Method,
     /// Probability that a search may leave unexplored where a normaliser over all candidates is
     /// needed; above 0 and below 1.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{Annotation, Device, Method, Mixing, Normalise};
+use super::pipeline::{Annotation, Device, Masked, Method, Mixing, Normalise};
 
 /// What a run of kgbuild reads, does and writes. Paths are relative to this file's folder.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -94,7 +94,10 @@ pub(super) struct RawInputs {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawPrediction {
     /// How a model's probabilities of tokens become one distribution over the candidates.
+    /// A masked model's candidates are always normalised over their sequences.
     pub normalise: Normalise,
+    /// Which tokens of a candidate a masked model does not see while it is asked for one of them.
+    pub masked: Masked,
     /// Which candidates are scored.
     pub method: Method,
     /// Probability that a search may leave unexplored where a normaliser over all candidates is
@@ -105,7 +108,12 @@ pub(super) struct RawPrediction {
 
 impl Default for RawPrediction {
     fn default() -> Self {
-        Self { normalise: Normalise::Trie, method: Method::Search, tolerance: 1e-6 }
+        Self {
+            normalise: Normalise::Trie,
+            masked: Masked::AnswerL2r,
+            method: Method::Search,
+            tolerance: 1e-6,
+        }
     }
 }
 

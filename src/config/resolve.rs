@@ -30,6 +30,7 @@ pub(super) fn resolve(
     let mut resolver = Resolver::new(file, spans, found);
     let prediction = Prediction {
         normalise: raw.prediction.normalise,
+        masked: raw.prediction.masked,
         method: raw.prediction.method,
         tolerance: raw.prediction.tolerance,
     };

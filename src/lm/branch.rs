@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::Row;
+use super::masks::{Masks, Scoring};
 use super::trie::{NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing, MixingRule};
@@ -25,6 +26,8 @@ pub struct AnswerSpace {
     normalise: Normalise,
     /// For each template, the tokens of its text after the object; often empty.
     suffixes: Vec<Vec<u32>>,
+    /// Of a masked model: what the sequences' first numbers mean.
+    masks: Option<Masks>,
 }
 
 impl AnswerSpace {
@@ -41,7 +44,35 @@ impl AnswerSpace {
             Normalise::Trie => Nodes::Branchings,
             Normalise::Sequence => Nodes::Prefixes,
         };
-        Ok(Self { trie: Trie::new(candidates, nodes)?, normalise, suffixes })
+        Ok(Self { trie: Trie::new(candidates, nodes)?, normalise, suffixes, masks: None })
+    }
+
+    /// An answer space of token sequences that a masked model is asked for, through as many
+    /// `templates`; it is normalised by sequences. `words` has for each token of each candidate the
+    /// number of its word.
+    ///
+    /// # Errors
+    /// Where a candidate has no token or the same tokens as another.
+    pub fn masked(
+        candidates: &Sequences,
+        words: &Sequences,
+        templates: usize,
+        mask: u32,
+        scoring: Scoring,
+    ) -> Result<Self, TrieError> {
+        let empty = (0..candidates.len()).find(|&at| candidates.get(at).is_empty());
+        if let Some(empty) = empty {
+            return Err(TrieError::Empty(empty as u32));
+        }
+        let (masks, framed) = Masks::new(mask, scoring, candidates, words);
+        let suffixes = vec![Vec::new(); templates];
+        let space = Self::new(framed, suffixes, Normalise::Sequence)?;
+        Ok(Self { masks: Some(masks), ..space })
+    }
+
+    /// Whether the ways on from `node` are frames, which are certain.
+    fn parts_frames(&self, node: NodeId) -> bool {
+        self.masks.is_some() && node == Trie::ROOT
     }
 
     /// The token trie.
@@ -90,6 +121,13 @@ impl AnswerSpace {
         }
     }
 
+    /// Whether only the ways on from `node` relative to each other matter: they are normalised, and
+    /// none is what the others leave of the whole vocabulary.
+    fn is_relative(&self, node: NodeId, template: usize) -> bool {
+        self.normalise == Normalise::Trie
+            && (self.trie.end(node).is_none() || !self.suffixes[template].is_empty())
+    }
+
     /// Adds the rows that ask template `template`'s prompt about `node`.
     pub fn rows<'a>(
         &'a self,
@@ -99,6 +137,10 @@ impl AnswerSpace {
         rows: &mut Vec<Row<'a>>,
     ) {
         let path = self.trie.path(node);
+        if let Some(masks) = &self.masks {
+            rows.extend(masks.row(path, prompt, self.trie.child_tokens(node)));
+            return;
+        }
         let suffix = self.scored_suffix(node, template);
         let wanted = match suffix.first() {
             None => Cow::Borrowed(self.trie.child_tokens(node)),
@@ -108,12 +150,16 @@ impl AnswerSpace {
                 Cow::Owned(wanted)
             }
         };
-        rows.push(Row { prompt, continuation: Cow::Borrowed(path), wanted });
+        let relative = self.is_relative(node, template);
+        let continuation = Cow::Borrowed(path);
+        rows.push(Row { prompt, continuation, place: path.len(), wanted, relative });
         for at in 1..suffix.len() {
             rows.push(Row {
                 prompt,
                 continuation: Cow::Owned([path, &suffix[..at]].concat()),
+                place: path.len() + at,
                 wanted: Cow::Owned(vec![suffix[at]]),
+                relative: false,
             });
         }
     }
@@ -122,6 +168,9 @@ impl AnswerSpace {
     /// if one does; `answer` is the model's for exactly [`Self::rows`].
     pub fn conditionals(&self, node: NodeId, template: usize, answer: &[f64]) -> Vec<f64> {
         let children = self.trie.children(node).len();
+        if self.parts_frames(node) {
+            return vec![0.0; children];
+        }
         let (to_children, to_suffix) = answer.split_at(children);
         let mut ways = to_children.to_vec();
         if self.trie.end(node).is_none() {
@@ -148,6 +197,9 @@ impl AnswerSpace {
 
     /// How many values a model answers to [`Self::rows`].
     pub fn answers(&self, node: NodeId, template: usize) -> usize {
+        if self.parts_frames(node) {
+            return 0;
+        }
         self.trie.children(node).len() + self.scored_suffix(node, template).len()
     }
 

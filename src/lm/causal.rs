@@ -1,11 +1,9 @@
-//! Causal language models as ONNX graphs, with or without a key-value cache.
+//! Exported causal language models, with or without a key-value cache.
 //!
-//! No batch is ever padded: rows of equal length ride together. So an export needs no attention
-//! mask to be right, and a row's numbers do not depend on its neighbours.
-//!
-//! With a cache, a prompt is computed once and every continuation starts from its keys and
-//! values; without, prompt and continuation are computed together each time. A cache is used as
-//! far as it gives the same numbers ([`trial`]).
+//! With a cache, what all prompts begin with is computed once, each prompt once behind it, and
+//! every continuation starts from its prompt's keys and values; without, prompt and continuation
+//! are computed together each time. A cache is used as far as it gives the same numbers
+//! ([`super::export::steps`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,13 +11,9 @@ use std::path::Path;
 use ort::session::Session;
 use ort::value::DynValue;
 
-use self::graph::Graph;
-use self::inputs::{Behind, CacheRow};
-use super::{Error, LanguageModel, Row, logits};
-
-mod graph;
-mod inputs;
-mod trial;
+use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, steps};
+use super::output::Output;
+use super::{Answers, Error, LanguageModel, Prompt, Row, prefixes};
 
 /// A causal model in one ONNX Runtime session.
 pub struct CausalModel {
@@ -27,40 +21,41 @@ pub struct CausalModel {
     vocabulary: usize,
     /// How many tokens at a time are computed behind a cache; none where there is no cache.
     step: Option<usize>,
-    context: Option<usize>,
-    token_budget: usize,
+    batching: Batching,
     prompts: Vec<Vec<u32>>,
     /// By prompt: where its keys and values are, once it was computed.
     caches: Vec<Option<CacheRow>>,
     batches: Vec<Vec<DynValue>>,
+    /// What all prompts begin with; its keys and values, once computed, are the first batch.
+    common: Vec<u32>,
 }
 
 impl CausalModel {
-    /// Finds the family's inputs and outputs in a session's graph, and tries it on a few tokens.
+    /// Finds the family's inputs and outputs in the graph of a session, and tries it on a few tokens.
     ///
-    /// `file` is how errors call the model; `context` what its configuration says a sequence may
-    /// have; `token_budget` the tokens of one batch.
+    /// `file` is how errors call the model.
     ///
     /// # Errors
     /// Where the graph's inputs or outputs are not a causal language model's, which are then
     /// named, or where it cannot be run.
-    pub fn new(
-        session: Session,
-        file: &Path,
-        context: Option<usize>,
-        token_budget: usize,
-    ) -> Result<Self, Error> {
+    pub fn new(session: Session, file: &Path, batching: Batching) -> Result<Self, Error> {
         let mut graph = Graph::new(session, file)?;
-        let trial::Abilities { vocabulary, step } = trial::abilities(&mut graph)?;
+        let vocabulary = graph.probe(None)?;
+        // Where numbers depend on what is computed together, no cache gives the same.
+        let step = if batching.alone {
+            None
+        } else {
+            steps(&Trial::new(vocabulary), &mut graph, None, None)?
+        };
         Ok(Self {
             graph,
             vocabulary,
             step,
-            context,
-            token_budget: token_budget.max(1),
+            batching,
             prompts: Vec::new(),
             caches: Vec::new(),
             batches: Vec::new(),
+            common: Vec::new(),
         })
     }
 
@@ -87,18 +82,35 @@ impl CausalModel {
                 by_length.entry(self.prompts[row.prompt].len()).or_default().push(row.prompt);
             }
         }
+        let keep = self.graph.places();
+        if self.batches.is_empty() && !self.common.is_empty() && !by_length.is_empty() {
+            let sequences = [self.common.clone()];
+            let ran = self.graph.run(&Feed { keep: &keep, ..Feed::new(&sequences, &[]) })?;
+            self.batches.push(ran.kept);
+        }
+        let past = self.common.len();
         for (length, prompts) in by_length {
-            for prompts in prompts.chunks((self.token_budget / length).max(1)) {
-                let sequences: Vec<_> = prompts.iter().map(|&p| self.prompts[p].clone()).collect();
-                let batch = self.graph.run(&sequences, Behind::NOTHING, true)?;
+            for prompts in prompts.chunks(self.batching.rows(length)) {
+                let sequences: Vec<_> =
+                    prompts.iter().map(|&p| self.prompts[p][past..].to_vec()).collect();
+                let positions: Vec<usize> =
+                    (1..=prompts.len()).map(|row| row * (length - past) - 1).collect();
+                let common = vec![CacheRow { batch: 0, row: 0 }; prompts.len()];
+                let behind = if past == 0 {
+                    Behind::NOTHING
+                } else {
+                    Behind { batches: &self.batches, rows: &common, length: past }
+                };
+                let feed = Feed { behind, keep: &keep, ..Feed::new(&sequences, &positions) };
+                let ran = self.graph.run(&feed)?;
                 for (row, &prompt) in prompts.iter().enumerate() {
                     self.caches[prompt] = Some(CacheRow { batch: self.batches.len(), row });
                     for &index in &asked[prompt] {
-                        out.take(index, &rows[index], batch.row(row, 0))
+                        out.take(index, &rows[index], ran.row(row))
                             .map_err(|()| self.nan(prompt))?;
                     }
                 }
-                self.batches.push(batch.kept);
+                self.batches.push(ran.kept);
             }
         }
         Ok(())
@@ -117,26 +129,29 @@ impl CausalModel {
         }
         for ((past, length), indices) in by_length {
             // What is cached is copied for every row, so it counts.
-            for indices in indices.chunks((self.token_budget / (past + length)).max(1)) {
+            for indices in indices.chunks(self.batching.rows(past + length)) {
                 let asked = indices.iter().map(|&index| &rows[index]);
-                let batch = match self.step {
+                let ran = match self.step {
                     Some(step) => {
                         let caches: Vec<CacheRow> =
                             asked.clone().filter_map(|row| self.caches[row.prompt]).collect();
                         let sequences: Vec<_> = asked.map(|r| r.continuation.to_vec()).collect();
                         let behind = Behind { batches: &self.batches, rows: &caches, length: past };
-                        self.graph.run_by_steps(&sequences, behind, step)?
+                        let feed = Feed { behind, ..Feed::new(&sequences, &[]) };
+                        self.graph.run_by_steps(&feed, step)?
                     }
                     None => {
                         let sequences: Vec<_> = asked
                             .map(|r| [&self.prompts[r.prompt], &r.continuation[..]].concat())
                             .collect();
-                        self.graph.run(&sequences, Behind::NOTHING, false)?
+                        let positions: Vec<usize> =
+                            (1..=sequences.len()).map(|row| row * length - 1).collect();
+                        self.graph.run(&Feed::new(&sequences, &positions))?
                     }
                 };
                 for (at, &index) in indices.iter().enumerate() {
                     let row = &rows[index];
-                    out.take(index, row, batch.row(at, 0)).map_err(|()| self.nan(row.prompt))?;
+                    out.take(index, row, ran.row(at)).map_err(|()| self.nan(row.prompt))?;
                 }
             }
         }
@@ -156,56 +171,27 @@ impl LanguageModel for CausalModel {
         self.vocabulary
     }
 
-    fn context(&self) -> Option<usize> {
-        self.context
+    fn open(&mut self, prompts: &[&[Prompt]]) {
+        self.prompts = prompts.iter().copied().flatten().map(|p| p.before.clone()).collect();
+        self.caches = vec![None; self.prompts.len()];
+        let mut common = Vec::new();
+        // Behind a cache that takes a token at a time the rest would be slower.
+        if self.step == Some(usize::MAX) {
+            let prompts: Vec<&[u32]> = self.prompts.iter().map(Vec::as_slice).collect();
+            let length = prefixes::common(&prompts);
+            common = prompts.first().map_or(Vec::new(), |first| first[..length].to_vec());
+        }
+        let kept = usize::from(!common.is_empty() && common == self.common);
+        self.batches.truncate(kept);
+        self.common = common;
     }
 
-    fn open(&mut self, prompts: &[Vec<u32>]) {
-        self.batches.clear();
-        self.prompts = prompts.to_vec();
-        self.caches = vec![None; prompts.len()];
-    }
-
-    fn next_log_probabilities(&mut self, rows: &[Row<'_>]) -> Result<Vec<f64>, Error> {
+    fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, Error> {
         let mut out = Output::new(rows);
         if self.step.is_some() {
             self.compute_prompts(rows, &mut out)?;
         }
         self.compute_continuations(rows, &mut out)?;
-        Ok(out.values)
-    }
-}
-
-/// The answers to rows, in their order.
-struct Output {
-    values: Vec<f64>,
-    starts: Vec<usize>,
-}
-
-impl Output {
-    fn new(rows: &[Row<'_>]) -> Self {
-        let mut total = 0;
-        let starts = rows
-            .iter()
-            .map(|row| {
-                let start = total;
-                total += row.wanted.len();
-                start
-            })
-            .collect();
-        Self { values: vec![f64::NAN; total], starts }
-    }
-
-    /// Takes a row's answer from its logits; fails where one is NaN or infinite.
-    fn take(&mut self, index: usize, row: &Row<'_>, logits: &[f32]) -> Result<(), ()> {
-        let total = logits::log_sum_exp(logits);
-        if !total.is_finite() {
-            return Err(());
-        }
-        let values = &mut self.values[self.starts[index]..];
-        for (value, &token) in values.iter_mut().zip(row.wanted.iter()) {
-            *value = f64::from(logits[token as usize]) - total;
-        }
-        Ok(())
+        Ok(vec![out.values()])
     }
 }

@@ -6,9 +6,18 @@
 mod branch;
 mod causal;
 mod exhaustive;
+mod export;
 mod logits;
+mod masked;
+mod masks;
 mod mix;
+mod open;
+mod output;
+mod packed;
+mod prefixes;
+mod prompter;
 mod search;
+mod seq2seq;
 mod tokenizer;
 pub mod trie;
 
@@ -17,9 +26,44 @@ use std::borrow::Cow;
 pub use branch::{AnswerSpace, Normalise};
 pub use causal::CausalModel;
 pub use exhaustive::{distributions, exhaustive};
+pub use export::Batching;
+pub use masked::MaskedModel;
+pub use masks::Scoring;
 pub use mix::mix;
+pub use open::{OpenError, open};
+pub use packed::PackedModel;
+pub use prompter::{Candidate, Prompter, PrompterError};
 pub use search::{Answer, Demand, Excluded, Rankings, Scored, search};
+pub use seq2seq::Seq2SeqModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
+
+/// A prompt as tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// What an encoder reads; empty for models without one.
+    pub encoder: Vec<u32>,
+    /// The tokens before the object.
+    pub before: Vec<u32>,
+    /// The tokens after the object, of models that read both sides of it.
+    pub after: Vec<u32>,
+}
+
+impl Prompt {
+    /// A prompt that the object follows.
+    pub fn before(tokens: Vec<u32>) -> Self {
+        Self { before: tokens, ..Self::default() }
+    }
+
+    /// How many tokens it has.
+    pub fn tokens(&self) -> usize {
+        self.encoder.len() + self.before.len() + self.after.len()
+    }
+
+    /// How many of its tokens a model reads at once, before a candidate is added.
+    pub fn longest(&self) -> usize {
+        self.encoder.len().max(self.before.len() + self.after.len())
+    }
+}
 
 /// What a model is asked: how probable are the `wanted` tokens after a prompt and the beginning
 /// of a candidate.
@@ -27,35 +71,44 @@ pub use tokenizer::{Tokenizer, TokenizerError};
 pub struct Row<'a> {
     /// Index among the prompts given to [`LanguageModel::open`].
     pub prompt: usize,
-    /// Tokens between the prompt and the asked ones; may be empty.
+    /// Tokens between the prompt and the asked ones; may be empty. For a masked model, what stands
+    /// in the object's place, masks among it.
     pub continuation: Cow<'a, [u32]>,
+    /// For a masked model: at which place of the continuation is asked.
+    pub place: usize,
     /// The tokens asked for; may hold one twice.
     pub wanted: Cow<'a, [u32]>,
+    /// Whether only the wanted tokens' probabilities relative to each other matter.
+    pub relative: bool,
 }
 
 /// For each model, its answers to the same rows: for each row in order, for each wanted token in
-/// order, ln p.
+/// order, ln p; of a relative row, ln p and the same number more or less for all its tokens.
 pub type Answers = Vec<Vec<f64>>;
 
-/// A language model that says what may come next within a candidate.
+/// One language model, or a finetuned one and its base, which say what may come next within a
+/// candidate.
 ///
-/// What a row is answered must not depend on the rows beside it.
+/// What a row is answered must not depend, but for rounding, on the rows beside it. It must not
+/// depend at all on how a call is cut into batches.
 pub trait LanguageModel: Send {
+    /// How many models answer: one, or the finetuned and the base model in this order.
+    fn models(&self) -> usize {
+        1
+    }
+
     /// How many tokens its vocabulary has.
     fn vocabulary(&self) -> usize;
 
-    /// How many tokens a prompt with its candidate may have, where the model says so.
-    fn context(&self) -> Option<usize>;
+    /// Takes prompts that the following rows refer to, a list for each model, and forgets earlier
+    /// ones. The lists are equally long.
+    fn open(&mut self, prompts: &[&[Prompt]]);
 
-    /// Takes prompts that the following rows refer to, and forgets earlier ones.
-    fn open(&mut self, prompts: &[Vec<u32>]);
-
-    /// ln p(token | prompt, continuation) over the whole vocabulary: for each row in order, for
-    /// each of its wanted tokens in order.
+    /// Answers rows over the whole vocabulary.
     ///
     /// # Errors
-    /// Where the model cannot be run or gives something that is no probability.
-    fn next_log_probabilities(&mut self, rows: &[Row<'_>]) -> Result<Vec<f64>, Error>;
+    /// Where a model cannot be run or gives something that is no probability.
+    fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, Error>;
 }
 
 /// Why a language model cannot be used or run.

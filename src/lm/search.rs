@@ -130,10 +130,11 @@ pub fn search<E>(
                 asked.push((index, entry));
             }
         }
-        if rows.is_empty() {
+        if asked.is_empty() {
             return Ok(open.into_iter().map(Question::answer).collect());
         }
-        let answers = evaluate(&rows)?;
+        // Where only certain ways were met, nothing has to be asked to take them.
+        let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
         let mut rest: Vec<&[f64]> = answers.iter().map(|a| &a[..]).collect();
         for &(index, entry) in &asked {
             open[index].expand(entry, &mut rest);

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use tokenizers::Encoding;
+
+use super::prompter::Candidate;
+
 /// A `tokenizer.json` that cannot be read or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,6 +73,20 @@ impl Tokenizer {
         self.encode(text, true)
     }
 
+    /// The tokens of a text that is gone on with: without what the model expects at its end.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn opening(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        // Of no text at all it cannot be told what is put before and what behind it.
+        let probed = self.encoding(Self::PROBE, true)?;
+        let special = probed.get_special_tokens_mask();
+        let behind = special.iter().rev().take_while(|&&special| special == 1).count();
+        let mut ids = self.prompt(text)?;
+        ids.truncate(ids.len().saturating_sub(behind));
+        Ok(ids)
+    }
+
     /// The tokens that `text` adds when it follows other text, its leading space included.
     ///
     /// Encoded behind a word, because some tokenizers treat a text's beginning in their own way.
@@ -76,13 +94,36 @@ impl Tokenizer {
     /// # Errors
     /// Where the tokenizer fails.
     pub fn continuation(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let mut ids = self.encode(&format!("{}{text}", Self::PROBE), false)?;
-        if ids.starts_with(&self.probe) {
-            Ok(ids.split_off(self.probe.len()))
+        Ok(self.words(text)?.tokens)
+    }
+
+    /// The tokens that `text` adds when it follows other text, with their words.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn words(&self, text: &str) -> Result<Candidate, TokenizerError> {
+        let behind = format!("{}{text}", Self::PROBE);
+        let encoding = self.encoding(&behind, false)?;
+        let own = self.probe.len();
+        if encoding.get_ids().starts_with(&self.probe) {
+            Ok(candidate(&encoding, own, text, Self::PROBE.len()))
         } else {
             // The text melts into the word before it: only its own encoding is left.
-            self.encode(text, false)
+            self.beginning(text)
         }
+    }
+
+    /// The tokens of a text at the very beginning, with their words.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn beginning(&self, text: &str) -> Result<Candidate, TokenizerError> {
+        Ok(candidate(&self.encoding(text, false)?, 0, text, 0))
+    }
+
+    /// A token's number.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
     }
 
     /// Every token with its number, sorted: two models with equal vocabularies can be mixed.
@@ -97,6 +138,32 @@ impl Tokenizer {
         self.inner
             .encode_fast(text, special)
             .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|e| TokenizerError::Encode { text: text.to_owned(), problem: e.to_string() })
+            .map_err(|e| unencodable(text, e))
+    }
+
+    fn encoding(&self, text: &str, special: bool) -> Result<Encoding, TokenizerError> {
+        self.inner.encode(text, special).map_err(|e| unencodable(text, e))
+    }
+}
+
+fn unencodable(text: &str, error: tokenizers::Error) -> TokenizerError {
+    TokenizerError::Encode { text: text.to_owned(), problem: error.to_string() }
+}
+
+/// The tokens of `text` from number `from` on, which begins at byte `start` of what was encoded; a
+/// token belongs to the word of the first letter at or after its beginning.
+fn candidate(encoding: &Encoding, from: usize, text: &str, start: usize) -> Candidate {
+    let mut ends = Vec::new();
+    for word in text.split_whitespace() {
+        // A word is a part of the text.
+        ends.push(word.as_ptr() as usize - text.as_ptr() as usize + word.len());
+    }
+    let word = |&(begin, _): &(usize, usize)| {
+        let begin = begin.saturating_sub(start);
+        ends.partition_point(|&end| end <= begin).min(ends.len().saturating_sub(1)) as u32
+    };
+    Candidate {
+        tokens: encoding.get_ids()[from..].to_vec(),
+        words: encoding.get_offsets()[from..].iter().map(word).collect(),
     }
 }

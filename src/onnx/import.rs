@@ -7,17 +7,18 @@ use serde_json::json;
 use tokenizers::Tokenizer;
 
 use super::checkpoint::Weights;
+use super::family::Family;
 use super::gguf::{Gguf, Value};
 use super::gguf_llama::GgufWeights;
 use super::llama::LlamaConfig;
+use super::precision::{self, Precision};
+use super::prepare::prepare;
 use super::safetensors_llama::SafetensorsWeights;
-use super::{
-    Error, gguf_llama, gguf_tokenizer, llama_graph, lora, precision, safetensors_llama, validate,
-};
+use super::{Error, gguf_llama, gguf_tokenizer, llama_graph, lora, safetensors_llama, validate};
 use crate::fetch::{Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
-pub const IMPORTER_VERSION: u32 = 1;
+pub const IMPORTER_VERSION: u32 = 2;
 
 /// The key under which an imported `config.json` names its importer.
 const IMPORTER_KEY: &str = "kgbuild_importer";
@@ -37,17 +38,67 @@ const GRAPHS: [&str; 6] = [
     "onnx/decoder_model.onnx",
 ];
 
+/// An encoder's graph, beside that of its decoder.
+const ENCODER: &str = "encoder_model.onnx";
+/// A graph that goes on behind a cache, beside [`BEGINS`], which does not.
+const WITH_PAST: &str = "decoder_with_past_model.onnx";
+const BEGINS: &str = "decoder_model.onnx";
+
+/// The files beside a graph that say how its model is asked, the first that has a key counting.
+const SETTINGS: [&str; 4] =
+    [CONFIG, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"];
+
 /// A model that a runtime can load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
-    /// The `.onnx` file.
+    /// The `.onnx` file; of an encoder-decoder model the decoder's.
     pub graph: PathBuf,
+    /// The encoder's, where the model has one.
+    pub encoder: Option<PathBuf>,
+    /// What goes on behind the cache of `graph`, where that is another file.
+    pub with_past: Option<PathBuf>,
     /// Its `tokenizer.json`.
     pub tokenizer: PathBuf,
     /// Its `config.json`, if it has one.
     pub config: Option<PathBuf>,
     /// Of the source: the GGUF file, or the checkpoint's or ONNX folder.
     pub sha256: String,
+    /// How it reads.
+    pub family: Family,
+    /// What it computes in.
+    pub precision: Precision,
+    /// Whether `graph` is a packed one, which kgbuild wrote: see [`super::llama_graph`].
+    pub packed: bool,
+    /// What its files of settings say, the first that has a key counting.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ModelFolder {
+    /// A text among its settings; of a token that is described, its content.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let value = self.settings.get(key)?;
+        Some(value.as_str().or_else(|| value["content"].as_str())?.to_owned())
+    }
+
+    /// A token's number among its settings; of several, the first.
+    pub fn token(&self, key: &str) -> Option<u32> {
+        let value = self.settings.get(key)?;
+        value.as_u64().or_else(|| value[0].as_u64())?.try_into().ok()
+    }
+
+    /// How many tokens its configuration says it takes, under any of its usual names.
+    pub fn context(&self) -> Option<usize> {
+        let names = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"];
+        let context = names.iter().find_map(|key| self.settings.get(*key)?.as_u64())?;
+        // RoBERTa and its kin count positions from behind the padding token's number.
+        let reserved = match self.settings.get("model_type").and_then(|name| name.as_str()) {
+            Some("roberta" | "xlm-roberta" | "camembert") => {
+                self.settings.get("pad_token_id").and_then(|id| id.as_u64()).unwrap_or(1) + 1
+            }
+            _ => 0,
+        };
+        usize::try_from(context.saturating_sub(reserved)).ok()
+    }
 }
 
 /// A model of the Llama family as its source has it, whatever the format.
@@ -93,7 +144,7 @@ pub fn import(
     match Form::of(source)? {
         Form::Gguf => converted(source, cache, report, from_gguf),
         Form::Safetensors => converted(source, cache, report, from_safetensors),
-        Form::Onnx(graph) => onnx_folder(source, graph),
+        Form::Onnx(graph) => onnx_folder(source, graph, cache, report),
     }
 }
 
@@ -131,21 +182,73 @@ impl Form {
 }
 
 /// An exported folder; its tokenizer may lie one level above the graph.
-///
-/// A `decoder_with_past_model.onnx` is passed over: it was traced with one token behind a cache,
-/// and gives wrong numbers for a prompt.
-fn onnx_folder(folder: &Path, graph: PathBuf) -> Result<ModelFolder, Error> {
-    let near_graph = graph.parent().unwrap_or(folder);
-    let find = |name| [near_graph, folder].map(|f| f.join(name)).into_iter().find(|p| p.is_file());
+fn onnx_folder(
+    folder: &Path,
+    graph: PathBuf,
+    cache: &Cache,
+    report: &mut dyn FnMut(&str),
+) -> Result<ModelFolder, Error> {
+    let near_graph = graph.parent().unwrap_or(folder).to_owned();
+    let near = |name: &str| Some(near_graph.join(name)).filter(|path| path.is_file());
+    let find = |name| {
+        [near_graph.as_path(), folder].map(|f| f.join(name)).into_iter().find(|p| p.is_file())
+    };
     let Some(tokenizer) = find(TOKENIZER) else {
         let problem = format!("there is no {TOKENIZER} beside {}", graph.display());
         return Err(Error::NoModel { path: folder.to_owned(), problem });
     };
-    validate::check_model(&graph)?;
-    precision::check(&graph)?;
+    let encoder = near(ENCODER);
+    let begins = graph.file_name().is_some_and(|name| name == BEGINS);
+    // Without an encoder it was traced with one token behind a cache, and gives wrong numbers for a
+    // prompt's others.
+    let with_past = near(WITH_PAST).filter(|_| begins && encoder.is_some());
+    for graph in [Some(&graph), encoder.as_ref(), with_past.as_ref()].into_iter().flatten() {
+        validate::check_model(graph)?;
+    }
     validate::read_tokenizer(&tokenizer)?;
-    let config = find(CONFIG);
-    Ok(ModelFolder { graph, tokenizer, config, sha256: sha256_of(folder)? })
+    let mut settings = serde_json::Map::new();
+    for path in SETTINGS.iter().rev().filter_map(|name| find(name)) {
+        settings.extend(read_settings(&path)?);
+    }
+    let inputs = validate::inputs(&graph)?;
+    let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let config = serde_json::Value::Object(settings.clone());
+    let packed = names.contains(&"trees");
+    let family = if packed {
+        Family::Causal
+    } else {
+        Family::of(encoder.is_some(), Some(&config), &names).map_err(|problem| {
+            let help = "export the model for text generation (causal), fill-mask or \
+                        text2text-generation, and name that folder";
+            Error::unsupported(folder, problem, help)
+        })?
+    };
+    let precision = precision::of(&graph)?;
+    let sha256 = sha256_of(folder)?;
+    let mut model = ModelFolder {
+        graph,
+        encoder,
+        with_past,
+        tokenizer,
+        config: find(CONFIG),
+        sha256,
+        family,
+        precision,
+        packed,
+        settings,
+    };
+    if !packed {
+        let others = model.encoder.iter_mut().chain(&mut model.with_past);
+        for graph in others.chain([&mut model.graph]) {
+            *graph = prepare(graph, &model.sha256, cache, report)?.graph;
+        }
+    }
+    Ok(model)
+}
+
+fn read_settings(path: &Path) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    serde_json::from_str(&text).map_err(|error| Error::corrupt(path, "JSON", error.to_string()))
 }
 
 fn converted(
@@ -156,15 +259,24 @@ fn converted(
 ) -> Result<ModelFolder, Error> {
     let sha256 = sha256_of(source)?;
     let folder = cache.root().join("models").join(format!("{sha256}-{IMPORTER_VERSION}"));
-    let model = ModelFolder {
+    let model = |settings| ModelFolder {
         graph: folder.join(GRAPH),
+        encoder: None,
+        with_past: None,
         tokenizer: folder.join(TOKENIZER),
         config: Some(folder.join(CONFIG)),
-        sha256,
+        sha256: sha256.clone(),
+        family: Family::Causal,
+        precision: Precision::F32,
+        packed: true,
+        settings,
     };
+    let config = folder.join(CONFIG);
     if folder.is_dir() {
-        if validate::check_model(&model.graph).is_ok() && model.tokenizer.is_file() {
-            return Ok(model);
+        let whole =
+            validate::check_model(&folder.join(GRAPH)).is_ok() && folder.join(TOKENIZER).is_file();
+        if let (true, Ok(settings)) = (whole, read_settings(&config)) {
+            return Ok(model(settings));
         }
         report(&format!("{} is damaged and is made again", folder.display()));
         fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
@@ -177,11 +289,11 @@ fn converted(
     fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
     if let Err(error) = fs::rename(scratch.path(), &folder) {
         // Another process was as quick and made the same: its folder is as good as this one.
-        if !model.graph.is_file() {
+        if !folder.join(GRAPH).is_file() {
             return Err(Error::io("write", &folder)(error));
         }
     }
-    Ok(model)
+    Ok(model(read_settings(&config)?))
 }
 
 fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
@@ -219,10 +331,7 @@ fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
         return Err(Error::corrupt(&from, TOKENIZER, problem));
     }
     let tokenizer_json = fs::read_to_string(&from).map_err(Error::io("read", &from))?;
-    let path = source.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    let keys = serde_json::from_str(&text)
-        .map_err(|error| Error::corrupt(&path, CONFIG, error.to_string()))?;
+    let keys = read_settings(&source.join(CONFIG))?;
     Ok(Checkpoint { config, weights, tokenizer, tokenizer_json, keys })
 }
 

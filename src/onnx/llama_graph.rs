@@ -1,13 +1,31 @@
 //! A model of the Llama family as an ONNX graph in f32, with plain operators only.
 //!
-//! Inputs: `input_ids` and `position_ids` [batch, sequence], `attention_mask` [batch, past +
-//! sequence], `past_key_values.{i}.key` and `.value` [batch, kv_heads, past, head_size], `past`
-//! may be 0. Outputs: `logits` [batch, 1, vocabulary] after the last position only, and
-//! `present.{i}.key` and `.value` [batch, kv_heads, past + sequence, head_size].
+//! The graph takes *trees of tokens* behind a cache: prompts and the branches of an answer space,
+//! of any number and length, ride in one run without padding, and what several share is computed
+//! once. Everything but attention works on a flat list of tokens; attention is worked out tree by
+//! tree, each token seeing the cached tokens before its tree and its ancestors within it.
 //!
-//! No operator looks across rows: padding and the other rows of a batch are never summed with a
-//! row's own values. Every weight is an initializer in external data under its Hugging Face name;
-//! linear layers are stored `[in, out]`, as MatMul takes them.
+//! | input | shape | what |
+//! | --- | --- | --- |
+//! | `tokens`, `positions` | [tokens] | the new tokens, and where in their text each stands |
+//! | `trees` | [trees, width] | which tokens make up each tree; any where `mask` hides them |
+//! | `seen` | [trees, past] | which cached tokens stand before each tree; `past` may be 0 |
+//! | `mask` | [trees, width, past + width] | what is added to a token's score of another: 0, or [`UNSEEN`] |
+//! | `places` | [tokens] | each token's place in `trees`, counted through |
+//! | `wanted` | [wanted] | the tokens after which something is asked |
+//! | `whole` | any number | which of `wanted` are asked for the whole vocabulary |
+//! | `part` | any number | which of `wanted` are asked for some tokens: see [`super::Head`] |
+//! | `cache.{i}.key`, `.value` | [cached, kv_heads * head_size] | keys and values of earlier runs |
+//!
+//! | output | shape | what |
+//! | --- | --- | --- |
+//! | `logits` | [whole, vocabulary] | of the `whole` ones |
+//! | `hidden` | [part, width] | what the `part` ones have before the output projection |
+//! | `new.{i}.key`, `.value` | [tokens, kv_heads * head_size] | keys and values of the new tokens |
+//!
+//! No operator but attention looks across tokens, and attention does not look across trees. Every
+//! weight is an initializer in external data under its Hugging Face name; linear layers are stored
+//! `[in, out]`, as MatMul takes them. An adapter finds its places by these names ([`super::lora`]).
 
 use std::path::Path;
 
@@ -18,7 +36,7 @@ use super::llama::{EMBEDDING, LAST_NORM, LlamaConfig, OUTPUT, layer_tensor};
 
 /// Added to the score of what may not be seen. Finite, so that a row that sees nothing (padding)
 /// gives numbers and not NaN; e^-1e9 is zero in f32.
-const UNSEEN: f32 = -1e9;
+pub const UNSEEN: f32 = -1e9;
 
 /// Writes `graph` and, in the same folder, `data`.
 ///
@@ -41,51 +59,59 @@ struct Writer<'a> {
     graph: GraphBuilder,
 }
 
-/// Cosines and sines of the positions, [batch, sequence, 1, head_size].
+/// Cosines and sines of the positions, [tokens, 1, head_size].
 struct Rotation {
     cos: Tensor,
     /// Negative in the first half, as the rotation needs it.
     sin: Tensor,
 }
 
-/// What the queries of an attention layer need.
-struct Queries {
+/// What every attention layer needs.
+struct Attending {
+    /// For keys.
     rotation: Rotation,
-    /// What is added to the scores, [batch, 1, group * queries, past + sequence].
+    /// For queries: times 1/sqrt(head size), so that scores are scaled once a run.
+    scaled: Rotation,
+    trees: Tensor,
+    seen: Tensor,
+    places: Tensor,
+    /// Once for each query head of a group, [trees, 1, group * width, past + width].
     mask: Tensor,
 }
 
 impl Writer<'_> {
     fn model(&mut self) -> Result<(), Error> {
-        let sequence = [Dim::Named("batch"), Dim::Named("sequence")];
-        let ids = self.graph.input("input_ids", Element::I64, &sequence);
-        let seen = [Dim::Named("batch"), Dim::Named("past + sequence")];
-        let attention_mask = self.graph.input("attention_mask", Element::I64, &seen);
-        let positions = self.graph.input("position_ids", Element::I64, &sequence);
+        let flat = |name| [Dim::Named(name)];
+        let tokens = self.graph.input("tokens", Element::I64, &flat("tokens"));
+        let positions = self.graph.input("positions", Element::I64, &flat("tokens"));
+        let width = [Dim::Named("trees"), Dim::Named("width")];
+        let trees = self.graph.input("trees", Element::I64, &width);
+        let past = [Dim::Named("trees"), Dim::Named("past")];
+        let seen = self.graph.input("seen", Element::I64, &past);
+        let scores = [Dim::Named("trees"), Dim::Named("width"), Dim::Named("past + width")];
+        let mask = self.graph.input("mask", Element::F32, &scores);
+        let places = self.graph.input("places", Element::I64, &flat("tokens"));
+        let wanted = self.graph.input("wanted", Element::I64, &flat("wanted"));
 
         let shape = [self.config.vocabulary, self.config.width];
         let embedding = self.graph.weight(EMBEDDING, &shape, &self.weights.read(EMBEDDING)?)?;
-        let mut hidden = self.graph.gather(&embedding, &ids, 0);
+        let mut hidden = self.graph.gather(&embedding, &tokens, 0);
 
         let rotation = self.rotation(&positions)?;
-        let (mask, mask_of_last) = self.masks(&ids, &attention_mask);
-        let all = Queries { rotation: self.scaled(&rotation), mask };
-        let last_rotation =
-            Rotation { cos: self.last(&all.rotation.cos), sin: self.last(&all.rotation.sin) };
-        let last = Queries { rotation: last_rotation, mask: mask_of_last };
-
+        let scaled = self.scaled(&rotation);
+        let group = self.config.heads / self.config.kv_heads;
+        let mask = self.graph.concat(&vec![&mask; group], 1);
+        let mask = self.graph.unsqueeze(&mask, &[1]);
+        let attending = Attending { rotation, scaled, trees, seen, places, mask };
         for layer in 0..self.config.layers {
-            // Only the last position goes on to the logits, so that the last layer computes keys
-            // and values for all positions and the rest for that one.
-            let is_last = layer + 1 == self.config.layers;
             let normed = self.norm(&hidden, &layer_tensor(layer, "input_layernorm"))?;
-            let (queries, asking) = if is_last {
-                hidden = self.last(&hidden);
-                (&last, self.last(&normed))
-            } else {
-                (&all, normed.clone())
-            };
-            let attended = self.attention(layer, &asking, &normed, queries, &rotation)?;
+            let mut attended = self.attention(layer, &normed, &attending)?;
+            // After the last attention only the wanted tokens go on to the logits.
+            if layer + 1 == self.config.layers {
+                hidden = self.graph.gather(&hidden, &wanted, 0);
+                attended = self.graph.gather(&attended, &wanted, 0);
+            }
+            let attended = self.linear(&attended, layer, "self_attn.o_proj")?;
             hidden = self.graph.add(&hidden, &attended);
             let normed = self.norm(&hidden, &layer_tensor(layer, "post_attention_layernorm"))?;
             let fed = self.feed_forward(layer, &normed)?;
@@ -104,20 +130,19 @@ impl Writer<'_> {
             let shape = [self.config.vocabulary, self.config.width];
             self.graph.weight(OUTPUT, &shape, &self.weights.read(OUTPUT)?)?
         };
-        let rows = self.graph.reshape(hidden, &[-1, self.config.width as i64]);
-        let logits = self.graph.node("Gemm", &[&rows, &output], &[("transB", Attribute::Int(1))]);
-        let logits = self.graph.unsqueeze(&logits, &[1]);
-        let dims = [Dim::Named("batch"), Dim::Size(1), Dim::Size(self.config.vocabulary)];
+        let transposed = [("transB", Attribute::Int(1))];
+        let whole = self.graph.input("whole", Element::I64, &[Dim::Named("whole")]);
+        let rows = self.graph.gather(hidden, &whole, 0);
+        let logits = self.graph.node("Gemm", &[&rows, &output], &transposed);
+        let dims = [Dim::Named("whole"), Dim::Size(self.config.vocabulary)];
         self.graph.output(logits, "logits", Element::F32, &dims);
+
+        let part = self.graph.input("part", Element::I64, &[Dim::Named("part")]);
+        let rows = self.graph.gather(hidden, &part, 0);
+        let dims = [Dim::Named("part"), Dim::Size(self.config.width)];
+        self.graph.output(rows, "hidden", Element::F32, &dims);
         Ok(())
     }
-
-    /// The last position of [batch, sequence, ...], as [batch, 1, ...].
-    fn last(&mut self, tensor: &Tensor) -> Tensor {
-        let last = self.graph.ints(&[-1]);
-        self.graph.gather(tensor, &last, 1)
-    }
-
     /// x / sqrt(mean(x²) + ε) · weight. These operators in this order are what runtimes know to
     /// replace by one.
     fn norm(&mut self, x: &Tensor, weight: &str) -> Result<Tensor, Error> {
@@ -162,8 +187,8 @@ impl Writer<'_> {
         let cos = self.graph.concat(&[&cos, &cos], -1);
         let sin = self.graph.concat(&[&minus, &sin], -1);
         Ok(Rotation {
-            cos: self.graph.unsqueeze(&cos, &[2]),
-            sin: self.graph.unsqueeze(&sin, &[2]),
+            cos: self.graph.unsqueeze(&cos, &[1]),
+            sin: self.graph.unsqueeze(&sin, &[1]),
         })
     }
 
@@ -177,8 +202,7 @@ impl Writer<'_> {
         }
     }
 
-    /// x cos + swap(x) sin, with the halves of each head swapped; x is [batch, sequence, heads,
-    /// head_size].
+    /// x cos + swap(x) sin, with the halves of each head swapped; x is [tokens, heads, head_size].
     fn rotate(&mut self, x: &Tensor, by: &Rotation) -> Tensor {
         let half = (self.config.head_size / 2) as i64;
         let sizes = self.graph.ints(&[half, half]);
@@ -190,85 +214,64 @@ impl Writer<'_> {
         self.graph.add(&along, &across)
     }
 
-    /// What to add to the scores of all positions, and to those of the last.
-    fn masks(&mut self, ids: &Tensor, attention_mask: &Tensor) -> (Tensor, Tensor) {
-        let graph = &mut self.graph;
-        let sequence = graph.size(ids, 1);
-        let total = graph.size(attention_mask, 1);
-        let (zero, one) = (graph.int(0), graph.int(1));
-        let past = graph.node("Sub", &[&total, &sequence], &[]);
-        let keys = graph.node("Range", &[&zero, &total, &one], &[]);
-        let queries = graph.node("Range", &[&past, &total, &one], &[]);
-        let queries = graph.unsqueeze(&queries, &[1]);
-        let causal = graph.node("LessOrEqual", &[&keys, &queries], &[]);
-        let present = graph.cast(attention_mask, Element::Bool);
-        let present = graph.unsqueeze(&present, &[1]);
-        let all = graph.node("And", &[&causal, &present], &[]);
-        (self.mask(&all), self.mask(&present))
-    }
-
-    /// From what is seen, [batch, queries, keys], to what is added to the scores of a group of
-    /// query heads, [batch, 1, group * queries, keys].
-    fn mask(&mut self, seen: &Tensor) -> Tensor {
-        let (zero, unseen) = (self.graph.number(0.0), self.graph.number(UNSEEN));
-        let mask = self.graph.node("Where", &[seen, &zero, &unseen], &[]);
-        let group = self.config.heads / self.config.kv_heads;
-        let mask = self.graph.concat(&vec![&mask; group], 1);
-        self.graph.unsqueeze(&mask, &[1])
-    }
-
-    /// Attention of `asking` over `seen` and the past. The query heads that share a key-value head
-    /// are rows of one product, so that keys and values are never repeated.
+    /// What each of `asking`'s tokens takes from what it sees, [tokens, heads * head_size]. The
+    /// query heads that share a key-value head are rows of one product, so that keys and values are
+    /// never repeated.
     fn attention(
         &mut self,
         layer: usize,
         asking: &Tensor,
-        seen: &Tensor,
-        queries: &Queries,
-        rotation: &Rotation,
+        attending: &Attending,
     ) -> Result<Tensor, Error> {
-        let heads = self.config.heads as i64;
-        let kv_heads = self.config.kv_heads as i64;
-        let head_size = self.config.head_size as i64;
+        let LlamaConfig { heads, kv_heads, head_size, .. } = *self.config;
+        let [heads, kv_heads, head_size] = [heads, kv_heads, head_size].map(|size| size as i64);
 
         let query = self.linear(asking, layer, "self_attn.q_proj")?;
-        let query = self.graph.reshape(&query, &[0, 0, heads, head_size]);
-        let query = self.rotate(&query, &queries.rotation);
+        let query = self.graph.reshape(&query, &[0, heads, head_size]);
+        let query = self.rotate(&query, &attending.scaled);
+        let query = self.graph.gather(&query, &attending.trees, 0);
         let query = self.graph.transpose(&query, &[0, 2, 1, 3]);
         let query = self.graph.reshape(&query, &[0, kv_heads, -1, head_size]);
 
-        let key = self.linear(seen, layer, "self_attn.k_proj")?;
-        let key = self.graph.reshape(&key, &[0, 0, kv_heads, head_size]);
-        let key = self.rotate(&key, rotation);
-        let key = self.cached(layer, "key", &key);
+        let key = self.linear(asking, layer, "self_attn.k_proj")?;
+        let key = self.graph.reshape(&key, &[0, kv_heads, head_size]);
+        let key = self.rotate(&key, &attending.rotation);
+        let key = self.graph.reshape(&key, &[0, kv_heads * head_size]);
+        let key = self.seen(layer, "key", key, attending, &[0, 2, 3, 1]);
 
-        let value = self.linear(seen, layer, "self_attn.v_proj")?;
-        let value = self.graph.reshape(&value, &[0, 0, kv_heads, head_size]);
-        let value = self.cached(layer, "value", &value);
+        let value = self.linear(asking, layer, "self_attn.v_proj")?;
+        let value = self.seen(layer, "value", value, attending, &[0, 2, 1, 3]);
 
-        let key = self.graph.transpose(&key, &[0, 1, 3, 2]);
         let scores = self.graph.matmul(&query, &key);
-        let scores = self.graph.add(&scores, &queries.mask);
+        let scores = self.graph.add(&scores, &attending.mask);
         let shares = self.graph.node("Softmax", &[&scores], &[("axis", Attribute::Int(-1))]);
         let mixed = self.graph.matmul(&shares, &value);
         let mixed = self.graph.reshape(&mixed, &[0, heads, -1, head_size]);
         let mixed = self.graph.transpose(&mixed, &[0, 2, 1, 3]);
-        let mixed = self.graph.reshape(&mixed, &[0, 0, heads * head_size]);
-        self.linear(&mixed, layer, "self_attn.o_proj")
+        let mixed = self.graph.reshape(&mixed, &[-1, heads * head_size]);
+        Ok(self.graph.gather(&mixed, &attending.places, 0))
     }
-
-    /// The past's keys or values, followed by the new ones; an input and an output of the graph.
-    fn cached(&mut self, layer: usize, what: &str, new: &Tensor) -> Tensor {
-        let dims = |length| {
-            let (heads, size) = (self.config.kv_heads, self.config.head_size);
-            [Dim::Named("batch"), Dim::Size(heads), Dim::Named(length), Dim::Size(size)]
-        };
-        let (before, after) = (dims("past"), dims("past + sequence"));
-        let name = format!("past_key_values.{layer}.{what}");
-        let past = self.graph.input(&name, Element::F32, &before);
-        let new = self.graph.transpose(new, &[0, 2, 1, 3]);
-        let all = self.graph.concat(&[&past, &new], 2);
-        self.graph.output(all, &format!("present.{layer}.{what}"), Element::F32, &after)
+    /// The keys or values that each tree sees, [trees, past + width, kv_heads, head_size] with its
+    /// axes in `order`: cached ones, then its own. `new`, of all tokens, becomes an output.
+    fn seen(
+        &mut self,
+        layer: usize,
+        what: &str,
+        new: Tensor,
+        attending: &Attending,
+        order: &[i64],
+    ) -> Tensor {
+        let (heads, size) = (self.config.kv_heads, self.config.head_size);
+        let dims = |tokens| [Dim::Named(tokens), Dim::Size(heads * size)];
+        let cached = &format!("cache.{layer}.{what}");
+        let cached = self.graph.input(cached, Element::F32, &dims("cached"));
+        let new =
+            self.graph.output(new, &format!("new.{layer}.{what}"), Element::F32, &dims("tokens"));
+        let before = self.graph.gather(&cached, &attending.seen, 0);
+        let within = self.graph.gather(&new, &attending.trees, 0);
+        let all = self.graph.concat(&[&before, &within], 1);
+        let all = self.graph.reshape(&all, &[0, 0, heads as i64, size as i64]);
+        self.graph.transpose(&all, order)
     }
 
     /// down(silu(gate(x)) · up(x)), silu(z) = z · sigmoid(z).

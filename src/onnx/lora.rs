@@ -1,36 +1,50 @@
-//! A PEFT LoRA adapter over an imported model, as replacements for its weights.
+//! A PEFT LoRA adapter over an imported model, as branches of its graph.
 //!
 //! LoRA (Hu et al. 2021) adds a product of two thin matrices to a weight: W + s · B · A with
-//! s = α / r, or α / √r where the adapter says `use_rslora`. The merged weights are handed to the
-//! runtime when it loads the base's graph, so that no second copy of the model is written.
+//! s = α / r, or α / √r where the adapter says `use_rslora`. Here the product is never added to
+//! the weight: x · W gets s · (x · Aᵀ) · Bᵀ. In a packed graph a token gets it where the input
+//! [`ADAPTED`] says 1, and nothing where it says 0: one session holds one copy of the weights for
+//! the finetuned model and the base, whose tokens ride in the same run. An export, whose weights
+//! bear the names that PEFT knows, always gets it.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
+use prost::Message;
+use prost::bytes::Bytes;
 use serde::Deserialize;
 
 use super::Error;
+use super::builder::{Attribute, Dim, Element, attribute, value_info};
+use super::checkpoint::transpose;
 use super::import::ModelFolder;
-use super::proto::{TensorProto, data_type};
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, data_type};
 use super::safetensors_llama::TensorFile;
-use super::validate::{External, external, read_model};
+use super::validate::read_model;
+
+/// The input that says for each token, [tokens, 1], whether the adapter acts on it: 1 or 0.
+pub const ADAPTED: &str = "adapted";
+/// The same of the wanted tokens.
+const OF_WANTED: &str = "adapted of wanted";
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 /// What PEFT puts before the name of a module of the base.
 const PREFIX: &str = "base_model.model.";
 
-/// A weight that takes the place of an initializer of the base's graph.
+/// What an adapter adds to one weight.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WeightOverride {
-    /// The initializer's name.
-    pub name: String,
-    /// Its shape, `[in, out]` for a linear layer.
-    pub shape: Vec<usize>,
-    /// Its values, row-major.
-    pub data: Vec<f32>,
+pub struct Adaptation {
+    /// The weight's name in the base's graph, where it is stored `[in, out]`.
+    pub weight: String,
+    pub rank: usize,
+    /// [rank, in], row-major.
+    pub a: Vec<f32>,
+    /// [out, rank], row-major.
+    pub b: Vec<f32>,
+    /// s in W + s · B · A.
+    pub scale: f32,
 }
 
 /// Whether a folder is a PEFT adapter.
@@ -94,12 +108,34 @@ struct Pair {
     b: Option<(String, Vec<usize>)>,
 }
 
-/// The merged weights of the adapter in `folder` over the imported model `base`.
+/// The graph of the imported model `base` with the adapter in `folder`, as the bytes of an ONNX
+/// file. Its weights stay in the base's data file.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn graph(folder: &Path, base: &ModelFolder) -> Result<Vec<u8>, Error> {
+    let mut model = read_model(&base.graph)?;
+    let adaptations = adaptations(folder, base, &model)?;
+    if let Some(graph) = &mut model.graph {
+        adapt(graph, adaptations, base.packed);
+    }
+    Ok(model.encode_to_vec())
+}
+
+/// What the adapter in `folder` adds to the weights of the imported model `base`, sorted by weight.
 ///
 /// # Errors
 /// [`Error::Adapter`] where the adapter asks for more than plain LoRA, where one of its tensors
 /// belongs to no weight of the base, or where shapes do not fit; [`Error::Corrupt`]; [`Error::Io`].
-pub fn merge(folder: &Path, base: &ModelFolder) -> Result<Vec<WeightOverride>, Error> {
+pub fn read(folder: &Path, base: &ModelFolder) -> Result<Vec<Adaptation>, Error> {
+    adaptations(folder, base, &read_model(&base.graph)?)
+}
+
+fn adaptations(
+    folder: &Path,
+    base: &ModelFolder,
+    model: &ModelProto,
+) -> Result<Vec<Adaptation>, Error> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     let config: Config = serde_json::from_str(&text)
@@ -123,15 +159,14 @@ pub fn merge(folder: &Path, base: &ModelFolder) -> Result<Vec<WeightOverride>, E
     if pairs.is_empty() {
         return Err(refuse("it holds no tensors".to_owned(), "train and save it again"));
     }
-    let model = read_model(&base.graph)?;
-    let initializers: BTreeMap<&str, &TensorProto> = model
-        .graph
+    let graph = model.graph.as_ref();
+    let initializers: BTreeMap<&str, &TensorProto> = graph
         .iter()
         .flat_map(|graph| &graph.initializer)
         .filter_map(|tensor| Some((tensor.name.as_deref()?, tensor)))
         .collect();
     let wrong_base = "name the base that the adapter was trained over";
-    let mut overrides = Vec::new();
+    let mut adaptations = Vec::new();
     for (module, pair) in pairs {
         let Pair { a: Some((a, a_shape)), b: Some((b, b_shape)) } = pair else {
             let problem = format!("`{module}` has only one of lora_A and lora_B");
@@ -155,11 +190,15 @@ pub fn merge(folder: &Path, base: &ModelFolder) -> Result<Vec<WeightOverride>, E
             );
             return Err(refuse(problem, wrong_base));
         }
-        let mut data = stored(base, tensor)?;
-        add_product(&mut data, &file.read(&a)?, &file.read(&b)?, config.r, config.scale());
-        overrides.push(WeightOverride { name, shape, data });
+        adaptations.push(Adaptation {
+            weight: name,
+            rank: config.r,
+            a: file.read(&a)?,
+            b: file.read(&b)?,
+            scale: config.scale(),
+        });
     }
-    Ok(overrides)
+    Ok(adaptations)
 }
 
 /// Tensors by the module that they change, or the name of one that changes none.
@@ -180,42 +219,126 @@ fn pairs(shapes: BTreeMap<String, Vec<usize>>) -> Result<BTreeMap<String, Pair>,
     Ok(pairs)
 }
 
-/// The values of an external initializer.
-fn stored(base: &ModelFolder, tensor: &TensorProto) -> Result<Vec<f32>, Error> {
-    let Some(External { location, offset, length }) = external(&base.graph, tensor)? else {
-        let problem = "its weights are inside the graph, where an adapter cannot replace them";
-        return Err(Error::unsupported(
-            &base.graph,
-            problem,
-            "name the GGUF file or safetensors folder of the base instead of an ONNX export",
-        ));
-    };
-    let path = base.graph.with_file_name(location);
-    let values: i64 = tensor.dims.iter().product();
-    if tensor.data_type != Some(data_type::FLOAT) || u64::try_from(4 * values) != Ok(length) {
-        let problem = "its weights are not in f32";
-        return Err(Error::unsupported(&base.graph, problem, "name a base in f32"));
+/// Adds the branches of `adaptations` to a graph that multiplies by each of their weights once,
+/// with a switch where it is a packed one.
+///
+/// Weights that are multiplied with the same x share one product x · Aᵀ.
+fn adapt(graph: &mut GraphProto, adaptations: Vec<Adaptation>, packed: bool) {
+    let narrow = if packed { add_switch(graph) } else { BTreeSet::new() };
+    let mut by_weight: BTreeMap<String, Adaptation> =
+        adaptations.into_iter().map(|a| (a.weight.clone(), a)).collect();
+    // By x, the products that are adapted: where in the list of nodes they are, and by what.
+    let mut by_input: Vec<(String, Vec<(usize, Adaptation)>)> = Vec::new();
+    for (at, node) in graph.node.iter().enumerate() {
+        let [x, weight] = node.input.as_slice() else { continue };
+        if node.op_type.as_deref() != Some("MatMul") {
+            continue;
+        }
+        let Some(adaptation) = by_weight.remove(weight) else { continue };
+        match by_input.iter_mut().find(|(input, _)| input == x) {
+            Some((_, products)) => products.push((at, adaptation)),
+            None => by_input.push((x.clone(), vec![(at, adaptation)])),
+        }
     }
-    let mut bytes = vec![0; length as usize];
-    let mut file = File::open(&path).map_err(Error::io("read", &path))?;
-    file.seek(SeekFrom::Start(offset))
-        .and_then(|_| file.read_exact(&mut bytes))
-        .map_err(Error::io("read", &path))?;
-    let (chunks, _) = bytes.as_chunks::<4>();
-    Ok(chunks.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    // What is to stand before and after a node.
+    let mut added: BTreeMap<usize, [Vec<NodeProto>; 2]> = BTreeMap::new();
+    for (x, products) in by_input {
+        let name = |what: &str| format!("{x} adapted: {what}");
+        let rank: usize = products.iter().map(|(_, adaptation)| adaptation.rank).sum();
+        let inner = products[0].1.a.len() / products[0].1.rank;
+        let a: Vec<f32> =
+            products.iter().flat_map(|(_, adaptation)| adaptation.a.clone()).collect();
+        graph.initializer.push(matrix(&name("A"), [inner, rank], &transpose(&a, rank, inner)));
+        let switch = if narrow.contains(&x) { OF_WANTED } else { ADAPTED };
+        let first = products[0].0;
+        let [before, _] = added.entry(first).or_default();
+        let product = [x.clone(), name("A")];
+        if packed {
+            before.push(node("MatMul", &product, &[&name("thin")], &[]));
+            let switched = [name("thin"), switch.to_owned()];
+            before.push(node("Mul", &switched, &[&name("switched")], &[]));
+        } else {
+            before.push(node("MatMul", &product, &[&name("switched")], &[]));
+        }
+        let parts: Vec<String> = (0..products.len()).map(|i| name(&format!("part {i}"))).collect();
+        let sizes: Vec<i64> = products.iter().map(|(_, a)| a.rank as i64).collect();
+        graph.initializer.push(list(&name("ranks"), &sizes));
+        let outputs: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let inputs = [name("switched"), name("ranks")];
+        before.push(node("Split", &inputs, &outputs, &[("axis", Attribute::Int(-1))]));
+        for ((at, adaptation), part) in products.into_iter().zip(parts) {
+            let Adaptation { weight, rank, b, scale, .. } = adaptation;
+            let out = b.len() / rank;
+            let scaled: Vec<f32> = b.iter().map(|b| scale * b).collect();
+            let b = format!("{weight} adapted: B");
+            graph.initializer.push(matrix(&b, [rank, out], &transpose(&scaled, out, rank)));
+            let [plain, delta] = ["plain", "delta"].map(|what| format!("{weight} adapted: {what}"));
+            let output = std::mem::replace(&mut graph.node[at].output[0], plain.clone());
+            let [_, after] = added.entry(at).or_default();
+            after.push(node("MatMul", &[part, b], &[&delta], &[]));
+            after.push(node("Add", &[plain, delta], &[&output], &[]));
+        }
+    }
+    let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
+    graph.node = nodes
+        .flat_map(|(at, node)| {
+            let [before, after] = added.remove(&at).unwrap_or_default();
+            before.into_iter().chain([node]).chain(after)
+        })
+        .collect();
 }
 
-/// Adds `scale` · (B · A)ᵀ to `weight` [in, out].
-fn add_product(weight: &mut [f32], a: &[f32], b: &[f32], rank: usize, scale: f32) {
-    let (inner, out) = (a.len() / rank, b.len() / rank);
-    let b = super::checkpoint::transpose(b, out, rank);
-    for (i, row) in weight.chunks_exact_mut(out).enumerate() {
-        for k in 0..rank {
-            let factor = scale * a[k * inner + i];
-            for (value, b) in row.iter_mut().zip(&b[k * out..]) {
-                *value += factor * b;
-            }
+/// Adds the switch to a packed graph, and gives the values that have a row for each wanted token
+/// and not for each token: their switch is [`OF_WANTED`].
+fn add_switch(graph: &mut GraphProto) -> BTreeSet<String> {
+    let narrow = of_wanted_tokens(graph);
+    graph.input.push(value_info(ADAPTED, Element::F32, &[Dim::Named("tokens"), Dim::Size(1)]));
+    let inputs = [ADAPTED.to_owned(), "wanted".to_owned()];
+    let gather = node("Gather", &inputs, &[OF_WANTED], &[("axis", Attribute::Int(0))]);
+    graph.node.insert(0, gather);
+    narrow
+}
+
+fn of_wanted_tokens(graph: &GraphProto) -> BTreeSet<String> {
+    let mut narrow: BTreeSet<String> = BTreeSet::new();
+    for node in &graph.node {
+        let gathers = node.op_type.as_deref() == Some("Gather")
+            && node.input.get(1).is_some_and(|indices| indices == "wanted");
+        if gathers || node.input.iter().any(|input| narrow.contains(input)) {
+            narrow.extend(node.output.iter().cloned());
         }
+    }
+    narrow
+}
+
+fn node(op: &str, inputs: &[String], outputs: &[&str], with: &[(&str, Attribute)]) -> NodeProto {
+    NodeProto {
+        name: Some(outputs[0].to_owned()),
+        op_type: Some(op.to_owned()),
+        input: inputs.to_vec(),
+        output: outputs.iter().map(|&output| output.to_owned()).collect(),
+        attribute: with.iter().map(|(name, value)| attribute(name, value)).collect(),
+        ..NodeProto::default()
+    }
+}
+
+fn matrix(name: &str, shape: [usize; 2], values: &[f32]) -> TensorProto {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    constant(name, &shape.map(|size| size as i64), data_type::FLOAT, bytes)
+}
+
+fn list(name: &str, values: &[i64]) -> TensorProto {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    constant(name, &[values.len() as i64], data_type::INT64, bytes)
+}
+
+fn constant(name: &str, shape: &[i64], data_type: i32, bytes: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: Some(name.to_owned()),
+        dims: shape.to_vec(),
+        data_type: Some(data_type),
+        raw_data: Some(Bytes::from(bytes)),
+        ..TensorProto::default()
     }
 }
 

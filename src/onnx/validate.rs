@@ -10,7 +10,7 @@ use prost::bytes::Bytes;
 use tokenizers::Tokenizer;
 
 use super::Error;
-use super::proto::{EXTERNAL, ModelProto, TensorProto};
+use super::proto::{EXTERNAL, GraphProto, ModelProto, TensorProto};
 
 const FORMAT: &str = "ONNX";
 
@@ -31,6 +31,15 @@ pub(super) fn read_model(path: &Path) -> Result<ModelProto, Error> {
         return Err(Error::corrupt(path, FORMAT, "it names no operator set; is it cut off?"));
     }
     Ok(model)
+}
+
+/// The names of a model's inputs.
+///
+/// # Errors
+/// As [`read_model`].
+pub(super) fn inputs(path: &Path) -> Result<Vec<String>, Error> {
+    let model = read_model(path)?;
+    Ok(model.graph.iter().flat_map(|graph| &graph.input).filter_map(|i| i.name.clone()).collect())
 }
 
 /// Where a tensor's values are: the file's name and the bytes in it.
@@ -73,7 +82,7 @@ pub(super) fn check_model(path: &Path) -> Result<(), Error> {
     let model = read_model(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut lengths = std::collections::HashMap::new();
-    for tensor in model.graph.iter().flat_map(|graph| &graph.initializer) {
+    for tensor in model.graph.iter().flat_map(GraphProto::tensors) {
         let Some(External { location, offset, length }) = external(path, tensor)? else {
             continue;
         };

@@ -4,10 +4,10 @@
 //! read does not depend on the order of the files, but for the order of a relation's templates.
 //! `ontologies/kgb.ttl` defines the vocabulary read here beside RDFS and OWL.
 
-mod causal;
 mod read;
 mod template;
 mod turtle;
+mod usable;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 pub use template::{Template, TemplateError};
+pub use usable::Refusal;
 
 /// The namespace of the terms that kgbuild defines.
 pub const KGB: &str = "https://w3id.org/kgbuild#";
@@ -32,7 +33,7 @@ pub struct Relation {
     pub iri: String,
     /// Its `rdfs:label`, one without language or in English before others.
     pub label: Option<String>,
-    /// Its `kgb:template`s, at least one, in the order of the files.
+    /// Its `kgb:template`s and then its `kgb:question`s, at least one, in the order of the files.
     pub templates: Vec<Template>,
     /// What a subject must be: all of these, one for each `rdfs:domain`. Empty: anything.
     pub domain: Vec<AnyOf>,

@@ -133,7 +133,7 @@ fn add(facts: &mut Facts, turtle: turtle::Turtle, file: &Path) {
 
 /// Terms of our namespace that mean nothing here are most likely misspelt.
 fn warn_of_unknown_terms(facts: &Facts, diagnostics: &mut Diagnostics) {
-    let known = ["template", "maxObjects"];
+    let known = ["template", "question", "maxObjects"];
     for (predicate, objects) in &facts.by_predicate {
         let Some(name) = predicate.strip_prefix("kgb:").filter(|n| !known.contains(n)) else {
             continue;
@@ -253,7 +253,7 @@ fn properties(facts: &Facts) -> BTreeSet<String> {
     let typed = facts.of("rdf:type").filter(|(_, class, _)| {
         iri(class).and_then(local).is_some_and(|(_, name)| name.ends_with("Property"))
     });
-    ["kgb:template", "kgb:maxObjects", "rdfs:domain", "rdfs:range"]
+    ["kgb:template", "kgb:question", "kgb:maxObjects", "rdfs:domain", "rdfs:range"]
         .into_iter()
         .flat_map(|predicate| facts.of(predicate))
         .chain(typed)
@@ -262,34 +262,47 @@ fn properties(facts: &Facts) -> BTreeSet<String> {
         .collect()
 }
 
-/// The templates of each property. One whose templates are all wrong keeps an empty list, so
-/// that its other mistakes are reported too.
+/// The templates and then the questions of each property. One of which all are wrong keeps an empty
+/// list, so that its other mistakes are reported too.
 fn templates(facts: &Facts, diagnostics: &mut Diagnostics) -> HashMap<String, Vec<Template>> {
     let mut templates: HashMap<String, Vec<Template>> = HashMap::new();
-    for (subject, object, place) in facts.of("kgb:template") {
-        let Some(property) = iri(subject) else { continue };
-        let list = templates.entry(property.to_owned()).or_default();
-        let mut mistake = |message: String, help: &str| {
-            let diagnostic = Diagnostic::error("bad-template", message).help(help);
-            diagnostics.push(Diagnostic { place: Some(place.clone()), ..diagnostic });
-        };
-        let Node::Literal { value, .. } = object else {
-            mistake(format!("a template of <{property}> is no text"), "write it in quotes");
-            continue;
-        };
-        match Template::parse(value) {
-            Ok(template) if list.contains(&template) => {}
-            Ok(template) => list.push(template),
-            Err(error) => {
-                let help = match error {
-                    TemplateError::Missing { .. } => {
-                        "[X] is the place of the subject and [Y] that of the object, in capitals"
-                    }
-                    TemplateError::Repeated { .. } => {
-                        "each place may stand once: say the rest with a pronoun"
-                    }
-                };
-                mistake(format!("in the template \"{value}\", {error}"), help);
+    type Parse = fn(&str) -> Result<Template, TemplateError>;
+    let kinds: [(&str, &str, Parse); 2] = [
+        ("kgb:template", "template", Template::parse),
+        ("kgb:question", "question", Template::parse_question),
+    ];
+    for (predicate, kind, parse) in kinds {
+        for (subject, object, place) in facts.of(predicate) {
+            let Some(property) = iri(subject) else { continue };
+            let list = templates.entry(property.to_owned()).or_default();
+            let mut mistake = |message: String, help: &str| {
+                let diagnostic = Diagnostic::error("bad-template", message).help(help);
+                diagnostics.push(Diagnostic { place: Some(place.clone()), ..diagnostic });
+            };
+            let Node::Literal { value, .. } = object else {
+                mistake(format!("a {kind} of <{property}> is no text"), "write it in quotes");
+                continue;
+            };
+            match parse(value) {
+                Ok(template) if list.contains(&template) => {}
+                Ok(template) => list.push(template),
+                Err(error) => {
+                    let help = match error {
+                        TemplateError::Missing { .. } if kind == "question" => {
+                            "[X] is the place of the subject, in capitals"
+                        }
+                        TemplateError::Missing { .. } => {
+                            "[X] is the place of the subject and [Y] that of the object, in capitals"
+                        }
+                        TemplateError::Repeated { .. } => {
+                            "each place may stand once: say the rest with a pronoun"
+                        }
+                        TemplateError::Answered => {
+                            "write it as a kgb:template, or ask so that [Y] is the answer"
+                        }
+                    };
+                    mistake(format!("in the {kind} \"{value}\", {error}"), help);
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
-//! Templates: sentences with a place for the subject and one for the object.
+//! Templates: sentences with a place for the subject and one for the object, and questions, whose
+//! answer is the object.
 //!
-//! Invariant: a [`Template`] holds `[X]` (the subject) and `[Y]` (the object) exactly once each,
-//! and nothing that a label contains is ever taken for a place.
+//! Invariant: a [`Template`] holds `[X]` (the subject) exactly once, and `[Y]` (the object) once
+//! unless it is a question; nothing that a label contains is ever taken for a place.
 
 use thiserror::Error;
 
@@ -21,9 +22,10 @@ const OBJECT: &str = "[Y]";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
-    /// Byte offsets of the two places in `text`.
+    /// Byte offset of the subject's place in `text`.
     subject: usize,
-    object: usize,
+    /// That of the object's; none in a question.
+    object: Option<usize>,
 }
 
 /// Why a text is no template.
@@ -44,6 +46,9 @@ pub enum TemplateError {
         /// How often it occurs.
         times: usize,
     },
+    /// A question has a place for the object.
+    #[error("[Y] has a place, but the object is the answer")]
+    Answered,
 }
 
 impl Template {
@@ -64,9 +69,33 @@ impl Template {
                         return Err(TemplateError::Repeated { place, times });
                     }
                 }
-                Ok(Self { text: text.to_owned(), subject, object })
+                Ok(Self { text: text.to_owned(), subject, object: Some(object) })
             }
         }
+    }
+
+    /// Reads a question. White space around the text is dropped.
+    ///
+    /// # Errors
+    /// If `[X]` does not occur exactly once, or `[Y]` occurs.
+    pub fn parse_question(text: &str) -> Result<Self, TemplateError> {
+        let text = text.trim();
+        if text.contains(OBJECT) {
+            return Err(TemplateError::Answered);
+        }
+        match text.matches(SUBJECT).count() {
+            0 => Err(TemplateError::Missing { places: "[X] is" }),
+            1 => {
+                let subject = text.find(SUBJECT).unwrap_or_default();
+                Ok(Self { text: text.to_owned(), subject, object: None })
+            }
+            times => Err(TemplateError::Repeated { place: SUBJECT, times }),
+        }
+    }
+
+    /// Whether it is a question, whose answer is the object.
+    pub fn is_question(&self) -> bool {
+        self.object.is_none()
     }
 
     /// The template as written.
@@ -76,25 +105,29 @@ impl Template {
 
     /// Whether the object's place stands before the subject's.
     pub fn object_first(&self) -> bool {
-        self.object < self.subject
+        self.object.is_some_and(|object| object < self.subject)
     }
 
-    /// Whether a space stands before the object's place. [`Self::prompt`] leaves it out, since
-    /// the tokenizers of causal models make it part of the object's first token.
+    /// Whether a space stands before the object's place, as before the answer to a question.
+    /// [`Self::prompt`] leaves it out, since tokenizers make it part of the object's first token.
     pub fn object_has_space(&self) -> bool {
-        self.text[..self.object].ends_with(' ')
+        self.object.is_none_or(|object| self.text[..object].ends_with(' '))
     }
 
     /// The text before the object, with the subject filled in, without the one space that
     /// [`Self::object_has_space`] tells of.
     pub fn prompt(&self, subject_label: &str) -> String {
-        let end = self.object - usize::from(self.object_has_space());
+        let end = match self.object {
+            Some(object) => object - usize::from(self.object_has_space()),
+            None => self.text.len(),
+        };
         self.fill(0, end, subject_label)
     }
 
     /// The text after the object, with the subject filled in where it stands there.
     pub fn after_object(&self, subject_label: &str) -> String {
-        self.fill(self.object + OBJECT.len(), self.text.len(), subject_label)
+        let start = self.object.map_or(self.text.len(), |object| object + OBJECT.len());
+        self.fill(start, self.text.len(), subject_label)
     }
 
     /// `text[start..end]` with the subject's place, if it lies there, filled in.
@@ -146,6 +179,18 @@ mod tests {
         assert_eq!(Template::parse("It is [y]"), missing("[X] and [Y] are"));
         let twice = Err(TemplateError::Repeated { place: "[Y]", times: 2 });
         assert_eq!(Template::parse("[X] [Y] [Y]"), twice);
+    }
+
+    #[test]
+    fn a_question_has_no_place_for_the_object() {
+        let question = Template::parse_question(" What is the capital of [X]? ").unwrap();
+        assert_eq!(question.prompt("France"), "What is the capital of France?");
+        assert_eq!(question.after_object("France"), "");
+        assert!(question.is_question() && question.object_has_space() && !question.object_first());
+        let wrong = |text| Template::parse_question(text).unwrap_err();
+        assert_eq!(wrong("Is [Y] the capital of [X]?"), TemplateError::Answered);
+        assert_eq!(wrong("Where is it?"), TemplateError::Missing { places: "[X] is" });
+        assert_eq!(wrong("[X] [X]?"), TemplateError::Repeated { place: "[X]", times: 2 });
     }
 
     proptest! {

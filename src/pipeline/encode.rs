@@ -1,14 +1,15 @@
 //! The encode stage: a chunk's subjects and templates to the tokens of its prompts.
 
 use super::{Error, Plan, Task};
+use crate::lm::Prompt;
 
 /// A chunk with its prompts: for each subject in order, for each template in order.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// The chunk.
     pub task: Task,
-    /// The prompts' tokens.
-    pub prompts: Vec<Vec<u32>>,
+    /// The prompts.
+    pub prompts: Vec<Prompt>,
 }
 
 /// Encodes a chunk.
@@ -22,25 +23,25 @@ pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
     for &subject in &task.subjects {
         let label = plan.subjects.label(subject);
         for template in &relation.templates {
-            let tokens = plan.tokenizer.prompt(&template.prompt(label))?;
-            if tokens.is_empty() {
+            let prompt = plan.prompter.prompt(template, label)?;
+            if prompt.tokens() == 0 {
                 return Err(Error::EmptyPrompt {
                     subject: plan.subjects.iri(subject).to_owned(),
                     relation: relation.iri.to_string(),
                 });
             }
             if let Some(context) = plan.context
-                && tokens.len() + relation.longest > context
+                && prompt.longest() + relation.longest > context
             {
                 return Err(Error::Context {
                     subject: plan.subjects.iri(subject).to_owned(),
                     relation: relation.iri.to_string(),
-                    prompt: tokens.len(),
+                    prompt: prompt.longest(),
                     candidate: relation.longest,
                     context,
                 });
             }
-            prompts.push(tokens);
+            prompts.push(prompt);
         }
     }
     Ok(Encoded { task, prompts })

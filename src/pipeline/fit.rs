@@ -77,12 +77,13 @@ fn too_long(
     context: usize,
 ) -> Option<usize> {
     let label = plan.subjects.label(subject);
-    let prompts = relation.templates.iter().map(|template| template.prompt(label));
     let room = context.saturating_sub(relation.longest);
     // A token is a byte at least, so that almost all prompts are known to fit by their length. A
     // tokenizer that makes a text longer before it takes it apart is left to the encode stage.
-    let tokens = prompts
-        .filter(|prompt| prompt.len() + AROUND > room)
-        .filter_map(|prompt| plan.tokenizer.prompt(&prompt).ok().map(|tokens| tokens.len()));
+    let long = relation.templates.iter().filter(|template| {
+        template.prompt(label).len() + template.after_object(label).len() + AROUND > room
+    });
+    let tokens =
+        long.filter_map(|template| Some(plan.prompter.prompt(template, label).ok()?.longest()));
     tokens.filter(|&tokens| tokens > room).max()
 }

@@ -9,7 +9,7 @@ use crate::catalog::{self, Catalog, EntityId};
 use crate::config::Pipeline;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, nearest};
 use crate::facts::Facts;
-use crate::ontology::{Ontology, Relation, Template};
+use crate::ontology::{Ontology, Relation};
 
 /// Over how many subjects a model's mean prediction for a relation is taken at most. The mean's
 /// standard error is then a sixteenth of a single prediction's deviation.
@@ -31,8 +31,6 @@ pub struct Inputs {
 /// What the inputs say of one relation.
 pub struct RelationInputs {
     pub relation: Relation,
-    /// The templates that a causal model can use, at least one.
-    pub templates: Vec<Template>,
     /// The subjects to ask about, in the table's order: those that its domain admits.
     pub subjects: Vec<EntityId>,
     /// Subjects over which a model's mean prediction is taken: up to [`PRIOR_SUBJECTS`] of those
@@ -205,7 +203,6 @@ impl Inputs {
     ) -> Option<RelationInputs> {
         let space = catalog::answer_space(&self.ontology, &relation, &self.candidates);
         let space = notes.keep(space);
-        let templates = relation.causal_templates(notes);
         let space = space?;
         if let Some(gold) = &self.gold {
             notes.0.extend(gold.unreachable(ask.role(), &relation, &space, &self.candidates));
@@ -226,8 +223,8 @@ impl Inputs {
             };
             subjects.retain(|subject| known(subject).is_some());
         }
-        let (templates, candidates) = (templates?, space.candidates);
-        Some(RelationInputs { templates, relation, subjects, prior_subjects, candidates })
+        let candidates = space.candidates;
+        Some(RelationInputs { relation, subjects, prior_subjects, candidates })
     }
 }
 

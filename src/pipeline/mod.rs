@@ -44,7 +44,7 @@ pub use tune::tune;
 pub enum Error {
     /// A label that the tokenizer cannot encode.
     #[error(transparent)]
-    Tokenizer(#[from] crate::lm::TokenizerError),
+    Prompter(#[from] crate::lm::PrompterError),
     /// A prompt does not fit into the model's context with its longest candidate.
     #[error(
         "the prompt for <{subject}> and <{relation}> has {prompt} tokens, and its longest \

@@ -10,9 +10,9 @@ use super::report::Asked;
 use crate::config::{self, ModelSource, Pipeline};
 use crate::fetch::{self, Cache};
 use crate::graph::ModelDescription;
-use crate::lm::{self, CausalModel, LanguageModel, Tokenizer, TokenizerError};
-use crate::onnx::{self, ModelFolder, lora};
-use crate::runtime::{self, Runtime};
+use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
+use crate::onnx::{self, Family, ModelFolder, lora};
+use crate::runtime::Runtime;
 
 /// Why a pipeline's models cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +27,9 @@ pub enum Error {
     /// A tokenizer cannot be read.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// ONNX Runtime refuses a model.
+    /// A model cannot be opened.
     #[error(transparent)]
-    Runtime(#[from] runtime::Error),
-    /// A graph is not a language model's.
-    #[error(transparent)]
-    Graph(#[from] lm::Error),
+    Open(#[from] lm::OpenError),
     /// A LoRA adapter without the model that it changes.
     #[error("{0} is a LoRA adapter: name the model it was trained on as `base` under [models]")]
     AdapterWithoutBase(PathBuf),
@@ -67,14 +64,19 @@ pub enum Error {
         /// How many logits the model gives.
         vocabulary: usize,
     },
-    /// The model's configuration is no JSON.
-    #[error("{file} cannot be read as the model's configuration; fetch or export it again")]
-    Config {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: std::io::Error,
+    /// What the tokenizer or the model's settings lack.
+    #[error(transparent)]
+    Prompter(#[from] PrompterError),
+    /// The models cannot be asked the same.
+    #[error(
+        "the base is a {base} model and the finetuned one a {finetuned} model: they cannot be asked \
+         the same; use a finetuned model that was made from this base"
+    )]
+    Families {
+        /// The base's family.
+        base: Family,
+        /// The finetuned model's.
+        finetuned: Family,
     },
 }
 
@@ -86,11 +88,19 @@ struct Located {
     description: ModelDescription,
 }
 
+impl Located {
+    /// Whether its session holds the base too.
+    fn holds_base(&self) -> bool {
+        self.adapter.is_some() && self.folder.packed
+    }
+}
+
 /// The models that a pipeline asks, with all their files at hand.
 pub struct LocatedModels {
     finetuned: Option<Located>,
     base: Option<Located>,
-    tokenizer: PathBuf,
+    /// Whose tokenizer and settings say how all are asked.
+    asked: ModelFolder,
     /// Tokens that all models take at once, where their configuration says so.
     pub context: Option<usize>,
 }
@@ -121,14 +131,19 @@ pub fn locate(
     {
         same_vocabulary(&base.folder.tokenizer, &finetuned.folder.tokenizer)?;
     }
-    let mut context: Option<usize> = None;
-    for model in base.iter().chain(&finetuned) {
-        if let Some(own) = context_of(model.folder.config.as_deref())? {
-            context = Some(context.map_or(own, |c| c.min(own)));
-        }
+    let mut models = base.iter().chain(&finetuned);
+    let context = models.clone().filter_map(|model| model.folder.context()).min();
+    let asked = models.next().map(|model| model.folder.clone());
+    if let (Some(base), Some(finetuned)) = (&base, &finetuned)
+        && base.folder.family != finetuned.folder.family
+    {
+        return Err(Error::Families {
+            base: base.folder.family,
+            finetuned: finetuned.folder.family,
+        });
     }
-    let tokenizer = base.iter().chain(&finetuned).map(|m| m.folder.tokenizer.clone()).next();
-    Ok(LocatedModels { tokenizer: tokenizer.unwrap_or_default(), finetuned, base, context })
+    let Some(asked) = asked else { unreachable!("a pipeline names a model") };
+    Ok(LocatedModels { asked, finetuned, base, context })
 }
 
 fn locate_one(
@@ -160,12 +175,12 @@ fn locate_finetuned(
 }
 
 impl LocatedModels {
-    /// The tokenizer of all models.
+    /// How all models are asked.
     ///
     /// # Errors
-    /// Where it cannot be read.
-    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        Ok(Tokenizer::read(&self.tokenizer)?)
+    /// Where their tokenizer cannot be read, or lacks a token that their family needs.
+    pub fn prompter(&self) -> Result<Prompter, Error> {
+        Ok(Prompter::new(&self.asked)?)
     }
 
     /// Which models are asked.
@@ -196,36 +211,44 @@ impl LocatedModels {
     pub fn open(
         &self,
         runtime: &Runtime,
-        tokenizer: &Tokenizer,
+        prompter: &Prompter,
         workers: usize,
         threads: usize,
         token_budget: usize,
     ) -> Result<Vec<Predictor>, Error> {
-        let located: Vec<&Located> = self.finetuned.iter().chain(&self.base).collect();
-        let last_token = tokenizer.vocabulary().last().map(|(token, _)| *token);
-        let threads = (threads / (workers * located.len()).max(1)).max(1);
-        let open = |model: &&Located| -> Result<Box<dyn LanguageModel>, Error> {
-            let weights = match &model.adapter {
-                Some(adapter) => lora::merge(adapter, &model.folder)?,
-                None => Vec::new(),
-            };
-            let session = runtime.session(&model.folder.graph, weights, threads)?;
-            let model = CausalModel::new(session, &model.folder.graph, self.context, token_budget)?;
-            self.fits(last_token, &model)?;
-            Ok(Box::new(model))
+        let last_token = prompter.tokenizer().vocabulary().last().map(|(token, _)| *token);
+        let sessions = match (&self.finetuned, &self.base) {
+            (Some(finetuned), Some(_)) if !finetuned.holds_base() => 2,
+            _ => 1,
         };
-        (0..workers)
-            .map(|_| Ok(Predictor::new(located.iter().map(open).collect::<Result<_, Error>>()?)))
-            .collect()
+        let threads = (threads / (workers * sessions).max(1)).max(1);
+        let open = |model: &Located, models: usize| -> Result<Box<dyn LanguageModel>, Error> {
+            let adapter = model.adapter.as_deref();
+            let model = lm::open(runtime, &model.folder, adapter, models, threads, token_budget)?;
+            self.fits(last_token, model.vocabulary())?;
+            Ok(model)
+        };
+        let worker = || -> Result<Predictor, Error> {
+            Ok(Predictor::new(match (&self.finetuned, &self.base) {
+                // The adapter's session holds the base too.
+                (Some(finetuned), Some(_)) if finetuned.adapter.is_some() => {
+                    vec![open(finetuned, 2)?]
+                }
+                (finetuned, base) => {
+                    let models = finetuned.iter().chain(base);
+                    models.map(|model| open(model, 1)).collect::<Result<_, _>>()?
+                }
+            }))
+        };
+        (0..workers).map(|_| worker()).collect()
     }
 
-    fn fits(&self, last_token: Option<u32>, model: &CausalModel) -> Result<(), Error> {
+    fn fits(&self, last_token: Option<u32>, vocabulary: usize) -> Result<(), Error> {
         match last_token {
-            Some(token) if token as usize >= model.vocabulary() => Err(Error::TokenizerAndModel {
-                tokenizer: self.tokenizer.clone(),
-                token,
-                vocabulary: model.vocabulary(),
-            }),
+            Some(token) if token as usize >= vocabulary => {
+                let tokenizer = self.asked.tokenizer.clone();
+                Err(Error::TokenizerAndModel { tokenizer, token, vocabulary })
+            }
             _ => Ok(()),
         }
     }
@@ -248,16 +271,4 @@ fn same_vocabulary(base: &Path, finetuned: &Path) -> Result<(), Error> {
         finetuned_tokens: of_finetuned.len(),
         example: example.unwrap_or_default(),
     })
-}
-
-/// How many tokens the model's configuration says it takes, under any of its usual names.
-fn context_of(config: Option<&Path>) -> Result<Option<usize>, Error> {
-    let Some(file) = config else { return Ok(None) };
-    let broken = |source| Error::Config { file: file.to_owned(), source };
-    let text = std::fs::read(file).map_err(broken)?;
-    let config: serde_json::Value = serde_json::from_slice(&text).map_err(|e| broken(e.into()))?;
-    Ok(["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"]
-        .iter()
-        .find_map(|key| config.get(key)?.as_u64())
-        .map(|context| context as usize))
 }

@@ -11,8 +11,9 @@ use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
+use crate::lm;
 use crate::lm::trie::{CandidateIndex, Sequences};
-use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Rankings, Tokenizer};
+use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Prompter, Rankings, Scoring};
 use crate::ontology::{Ontology, Relation, Template};
 use crate::shock::{Calibration, Correction, Mixing, MixingRule, Prior, Priors};
 
@@ -37,8 +38,8 @@ pub struct Plan {
     pub candidates: Catalog,
     /// Known facts, where the pipeline names some.
     pub gold: Option<Facts>,
-    /// The tokenizer of both models.
-    pub tokenizer: Tokenizer,
+    /// How both models are asked.
+    pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
     pub context: Option<usize>,
 }
@@ -49,7 +50,7 @@ pub struct RelationPlan {
     pub iri: Arc<str>,
     /// Its label, or its IRI.
     pub name: String,
-    /// The templates that a causal model can use.
+    /// The templates that the models can use, at least one.
     pub templates: Vec<Template>,
     /// The candidates' tokens; candidate number `i` is `candidates[i]`.
     pub space: AnswerSpace,
@@ -78,6 +79,14 @@ pub struct RelationPlan {
     pub exhaustive: bool,
     /// Whether a subject is never its own object.
     pub irreflexive: bool,
+}
+
+/// Candidates as tokens.
+struct Tokenised {
+    sequences: Sequences,
+    /// For each token of each candidate the number of its word.
+    words: Sequences,
+    candidates: Vec<EntityId>,
 }
 
 /// One chunk to be done.
@@ -111,20 +120,13 @@ impl Plan {
     pub fn new(
         pipeline: &Pipeline,
         inputs: Inputs,
-        tokenizer: Tokenizer,
+        prompter: Prompter,
         context: Option<usize>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
         let Inputs { ontology, subjects, candidates, gold, relations } = inputs;
-        let mut plan = Self {
-            relations: Vec::new(),
-            ontology,
-            subjects,
-            candidates,
-            gold,
-            tokenizer,
-            context,
-        };
+        let mut plan =
+            Self { relations: Vec::new(), ontology, subjects, candidates, gold, prompter, context };
         for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
                 plan.relations.push(planned);
@@ -142,23 +144,36 @@ impl Plan {
         inputs: RelationInputs,
         notes: &mut Diagnostics,
     ) -> Option<RelationPlan> {
-        let RelationInputs { relation, templates, subjects, prior_subjects, candidates } = inputs;
+        let RelationInputs { relation, subjects, prior_subjects, candidates } = inputs;
+        let refusal = |template: &Template| self.prompter.refusal(template);
+        let templates = relation.usable_templates(&refusal, notes)?;
         let normalise = match pipeline.prediction.normalise {
             config::Normalise::Trie => Normalise::Trie,
             config::Normalise::Sequence => Normalise::Sequence,
         };
-        let (sequences, candidates) =
+        let Tokenised { sequences, words, candidates } =
             self.tokenise(&relation, &candidates, templates[0].object_has_space(), notes)?;
         let mut suffixes = Vec::new();
         for template in &templates {
-            match self.tokenizer.continuation(&template.after_object("")) {
+            match self.prompter.suffix(template) {
                 Ok(tokens) => suffixes.push(tokens),
                 Err(e) => notes.push(Diagnostic::error("tokenizer", e.to_string())),
             }
         }
         let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
             + suffixes.iter().map(Vec::len).max().unwrap_or(0);
-        let space = match AnswerSpace::new(sequences, suffixes, normalise) {
+        let space = match self.prompter.mask() {
+            Some(mask) => {
+                let scoring = match pipeline.prediction.masked {
+                    config::Masked::Independent => Scoring::Independent,
+                    config::Masked::AnswerL2r => Scoring::AnswerL2r,
+                    config::Masked::WithinWordL2r => Scoring::WithinWordL2r,
+                };
+                AnswerSpace::masked(&sequences, &words, templates.len(), mask, scoring)
+            }
+            None => AnswerSpace::new(sequences, suffixes, normalise),
+        };
+        let space = match space {
             Ok(space) => space,
             Err(e) => {
                 notes.push(Diagnostic::error("answer-space", format!("<{}>: {e}", relation.iri)));
@@ -204,29 +219,29 @@ impl Plan {
         candidates: &[EntityId],
         with_space: bool,
         notes: &mut Diagnostics,
-    ) -> Option<(Sequences, Vec<EntityId>)> {
-        let mut sequences = Sequences::new();
+    ) -> Option<Tokenised> {
+        let (mut sequences, mut all_words) = (Sequences::new(), Sequences::new());
         let mut kept = Vec::with_capacity(candidates.len());
         let mut seen: HashMap<Vec<u32>, EntityId> = HashMap::new();
         // What is left of a label of which nothing is left.
-        let blank = self.tokenizer.continuation(if with_space { " " } else { "" });
+        let blank = self.prompter.candidate("", with_space);
         let (mut same, mut empty) = (Vec::new(), Vec::new());
         for &candidate in candidates {
             let label = self.candidates.label(candidate);
-            let text = if with_space { format!(" {label}") } else { label.to_owned() };
-            let tokens = match self.tokenizer.continuation(&text) {
-                Ok(tokens) => tokens,
+            let lm::Candidate { tokens, words } = match self.prompter.candidate(label, with_space) {
+                Ok(found) => found,
                 Err(e) => {
                     notes.push(Diagnostic::error("tokenizer", e.to_string()));
                     return None;
                 }
             };
-            if tokens.is_empty() || blank.as_ref().is_ok_and(|blank| *blank == tokens) {
+            if tokens.is_empty() || blank.as_ref().is_ok_and(|blank| blank.tokens == tokens) {
                 empty.push(candidate);
             } else if let Some(&other) = seen.get(&tokens) {
                 same.push((other, candidate));
             } else {
                 sequences.push(&tokens);
+                all_words.push(&words);
                 seen.insert(tokens, candidate);
                 kept.push(candidate);
             }
@@ -264,7 +279,7 @@ impl Plan {
             warning.place = self.candidates.place(same[0].1);
             notes.push(warning);
         }
-        Some((sequences, kept))
+        Some(Tokenised { sequences, words: all_words, candidates: kept })
     }
 
     /// The candidate that is the subject itself, where it cannot be the object.

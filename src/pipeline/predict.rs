@@ -4,7 +4,7 @@ use std::thread;
 
 use super::score::Distributions;
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Row};
+use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Predicted {
 
 /// One worker's models.
 pub struct Predictor {
-    /// The finetuned model first, then the base; one where nothing is mixed.
+    /// The finetuned model first, then the base, or both in one; one where nothing is mixed.
     models: Vec<Box<dyn LanguageModel>>,
 }
 
@@ -25,6 +25,18 @@ impl Predictor {
     /// A worker with one model, or with the finetuned and the base model in this order.
     pub fn new(models: Vec<Box<dyn LanguageModel>>) -> Self {
         Self { models }
+    }
+
+    /// How many models answer.
+    fn count(&self) -> usize {
+        self.models.iter().map(|model| model.models()).sum()
+    }
+
+    /// Gives every model its prompts.
+    fn open(&mut self, prompts: &[Prompt]) {
+        for model in &mut self.models {
+            model.open(&vec![prompts; model.models()]);
+        }
     }
 
     /// Answers a chunk's questions.
@@ -35,8 +47,8 @@ impl Predictor {
         let Encoded { task, prompts } = encoded;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
-        let models = self.models.len();
-        self.models.iter_mut().for_each(|model| model.open(&prompts));
+        let models = self.count();
+        self.open(&prompts);
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
         let (space, correction, rankings) =
             (&relation.space, &relation.correction, relation.rankings);
@@ -61,8 +73,8 @@ impl Predictor {
         let Encoded { task, prompts } = encoded;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
-        let models = self.models.len();
-        self.models.iter_mut().for_each(|model| model.open(&prompts));
+        let models = self.count();
+        self.open(&prompts);
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
         Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
     }
@@ -75,15 +87,15 @@ fn side_by_side(
 ) -> Result<Answers, lm::Error> {
     let Some((first, others)) = models.split_first_mut() else { return Ok(Vec::new()) };
     thread::scope(|scope| {
-        let others: Vec<_> = others
-            .iter_mut()
-            .map(|model| scope.spawn(|| model.next_log_probabilities(rows)))
-            .collect();
-        let first = first.next_log_probabilities(rows);
+        let others: Vec<_> =
+            others.iter_mut().map(|model| scope.spawn(|| model.answer(rows))).collect();
+        let first = first.answer(rows);
         let others = others.into_iter().map(|thread| match thread.join() {
             Ok(answer) => answer,
             Err(panic) => std::panic::resume_unwind(panic),
         });
-        std::iter::once(first).chain(others).collect()
+        let answers: Vec<Answers> =
+            std::iter::once(first).chain(others).collect::<Result<_, _>>()?;
+        Ok(answers.into_iter().flatten().collect())
     })
 }

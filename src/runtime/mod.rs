@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use ort::ep::{CPU, CUDA, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
-use ort::value::{DynValue, Tensor};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::Tensor;
 
-use crate::onnx::lora::WeightOverride;
+/// ONNX Runtime's own key for where the weights of a model in memory are.
+const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
 /// Where models run, as asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,36 +125,41 @@ impl Runtime {
     /// Opens a model with its own `threads` (at least one).
     ///
     /// # Errors
-    /// Where ONNX Runtime refuses the file or an override.
-    pub fn session(
-        &self,
-        graph: &Path,
-        weights: Vec<WeightOverride>,
-        threads: usize,
-    ) -> Result<Session, Error> {
-        self.open(graph, weights, threads)
+    /// Where ONNX Runtime refuses the file.
+    pub fn session(&self, graph: &Path, threads: usize) -> Result<Session, Error> {
+        self.builder(threads)
+            .and_then(|mut builder| builder.commit_from_file(graph))
             .map_err(|source| Error::Open { graph: graph.to_owned(), source })
     }
 
-    fn open(
+    /// Opens a model that is in memory, and whose weights are in files beside `graph`.
+    ///
+    /// # Errors
+    /// Where ONNX Runtime refuses the model.
+    pub fn session_from_memory(
         &self,
+        model: &[u8],
         graph: &Path,
-        weights: Vec<WeightOverride>,
         threads: usize,
-    ) -> ort::Result<Session> {
-        let mut builder = Session::builder(&self.environment)?
+    ) -> Result<Session, Error> {
+        let folder = graph.parent().unwrap_or(graph).display().to_string();
+        self.builder(threads)
+            .and_then(|builder| {
+                builder.with_config_entry(WEIGHTS_FOLDER, folder).map_err(Into::into)
+            })
+            .and_then(|mut builder| builder.commit_from_memory(model))
+            .map_err(|source| Error::Open { graph: graph.to_owned(), source })
+    }
+
+    fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
+        Ok(Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(threads)?
             // Every batch has its own shape; remembered patterns would only cost memory.
             .with_memory_pattern(false)?
             // What fails is returned as an error: its own lines on stderr would say it twice.
             .with_log_level(LogLevel::Fatal)?
-            .with_execution_providers([self.provider.dispatch()])?;
-        for weight in weights {
-            let value: DynValue = Tensor::from_array((weight.shape, weight.data))?.into_dyn();
-            builder = builder.with_external_initializer(weight.name, value)?;
-        }
-        builder.commit_from_file(graph)
+            .with_execution_providers([self.provider.dispatch()])?)
     }
 
     /// Opens a one-node model on the GPU: that CUDA was compiled in says nothing about a driver.

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use kgbuild::config;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::lm::{
-    self, Answer, AnswerSpace, CausalModel, Demand, LanguageModel, Rankings, Row, Scored,
+    self, Answer, AnswerSpace, Answers, Demand, LanguageModel, Prompt, Rankings, Row, Scored,
 };
-use kgbuild::onnx::{self, ModelFolder, lora};
+use kgbuild::onnx;
 use kgbuild::pipeline::{self, Inputs, Plan, Predictor};
 use kgbuild::runtime::{Device, Runtime};
 use kgbuild::shock::{Correction, Mixing, MixingRule, Prior, Priors};
@@ -32,14 +32,14 @@ type Key = (Vec<u32>, Vec<u32>, Vec<u32>);
 /// that rows are compared that were computed in other batches.
 #[derive(Clone)]
 struct Shared {
-    model: Arc<Mutex<CausalModel>>,
-    prompts: Vec<Vec<u32>>,
+    model: Arc<Mutex<Box<dyn LanguageModel>>>,
+    prompts: Vec<Prompt>,
     remembered: Arc<Mutex<HashMap<Key, Vec<f64>>>>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Shared {
-    fn new(model: CausalModel) -> Self {
+    fn new(model: Box<dyn LanguageModel>) -> Self {
         Self {
             model: Arc::new(Mutex::new(model)),
             prompts: Vec::new(),
@@ -65,31 +65,31 @@ impl LanguageModel for Shared {
         self.model.lock().unwrap().vocabulary()
     }
 
-    fn context(&self) -> Option<usize> {
-        self.model.lock().unwrap().context()
-    }
-
-    fn open(&mut self, prompts: &[Vec<u32>]) {
-        self.prompts = prompts.to_vec();
+    fn open(&mut self, prompts: &[&[Prompt]]) {
+        self.prompts = prompts[0].to_vec();
         self.model.lock().unwrap().open(prompts);
     }
 
-    fn next_log_probabilities(&mut self, rows: &[Row<'_>]) -> Result<Vec<f64>, lm::Error> {
+    fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, lm::Error> {
         self.asked.fetch_add(rows.len(), Ordering::Relaxed);
         let mut remembered = self.remembered.lock().unwrap();
         let key = |row: &Row<'_>| {
-            (self.prompts[row.prompt].clone(), row.continuation.to_vec(), row.wanted.to_vec())
+            (
+                self.prompts[row.prompt].before.clone(),
+                row.continuation.to_vec(),
+                row.wanted.to_vec(),
+            )
         };
         let missing: Vec<Row<'_>> =
             rows.iter().filter(|row| !remembered.contains_key(&key(row))).cloned().collect();
-        let answers = self.model.lock().unwrap().next_log_probabilities(&missing)?;
-        let mut answers = &answers[..];
+        let answers = self.model.lock().unwrap().answer(&missing)?;
+        let mut answers = &answers[0][..];
         for row in &missing {
             let (own, rest) = answers.split_at(row.wanted.len());
             remembered.insert(key(row), own.to_vec());
             answers = rest;
         }
-        Ok(rows.iter().flat_map(|row| remembered[&key(row)].clone()).collect())
+        Ok(vec![rows.iter().flat_map(|row| remembered[&key(row)].clone()).collect()])
     }
 }
 
@@ -107,11 +107,8 @@ fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
         .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
     let adapter = repository().join("tests/data/smollm2-facts-lora/adapter");
-    let open = |folder: &ModelFolder, weights| {
-        let session = runtime.session(&folder.graph, weights, 1).unwrap();
-        Shared::new(CausalModel::new(session, &folder.graph, None, 2048).unwrap())
-    };
-    [open(&folder, lora::merge(&adapter, &folder).unwrap()), open(&folder, Vec::new())]
+    let open = |adapter| Shared::new(lm::open(&runtime, &folder, adapter, 1, 1, 2048).unwrap());
+    [open(Some(&adapter)), open(None)]
 }
 
 /// What is asked of a relation's models: who answers, how much of a shift is removed from the
@@ -188,7 +185,7 @@ fn the_search_is_exact_on_real_relations() {
         let (mut plan, _) = Plan::new(
             &pipeline,
             Inputs::read(&pipeline).unwrap().0,
-            located.tokenizer().unwrap(),
+            located.prompter().unwrap(),
             located.context,
         )
         .unwrap();

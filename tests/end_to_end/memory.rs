@@ -44,7 +44,7 @@ fn plan(subjects: usize) -> Plan {
     let models = pipeline::locate(&pipeline, &cache, &mut |line| println!("{line}"))
         .unwrap_or_else(|error| panic!("no tokenizer: {error}"));
     let (plan, _) =
-        Plan::new(&pipeline, Inputs::read(&pipeline).unwrap().0, models.tokenizer().unwrap(), None)
+        Plan::new(&pipeline, Inputs::read(&pipeline).unwrap().0, models.prompter().unwrap(), None)
             .unwrap();
     plan
 }

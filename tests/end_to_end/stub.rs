@@ -1,6 +1,6 @@
 //! Pseudo-random numbers, and a language model made of them.
 
-use kgbuild::lm::{self, LanguageModel, Row};
+use kgbuild::lm::{self, Answers, LanguageModel, Prompt, Row};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed, everywhere.
 pub struct Random(pub u64);
@@ -46,16 +46,12 @@ impl<F: FnMut() + Send> LanguageModel for StubModel<F> {
         49_152
     }
 
-    fn context(&self) -> Option<usize> {
-        None
-    }
-
-    fn open(&mut self, prompts: &[Vec<u32>]) {
+    fn open(&mut self, prompts: &[&[Prompt]]) {
         (self.opened)();
-        self.prompts = prompts.iter().map(|prompt| hash(self.seed, prompt)).collect();
+        self.prompts = prompts[0].iter().map(|prompt| hash(self.seed, &prompt.before)).collect();
     }
 
-    fn next_log_probabilities(&mut self, rows: &[Row<'_>]) -> Result<Vec<f64>, lm::Error> {
+    fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, lm::Error> {
         let mut values = Vec::new();
         for row in rows {
             let context = hash(self.prompts[row.prompt], &row.continuation);
@@ -64,6 +60,6 @@ impl<F: FnMut() + Send> LanguageModel for StubModel<F> {
             let p = |&token: &u32| share * Random(hash(context, &[token])).unit().powi(64);
             values.extend(row.wanted.iter().map(|token| p(token).max(1e-30).ln()));
         }
-        Ok(values)
+        Ok(vec![values])
     }
 }

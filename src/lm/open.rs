@@ -1,0 +1,65 @@
+//! From a model's files to one that can be asked.
+
+use std::path::{Path, PathBuf};
+
+use super::{Batching, CausalModel, Error, LanguageModel, MaskedModel, PackedModel, Seq2SeqModel};
+use crate::onnx::{self, Family, Head, ModelFolder, Precision, lora};
+use crate::runtime::{self, Runtime};
+
+/// Why a model cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Its files, or the adapter's, are broken or of a kind that is not supported.
+    #[error(transparent)]
+    Files(#[from] onnx::Error),
+    /// ONNX Runtime refuses it.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// Its graph is not a language model's.
+    #[error(transparent)]
+    Graph(#[from] Error),
+}
+
+/// Opens a model, with the LoRA adapter of a folder where one is named, in a session with
+/// `threads` of its own.
+///
+/// With an adapter and `models` = 2 the finetuned model and its base answer together, from one
+/// copy of the weights. `token_budget` is how many tokens are computed at once.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(
+    runtime: &Runtime,
+    model: &ModelFolder,
+    adapter: Option<&Path>,
+    models: usize,
+    threads: usize,
+    token_budget: usize,
+) -> Result<Box<dyn LanguageModel>, OpenError> {
+    let graph = &model.graph;
+    let batching =
+        Batching { tokens: token_budget.max(1), alone: model.precision == Precision::Int8 };
+    let session = match adapter {
+        Some(adapter) => {
+            runtime.session_from_memory(&lora::graph(adapter, model)?, graph, threads)?
+        }
+        None => runtime.session(graph, threads)?,
+    };
+    if PackedModel::is_packed(&session) {
+        let head = Head::open(model)?;
+        return Ok(Box::new(PackedModel::new(session, graph, head, models, token_budget)?));
+    }
+    Ok(match (model.family, &model.encoder) {
+        (Family::EncoderDecoder, Some(encoder)) => {
+            let part = |file: &PathBuf| runtime.session(file, threads);
+            let with_past =
+                model.with_past.as_ref().map(|f| part(f).map(|s| (s, f))).transpose()?;
+            let with_past = with_past.map(|(session, file)| (session, file.as_path()));
+            let encoder = (part(encoder)?, encoder.as_path());
+            Box::new(Seq2SeqModel::new(encoder, (session, graph), with_past, batching)?)
+        }
+        (Family::Masked, _) => Box::new(MaskedModel::new(session, graph, batching)?),
+        _ => Box::new(CausalModel::new(session, graph, batching)?),
+    })
+}

@@ -1,0 +1,45 @@
+//! Keys and values of tokens that were computed, in slots that a packed graph reads.
+
+/// By layer, first keys and then values, one slot after the other.
+pub struct Cache {
+    layers: Vec<[Vec<f32>; 2]>,
+    /// Numbers of a slot.
+    size: usize,
+}
+
+impl Cache {
+    /// An empty cache; a token's keys of one layer are `size` numbers.
+    pub fn new(layers: usize, size: usize) -> Self {
+        Self { layers: vec![[Vec::new(), Vec::new()]; layers], size }
+    }
+
+    /// How many slots are filled.
+    pub fn slots(&self) -> usize {
+        self.layers.first().map_or(0, |[keys, _]| keys.len() / self.size)
+    }
+
+    /// Forgets all slots but the first `slots`.
+    pub fn truncate(&mut self, slots: usize) {
+        self.layers.iter_mut().flatten().for_each(|values| values.truncate(slots * self.size));
+    }
+
+    /// Numbers of a slot.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many layers it has.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// A layer's keys (0) or values (1).
+    pub fn values(&self, layer: usize, which: usize) -> &[f32] {
+        &self.layers[layer][which]
+    }
+
+    /// Adds slots to a layer's keys (0) or values (1).
+    pub fn extend(&mut self, layer: usize, which: usize, values: &[f32]) {
+        self.layers[layer][which].extend_from_slice(values);
+    }
+}

@@ -1,0 +1,241 @@
+//! From templates and labels to what a family of models reads.
+//!
+//! | family | a template "The capital of \[X\] is \[Y\]." | a question "What is the capital of \[X\]?" |
+//! | --- | --- | --- |
+//! | causal | the text before the object, which then follows | none |
+//! | masked | both texts, with masks in the object's place | none |
+//! | encoder-decoder with sentinels (T5) | the encoder reads both texts around a sentinel, the decoder says the sentinel, the object, the next sentinel | the decoder says the object and ends |
+//! | encoder-decoder with a mask (BART) | the encoder reads both texts around the mask, the decoder says the filled-in text | the same |
+
+use std::path::Path;
+
+use super::Prompt;
+use super::tokenizer::{Tokenizer, TokenizerError};
+use crate::onnx::{Family, ModelFolder};
+use crate::ontology::{Refusal, Template};
+
+/// How one family is asked.
+pub struct Prompter {
+    tokenizer: Tokenizer,
+    manner: Manner,
+}
+
+enum Manner {
+    Causal,
+    Masked {
+        mask: String,
+        id: u32,
+    },
+    Seq2Seq {
+        /// What the decoder begins with.
+        start: u32,
+        /// What ends a text.
+        end: u32,
+        gap: Option<Gap>,
+    },
+}
+
+/// What an encoder finds in the object's place.
+enum Gap {
+    /// With its number, and that of the next one.
+    Sentinel {
+        text: &'static str,
+        id: u32,
+        next: u32,
+    },
+    Mask {
+        text: String,
+    },
+}
+
+/// The first two sentinels, as the tokenizers of T5 and of mT5 spell them.
+const SENTINELS: [[&str; 2]; 2] =
+    [["<extra_id_0>", "<extra_id_1>"], ["▁<extra_id_0>", "▁<extra_id_1>"]];
+
+/// A candidate's tokens, and for each the number of its word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidate {
+    pub tokens: Vec<u32>,
+    pub words: Vec<u32>,
+}
+
+/// Why a model's tokenizer cannot ask it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrompterError {
+    /// It cannot be read or encode a text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A masked model without a mask.
+    #[error(
+        "{tokenizer} has no mask token, which a masked language model needs\n  = help: export the \
+         tokenizer anew, with its tokenizer_config.json, which names the `mask_token`"
+    )]
+    NoMask {
+        /// The tokenizer's file.
+        tokenizer: String,
+    },
+    /// A decoder of which is not known how its texts begin or end.
+    #[error(
+        "{config} has no `{key}`, without which an encoder-decoder model cannot be asked\n  = help: \
+         put the model's own config.json and generation_config.json beside its graphs"
+    )]
+    NoToken {
+        /// The configuration's file.
+        config: String,
+        /// The missing key.
+        key: &'static str,
+    },
+    /// The mask is not where the template has it.
+    #[error("the tokenizer does not keep its mask token whole in {text:?}")]
+    LostMask {
+        /// The text.
+        text: String,
+    },
+}
+
+impl Prompter {
+    /// Reads a model's tokenizer and what else says how it is asked.
+    ///
+    /// # Errors
+    /// Where the tokenizer cannot be read, or lacks a token that the family needs.
+    pub fn new(model: &ModelFolder) -> Result<Self, PrompterError> {
+        let tokenizer = Tokenizer::read(&model.tokenizer)?;
+        let mask = || {
+            let known = ["[MASK]", "<mask>"].map(str::to_owned);
+            let texts = model.setting("mask_token").into_iter().chain(known);
+            texts.filter_map(|text| Some((tokenizer.id(&text)?, text))).next()
+        };
+        let manner = match model.family {
+            Family::Causal => Manner::Causal,
+            Family::Masked => {
+                let Some((id, mask)) = mask() else {
+                    let tokenizer = model.tokenizer.display().to_string();
+                    return Err(PrompterError::NoMask { tokenizer });
+                };
+                Manner::Masked { mask, id }
+            }
+            Family::EncoderDecoder => {
+                let token = |key: &'static str| {
+                    let config = model.config.as_deref().unwrap_or(Path::new("config.json"));
+                    let config = config.display().to_string();
+                    model.token(key).ok_or(PrompterError::NoToken { config, key })
+                };
+                let sentinel = SENTINELS.iter().find_map(|[first, next]| {
+                    let (id, next) = (tokenizer.id(first)?, tokenizer.id(next)?);
+                    Some(Gap::Sentinel { text: first, id, next })
+                });
+                let gap = sentinel.or_else(|| mask().map(|(_, text)| Gap::Mask { text }));
+                let (start, end) = (token("decoder_start_token_id")?, token("eos_token_id")?);
+                Manner::Seq2Seq { start, end, gap }
+            }
+        };
+        Ok(Self { tokenizer, manner })
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The mask of a masked model.
+    pub fn mask(&self) -> Option<u32> {
+        match &self.manner {
+            Manner::Masked { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Why this family cannot use a template; none where it can.
+    pub fn refusal(&self, template: &Template) -> Option<Refusal> {
+        match &self.manner {
+            Manner::Causal => Refusal::by_causal(template),
+            Manner::Masked { .. } => template.is_question().then_some(Refusal {
+                code: "question",
+                problem: "has no place for the object",
+                reason: "a masked model says the object where [Y] stands",
+                instead: "write a kgb:template",
+            }),
+            Manner::Seq2Seq { gap: Some(_), .. } => None,
+            Manner::Seq2Seq { gap: None, .. } => (!template.is_question()).then_some(Refusal {
+                code: "no-sentinel",
+                problem: "has a place for the object",
+                reason: "the model's tokenizer has neither a sentinel nor a mask for it",
+                instead: "write a kgb:question",
+            }),
+        }
+    }
+
+    /// A template's prompt for a subject.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn prompt(&self, template: &Template, subject: &str) -> Result<Prompt, PrompterError> {
+        let (before, after) = (template.prompt(subject), template.after_object(subject));
+        let encode = |text: &str| self.tokenizer.prompt(text);
+        Ok(match &self.manner {
+            Manner::Causal => Prompt::before(encode(&before)?),
+            Manner::Masked { mask, id } => {
+                let text = format!("{before}{mask}{after}");
+                let mut tokens = encode(&text)?;
+                let mut places = tokens.iter().enumerate().filter(|(_, token)| *token == id);
+                let (Some((place, _)), None) = (places.next(), places.next()) else {
+                    return Err(PrompterError::LostMask { text });
+                };
+                let after = tokens.split_off(place + 1);
+                tokens.pop();
+                Prompt { encoder: Vec::new(), before: tokens, after }
+            }
+            Manner::Seq2Seq { start, gap, .. } => {
+                let (encoder, mut decoder) = match gap {
+                    _ if template.is_question() => (encode(&before)?, Vec::new()),
+                    None => (encode(&format!("{before}{after}"))?, Vec::new()),
+                    Some(Gap::Sentinel { text, id, .. }) => {
+                        (encode(&format!("{before}{text}{after}"))?, vec![*id])
+                    }
+                    Some(Gap::Mask { text }) => {
+                        let filled = format!("{before}{text}{after}");
+                        (encode(&filled)?, self.tokenizer.opening(&before)?)
+                    }
+                };
+                decoder.insert(0, *start);
+                Prompt { encoder, before: decoder, after: Vec::new() }
+            }
+        })
+    }
+
+    /// The tokens that a left-to-right reader finds after the object.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn suffix(&self, template: &Template) -> Result<Vec<u32>, PrompterError> {
+        let after = template.after_object("");
+        Ok(match &self.manner {
+            Manner::Causal => self.tokenizer.continuation(&after)?,
+            Manner::Masked { .. } => Vec::new(),
+            Manner::Seq2Seq { end, gap, .. } => match gap {
+                Some(Gap::Sentinel { next, .. }) if !template.is_question() => vec![*next],
+                // What comes then may hold the subject, and is not scored.
+                Some(Gap::Mask { .. }) if !template.is_question() && !after.trim().is_empty() => {
+                    let mut tokens = self.tokenizer.continuation(&after)?;
+                    tokens.truncate(1);
+                    tokens
+                }
+                _ => vec![*end],
+            },
+        })
+    }
+
+    /// The tokens of a candidate in the object's place, `with_space` where a space is before it.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn candidate(&self, label: &str, with_space: bool) -> Result<Candidate, PrompterError> {
+        if !with_space && !matches!(self.manner, Manner::Causal) {
+            // Nothing, a sentinel or a mark of punctuation is before it.
+            return Ok(self.tokenizer.beginning(label)?);
+        }
+        let text = if with_space { format!(" {label}") } else { label.to_owned() };
+        Ok(self.tokenizer.words(&text)?)
+    }
+}

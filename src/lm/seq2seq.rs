@@ -1,0 +1,242 @@
+//! Exported encoder-decoder models (T5, BART and their kin): the encoder reads a prompt once, the
+//! decoder goes on behind its cache.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ort::session::Session;
+use ort::value::DynValue;
+
+use super::export::{Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, steps};
+use super::output::Output;
+use super::{Answers, Error, LanguageModel, Prompt, Row};
+
+/// An encoder and its decoder, in sessions of their own.
+pub struct Seq2SeqModel {
+    encoder: Graph,
+    /// Computes the beginning of a text.
+    decoder: Graph,
+    /// Computes what is behind a cache, where that is another graph.
+    with_past: Option<Graph>,
+    vocabulary: usize,
+    /// How many tokens at a time are computed behind a cache; none where there is no cache.
+    step: Option<usize>,
+    batching: Batching,
+    prompts: Vec<Prompt>,
+    /// By prompt: where the encoder's states are.
+    encoded: Vec<Option<CacheRow>>,
+    states: Vec<DynValue>,
+    /// By prompt: where the decoder's keys and values are.
+    caches: Vec<Option<CacheRow>>,
+    batches: Vec<Vec<DynValue>>,
+}
+
+/// A graph in a session, with the file it is from, as errors name it.
+pub type Part<'a> = (Session, &'a Path);
+
+impl Seq2SeqModel {
+    /// Finds the family's inputs and outputs in the graphs of sessions, and tries them on a few
+    /// tokens.
+    ///
+    /// # Errors
+    /// Where a graph's inputs or outputs are not those of an encoder or decoder, which are then
+    /// named, or where one cannot be run.
+    pub fn new(
+        encoder: Part<'_>,
+        decoder: Part<'_>,
+        with_past: Option<Part<'_>>,
+        batching: Batching,
+    ) -> Result<Self, Error> {
+        let mut encoder = Graph::new(encoder.0, encoder.1)?;
+        let mut decoder = Graph::new(decoder.0, decoder.1)?;
+        let mut with_past = match with_past {
+            Some((session, file)) => Some(Graph::new(session, file)?),
+            None => None,
+        };
+        let states = [encoder.encode(&[vec![0; PROBE], vec![0; PROBE]])?];
+        let rows = [0, 1].map(|row| CacheRow { batch: 0, row });
+        let states = States { batches: &states, rows: &rows, length: PROBE };
+        let vocabulary = decoder.probe(Some(states))?;
+        let step = if batching.alone {
+            None
+        } else {
+            let trial = Trial::new(vocabulary);
+            let states = encoder.encode(trial.sequences())?;
+            steps(&trial, &mut decoder, with_past.as_mut(), Some(&states))?
+        };
+        Ok(Self {
+            encoder,
+            decoder,
+            with_past,
+            vocabulary,
+            step,
+            batching,
+            prompts: Vec::new(),
+            encoded: Vec::new(),
+            states: Vec::new(),
+            caches: Vec::new(),
+            batches: Vec::new(),
+        })
+    }
+
+    /// How many tokens at a time are computed behind a cache, [`usize::MAX`] for any number; none
+    /// where the graphs have no cache or give wrong numbers behind it.
+    pub fn step(&self) -> Option<usize> {
+        self.step
+    }
+
+    /// Lets the encoder read the prompts that rows ask for, each once.
+    fn encode(&mut self, rows: &[Row<'_>]) -> Result<(), Error> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut seen = vec![false; self.prompts.len()];
+        for row in rows {
+            let new = self.encoded[row.prompt].is_none();
+            if new && !std::mem::replace(&mut seen[row.prompt], true) {
+                by_length
+                    .entry(self.prompts[row.prompt].encoder.len())
+                    .or_default()
+                    .push(row.prompt);
+            }
+        }
+        for (length, prompts) in by_length {
+            for prompts in prompts.chunks(self.batching.rows(length)) {
+                let sequences: Vec<Vec<u32>> =
+                    prompts.iter().map(|&prompt| self.prompts[prompt].encoder.clone()).collect();
+                let states = self.encoder.encode(&sequences)?;
+                for (row, &prompt) in prompts.iter().enumerate() {
+                    self.encoded[prompt] = Some(CacheRow { batch: self.states.len(), row });
+                }
+                self.states.push(states);
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes texts from their beginnings: `texts` has, for the prompts whose encoder read as
+    /// many tokens, the decoder's tokens and the rows that ask after the last of them.
+    fn begin(
+        &mut self,
+        texts: &[(usize, Vec<u32>, Vec<usize>)],
+        encoder_length: usize,
+        keep: bool,
+        rows: &[Row<'_>],
+        out: &mut Output,
+    ) -> Result<(), Error> {
+        let places = match (keep, &self.with_past) {
+            (false, _) => Vec::new(),
+            (true, Some(with_past)) => with_past.places(),
+            (true, None) => self.decoder.places(),
+        };
+        let length = texts.first().map_or(0, |(_, tokens, _)| tokens.len());
+        for texts in texts.chunks(self.batching.rows(encoder_length + length)) {
+            let sequences: Vec<Vec<u32>> = texts.iter().map(|(_, text, _)| text.clone()).collect();
+            let states: Vec<CacheRow> =
+                texts.iter().filter_map(|(prompt, ..)| self.encoded[*prompt]).collect();
+            let states = States { batches: &self.states, rows: &states, length: encoder_length };
+            let positions: Vec<usize> = (1..=texts.len()).map(|row| row * length - 1).collect();
+            let feed =
+                Feed { states: Some(states), keep: &places, ..Feed::new(&sequences, &positions) };
+            let ran = self.decoder.run(&feed)?;
+            for (row, (prompt, _, asks)) in texts.iter().enumerate() {
+                if keep {
+                    self.caches[*prompt] = Some(CacheRow { batch: self.batches.len(), row });
+                }
+                for &index in asks {
+                    out.take(index, &rows[index], ran.row(row)).map_err(|()| self.nan(*prompt))?;
+                }
+            }
+            if keep {
+                self.batches.push(ran.kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers rows behind the caches of their prompts.
+    fn go_on(
+        &mut self,
+        (encoder_length, past, length): (usize, usize, usize),
+        indices: &[usize],
+        step: usize,
+        rows: &[Row<'_>],
+        out: &mut Output,
+    ) -> Result<(), Error> {
+        for indices in indices.chunks(self.batching.rows(encoder_length + past + length)) {
+            let asked = indices.iter().map(|&index| &rows[index]);
+            let sequences: Vec<_> = asked.clone().map(|row| row.continuation.to_vec()).collect();
+            let of = |rows: &[Option<CacheRow>]| -> Vec<CacheRow> {
+                asked.clone().filter_map(|row| rows[row.prompt]).collect()
+            };
+            let (states, caches) = (of(&self.encoded), of(&self.caches));
+            let states = States { batches: &self.states, rows: &states, length: encoder_length };
+            let behind = Behind { batches: &self.batches, rows: &caches, length: past };
+            let feed = Feed { behind, states: Some(states), ..Feed::new(&sequences, &[]) };
+            let graph = self.with_past.as_mut().unwrap_or(&mut self.decoder);
+            let ran = graph.run_by_steps(&feed, step)?;
+            for (at, &index) in indices.iter().enumerate() {
+                let row = &rows[index];
+                out.take(index, row, ran.row(at)).map_err(|()| self.nan(row.prompt))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn nan(&self, prompt: usize) -> Error {
+        Error::NotANumber {
+            model: self.decoder.name().to_owned(),
+            prompt: self.prompts[prompt].encoder.clone(),
+        }
+    }
+}
+
+impl LanguageModel for Seq2SeqModel {
+    fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    fn open(&mut self, prompts: &[&[Prompt]]) {
+        self.prompts = prompts.iter().copied().flatten().cloned().collect();
+        self.encoded = vec![None; self.prompts.len()];
+        self.caches = vec![None; self.prompts.len()];
+        self.states.clear();
+        self.batches.clear();
+    }
+
+    fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, Error> {
+        let mut out = Output::new(rows);
+        self.encode(rows)?;
+        // By the lengths of encoder's and decoder's texts.
+        let mut begun: BTreeMap<(usize, usize), Vec<(usize, Vec<u32>, Vec<usize>)>> =
+            BTreeMap::new();
+        let mut going_on: BTreeMap<(usize, usize, usize), Vec<usize>> = BTreeMap::new();
+        let mut places: BTreeMap<(usize, &[u32]), usize> = BTreeMap::new();
+        for (index, row) in rows.iter().enumerate() {
+            let Prompt { encoder, before, .. } = &self.prompts[row.prompt];
+            let continuation: &[u32] = if self.step.is_some() { &[] } else { &row.continuation };
+            let asks = self.step.is_none() || row.continuation.is_empty();
+            if asks || self.caches[row.prompt].is_none() {
+                let text = [&before[..], continuation].concat();
+                let texts = begun.entry((encoder.len(), text.len())).or_default();
+                let at = *places.entry((row.prompt, continuation)).or_insert_with(|| {
+                    texts.push((row.prompt, text, Vec::new()));
+                    texts.len() - 1
+                });
+                texts[at].2.extend(asks.then_some(index));
+            }
+            if !asks {
+                let lengths = (encoder.len(), before.len(), row.continuation.len());
+                going_on.entry(lengths).or_default().push(index);
+            }
+        }
+        let keep = self.step.is_some();
+        for ((encoder_length, _), texts) in begun {
+            self.begin(&texts, encoder_length, keep, rows, &mut out)?;
+        }
+        if let Some(step) = self.step {
+            for (lengths, indices) in going_on {
+                self.go_on(lengths, &indices, step, rows, &mut out)?;
+            }
+        }
+        Ok(vec![out.values()])
+    }
+}

@@ -1,0 +1,287 @@
+//! Causal models.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use kgbuild::fetch::Cache;
+use kgbuild::lm::{self, Batching, CausalModel, LanguageModel, Row, Tokenizer};
+use kgbuild::onnx;
+use kgbuild::onnx::proto::{
+    AttributeProto, Dimension, DimensionValue, ModelProto, NodeProto, TypeValue, data_type,
+};
+use prost::Message;
+use serde::Deserialize;
+
+use crate::support::{
+    Questions, check_form, check_forms, expectations, models, open, runtime, sorted,
+};
+
+#[derive(Deserialize)]
+struct Expected {
+    forms: Vec<String>,
+    adapter: Option<String>,
+    #[serde(default)]
+    approximate: BTreeMap<String, f64>,
+    prompts: Vec<Prompt>,
+}
+
+#[derive(Deserialize)]
+struct Prompt {
+    prompt: String,
+    ids: Vec<u32>,
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Deserialize)]
+struct Candidate {
+    text: String,
+    ids: Vec<u32>,
+    #[serde(default)]
+    log_probabilities: Vec<f64>,
+}
+
+/// A row for every token of every candidate.
+fn rows(prompts: &[Prompt]) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    for (prompt, line) in prompts.iter().enumerate() {
+        for candidate in &line.candidates {
+            rows.extend((0..candidate.ids.len()).map(|at| Row {
+                prompt,
+                continuation: Cow::Borrowed(&candidate.ids[..at]),
+                place: at,
+                wanted: Cow::Borrowed(&candidate.ids[at..=at]),
+                relative: false,
+            }));
+        }
+    }
+    rows
+}
+
+fn questions(prompts: &[Prompt]) -> Questions<'_> {
+    let candidates = prompts.iter().flat_map(|line| &line.candidates);
+    Questions {
+        prompts: prompts.iter().map(|line| lm::Prompt::before(line.ids.clone())).collect(),
+        rows: rows(prompts),
+        candidates: candidates.map(|c| (c.ids.len(), c.log_probabilities.iter().sum())).collect(),
+    }
+}
+
+/// Checks every form of a model, and that there are as many as there should be.
+fn check(model: &str, forms: usize) {
+    let folder = models().join(model);
+    let mut checked = 0;
+    let mut wrong = Vec::new();
+    for expected in expectations::<Expected>(model) {
+        let Expected { forms, adapter, approximate, prompts } = expected;
+        let adapter = adapter.map(|name| folder.join(name));
+        checked += forms.len();
+        for form in &forms {
+            let opened = open(&folder.join(form), adapter.as_deref(), 64).unwrap();
+            let tokenizer = opened.prompter.tokenizer();
+            for line in &prompts {
+                assert_eq!(tokenizer.prompt(&line.prompt).unwrap(), line.ids, "{}", line.prompt);
+                for candidate in &line.candidates {
+                    let ids = tokenizer.continuation(&candidate.text).unwrap();
+                    assert_eq!(ids, candidate.ids, "{}", candidate.text);
+                }
+            }
+        }
+        let (questions, adapter) = (questions(&prompts), adapter.as_deref());
+        wrong.extend(check_forms(&folder, &forms, adapter, &questions, &approximate));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(checked, forms);
+}
+
+#[test]
+fn llama_in_every_form_agrees_with_pytorch() {
+    check("llama", 9);
+}
+
+#[test]
+fn llama_with_tied_output_and_scaled_rope_agrees_with_pytorch() {
+    check("llama-tied", 2);
+}
+
+#[test]
+fn gpt2_agrees_with_pytorch() {
+    check("gpt2", 4);
+}
+
+#[test]
+fn opt_agrees_with_pytorch() {
+    check("opt", 4);
+}
+
+#[test]
+fn pythia_agrees_with_pytorch() {
+    check("gpt-neox", 4);
+}
+
+#[test]
+fn gemma_agrees_with_pytorch() {
+    check("gemma", 2);
+}
+
+#[test]
+fn gemma2_agrees_with_pytorch() {
+    check("gemma2", 2);
+}
+
+#[test]
+fn qwen3_agrees_with_pytorch() {
+    check("qwen3", 2);
+}
+
+#[test]
+fn phi_agrees_with_pytorch() {
+    check("phi", 2);
+}
+
+#[test]
+fn gptj_agrees_with_pytorch() {
+    check("gptj", 2);
+}
+
+#[test]
+fn qwen2_agrees_with_pytorch() {
+    check("qwen2", 2);
+}
+
+/// An exported causal model.
+fn causal(source: &Path) -> CausalModel {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = onnx::import(source, &Cache::at(scratch.path()), &mut |_| {}).unwrap();
+    let session = runtime().session(&folder.graph, 1).unwrap();
+    let batching = Batching { tokens: 64, alone: false };
+    CausalModel::new(session, &folder.graph, batching).unwrap()
+}
+
+#[test]
+fn a_cache_is_used_as_far_as_it_is_right() {
+    for (form, step) in [
+        // Its attention refuses several tokens behind a cache where there are several rows.
+        ("llama/genai", Some(1)),
+        ("llama/optimum-with-past", Some(usize::MAX)),
+        ("llama/optimum", None),
+        ("llama/dynamo", None),
+        ("gpt2/optimum-with-past", Some(usize::MAX)),
+        // Traced with one token behind the cache, without a mask among several.
+        ("gpt2/legacy-decoder_model_merged", Some(1)),
+        ("gpt2/legacy-decoder_model", None),
+    ] {
+        assert_eq!(causal(&models().join(form)).step(), step, "{form}");
+    }
+}
+
+/// A copy of an exported folder, in which `alter` changed the graph.
+fn altered(form: &str, alter: impl Fn(&mut ModelProto)) -> tempfile::TempDir {
+    let (from, to) = (models().join(form), tempfile::tempdir().unwrap());
+    for name in ["config.json", "tokenizer.json"] {
+        fs::copy(from.join(name), to.path().join(name)).unwrap();
+    }
+    let bytes = fs::read(from.join("model.onnx")).unwrap();
+    let mut model = ModelProto::decode(&bytes[..]).unwrap();
+    alter(&mut model);
+    fs::write(to.path().join("model.onnx"), model.encode_to_vec()).unwrap();
+    to
+}
+
+/// Gives values of a graph other names, wherever they are used.
+fn rename(model: &mut ModelProto, new: impl Fn(&str) -> Option<String>) {
+    let graph = model.graph.as_mut().unwrap();
+    let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
+    let of_values = values.filter_map(|value| value.name.as_mut());
+    let of_nodes = graph.node.iter_mut().flat_map(|n| n.input.iter_mut().chain(&mut n.output));
+    for name in of_values.chain(of_nodes) {
+        if let Some(new) = new(name) {
+            *name = new;
+        }
+    }
+}
+
+/// Lets an input take int32.
+fn narrow(model: &mut ModelProto, name: &str) {
+    let wide = format!("{name}_int64");
+    rename(model, |old| (old == name).then(|| wide.clone()));
+    let graph = model.graph.as_mut().unwrap();
+    let input = graph.input.iter_mut().find(|input| input.name.as_ref() == Some(&wide)).unwrap();
+    input.name = Some(name.to_owned());
+    match input.r#type.as_mut().unwrap().value.as_mut().unwrap() {
+        TypeValue::Tensor(tensor) => tensor.elem_type = Some(data_type::INT32),
+        _ => panic!("{name} is no tensor"),
+    }
+    let to = AttributeProto {
+        name: Some("to".to_owned()),
+        i: Some(data_type::INT64.into()),
+        r#type: Some(2),
+        ..Default::default()
+    };
+    let cast = NodeProto {
+        input: vec![name.to_owned()],
+        output: vec![wide],
+        op_type: Some("Cast".to_owned()),
+        attribute: vec![to],
+        ..Default::default()
+    };
+    graph.node.insert(0, cast);
+}
+
+#[test]
+fn other_names_types_and_unsaid_sizes_are_found() {
+    let folder = altered("qwen2/optimum-with-past", |model| {
+        rename(model, |name| {
+            let past = name.strip_prefix("past_key_values").map(|rest| format!("past{rest}"));
+            let present = || name.strip_prefix("present");
+            past.or_else(|| present().map(|rest| format!("present_key_values{rest}")))
+        });
+        for name in ["input_ids", "attention_mask", "position_ids"] {
+            narrow(model, name);
+        }
+        let graph = model.graph.as_mut().unwrap();
+        let logits = graph.output.iter_mut().find(|o| o.name.as_deref() == Some("logits"));
+        match logits.unwrap().r#type.as_mut().unwrap().value.as_mut().unwrap() {
+            TypeValue::Tensor(tensor) => {
+                let value = Some(DimensionValue::Name("vocabulary".to_owned()));
+                tensor.shape.as_mut().unwrap().dim[2] = Dimension { value, ..Default::default() };
+            }
+            _ => panic!("no tensor"),
+        }
+    });
+    let expected = &expectations::<Expected>("qwen2")[0];
+    check_form(folder.path(), None, &questions(&expected.prompts), None).unwrap();
+    let model = causal(folder.path());
+    assert_eq!((model.vocabulary(), model.step()), (320, Some(usize::MAX)));
+}
+
+#[test]
+fn a_graph_of_another_family_is_refused_by_its_inputs() {
+    let folder = altered("qwen2/optimum", |model| {
+        let other = || Some("encoder_hidden_states".to_owned());
+        rename(model, |name| if name == "attention_mask" { other() } else { None });
+    });
+    let Err(message) = open(folder.path(), None, 64) else { panic!("it was taken") };
+    assert!(message.contains("encoder_hidden_states"), "{message}");
+}
+
+#[test]
+fn tokenizers_give_the_tokens_that_a_running_text_has() {
+    let mut checked = 0;
+    for path in sorted(&models().join("tokenizers")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(name) = name.strip_suffix(".expected.json") else { continue };
+        let tokenizer = Tokenizer::read(&path.with_file_name(format!("{name}.json"))).unwrap();
+        let lines: Vec<Prompt> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for line in lines {
+            assert_eq!(tokenizer.prompt(&line.prompt).unwrap(), line.ids, "{name}");
+            for candidate in line.candidates {
+                let ids = tokenizer.continuation(&candidate.text).unwrap();
+                assert_eq!(ids, candidate.ids, "{name}: {} {}", line.prompt, candidate.text);
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 5 * 5 * 8);
+}
