@@ -353,16 +353,6 @@ fn a_graph_of_another_family_is_refused_by_its_inputs() {
 }
 
 #[test]
-fn half_precision_and_8_bits_are_refused_by_name() {
-    for (form, part) in [("f16", "half precision"), ("int8", "8 bits")] {
-        let Err(message) = open(&models().join("opt/refused").join(form), None, 64) else {
-            panic!("{form} was taken");
-        };
-        assert!(message.contains(part) && message.contains("f32"), "{form}: {message}");
-    }
-}
-
-#[test]
 fn tokenizers_give_the_tokens_that_a_running_text_has() {
     let mut checked = 0;
     for path in sorted(&models().join("tokenizers")) {

@@ -1,29 +1,25 @@
 //! Building an ONNX graph node by node.
 //!
-//! Weights go straight to a data file beside the graph, each aligned to a page so that it can be
-//! memory-mapped: the graph itself stays small, whatever the size of the model (a protobuf message
-//! ends at 2 GiB), and no more than one weight is in memory.
+//! Weights go straight to a data file beside the graph: no more than one is in memory.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use prost::Message;
 use prost::bytes::Bytes;
 
 use super::Error;
+use super::data_file::DataFile;
 use super::proto::{
-    AttributeProto, Dimension, DimensionValue, EXTERNAL, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, TypeValue, ValueInfoProto, attribute_type, data_type,
+    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue,
+    ValueInfoProto, attribute_type, data_type,
 };
 
 /// The operator set; every runtime since 2022 knows it, on the CPU and on CUDA.
 const OPSET: i64 = 17;
 /// The format version that belongs to the operator set.
 const IR_VERSION: i64 = 8;
-/// Where a weight may begin in the data file.
-const ALIGNMENT: u64 = 4096;
 
 /// A value in the graph, by its name.
 #[derive(Clone, Debug)]
@@ -66,10 +62,7 @@ pub enum Attribute {
 /// A graph under construction, with its data file.
 pub struct GraphBuilder {
     graph: GraphProto,
-    data: BufWriter<File>,
-    data_path: PathBuf,
-    data_name: String,
-    written: u64,
+    data: DataFile,
 }
 
 impl GraphBuilder {
@@ -78,16 +71,9 @@ impl GraphBuilder {
     /// # Errors
     /// [`Error::Io`] where the file cannot be written.
     pub fn new(name: &str, data_path: &Path) -> Result<Self, Error> {
-        let file = File::create(data_path).map_err(Error::io("create", data_path))?;
         Ok(Self {
             graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() },
-            data: BufWriter::with_capacity(1 << 20, file),
-            data_path: data_path.to_owned(),
-            data_name: data_path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            written: 0,
+            data: DataFile::create(data_path)?,
         })
     }
 
@@ -119,38 +105,18 @@ impl GraphBuilder {
     /// If `values` are not as many as `shape` says.
     pub fn weight(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor, Error> {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{name} has shape {shape:?}");
-        let (offset, length) =
-            self.write(values).map_err(Error::io("write", &self.data_path.clone()))?;
-        let entry = |key: &str, value: String| StringStringEntryProto {
-            key: Some(key.to_owned()),
-            value: Some(value),
-        };
-        self.graph.initializer.push(TensorProto {
+        let mut tensor = TensorProto {
             name: Some(name.to_owned()),
             dims: shape.iter().map(|&size| size as i64).collect(),
             data_type: Some(data_type::FLOAT),
-            data_location: Some(EXTERNAL),
-            external_data: vec![
-                entry("location", self.data_name.clone()),
-                entry("offset", offset.to_string()),
-                entry("length", length.to_string()),
-            ],
             ..TensorProto::default()
-        });
+        };
+        let bytes = |chunk: &[f32]| -> Vec<u8> {
+            chunk.iter().flat_map(|value| value.to_le_bytes()).collect()
+        };
+        self.data.append(&mut tensor, values.chunks(1 << 16).map(bytes))?;
+        self.graph.initializer.push(tensor);
         Ok(Tensor(name.to_owned()))
-    }
-
-    fn write(&mut self, values: &[f32]) -> io::Result<(u64, u64)> {
-        let padding = self.written.next_multiple_of(ALIGNMENT) - self.written;
-        io::copy(&mut io::repeat(0).take(padding), &mut self.data)?;
-        for chunk in values.chunks(1 << 16) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
-            self.data.write_all(&bytes)?;
-        }
-        let offset = self.written + padding;
-        let length = 4 * values.len() as u64;
-        self.written = offset + length;
-        Ok((offset, length))
     }
 
     /// A small constant of integers inside the graph: a list, for shapes and axes.
@@ -275,9 +241,8 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// [`Error::Io`] where one of them cannot be written.
-    pub fn finish(mut self, path: &Path) -> Result<(), Error> {
-        let failed = Error::io("write", &self.data_path);
-        self.data.flush().and_then(|()| self.data.get_ref().sync_all()).map_err(failed)?;
+    pub fn finish(self, path: &Path) -> Result<(), Error> {
+        self.data.finish()?;
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),

@@ -11,9 +11,7 @@ use super::gguf::{Gguf, Value};
 use super::gguf_llama::GgufWeights;
 use super::llama::LlamaConfig;
 use super::safetensors_llama::SafetensorsWeights;
-use super::{
-    Error, gguf_llama, gguf_tokenizer, llama_graph, lora, precision, safetensors_llama, validate,
-};
+use super::{Error, gguf_llama, gguf_tokenizer, llama_graph, lora, safetensors_llama, validate};
 use crate::fetch::{Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
@@ -142,7 +140,6 @@ fn onnx_folder(folder: &Path, graph: PathBuf) -> Result<ModelFolder, Error> {
         return Err(Error::NoModel { path: folder.to_owned(), problem });
     };
     validate::check_model(&graph)?;
-    precision::check(&graph)?;
     validate::read_tokenizer(&tokenizer)?;
     let config = find(CONFIG);
     Ok(ModelFolder { graph, tokenizer, config, sha256: sha256_of(folder)? })

@@ -134,6 +134,7 @@ pub mod data_type {
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
+    pub const DOUBLE: i32 = 11;
     pub const BFLOAT16: i32 = 16;
 }
 
@@ -348,6 +349,47 @@ pub struct FunctionProto {
     pub overload: Option<String>,
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
+}
+
+impl GraphProto {
+    /// Its constants, and those of the graphs inside its nodes.
+    pub fn tensors(&self) -> Vec<&TensorProto> {
+        let mut all: Vec<&TensorProto> = self.initializer.iter().collect();
+        for node in &self.node {
+            all.extend(node.attribute.iter().filter_map(|attribute| attribute.t.as_ref()));
+            node.graphs().for_each(|graph| all.extend(graph.tensors()));
+        }
+        all
+    }
+
+    /// The same, to be changed.
+    pub fn tensors_mut(&mut self) -> Vec<&mut TensorProto> {
+        let mut all: Vec<&mut TensorProto> = self.initializer.iter_mut().collect();
+        for attribute in self.node.iter_mut().flat_map(|node| &mut node.attribute) {
+            all.extend(&mut attribute.t);
+            let graphs = attribute.g.iter_mut().chain(&mut attribute.graphs);
+            graphs.for_each(|graph| all.extend(graph.tensors_mut()));
+        }
+        all
+    }
+}
+
+impl NodeProto {
+    /// The parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&AttributeProto> {
+        self.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name))
+    }
+
+    /// The graphs inside it: the branches of an `If`, the body of a `Loop`.
+    pub fn graphs(&self) -> impl Iterator<Item = &GraphProto> {
+        self.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
+    }
+
+    /// The same, to be changed.
+    pub fn graphs_mut(&mut self) -> impl Iterator<Item = &mut GraphProto> {
+        let attributes = self.attribute.iter_mut();
+        attributes.flat_map(|attribute| attribute.g.iter_mut().chain(&mut attribute.graphs))
+    }
 }
 
 impl TensorProto {

@@ -10,7 +10,7 @@ use prost::bytes::Bytes;
 use tokenizers::Tokenizer;
 
 use super::Error;
-use super::proto::{EXTERNAL, ModelProto, TensorProto};
+use super::proto::{EXTERNAL, GraphProto, ModelProto, TensorProto};
 
 const FORMAT: &str = "ONNX";
 
@@ -73,7 +73,7 @@ pub(super) fn check_model(path: &Path) -> Result<(), Error> {
     let model = read_model(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut lengths = std::collections::HashMap::new();
-    for tensor in model.graph.iter().flat_map(|graph| &graph.initializer) {
+    for tensor in model.graph.iter().flat_map(GraphProto::tensors) {
         let Some(External { location, offset, length }) = external(path, tensor)? else {
             continue;
         };
