@@ -1,10 +1,9 @@
 //! Models as ONNX: a graph builder, and the import of checkpoints in other formats.
 //!
 //! [`import`] turns a GGUF file or a safetensors folder of the Llama family into an ONNX folder,
-//! once, in the cache; an ONNX folder is checked and used where it is. [`prepare`] rewrites an exported
-//! graph, once too, so that it computes logits only where they are asked for. [`lora`] reads a PEFT
-//! adapter as replacements for weights of an imported model. [`open_checkpoint`] reads what an import
-//! would convert, for training.
+//! once, in the cache ([`llama_graph`]); an ONNX folder is checked and its graphs rewritten, once
+//! too, so that they compute logits only where they are asked for ([`prepare()`]). [`lora`] puts a
+//! PEFT adapter into a graph. [`open_checkpoint`] reads what an import would convert, for training.
 
 pub mod builder;
 pub(crate) mod checkpoint;

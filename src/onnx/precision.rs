@@ -34,13 +34,13 @@ const INT8: [&str; 9] = [
     "DynamicQuantizeMatMul",
     "MatMulInteger",
     "MatMulIntegerToFloat",
-    "QLinearMatMul",
     "QAttention",
+    "QLinearMatMul",
     "QuantizeLinear",
 ];
 /// Operators on quantised weights.
-const WEIGHT_ONLY: [&str; 5] =
-    ["DequantizeLinear", "GatherBlockQuantized", "MatMulBnb4", "MatMulFpQ4", "MatMulNBits"];
+const WEIGHT_ONLY: [&str; 4] =
+    ["DequantizeLinear", "GatherBlockQuantized", "MatMulBnb4", "MatMulNBits"];
 
 /// The precision of the graph in this file.
 ///

@@ -1,10 +1,10 @@
-//! Exported graphs rewritten, into the cache, once: logits only where they are asked for, f32 in and
-//! out, weights in files that can be mapped.
+//! Exported graphs rewritten, into the cache, once: logits only where they are asked for, f32 in
+//! and out, weights in files that can be mapped.
 //!
-//! The graph that comes out has one more input, `positions`: int64 [asked], indices into the logits'
-//! positions, row by row. They may come in any order, again and again, or not at all. Its `logits`
-//! are f32 [asked, vocabulary]. All else has the name it had. A graph without `logits`, an encoder,
-//! has no positions.
+//! The graph that comes out has one more input, `positions`: int64 \[asked\], indices into the
+//! positions of the logits, row by row. They may come in any order, again and again, or not at all.
+//! Its `logits` are f32 \[asked, vocabulary\]. All else has the name it had. A graph without
+//! `logits`, an encoder, has no positions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,9 +85,7 @@ pub fn prepare(
     let scratch = cache.scratch()?;
     let mut model = read_model(graph)?;
     rewrite(&mut model, graph)?;
-    if let Some(inner) = &mut model.graph {
-        weights::store(inner, graph, scratch.path())?;
-    }
+    weights::store(&mut model, graph, scratch.path())?;
     let path = scratch.path().join(name);
     fs::write(&path, model.encode_to_vec()).map_err(Error::io("write", &path))?;
     fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
@@ -127,8 +125,8 @@ fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
     let (mut cut, mut last_only) = (false, false);
     if let Some(at) = graph.output.iter().position(|output| output.name.as_deref() == Some(LOGITS))
     {
-        let declared = graph.input.iter().chain(&graph.output);
-        if declared.into_iter().any(|value| value.name.as_deref() == Some(POSITIONS)) {
+        let mut declared = graph.input.iter().chain(&graph.output);
+        if declared.any(|value| value.name.as_deref() == Some(POSITIONS)) {
             let problem = format!("it has an input or output `{POSITIONS}` of its own");
             return Err(Error::unsupported(file, problem, "export it with another name for that"));
         }
@@ -142,9 +140,9 @@ fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
         let logits = &mut graph.output[at];
         last_only = is_last_only(logits);
         let vocabulary = last_size(logits);
+        let names = &mut names;
         let mut ask = Ask { positions: POSITIONS, opset, vocabulary, names };
         cut = ask.only(graph, at, &Constants::default());
-        names = ask.names;
         graph.input.push(positions());
     }
     interface::in_f32(graph, &mut names);
@@ -154,9 +152,8 @@ fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
         (LAST_ONLY_KEY, last_only.to_string()),
     ] {
         model.metadata_props.retain(|entry| entry.key.as_deref() != Some(key));
-        model
-            .metadata_props
-            .push(StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) });
+        let entry = StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
+        model.metadata_props.push(entry);
     }
     Ok(())
 }
@@ -176,7 +173,7 @@ fn positions() -> ValueInfoProto {
     }
 }
 
-/// A node with one output and one parameter.
+/// A node with one output and one parameter; nameless, as names of nodes must not be taken.
 fn node(operator: &str, inputs: &[&str], output: &str, parameter: (&str, i64)) -> NodeProto {
     let parameter = AttributeProto {
         name: Some(parameter.0.to_owned()),
@@ -185,7 +182,6 @@ fn node(operator: &str, inputs: &[&str], output: &str, parameter: (&str, i64)) -
         ..AttributeProto::default()
     };
     NodeProto {
-        name: Some(output.to_owned()),
         op_type: Some(operator.to_owned()),
         input: inputs.iter().map(|&input| input.to_owned()).collect(),
         output: vec![output.to_owned()],

@@ -21,7 +21,7 @@ pub(super) struct Ask<'a> {
     pub opset: i64,
     /// The last dimension of the logits, where it is said.
     pub vocabulary: Option<i64>,
-    pub names: Names,
+    pub names: &'a mut Names,
 }
 
 /// The first operator set in which `Flatten` counts axes from the end.
@@ -69,8 +69,11 @@ impl Ask<'_> {
                 true
             }
             Source::Branches { node, output } => {
-                let branches = graph.node[node].graphs_mut();
-                branches.fold(true, |cut, branch| self.only(branch, output, &constants) && cut)
+                let mut cut = true;
+                for branch in graph.node[node].graphs_mut() {
+                    cut &= self.only(branch, output, &constants);
+                }
+                cut
             }
         }
     }

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use crate::onnx::Error;
 use crate::onnx::data_file::DataFile;
-use crate::onnx::proto::{GraphProto, TensorProto};
+use crate::onnx::proto::{GraphProto, ModelProto, TensorProto};
 use crate::onnx::validate::external;
 
-/// What stays inside the graph: shapes, axes and the like, which a runtime wants to see there.
+/// Tensors of fewer bytes stay inside the graph: shapes, axes and the like, which a runtime wants to
+/// see there.
 const SMALL: usize = 1024;
 
-/// Moves the large weights of `graph`, read from `source`, into a file in `folder`, and brings the
+/// Moves the large weights of `model`, read from `source`, into a file in `folder`, and brings the
 /// files there that hold others.
 ///
 /// A file is linked, not copied, where the file system can.
@@ -20,9 +21,9 @@ const SMALL: usize = 1024;
 /// # Errors
 /// [`Error::Corrupt`] where a weight's file is outside the source's folder or is the source itself;
 /// [`Error::Io`].
-pub(super) fn store(graph: &mut GraphProto, source: &Path, folder: &Path) -> Result<(), Error> {
+pub(super) fn store(model: &mut ModelProto, source: &Path, folder: &Path) -> Result<(), Error> {
     let file = source.file_name().unwrap_or_default().to_string_lossy();
-    let locations = locations(graph, source)?;
+    let locations = locations(model, source)?;
     if locations.contains(&*file) {
         let problem = "it is named as the file of its own weights";
         return Err(Error::corrupt(source, "ONNX", problem));
@@ -41,7 +42,8 @@ pub(super) fn store(graph: &mut GraphProto, source: &Path, folder: &Path) -> Res
     let is_large = |tensor: &&mut TensorProto| {
         tensor.raw_data.as_ref().is_some_and(|values| values.len() >= SMALL)
     };
-    let mut large = graph.tensors_mut().into_iter().filter(is_large).peekable();
+    let tensors = model.graph.iter_mut().flat_map(GraphProto::tensors_mut);
+    let mut large = tensors.filter(is_large).peekable();
     if large.peek().is_none() {
         return Ok(());
     }
@@ -58,8 +60,8 @@ pub(super) fn store(graph: &mut GraphProto, source: &Path, folder: &Path) -> Res
 }
 
 /// The files that hold weights already.
-fn locations(graph: &GraphProto, source: &Path) -> Result<BTreeSet<String>, Error> {
-    let tensors = graph.tensors().into_iter();
+fn locations(model: &ModelProto, source: &Path) -> Result<BTreeSet<String>, Error> {
+    let tensors = model.graph.iter().flat_map(GraphProto::tensors);
     let found = tensors.map(|tensor| Ok(external(source, tensor)?.map(|e| e.location.to_owned())));
     found.filter_map(Result::transpose).collect()
 }
