@@ -27,6 +27,11 @@ pub enum Command {
     Tune(TuneArgs),
     /// Measure Frequency Shock: finetune on training sets of growing skew, correct, and compare
     Reproduce(ReproduceArgs),
+    /// Say what models are
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
     /// Fetch ONNX Runtime, and a pipeline's models, into the cache
     Fetch {
         /// The pipeline file whose models are wanted
@@ -46,6 +51,19 @@ pub enum Command {
     Eval(EvalArgs),
     /// Diagnose Frequency Shock: a pipeline's finetuned model against its base on held-out facts
     Shock(ShockArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Print a model's family, vocabulary, context, inputs and outputs, cache and precision, and
+    /// what it lacks
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// A folder, a GGUF file, `hf:owner/name` or `pypi:package==version#path/inside`
+    pub model: String,
 }
 
 #[derive(Debug, clap::Args)]

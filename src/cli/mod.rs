@@ -12,6 +12,7 @@ mod failure;
 mod fetch;
 mod finetune;
 mod init;
+mod inspect;
 mod interrupt;
 mod known;
 mod models;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::Args;
-use args::Command;
+use args::{Command, ModelsCommand};
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Tune(args) => tune::tune(&args),
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Fetch { pipeline } => fetch::fetch(pipeline.as_deref()),
+        Command::Models { command: ModelsCommand::Inspect(args) } => inspect::inspect(&args),
         Command::Init { folder } => init::init(&folder),
         Command::Query(args) => query::query(&args),
         Command::Export(args) => export::export(&args),

@@ -24,7 +24,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::fetch::{self, Cache};
 use crate::graph::{self, GraphWriter, RunDescription};
 use crate::lm::Prompt;
-use crate::onnx::IMPORTER_VERSION;
+use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::pipeline::{
     self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Progress, RelationPlan, Report,
 };
@@ -159,21 +159,26 @@ fn describe(
     settings.insert(
         "prediction".to_owned(),
         format!(
-            "{:?}, {:?}, tolerance {}",
-            prediction.normalise, prediction.method, prediction.tolerance
+            "{:?}, {:?}, tolerance {}, masked {:?}",
+            prediction.normalise, prediction.method, prediction.tolerance, prediction.masked
         )
         .to_lowercase(),
     );
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
     for relation in &plan.relations {
-        settings
-            .insert(format!("relation <{}>", relation.iri), describe_relation(pipeline, relation));
+        settings.insert(
+            format!("relation <{}>", relation.iri),
+            describe_relation(pipeline, plan, relation),
+        );
     }
     let config_sha256 =
         hex::encode(Sha256::digest(serde_json::to_vec(&settings).map_err(Failure::failed)?));
     let mut signature = settings;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    signature.insert("kgbuild".to_owned(), format!("{version}, importer {IMPORTER_VERSION}"));
+    signature.insert(
+        "kgbuild".to_owned(),
+        format!("{version}, importer {IMPORTER_VERSION}, preparer {PREPARER_VERSION}"),
+    );
     for (part, model) in [("base model", models.base()), ("finetuned model", models.finetuned())] {
         if let Some(model) = model {
             signature.insert(part.to_owned(), model.sha256.clone());
@@ -245,7 +250,7 @@ fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
 }
 
 /// All numbers that a relation's triples depend on.
-fn describe_relation(pipeline: &Pipeline, relation: &RelationPlan) -> String {
+fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) -> String {
     let mut text = pipeline.correction.name().to_owned();
     if pipeline.correction != config::Correction::None {
         text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
@@ -256,6 +261,10 @@ fn describe_relation(pipeline: &Pipeline, relation: &RelationPlan) -> String {
     let Calibration { temperature, bias } = relation.calibration;
     if relation.calibration != Calibration::IDENTITY {
         text += &format!(", temperature {temperature}, bias {bias}");
+    }
+    if !relation.examples.is_empty() {
+        let [finetuned, base] = plan.exampled;
+        text += &format!(", examples {:?} (finetuned {finetuned}, base {base})", relation.examples);
     }
     let most = relation.rankings.mixed.most;
     format!("{text}, threshold {}, at most {most}", relation.threshold)

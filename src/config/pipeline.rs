@@ -184,6 +184,27 @@ pub struct Prediction {
     pub tolerance: f64,
 }
 
+/// Which models read examples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExampledModels {
+    Base,
+    Finetuned,
+    Both,
+}
+
+/// Known facts that stand before each prompt of their relation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Examples {
+    /// Tables of facts, at least one.
+    pub facts: Vec<PathBuf>,
+    /// Tables with labels, beside those of [`Inputs::subjects`] and [`Inputs::candidates`].
+    pub entities: Vec<PathBuf>,
+    /// How many of a relation, at least 1.
+    pub count: usize,
+    pub models: ExampledModels,
+}
+
 /// What `kgbuild tune` chooses numbers on, and where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tuning {
@@ -258,6 +279,7 @@ pub struct Pipeline {
     pub inputs: Inputs,
     pub prediction: Prediction,
     pub correction: Correction,
+    pub examples: Option<Examples>,
     #[serde(skip)]
     pub tuning: Option<Tuning>,
     pub output: Output,
@@ -280,9 +302,13 @@ impl Pipeline {
         let tables = [ontology, subjects, candidates].into_iter().flatten().chain(gold);
         let tuning =
             self.tuning.iter().flat_map(|tuning| tuning.facts.iter().chain(&tuning.entities));
+        let examples = self
+            .examples
+            .iter()
+            .flat_map(|examples| examples.facts.iter().chain(&examples.entities));
         let models = self.models.base.iter().chain(&self.models.finetuned);
-        let named =
-            [&self.file].into_iter().chain(tables).chain(tuning).chain(&self.runtime.library);
+        let tables = tables.chain(examples).chain(tuning);
+        let named = [&self.file].into_iter().chain(tables).chain(&self.runtime.library);
         named.cloned().chain(models.filter_map(ModelSource::path)).collect()
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{Annotation, Device, Masked, Method, Mixing, Normalise};
+use super::pipeline::{Annotation, Device, ExampledModels, Masked, Method, Mixing, Normalise};
 
 /// What a run of kgbuild reads, does and writes. Paths are relative to this file's folder.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +26,8 @@ pub(super) struct RawPipeline {
     pub correction: RawCorrection,
     /// Which predictions become triples.
     pub selection: RawSelection,
+    /// Known facts that stand before each prompt.
+    pub examples: Option<RawExamples>,
     /// Numbers chosen on held-out facts by `kgbuild tune`.
     pub tuning: Option<RawTuning>,
     /// The graph.
@@ -212,6 +214,28 @@ pub(super) struct RawRelationSelection {
     /// Most objects of a subject.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_objects: Option<usize>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["facts"]))]
+pub(super) struct RawExamples {
+    /// Tables of known facts, of which some of the same relation stand before each prompt, filled
+    /// into its templates. Facts about the subjects that are asked about are passed over.
+    pub facts: Option<OneOrMany>,
+    /// Tables with labels, beside `inputs.subjects` and `inputs.candidates`.
+    pub entities: Option<OneOrMany>,
+    /// How many facts of a relation.
+    #[schemars(range(min = 1, max = 1000))]
+    pub count: usize,
+    /// Which models read them.
+    pub models: ExampledModels,
+}
+
+impl Default for RawExamples {
+    fn default() -> Self {
+        Self { facts: None, entities: None, count: 4, models: ExampledModels::Both }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -10,12 +10,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 
 use super::paths::{Kind, is_same_file};
 use super::pipeline::{
-    Correction, Inputs, Mixing, ModelSource, Models, Normalise, Numbers, Output, OwnNumbers,
-    Pipeline, Prediction, Runtime, Tuning,
+    Correction, ExampledModels, Examples, Inputs, Mixing, ModelSource, Models, Normalise, Numbers,
+    Output, OwnNumbers, Pipeline, Prediction, Runtime, Tuning,
 };
 use super::raw::{
-    RawCorrection, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule, RawRuntime,
-    RawSelection, RawTuning,
+    RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule,
+    RawRuntime, RawSelection, RawTuning,
 };
 use super::resolver::{MODEL_FORMS, Resolver};
 use super::walk::Spans;
@@ -39,6 +39,7 @@ pub(super) fn resolve(
     let correction = resolver.correction(&raw.correction, prediction.normalise);
     let (numbers, by_relation) =
         resolver.numbers(correction, &models, &inputs, &raw.correction, &raw.selection);
+    let examples = raw.examples.map(|examples| resolver.examples(examples, &models));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
     let output = resolver.output(raw.output);
     let runtime = resolver.runtime(raw.runtime);
@@ -48,6 +49,7 @@ pub(super) fn resolve(
         inputs,
         prediction,
         correction,
+        examples,
         tuning,
         output,
         runtime,
@@ -112,6 +114,27 @@ impl Resolver<'_> {
             candidates: self.files(raw.candidates, ["inputs", "candidates"]),
             gold: raw.gold.map(|path| self.path(&path, Kind::File, &["inputs", "gold"])),
             relations: raw.relations.map(|iris| self.relations(iris, ["inputs", "relations"])),
+        }
+    }
+
+    fn examples(&mut self, raw: RawExamples, models: &Models) -> Examples {
+        let at = |key: &'static str| ["examples", key];
+        let missing = match raw.models {
+            ExampledModels::Base => models.base.is_none().then_some("base"),
+            ExampledModels::Finetuned => models.finetuned.is_none().then_some("finetuned"),
+            ExampledModels::Both => None,
+        };
+        if let Some(role) = missing {
+            let message = format!("the examples are for the {role} model, and there is none");
+            let help = format!("name it as `{role}` under [models], or write `models = \"both\"`");
+            let mistake = Diagnostic::error("examples-for-no-model", message).help(help);
+            self.push(mistake, self.spans.value(&at("models")));
+        }
+        Examples {
+            facts: self.files(raw.facts, at("facts")),
+            entities: self.files(raw.entities, at("entities")),
+            count: raw.count,
+            models: raw.models,
         }
     }
 

@@ -96,18 +96,37 @@ fn needed(listing: &[String]) -> Result<Vec<String>, String> {
     if adapter.len() == 2 {
         return Ok(adapter);
     }
-    let mut files = pick(&["config.json", "tokenizer.json"]);
+    let mut files = pick(&[
+        "config.json",
+        "generation_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]);
     if !files.iter().any(|file| file == "tokenizer.json") {
         return Err("the repository has no tokenizer.json".to_owned());
     }
     for graph in GRAPHS {
         if listing.iter().any(|file| file == graph) {
             // Weights beside the graph: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`.
-            let belongs = |file: &&String| {
+            let belongs = |file: &str, graph: &str| {
                 let rest = file.strip_prefix(graph);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '.']))
             };
-            files.extend(listing.iter().filter(belongs).cloned());
+            // An encoder goes with its decoder, and a decoder without a cache with what goes on
+            // behind one.
+            let encoder = graph
+                .rsplit_once("decoder_model")
+                .map(|(folder, _)| format!("{folder}encoder_model.onnx"));
+            let has_encoder =
+                encoder.as_ref().is_some_and(|encoder| listing.iter().any(|file| file == encoder));
+            let with_past = graph.strip_suffix("decoder_model.onnx");
+            let with_past = with_past.filter(|_| has_encoder);
+            let with_past = with_past.map(|f| format!("{f}decoder_with_past_model.onnx"));
+            let graphs: Vec<String> =
+                [Some(graph.to_owned()), encoder, with_past].into_iter().flatten().collect();
+            let wanted = |file: &&String| graphs.iter().any(|graph| belongs(file, graph));
+            files.extend(listing.iter().filter(wanted).cloned());
             return Ok(files);
         }
     }
@@ -150,6 +169,14 @@ mod tests {
         assert_eq!(
             chosen("config.json model.safetensors onnx/decoder_model.onnx onnx/decoder_model_merged.onnx onnx/decoder_model_merged.onnx_data onnx/decoder_model_merged.onnx_data_1 tokenizer.json"),
             Ok("config.json tokenizer.json onnx/decoder_model_merged.onnx onnx/decoder_model_merged.onnx_data onnx/decoder_model_merged.onnx_data_1".into())
+        );
+        assert_eq!(
+            chosen("config.json onnx/decoder_model.onnx onnx/decoder_model_merged.onnx onnx/decoder_with_past_model.onnx onnx/encoder_model.onnx onnx/encoder_model_fp16.onnx tokenizer.json tokenizer_config.json vocab.json"),
+            Ok("config.json tokenizer.json tokenizer_config.json onnx/decoder_model_merged.onnx onnx/encoder_model.onnx".into())
+        );
+        assert_eq!(
+            chosen("config.json decoder_model.onnx decoder_with_past_model.onnx encoder_model.onnx encoder_model.onnx_data generation_config.json tokenizer.json"),
+            Ok("config.json generation_config.json tokenizer.json decoder_model.onnx decoder_with_past_model.onnx encoder_model.onnx encoder_model.onnx_data".into())
         );
         assert_eq!(
             chosen("config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json pytorch_model.bin tokenizer.json"),

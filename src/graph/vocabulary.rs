@@ -19,6 +19,8 @@ macro_rules! terms {
 terms! { "https://w3id.org/kgbuild#":
     /// On a relation: a template, one per value.
     TEMPLATE = "template";
+    /// On a relation: a question, one per value.
+    QUESTION = "question";
     /// On a relation: how many objects a subject has at most.
     MAX_OBJECTS = "maxObjects";
 

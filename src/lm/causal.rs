@@ -13,7 +13,7 @@ use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, steps};
 use super::output::Output;
-use super::{Answers, Error, LanguageModel, Prompt, Row, prefixes};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 
 /// A causal model in one ONNX Runtime session.
 pub struct CausalModel {
@@ -58,13 +58,6 @@ impl CausalModel {
             common: Vec::new(),
         })
     }
-
-    /// How many tokens at a time are computed behind a cached prompt, [`usize::MAX`] for any number;
-    /// none where the graph has no cache or gives wrong numbers behind it.
-    pub fn step(&self) -> Option<usize> {
-        self.step
-    }
-
     /// Computes the prompts that `rows` ask for and that were not computed, and keeps their caches.
     fn compute_prompts(&mut self, rows: &[Row<'_>], out: &mut Output) -> Result<(), Error> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -169,6 +162,10 @@ impl CausalModel {
 impl LanguageModel for CausalModel {
     fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    fn cache(&self) -> CacheUse {
+        CacheUse::of_step(self.step)
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

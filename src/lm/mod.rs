@@ -86,6 +86,28 @@ pub struct Row<'a> {
 /// order, ln p; of a relative row, ln p and the same number more or less for all its tokens.
 pub type Answers = Vec<Vec<f64>>;
 
+/// How a model uses a cache of keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// It has none, or none that gives the right numbers.
+    Unused,
+    /// A token at a time is computed behind it.
+    OneByOne,
+    /// Any number of tokens at a time.
+    AnyNumber,
+}
+
+impl CacheUse {
+    /// By how many tokens at a time give the right numbers behind the cache; none where none do.
+    fn of_step(step: Option<usize>) -> Self {
+        match step {
+            None => Self::Unused,
+            Some(1) => Self::OneByOne,
+            Some(_) => Self::AnyNumber,
+        }
+    }
+}
+
 /// One language model, or a finetuned one and its base, which say what may come next within a
 /// candidate.
 ///
@@ -99,6 +121,11 @@ pub trait LanguageModel: Send {
 
     /// How many tokens its vocabulary has.
     fn vocabulary(&self) -> usize;
+
+    /// How it uses a cache of keys and values.
+    fn cache(&self) -> CacheUse {
+        CacheUse::Unused
+    }
 
     /// Takes prompts that the following rows refer to, a list for each model, and forgets earlier
     /// ones. The lists are equally long.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::seq2seq::Part;
 use super::{Batching, CausalModel, Error, LanguageModel, MaskedModel, PackedModel, Seq2SeqModel};
 use crate::onnx::{self, Family, Head, ModelFolder, Precision, lora};
 use crate::runtime::{self, Runtime};
@@ -37,29 +38,30 @@ pub fn open(
     threads: usize,
     token_budget: usize,
 ) -> Result<Box<dyn LanguageModel>, OpenError> {
-    let graph = &model.graph;
+    let (graph, named) = (&model.graph, &model.named(&model.graph));
     let batching =
         Batching { tokens: token_budget.max(1), alone: model.precision == Precision::Int8 };
     let session = match adapter {
         Some(adapter) => {
             runtime.session_from_memory(&lora::graph(adapter, model)?, graph, threads)?
         }
-        None => runtime.session(graph, threads)?,
+        None => runtime.session(graph, named, threads)?,
     };
-    if PackedModel::is_packed(&session) {
+    if model.packed {
         let head = Head::open(model)?;
-        return Ok(Box::new(PackedModel::new(session, graph, head, models, token_budget)?));
+        return Ok(Box::new(PackedModel::new(session, named, head, models, token_budget)?));
     }
     Ok(match (model.family, &model.encoder) {
         (Family::EncoderDecoder, Some(encoder)) => {
-            let part = |file: &PathBuf| runtime.session(file, threads);
-            let with_past =
-                model.with_past.as_ref().map(|f| part(f).map(|s| (s, f))).transpose()?;
-            let with_past = with_past.map(|(session, file)| (session, file.as_path()));
-            let encoder = (part(encoder)?, encoder.as_path());
-            Box::new(Seq2SeqModel::new(encoder, (session, graph), with_past, batching)?)
+            let open = |file: &PathBuf| -> Result<Part, OpenError> {
+                let named = model.named(file);
+                Ok((runtime.session(file, &named, threads)?, named))
+            };
+            let with_past = model.with_past.as_ref().map(open).transpose()?;
+            let decoder = (session, named.clone());
+            Box::new(Seq2SeqModel::new(open(encoder)?, decoder, with_past, batching)?)
         }
-        (Family::Masked, _) => Box::new(MaskedModel::new(session, graph, batching)?),
-        _ => Box::new(CausalModel::new(session, graph, batching)?),
+        (Family::Masked, _) => Box::new(MaskedModel::new(session, named, batching)?),
+        _ => Box::new(CausalModel::new(session, named, batching)?),
     })
 }

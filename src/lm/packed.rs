@@ -16,7 +16,7 @@ use self::cache::Cache;
 use self::graph::{Given, Graph};
 use self::tree::Tree;
 use super::output::Output;
-use super::{Answers, Error, LanguageModel, Prompt, Row, prefixes};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 use crate::onnx::Head;
 
 mod cache;
@@ -56,11 +56,6 @@ impl Text {
 }
 
 impl PackedModel {
-    /// Whether a session's graph is a packed one.
-    pub fn is_packed(session: &Session) -> bool {
-        session.inputs().iter().any(|input| input.name() == "trees")
-    }
-
     /// A session with a packed graph, whose `models` are the finetuned and the base model, or one
     /// of them; which one, `adapted` graphs are told by the finetuned one being first.
     ///
@@ -217,6 +212,10 @@ impl LanguageModel for PackedModel {
 
     fn vocabulary(&self) -> usize {
         self.graph.vocabulary
+    }
+
+    fn cache(&self) -> CacheUse {
+        CacheUse::AnyNumber
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

@@ -138,6 +138,19 @@ impl Prompter {
         &self.tokenizer
     }
 
+    /// What stands in the object's place of what a masked model or an encoder reads, for people.
+    pub fn place_of_object(&self) -> Option<String> {
+        match &self.manner {
+            Manner::Causal => None,
+            Manner::Masked { mask, id } => Some(format!("the mask {mask} ({id})")),
+            Manner::Seq2Seq { gap, .. } => Some(match gap {
+                Some(Gap::Sentinel { text, id, .. }) => format!("the sentinel {text} ({id})"),
+                Some(Gap::Mask { text }) => format!("the mask {text}"),
+                None => "no sentinel and no mask: only a kgb:question can be asked".to_owned(),
+            }),
+        }
+    }
+
     /// The mask of a masked model.
     pub fn mask(&self) -> Option<u32> {
         match &self.manner {
@@ -166,12 +179,18 @@ impl Prompter {
         }
     }
 
-    /// A template's prompt for a subject.
+    /// A template's prompt for a subject, behind `examples`, which may be empty.
     ///
     /// # Errors
     /// Where the tokenizer fails.
-    pub fn prompt(&self, template: &Template, subject: &str) -> Result<Prompt, PrompterError> {
-        let (before, after) = (template.prompt(subject), template.after_object(subject));
+    pub fn prompt(
+        &self,
+        template: &Template,
+        subject: &str,
+        examples: &str,
+    ) -> Result<Prompt, PrompterError> {
+        let before = format!("{examples}{}", template.prompt(subject));
+        let after = template.after_object(subject);
         let encode = |text: &str| self.tokenizer.prompt(text);
         Ok(match &self.manner {
             Manner::Causal => Prompt::before(encode(&before)?),

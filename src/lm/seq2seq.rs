@@ -2,14 +2,14 @@
 //! decoder goes on behind its cache.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use ort::session::Session;
 use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, steps};
 use super::output::Output;
-use super::{Answers, Error, LanguageModel, Prompt, Row};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row};
 
 /// An encoder and its decoder, in sessions of their own.
 pub struct Seq2SeqModel {
@@ -32,7 +32,7 @@ pub struct Seq2SeqModel {
 }
 
 /// A graph in a session, with the file it is from, as errors name it.
-pub type Part<'a> = (Session, &'a Path);
+pub type Part = (Session, PathBuf);
 
 impl Seq2SeqModel {
     /// Finds the family's inputs and outputs in the graphs of sessions, and tries them on a few
@@ -42,15 +42,15 @@ impl Seq2SeqModel {
     /// Where a graph's inputs or outputs are not those of an encoder or decoder, which are then
     /// named, or where one cannot be run.
     pub fn new(
-        encoder: Part<'_>,
-        decoder: Part<'_>,
-        with_past: Option<Part<'_>>,
+        encoder: Part,
+        decoder: Part,
+        with_past: Option<Part>,
         batching: Batching,
     ) -> Result<Self, Error> {
-        let mut encoder = Graph::new(encoder.0, encoder.1)?;
-        let mut decoder = Graph::new(decoder.0, decoder.1)?;
+        let mut encoder = Graph::new(encoder.0, &encoder.1)?;
+        let mut decoder = Graph::new(decoder.0, &decoder.1)?;
         let mut with_past = match with_past {
-            Some((session, file)) => Some(Graph::new(session, file)?),
+            Some((session, file)) => Some(Graph::new(session, &file)?),
             None => None,
         };
         let states = [encoder.encode(&[vec![0; PROBE], vec![0; PROBE]])?];
@@ -78,13 +78,6 @@ impl Seq2SeqModel {
             batches: Vec::new(),
         })
     }
-
-    /// How many tokens at a time are computed behind a cache, [`usize::MAX`] for any number; none
-    /// where the graphs have no cache or give wrong numbers behind it.
-    pub fn step(&self) -> Option<usize> {
-        self.step
-    }
-
     /// Lets the encoder read the prompts that rows ask for, each once.
     fn encode(&mut self, rows: &[Row<'_>]) -> Result<(), Error> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -192,6 +185,10 @@ impl Seq2SeqModel {
 impl LanguageModel for Seq2SeqModel {
     fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    fn cache(&self) -> CacheUse {
+        CacheUse::of_step(self.step)
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

@@ -53,6 +53,8 @@ const SETTINGS: [&str; 4] =
 pub struct ModelFolder {
     /// The `.onnx` file; of an encoder-decoder model the decoder's.
     pub graph: PathBuf,
+    /// The file that `graph` was made from, where that is not itself: errors name it.
+    pub exported: Option<PathBuf>,
     /// The encoder's, where the model has one.
     pub encoder: Option<PathBuf>,
     /// What goes on behind the cache of `graph`, where that is another file.
@@ -74,6 +76,14 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
+    /// How errors call its graph's file, or one that lies beside it.
+    pub fn named(&self, graph: &Path) -> PathBuf {
+        match (&self.exported, graph.file_name()) {
+            (Some(exported), Some(name)) => exported.with_file_name(name),
+            _ => graph.to_owned(),
+        }
+    }
+
     /// A text among its settings; of a token that is described, its content.
     pub fn setting(&self, key: &str) -> Option<String> {
         let value = self.settings.get(key)?;
@@ -146,6 +156,15 @@ pub fn import(
         Form::Safetensors => converted(source, cache, report, from_safetensors),
         Form::Onnx(graph) => onnx_folder(source, graph, cache, report),
     }
+}
+
+/// The graphs of an exported folder as they lie in it: that of the model or decoder, the encoder's,
+/// the one that goes on behind a cache. None where the source is no exported folder.
+pub fn exported_graphs(source: &Path) -> Vec<PathBuf> {
+    let Ok(Form::Onnx(graph)) = Form::of(source) else { return Vec::new() };
+    let beside = [ENCODER, WITH_PAST].map(|name| graph.with_file_name(name));
+    let beside: Vec<PathBuf> = beside.into_iter().filter(|path| path.is_file()).collect();
+    [graph].into_iter().chain(beside).collect()
 }
 
 /// How a source keeps its model.
@@ -226,6 +245,7 @@ fn onnx_folder(
     let precision = precision::of(&graph)?;
     let sha256 = sha256_of(folder)?;
     let mut model = ModelFolder {
+        exported: (!packed).then(|| graph.clone()),
         graph,
         encoder,
         with_past,
@@ -261,6 +281,7 @@ fn converted(
     let folder = cache.root().join("models").join(format!("{sha256}-{IMPORTER_VERSION}"));
     let model = |settings| ModelFolder {
         graph: folder.join(GRAPH),
+        exported: None,
         encoder: None,
         with_past: None,
         tokenizer: folder.join(TOKENIZER),

@@ -52,6 +52,38 @@ pub fn is_lora_folder(path: &Path) -> bool {
     path.join(CONFIG).is_file()
 }
 
+/// What an adapter says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// The model that it was trained over, as it names it.
+    pub base: Option<String>,
+    pub rank: usize,
+    /// The kinds of layers that it changes.
+    pub modules: Vec<String>,
+}
+
+/// Reads what an adapter says of itself.
+///
+/// # Errors
+/// [`Error::Corrupt`] where its configuration is none, [`Error::Io`].
+pub fn describe(folder: &Path) -> Result<AdapterDescription, Error> {
+    let config = config(folder)?;
+    let modules = match config.target_modules {
+        Some(serde_json::Value::Array(names)) => {
+            names.iter().filter_map(|name| name.as_str()).map(str::to_owned).collect()
+        }
+        Some(serde_json::Value::String(pattern)) => vec![pattern],
+        _ => Vec::new(),
+    };
+    Ok(AdapterDescription { base: config.base_model_name_or_path, rank: config.r, modules })
+}
+
+fn config(folder: &Path) -> Result<Config, Error> {
+    let path = folder.join(CONFIG);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_str(&text).map_err(|error| Error::corrupt(&path, CONFIG, error.to_string()))
+}
+
 /// The keys of `adapter_config.json` that make a difference here.
 #[derive(Deserialize)]
 struct Config {
@@ -70,6 +102,8 @@ struct Config {
     modules_to_save: Option<Vec<String>>,
     rank_pattern: Option<serde_json::Map<String, serde_json::Value>>,
     alpha_pattern: Option<serde_json::Map<String, serde_json::Value>>,
+    base_model_name_or_path: Option<String>,
+    target_modules: Option<serde_json::Value>,
 }
 
 impl Config {
@@ -136,10 +170,7 @@ fn adaptations(
     base: &ModelFolder,
     model: &ModelProto,
 ) -> Result<Vec<Adaptation>, Error> {
-    let path = folder.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    let config: Config = serde_json::from_str(&text)
-        .map_err(|error| Error::corrupt(&path, CONFIG, error.to_string()))?;
+    let config = config(folder)?;
     let refuse = |problem: String, help: &str| Error::Adapter {
         path: folder.to_owned(),
         problem,

@@ -9,6 +9,7 @@ pub mod builder;
 pub(crate) mod checkpoint;
 mod data_file;
 mod dequantise;
+mod describe;
 mod error;
 mod family;
 mod gguf;
@@ -29,10 +30,13 @@ pub(crate) mod tiny;
 mod validate;
 
 pub use checkpoint::Weights;
+pub use describe::{Interface, ValueDescription, describe};
 pub use error::Error;
 pub use family::Family;
 pub use head::Head;
-pub use import::{Checkpoint, IMPORTER_VERSION, ModelFolder, import, open_checkpoint};
+pub use import::{
+    Checkpoint, IMPORTER_VERSION, ModelFolder, exported_graphs, import, open_checkpoint,
+};
 pub use llama::LlamaConfig;
 pub use llama_graph::UNSEEN;
 pub use lora::ADAPTED;

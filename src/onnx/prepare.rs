@@ -58,7 +58,7 @@ pub struct Prepared {
 /// Rewrites the exported graph in the file `graph`, or finds what an earlier run made of it.
 ///
 /// `sha256` is that of the model's folder, in which graphs have different file names. `report` is
-/// told, in a sentence, before anything slow begins.
+/// told where something in the cache is made again.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where the graph has `positions` of its own; [`Error::Corrupt`];
@@ -81,7 +81,6 @@ pub fn prepare(
         report(&format!("{} is damaged and is made again", folder.display()));
         fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
     }
-    report(&format!("preparing {}, once", graph.display()));
     let scratch = cache.scratch()?;
     let mut model = read_model(graph)?;
     rewrite(&mut model, graph)?;

@@ -130,6 +130,13 @@ impl Template {
         self.fill(start, self.text.len(), subject_label)
     }
 
+    /// The template with both places filled in; a question with its answer behind it.
+    pub fn filled(&self, subject_label: &str, object_label: &str) -> String {
+        let space = if self.object_has_space() { " " } else { "" };
+        let (before, after) = (self.prompt(subject_label), self.after_object(subject_label));
+        format!("{before}{space}{object_label}{after}")
+    }
+
     /// `text[start..end]` with the subject's place, if it lies there, filled in.
     fn fill(&self, start: usize, end: usize, subject_label: &str) -> String {
         if (start..end).contains(&self.subject) {
@@ -186,6 +193,7 @@ mod tests {
         let question = Template::parse_question(" What is the capital of [X]? ").unwrap();
         assert_eq!(question.prompt("France"), "What is the capital of France?");
         assert_eq!(question.after_object("France"), "");
+        assert_eq!(question.filled("France", "Paris"), "What is the capital of France? Paris");
         assert!(question.is_question() && question.object_has_space() && !question.object_first());
         let wrong = |text| Template::parse_question(text).unwrap_err();
         assert_eq!(wrong("Is [Y] the capital of [X]?"), TemplateError::Answered);
@@ -207,11 +215,7 @@ mod tests {
             let (a, c) = (a.trim_start(), c.trim_end());
             let (x, y) = (subject.as_str(), "OBJECT");
             let (first, second) = if object_first { (y, x) } else { (x, y) };
-            let space = if template.object_has_space() { " " } else { "" };
-            prop_assert_eq!(
-                format!("{}{space}{y}{}", template.prompt(x), template.after_object(x)),
-                format!("{a}{first}{b}{second}{c}")
-            );
+            prop_assert_eq!(template.filled(x, y), format!("{a}{first}{b}{second}{c}"));
         }
     }
 }

@@ -10,6 +10,8 @@ pub struct Encoded {
     pub task: Task,
     /// The prompts.
     pub prompts: Vec<Prompt>,
+    /// The same behind examples; none where no model reads any.
+    pub exampled: Option<Vec<Prompt>>,
 }
 
 /// Encodes a chunk.
@@ -18,12 +20,23 @@ pub struct Encoded {
 /// Where the tokenizer fails, leaves nothing of a prompt, or a prompt with its longest candidate
 /// exceeds the context.
 pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
+    let prompts = prompts(plan, &task, "")?;
+    let examples = &plan.relations[task.relation].examples;
+    let exampled = if examples.is_empty() || plan.exampled == [false; 2] {
+        None
+    } else {
+        Some(self::prompts(plan, &task, examples)?)
+    };
+    Ok(Encoded { task, prompts, exampled })
+}
+
+fn prompts(plan: &Plan, task: &Task, examples: &str) -> Result<Vec<Prompt>, Error> {
     let relation = &plan.relations[task.relation];
     let mut prompts = Vec::with_capacity(task.subjects.len() * relation.templates.len());
     for &subject in &task.subjects {
         let label = plan.subjects.label(subject);
         for template in &relation.templates {
-            let prompt = plan.prompter.prompt(template, label)?;
+            let prompt = plan.prompter.prompt(template, label, examples)?;
             if prompt.tokens() == 0 {
                 return Err(Error::EmptyPrompt {
                     subject: plan.subjects.iri(subject).to_owned(),
@@ -44,5 +57,5 @@ pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
             prompts.push(prompt);
         }
     }
-    Ok(Encoded { task, prompts })
+    Ok(prompts)
 }

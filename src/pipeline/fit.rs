@@ -78,12 +78,15 @@ fn too_long(
 ) -> Option<usize> {
     let label = plan.subjects.label(subject);
     let room = context.saturating_sub(relation.longest);
+    let examples = if plan.exampled == [false; 2] { "" } else { &relation.examples };
+    let around = examples.len() + AROUND;
+    let long = relation.templates.iter().filter(|template| {
+        template.prompt(label).len() + template.after_object(label).len() + around > room
+    });
     // A token is a byte at least, so that almost all prompts are known to fit by their length. A
     // tokenizer that makes a text longer before it takes it apart is left to the encode stage.
-    let long = relation.templates.iter().filter(|template| {
-        template.prompt(label).len() + template.after_object(label).len() + AROUND > room
+    let tokens = long.filter_map(|template| {
+        Some(plan.prompter.prompt(template, label, examples).ok()?.longest())
     });
-    let tokens =
-        long.filter_map(|template| Some(plan.prompter.prompt(template, label).ok()?.longest()));
     tokens.filter(|&tokens| tokens > room).max()
 }

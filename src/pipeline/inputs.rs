@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::examples::Examples;
 use crate::catalog::{self, Catalog, EntityId};
 use crate::config::Pipeline;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, nearest};
@@ -38,6 +39,8 @@ pub struct RelationInputs {
     pub prior_subjects: Vec<EntityId>,
     /// The candidates that its range admits, at least one; no two share a label.
     pub candidates: Vec<EntityId>,
+    /// Labels of subjects and objects of known facts that stand before its prompts.
+    pub examples: Vec<(String, String)>,
 }
 
 impl Inputs {
@@ -107,8 +110,15 @@ impl Inputs {
             }
         };
         let own = own_tables(pipeline, &tables);
+        let examples = match &pipeline.examples {
+            Some(examples) => Examples::read(examples, &mut notes),
+            None => None,
+        };
         for relation in selected {
-            if let Some(read) = inputs.relation(relation, ask, own.as_ref(), &mut notes) {
+            if let Some(mut read) = inputs.relation(relation, ask, own.as_ref(), &mut notes) {
+                if let Some(examples) = &examples {
+                    read.examples = examples.of(&read, &inputs, &mut notes);
+                }
                 inputs.relations.push(read);
             }
         }
@@ -224,7 +234,8 @@ impl Inputs {
             subjects.retain(|subject| known(subject).is_some());
         }
         let candidates = space.candidates;
-        Some(RelationInputs { relation, subjects, prior_subjects, candidates })
+        let examples = Vec::new();
+        Some(RelationInputs { relation, subjects, prior_subjects, candidates, examples })
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod diagnose;
 mod encode;
+mod examples;
 mod fit;
 mod inputs;
 mod known;

@@ -234,6 +234,7 @@ impl LocatedModels {
                 (Some(finetuned), Some(_)) if finetuned.adapter.is_some() => {
                     vec![open(finetuned, 2)?]
                 }
+                (None, Some(base)) => return Ok(Predictor::of_base(open(base, 1)?)),
                 (finetuned, base) => {
                     let models = finetuned.iter().chain(base);
                     models.map(|model| open(model, 1)).collect::<Result<_, _>>()?

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::fit;
 use super::inputs::{Inputs, RelationInputs};
+use super::{examples, fit};
 use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
@@ -42,6 +42,8 @@ pub struct Plan {
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
     pub context: Option<usize>,
+    /// Whether the finetuned and the base model read examples.
+    pub exampled: [bool; 2],
 }
 
 /// How one relation is predicted.
@@ -56,6 +58,8 @@ pub struct RelationPlan {
     pub space: AnswerSpace,
     /// The candidates, in byte order of their IRIs.
     pub candidates: Vec<EntityId>,
+    /// What stands before the prompts of models that read examples; often empty.
+    pub examples: String,
     /// Tokens of the longest candidate with what follows it in the template.
     pub longest: usize,
     /// Its subjects, in the table's order.
@@ -125,8 +129,21 @@ impl Plan {
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
         let Inputs { ontology, subjects, candidates, gold, relations } = inputs;
-        let mut plan =
-            Self { relations: Vec::new(), ontology, subjects, candidates, gold, prompter, context };
+        let mut plan = Self {
+            relations: Vec::new(),
+            ontology,
+            subjects,
+            candidates,
+            gold,
+            prompter,
+            context,
+            exampled: match pipeline.examples.as_ref().map(|examples| examples.models) {
+                None => [false; 2],
+                Some(config::ExampledModels::Finetuned) => [true, false],
+                Some(config::ExampledModels::Base) => [false, true],
+                Some(config::ExampledModels::Both) => [true; 2],
+            },
+        };
         for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
                 plan.relations.push(planned);
@@ -144,7 +161,7 @@ impl Plan {
         inputs: RelationInputs,
         notes: &mut Diagnostics,
     ) -> Option<RelationPlan> {
-        let RelationInputs { relation, subjects, prior_subjects, candidates } = inputs;
+        let RelationInputs { relation, subjects, prior_subjects, candidates, examples } = inputs;
         let refusal = |template: &Template| self.prompter.refusal(template);
         let templates = relation.usable_templates(&refusal, notes)?;
         let normalise = match pipeline.prediction.normalise {
@@ -186,6 +203,7 @@ impl Plan {
         Some(RelationPlan {
             iri: relation.iri.as_str().into(),
             name: relation.name().to_owned(),
+            examples: examples::text(&templates, &examples),
             templates,
             longest,
             subjects,

@@ -19,12 +19,19 @@ pub struct Predicted {
 pub struct Predictor {
     /// The finetuned model first, then the base, or both in one; one where nothing is mixed.
     models: Vec<Box<dyn LanguageModel>>,
+    /// Whether the first of them is the base.
+    only_base: bool,
 }
 
 impl Predictor {
-    /// A worker with one model, or with the finetuned and the base model in this order.
+    /// A worker with the finetuned model, or with the finetuned and the base model in this order.
     pub fn new(models: Vec<Box<dyn LanguageModel>>) -> Self {
-        Self { models }
+        Self { models, only_base: false }
+    }
+
+    /// A worker with the base model alone.
+    pub fn of_base(model: Box<dyn LanguageModel>) -> Self {
+        Self { models: vec![model], only_base: true }
     }
 
     /// How many models answer.
@@ -32,10 +39,20 @@ impl Predictor {
         self.models.iter().map(|model| model.models()).sum()
     }
 
-    /// Gives every model its prompts.
-    fn open(&mut self, prompts: &[Prompt]) {
+    /// Gives every model its prompts: those with examples to the models that read them.
+    fn open(&mut self, plan: &Plan, encoded: &Encoded) {
+        let [finetuned, base] = plan.exampled;
+        let mut exampled =
+            if self.only_base { [base, base] } else { [finetuned, base] }.into_iter();
         for model in &mut self.models {
-            model.open(&vec![prompts; model.models()]);
+            let own = exampled.by_ref().take(model.models());
+            let prompts: Vec<&[Prompt]> = own
+                .map(|exampled| match &encoded.exampled {
+                    Some(prompts) if exampled => &prompts[..],
+                    _ => &encoded.prompts,
+                })
+                .collect();
+            model.open(&prompts);
         }
     }
 
@@ -44,11 +61,11 @@ impl Predictor {
     /// # Errors
     /// Where a model fails.
     pub fn predict(&mut self, plan: &Plan, encoded: Encoded) -> Result<Predicted, Error> {
-        let Encoded { task, prompts } = encoded;
+        self.open(plan, &encoded);
+        let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
         let models = self.count();
-        self.open(&prompts);
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
         let (space, correction, rankings) =
             (&relation.space, &relation.correction, relation.rankings);
@@ -70,11 +87,11 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Distributions>, Error> {
-        let Encoded { task, prompts } = encoded;
+        self.open(plan, &encoded);
+        let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
         let models = self.count();
-        self.open(&prompts);
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
         Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
     }

@@ -122,14 +122,14 @@ impl Runtime {
         self.note.as_deref()
     }
 
-    /// Opens a model with its own `threads` (at least one).
+    /// Opens a model with its own `threads` (at least one); `named` is how errors call its file.
     ///
     /// # Errors
     /// Where ONNX Runtime refuses the file.
-    pub fn session(&self, graph: &Path, threads: usize) -> Result<Session, Error> {
+    pub fn session(&self, graph: &Path, named: &Path, threads: usize) -> Result<Session, Error> {
         self.builder(threads)
             .and_then(|mut builder| builder.commit_from_file(graph))
-            .map_err(|source| Error::Open { graph: graph.to_owned(), source })
+            .map_err(|source| Error::Open { graph: named.to_owned(), source })
     }
 
     /// Opens a model that is in memory, and whose weights are in files beside `graph`.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use kgbuild::fetch::Cache;
-use kgbuild::lm::{self, Batching, CausalModel, LanguageModel, Row, Tokenizer};
+use kgbuild::lm::{self, Batching, CacheUse, CausalModel, LanguageModel, Row, Tokenizer};
 use kgbuild::onnx;
 use kgbuild::onnx::proto::{
     AttributeProto, Dimension, DimensionValue, ModelProto, NodeProto, TypeValue, data_type,
@@ -154,25 +154,25 @@ fn qwen2_agrees_with_pytorch() {
 fn causal(source: &Path) -> CausalModel {
     let scratch = tempfile::tempdir().unwrap();
     let folder = onnx::import(source, &Cache::at(scratch.path()), &mut |_| {}).unwrap();
-    let session = runtime().session(&folder.graph, 1).unwrap();
+    let session = runtime().session(&folder.graph, &folder.graph, 1).unwrap();
     let batching = Batching { tokens: 64, alone: false };
     CausalModel::new(session, &folder.graph, batching).unwrap()
 }
 
 #[test]
 fn a_cache_is_used_as_far_as_it_is_right() {
-    for (form, step) in [
+    for (form, cache) in [
         // Its attention refuses several tokens behind a cache where there are several rows.
-        ("llama/genai", Some(1)),
-        ("llama/optimum-with-past", Some(usize::MAX)),
-        ("llama/optimum", None),
-        ("llama/dynamo", None),
-        ("gpt2/optimum-with-past", Some(usize::MAX)),
+        ("llama/genai", CacheUse::OneByOne),
+        ("llama/optimum-with-past", CacheUse::AnyNumber),
+        ("llama/optimum", CacheUse::Unused),
+        ("llama/dynamo", CacheUse::Unused),
+        ("gpt2/optimum-with-past", CacheUse::AnyNumber),
         // Traced with one token behind the cache, without a mask among several.
-        ("gpt2/legacy-decoder_model_merged", Some(1)),
-        ("gpt2/legacy-decoder_model", None),
+        ("gpt2/legacy-decoder_model_merged", CacheUse::OneByOne),
+        ("gpt2/legacy-decoder_model", CacheUse::Unused),
     ] {
-        assert_eq!(causal(&models().join(form)).step(), step, "{form}");
+        assert_eq!(causal(&models().join(form)).cache(), cache, "{form}");
     }
 }
 
@@ -253,7 +253,7 @@ fn other_names_types_and_unsaid_sizes_are_found() {
     let expected = &expectations::<Expected>("qwen2")[0];
     check_form(folder.path(), None, &questions(&expected.prompts), None).unwrap();
     let model = causal(folder.path());
-    assert_eq!((model.vocabulary(), model.step()), (320, Some(usize::MAX)));
+    assert_eq!((model.vocabulary(), model.cache()), (320, CacheUse::AnyNumber));
 }
 
 #[test]

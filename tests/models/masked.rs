@@ -101,7 +101,7 @@ fn check(model: &str, forms: usize) {
             .collect();
         for (line, prompt) in lines.iter().zip(&prompts) {
             let template = Template::parse(&format!("[X]{}", line.text)).unwrap();
-            let found = opened.prompter.prompt(&template, "").unwrap();
+            let found = opened.prompter.prompt(&template, "", "").unwrap();
             assert_eq!(found, *prompt, "{model}: {}", line.text);
             for candidate in &line.candidates {
                 let space = candidate.text.starts_with(' ');

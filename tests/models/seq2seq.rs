@@ -62,7 +62,7 @@ fn check(model: &str, forms: usize) {
             Template::parse(&format!("[X]{}", line.text))
         };
         let template = template.unwrap();
-        let prompt = opened.prompter.prompt(&template, "").unwrap();
+        let prompt = opened.prompter.prompt(&template, "", "").unwrap();
         assert_eq!(prompt.encoder, line.encoder, "{model}: {}", line.text);
         assert_eq!(prompt.before, line.decoder, "{model}: {}", line.text);
         assert_eq!(opened.prompter.suffix(&template).unwrap(), line.end, "{model}: {}", line.text);

@@ -33,7 +33,7 @@ pub fn open(graph: &Path) -> Session {
             .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
         Runtime::load(&library, Device::Cpu).unwrap()
     });
-    runtime.session(graph, 1).unwrap_or_else(|e| panic!("{}: {e:?}", graph.display()))
+    runtime.session(graph, graph, 1).unwrap_or_else(|e| panic!("{}: {e:?}", graph.display()))
 }
 
 /// Computes `rows` of tokens, behind the keys and values among the outputs `behind`.

@@ -1,0 +1,516 @@
+#!/usr/bin/env python3
+"""Facts a second of `kgbuild run`, and of PyTorch with transformers scoring the same candidates.
+
+    python benches/peers/predict.py [--install FOLDER] [--facts FOLDER] [--json FILE]
+
+Needs kgbuild built and the base model that `kgbuild fetch pipelines/quickstart.toml` fetches. The
+facts are the quickstart's or, with `--facts`, a folder's in the shape of ParaRel: facts/P*.jsonl with
+`sub_label` and `obj_label`, patterns/P*.jsonl with `pattern`. Cases:
+
+    multi-all     60 candidates of two tokens or more, every one scored, normalised over all of them
+    multi-search  the same candidates, the first five by the exact search, normalised at branchings
+    single        60 candidates of one token, or as many as the relation has, by the exact search
+
+PyTorch scores every candidate, in fp32 on as many threads, in two ways:
+
+    usual  a prompt with a candidate is a sequence, and sequences are padded at the right, 32 to a
+           batch, sorted by length, with logits at every position. Of a sequence the last token is not
+           fed, and what is the same then is asked once, as lm-evaluation-harness does: candidates of
+           one token cost one sequence a prompt.
+    lean   64 to a batch; prompts once, candidates of equal length behind their keys and values, and
+           logits at the needed positions only
+
+Seconds are those of the work: kgbuild's from its report.json, from the labels to the written graph,
+and PyTorch's from prepared tokens to ln p. Neither has the loading of models. What kgbuild answers is
+held against PyTorch, and the exit code is 1 where they differ. Versions: requirements.txt beside this.
+"""
+
+import argparse
+import copy
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import venv
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+try:
+    import gguf  # noqa: F401, with which transformers reads the model
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+    MISSING = None
+except ImportError as missing:
+    MISSING = missing
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+QUICKSTART = ROOT / "pipelines/quickstart"
+PREFIXES = {"wd": "http://www.wikidata.org/entity/", "wdt": "http://www.wikidata.org/prop/direct/"}
+
+THREADS, SEED, CANDIDATES, MOST = 2, 1, 60, 5
+USUAL, LEAN = 32, 64
+TOLERANCE = 1e-3
+
+# Case: how its candidates' tokens are counted, and `normalise` and `method` under [prediction].
+CASES = {
+    "multi-all": ("multi", "sequence", "exhaustive"),
+    "multi-search": ("multi", "trie", "search"),
+    "single": ("single", "trie", "search"),
+}
+FITS = {"multi": lambda tokens: tokens >= 2, "single": lambda tokens: tokens == 1}
+
+PIPELINE = """\
+# A case of benches/peers/predict.py, which made this folder.
+
+[models]
+base = {{ source = "{source}", sha256 = "{sha256}" }}
+
+[inputs]
+ontology = "ontology.ttl"
+subjects = "subjects.csv"
+candidates = "candidates.csv"
+
+[correction]
+method = "none"
+
+[prediction]
+normalise = "{normalise}"
+method = "{method}"
+
+[selection]
+threshold = 0
+max_objects = {most}
+
+[runtime]
+threads = {threads}
+device = "cpu"
+
+[output]
+folder = "graph"
+"""
+
+ONTOLOGY = """\
+@prefix kgb:  <https://w3id.org/kgbuild#> .
+@prefix owl:  <http://www.w3.org/2002/07/owl#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+"""
+
+RELATION = """
+<{iri}> a owl:ObjectProperty ;
+    rdfs:label {name} ;
+    rdfs:domain <{iri}:subjects> ;
+    rdfs:range <{iri}:objects> ;
+    kgb:template {template} .
+"""
+
+ANSWERS = "SELECT ?s ?o ?p WHERE { ?s ?r ?o {| kgb:baseProbability ?p |} }"
+
+
+class Source(NamedTuple):
+    """What is known of a relation: for each subject its objects, and what may be an object."""
+
+    name: str
+    template: str
+    facts: list
+    labels: list
+
+
+class Relation(NamedTuple):
+    """A relation as it is asked: (subject, object) pairs and the labels of the candidates."""
+
+    name: str
+    template: str
+    facts: list
+    candidates: list
+
+    @property
+    def iri(self):
+        return f"urn:predict:{self.name}"
+
+
+class Question(NamedTuple):
+    """A fact as tokens. `places` has for each candidate the number of its result."""
+
+    subject: str
+    prompt: list
+    candidates: list
+    objects: list
+    places: range
+
+
+class Batch(NamedTuple):
+    """Sequences, the positions of which logits are needed, and which of their ln p goes where."""
+
+    ids: "torch.Tensor"
+    rows: "torch.Tensor"
+    columns: "torch.Tensor"
+    picks: "torch.Tensor"
+    tokens: "torch.Tensor"
+    places: "torch.Tensor"
+
+
+# Where the facts come from.
+
+
+def usable(patterns):
+    """The first pattern that ends with the object, without its full stop; none where there is none."""
+    for pattern in patterns:
+        pattern = re.sub(r"\s*\.?\s*$", "", pattern.strip())
+        once = pattern.count("[X]") == pattern.count("[Y]") == 1
+        if once and pattern.endswith(" [Y]"):
+            return pattern
+    return None
+
+
+def table(file):
+    with open(file, encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def statements(file):
+    """Subject and predicates of each statement of a Turtle file that is laid out as the shipped ones."""
+    text = re.sub(r"^\s*#.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for statement in re.split(r"\s\.\s*$", text, flags=re.MULTILINE):
+        subject, _, rest = statement.strip().partition(" ")
+        prefix, _, local = subject.partition(":")
+        if prefix in PREFIXES:
+            yield PREFIXES[prefix] + local, rest
+
+
+def shipped():
+    """The quickstart's relations."""
+    templates, ranges, parents = defaultdict(list), {}, {}
+    for file in (ROOT / "ontologies/world.ttl", QUICKSTART / "templates.ttl"):
+        for iri, rest in statements(file):
+            for listed in re.findall(r'kgb:template\s+("[^"]*"(?:\s*,\s*"[^"]*")*)', rest):
+                templates[iri] += re.findall(r'"([^"]*)"', listed)
+            for where, found in (
+                (ranges, re.search(r"rdfs:range\s+wd:(\w+)", rest)),
+                (parents, re.search(r"rdfs:subClassOf\s+wd:(\w+)", rest)),
+            ):
+                if found:
+                    where[iri] = PREFIXES["wd"] + found[1]
+    names, members = {}, defaultdict(list)
+    for row in table(QUICKSTART / "subjects.csv"):
+        names[row["iri"]] = row["label"]
+    for row in table(QUICKSTART / "candidates.csv"):
+        names[row["iri"]] = row["label"]
+        for kind in filter(None, row["types"].split("|")):
+            while kind:
+                members[kind].append(row["label"])
+                kind = parents.get(kind)
+    facts = defaultdict(lambda: defaultdict(list))
+    for row in table(QUICKSTART / "gold.csv"):
+        if row["object"]:
+            facts[row["relation"]][names[row["subject"]]].append(names[row["object"]])
+    return [
+        Source(iri.rsplit("/", 1)[1], usable(templates[iri]), list(known.items()), members[ranges[iri]])
+        for iri, known in sorted(facts.items())
+    ]
+
+
+def given(folder):
+    """The relations of a folder in the shape of ParaRel."""
+    sources = []
+    for file in sorted((folder / "facts").glob("P*.jsonl")):
+        patterns = folder / "patterns" / file.name
+        if not patterns.is_file():
+            continue
+        lines = [json.loads(line) for line in open(patterns, encoding="utf-8") if line.strip()]
+        facts = defaultdict(list)
+        for line in open(file, encoding="utf-8"):
+            if line.strip():
+                fact = json.loads(line)
+                facts[fact["sub_label"].strip()].append(fact["obj_label"].strip())
+        labels = [label for objects in facts.values() for label in objects]
+        sources.append(Source(file.stem, usable(l["pattern"] for l in lines), list(facts.items()), labels))
+    if not sources:
+        sys.exit(f"{folder}: no facts/P*.jsonl with patterns of the same name")
+    return sources
+
+
+def chosen(sources, kind, length, arguments):
+    """The relations of a case: those with the most candidates first, their facts in equal shares."""
+    fits = lambda label: label and FITS[kind](length(label))  # noqa: E731
+    draw = random.Random(f"{SEED} {kind}")
+    known = []
+    for source in sources:
+        own = sorted(filter(fits, set(source.labels)))
+        facts = [(subject, next(filter(fits, objects), None)) for subject, objects in source.facts]
+        facts = [(subject, label) for subject, label in facts if subject and label]
+        if facts and source.template and len(own) > 1:
+            known.append((source, own, facts))
+    known.sort(key=lambda k: (-min(len(k[1]), CANDIDATES), -len(k[2]), k[0].name))
+    used = arguments.relations
+    while used < len(known) and sum(len(facts) for *_, facts in known[:used]) < arguments.facts_count:
+        used += 1
+    others = sorted({label for _, own, _ in known for label in own})
+    shares = share(arguments.facts_count, [len(facts) for *_, facts in known[:used]])
+    relations = []
+    for (source, own, facts), wanted in zip(known, shares):
+        draw.shuffle(facts)
+        space, taken = {}, []
+        for subject, label in facts:
+            if len(taken) < wanted and (label in space or len(space) < CANDIDATES):
+                space[label] = None
+                taken.append((subject, label))
+        # Few relations have so many candidates of several tokens: others' help out.
+        for more in [own, others] if kind == "multi" else [own]:
+            more = [label for label in more if label not in space]
+            space.update(dict.fromkeys(draw.sample(more, min(len(more), CANDIDATES - len(space)))))
+        if taken:
+            relations.append(Relation(source.name, source.template, taken, sorted(space)))
+    if not relations:
+        sys.exit(f"{kind}: no relation has such candidates")
+    return relations
+
+
+def share(count, available):
+    """`count` in shares as equal as `available` lets them be."""
+    shares = [0] * len(available)
+    while sum(shares) < min(count, sum(available)):
+        open_ones = [at for at, most in enumerate(available) if shares[at] < most]
+        for at in open_ones[: count - sum(shares)]:
+            shares[at] += 1
+    return shares
+
+
+# kgbuild's side.
+
+
+def write(folder, relations, **settings):
+    """Writes a pipeline."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ontology, subjects, objects = ONTOLOGY, [], []
+    for relation in relations:
+        # A JSON string is a Turtle string.
+        name, template = (json.dumps(t, ensure_ascii=False) for t in (relation.name, relation.template))
+        ontology += RELATION.format(iri=relation.iri, name=name, template=template)
+        kinds = (
+            ("subject", subjects, [subject for subject, _ in relation.facts]),
+            ("object", objects, relation.candidates),
+        )
+        for kind, rows, labels in kinds:
+            for number, label in enumerate(labels):
+                rows.append((f"{relation.iri}:{kind}:{number}", label, f"{relation.iri}:{kind}s"))
+    (folder / "ontology.ttl").write_text(ontology, encoding="utf-8")
+    for name, rows in (("subjects", subjects), ("candidates", objects)):
+        with open(folder / f"{name}.csv", "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("iri", "label", "types"))
+            writer.writerows(rows)
+    (folder / "pipeline.toml").write_text(PIPELINE.format(**settings), encoding="utf-8")
+
+
+def call(*command):
+    """What a command prints. A failure ends this program with what it said."""
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def run(kgbuild, folder):
+    """Seconds of a run, without the loading of the model."""
+    call(kgbuild, "run", folder / "pipeline.toml", "--fresh", "--quiet")
+    report = json.loads((folder / "graph/report.json").read_text())
+    if not report["complete"]:
+        sys.exit(f"{folder}: the run is not complete")
+    return report["seconds"]
+
+
+def answers(kgbuild, folder):
+    """By subject its objects with their probabilities, from the graph."""
+    found = defaultdict(dict)
+    text = call(kgbuild, "query", folder / "graph", ANSWERS, "--format", "csv")
+    for row in csv.DictReader(io.StringIO(text)):
+        found[row["s"]][row["o"]] = float(row["p"])
+    return found
+
+
+# PyTorch's side.
+
+
+def questions(relations, encode):
+    """The facts as tokens, in order."""
+    asked, results = [], 0
+    for relation in relations:
+        candidates = [encode(f" {label}") for label in relation.candidates]
+        objects = [f"{relation.iri}:object:{number}" for number in range(len(candidates))]
+        for number, (subject, _) in enumerate(relation.facts):
+            prompt = encode(relation.template.removesuffix(" [Y]").replace("[X]", subject))
+            places = range(results, results + len(candidates))
+            asked.append(
+                Question(f"{relation.iri}:subject:{number}", prompt, candidates, objects, places)
+            )
+            results = places.stop
+    return asked
+
+
+def batch(sequences, left=False):
+    """Makes a batch of (tokens, [(position, token, place)]), padded at the right or at the left."""
+    longest = max(len(tokens) for tokens, _ in sequences)
+    ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+    positions, wanted = {}, []
+    for row, (tokens, wants) in enumerate(sequences):
+        start = longest - len(tokens) if left else 0
+        ids[row, start : start + len(tokens)] = torch.tensor(tokens)
+        for position, token, place in wants:
+            pick = positions.setdefault((row, start + position), len(positions))
+            wanted.append((pick, token, place))
+    rows, columns = zip(*positions)
+    return Batch(ids, *map(torch.tensor, (rows, columns, *zip(*wanted))))
+
+
+def cut(items, size, length):
+    """Pieces of `size` of the items, the longest first."""
+    items = sorted(items, key=length, reverse=True)
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def behind(question, first):
+    """What is fed behind a prompt, with what is wanted of it, its positions counted from `first`.
+
+    A candidate's last token is not fed, and what is the same then comes once.
+    """
+    wants = defaultdict(list)
+    for tokens, place in zip(question.candidates, question.places):
+        wanted = [(first + at, token, place) for at, token in enumerate(tokens)]
+        wants[tuple(tokens[:-1])] += [want for want in wanted if want[0] >= 0]
+    return wants
+
+
+def take(results, logits, batch):
+    """Adds what a batch says of its tokens to the candidates' ln p."""
+    values = logits.log_softmax(-1)[batch.picks, batch.tokens]
+    results.index_add_(0, batch.places, values.double())
+
+
+class Usual:
+    """Every candidate behind every prompt."""
+
+    def __init__(self, asked):
+        sequences = [
+            (question.prompt + list(fed), wants)
+            for question in asked
+            for fed, wants in behind(question, len(question.prompt) - 1).items()
+        ]
+        self.sequences, self.results = len(sequences), asked[-1].places.stop
+        self.batches = [batch(piece) for piece in cut(sequences, USUAL, lambda s: len(s[0]))]
+
+    def __call__(self, model, most=None):
+        results = torch.zeros(self.results, dtype=torch.double)
+        for batch in self.batches[:most]:
+            # No mask: with the padding at the right nothing that is read sees it.
+            logits = model(input_ids=batch.ids, use_cache=False).logits
+            take(results, logits[batch.rows, batch.columns], batch)
+        return results
+
+
+class Lean:
+    """Every prompt once, and candidates behind it."""
+
+    def __init__(self, asked):
+        self.results, self.groups, self.sequences = asked[-1].places.stop, [], len(asked)
+        for piece in cut(asked, LEAN, lambda q: len(q.prompt)):
+            prompts, by_length = [], defaultdict(list)
+            for owner, question in enumerate(piece):
+                last = len(question.prompt) - 1
+                wants = [
+                    (last, tokens[0], place)
+                    for tokens, place in zip(question.candidates, question.places)
+                ]
+                prompts.append((question.prompt, wants))
+                for fed, wants in behind(question, -1).items():
+                    if fed:
+                        by_length[len(fed)].append((owner, (fed, wants)))
+            longest = max(len(tokens) for tokens, _ in prompts)
+            lengths = torch.tensor([len(tokens) for tokens, _ in prompts])
+            mask = (torch.arange(longest) >= longest - lengths[:, None]).long()
+            continued = []
+            for same in by_length.values():
+                self.sequences += len(same)
+                for part in cut(same, LEAN, lambda s: s[0]):
+                    owners = torch.tensor([owner for owner, _ in part])
+                    continued.append((owners, batch([sequence for _, sequence in part])))
+            self.groups.append((batch(prompts, left=True), mask, lengths, continued))
+
+    def __call__(self, model, most=None):
+        results = torch.zeros(self.results, dtype=torch.double)
+
+        def ask(batch, **inputs):
+            hidden = model.model(input_ids=batch.ids, **inputs).last_hidden_state
+            take(results, model.lm_head(hidden[batch.rows, batch.columns]), batch)
+
+        for prompts, mask, lengths, continued in self.groups[:most]:
+            cache = DynamicCache() if continued else None
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            kept = {"past_key_values": cache, "use_cache": bool(continued)}
+            ask(prompts, attention_mask=mask, position_ids=positions, **kept)
+            for owners, batch in continued[:most]:
+                # Copies that the model may add to, of the prompts' keys and values.
+                past = DynamicCache()
+                for layer in cache.layers:
+                    layer = copy.copy(layer)
+                    layer.batch_select_indices(owners)
+                    past.layers.append(layer)
+                fed = batch.ids.shape[1]
+                ask(
+                    batch,
+                    attention_mask=torch.cat([mask[owners], mask.new_ones(len(owners), fed)], 1),
+                    position_ids=lengths[owners, None] + torch.arange(fed),
+                    past_key_values=past,
+                    use_cache=True,
+                )
+        return results
+
+
+def normalised(values):
+    """p of ln p that need not sum to one."""
+    return [torch.softmax(torch.as_tensor(part, dtype=torch.double), 0).tolist() for part in values]
+
+
+def whole(asked, results):
+    """By question p of each candidate, normalised over all of them."""
+    return normalised(results[question.places.start : question.places.stop] for question in asked)
+
+
+def at_branchings(model, asked):
+    """By question p of each candidate, normalised at each branching of their tokens."""
+    sequences, ways = [], []
+    for question in asked:
+        after = defaultdict(set)
+        for tokens in question.candidates:
+            for at, token in enumerate(tokens):
+                after[tuple(tokens[:at])].add(token)
+        places = {}
+        for path, tokens in after.items():
+            position = len(question.prompt) + len(path) - 1
+            wants = []
+            for token in sorted(tokens):
+                places[*path, token] = len(ways)
+                wants.append((position, token, len(ways)))
+                ways.append(None)
+            if len(tokens) > 1 or list(path) in question.candidates:
+                sequences.append((question.prompt + list(path), wants))
+        yield_places = places
+        question_ways.append((after, yield_places)) if False else None
+    return sequences

@@ -1,0 +1,190 @@
+//! `kgbuild models inspect`: what a model is, what its graphs ask for, and what it lacks.
+
+use std::path::{Path, PathBuf};
+
+use super::args::InspectArgs;
+use super::failure::Failure;
+use super::say::{print, say};
+use crate::fetch::{self, Cache, Source, runtime_library};
+use crate::lm::{self, Prompter};
+use crate::onnx::{self, Family, Interface, ModelFolder, Precision, lora};
+use crate::runtime::{Device, Runtime};
+
+/// Tokens of a batch with which a model is tried.
+const TOKEN_BUDGET: usize = 64;
+
+/// What keeps a model from being used.
+#[derive(Debug, thiserror::Error)]
+#[error("{model} cannot be used: {problem}")]
+struct Unusable {
+    model: String,
+    problem: String,
+}
+
+/// Prints what is known of a model, and tries it on a few tokens.
+pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let source = Source::parse(&args.model, Path::new("")).map_err(Failure::bad_input)?;
+    let path = fetch::fetch(&source, None, &cache, &mut say).map_err(Failure::bad_input)?;
+    if lora::is_lora_folder(&path) {
+        return adapter(&path);
+    }
+    let graphs = onnx::exported_graphs(&path);
+    let mut interfaces = Vec::new();
+    for graph in &graphs {
+        interfaces.push((graph, onnx::describe(graph).map_err(Failure::bad_input)?));
+    }
+    let model = onnx::import(&path, &cache, &mut say);
+    let mut lines = Lines::default();
+    match &model {
+        Ok(model) => settings(model, &mut lines),
+        Err(error) => lines.missing(error.to_string()),
+    }
+    for (graph, interface) in interfaces {
+        lines.graph(graph, &interface);
+    }
+    if let Ok(model) = &model {
+        let prompter = Prompter::new(model);
+        asked(model, &prompter, &mut lines);
+        if let (Ok(_), Err(problem)) = (&prompter, tried(model, &cache, &mut lines)) {
+            lines.missing(problem);
+        }
+    }
+    print(&lines.text())?;
+    match lines.missing.into_iter().next() {
+        None => Ok(()),
+        Some(problem) => Err(Failure::bad_input(Unusable { model: args.model.clone(), problem })),
+    }
+}
+
+/// What is printed: names and what they are, then what is missing.
+#[derive(Default)]
+struct Lines {
+    known: Vec<(String, String)>,
+    missing: Vec<String>,
+}
+
+impl Lines {
+    fn known(&mut self, name: &str, value: impl ToString) {
+        self.known.push((name.to_owned(), value.to_string()));
+    }
+
+    fn missing(&mut self, problem: String) {
+        self.missing.push(problem);
+    }
+
+    fn graph(&mut self, graph: &Path, interface: &Interface) {
+        self.known("graph", graph.display());
+        for (name, values) in [("  inputs", &interface.inputs), ("  outputs", &interface.outputs)] {
+            let (shown, past): (Vec<_>, Vec<_>) = values.iter().partition(|v| !is_cache(&v.name));
+            let mut lines: Vec<String> =
+                shown.iter().map(|value| format!("{} {}", value.name, value.kind)).collect();
+            // A layer's keys stand for all of the cache.
+            if let Some(first) = past.first() {
+                let more = past.len() - 1;
+                lines.push(format!("{} {} and {more} more of the cache", first.name, first.kind));
+            }
+            for (at, line) in lines.into_iter().enumerate() {
+                self.known(if at == 0 { name } else { "" }, line);
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let nothing = || vec!["nothing".to_owned()];
+        let missing = if self.missing.is_empty() { nothing() } else { self.missing.clone() };
+        let missing = missing.iter().enumerate().map(|(at, problem)| {
+            (if at == 0 { "missing" } else { "" }.to_owned(), problem.clone())
+        });
+        let lines = self.known.iter().cloned().chain(missing);
+        let lines = lines.map(|(name, value)| {
+            let value = value.replace('\n', &format!("\n{:13}", ""));
+            format!("{name:<12} {value}").trim_end().to_owned()
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn is_cache(name: &str) -> bool {
+    ["past", "present", "cache.", "new."].iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// What the files say of a model.
+fn settings(model: &ModelFolder, lines: &mut Lines) {
+    let named = model.settings.get("architectures").and_then(|names| names[0].as_str());
+    lines.known(
+        "family",
+        match named {
+            Some(name) => format!("{} ({name})", model.family),
+            None => model.family.to_string(),
+        },
+    );
+    lines.known(
+        "precision",
+        match model.precision {
+            Precision::Int8 => format!("{}: one text is computed at a time", model.precision),
+            other => other.to_string(),
+        },
+    );
+    lines.known(
+        "context",
+        match model.context() {
+            Some(context) => format!("{context} tokens"),
+            None => "not said".to_owned(),
+        },
+    );
+    if model.packed {
+        lines.known("graph", format!("{}, made by kgbuild", model.graph.display()));
+    }
+}
+
+/// How a model is asked.
+fn asked(model: &ModelFolder, prompter: &Result<Prompter, lm::PrompterError>, lines: &mut Lines) {
+    match prompter {
+        Ok(prompter) => {
+            let vocabulary = prompter.tokenizer().vocabulary();
+            lines.known("tokenizer", format!("{} tokens", vocabulary.len()));
+            if let Some(place) = prompter.place_of_object() {
+                lines.known("object", place);
+            }
+        }
+        Err(error) => lines.missing(error.to_string()),
+    }
+    if model.config.is_none() {
+        lines.missing(
+            "config.json: family and context are guessed or unknown without it".to_owned(),
+        );
+    }
+}
+
+/// Opens the model and says what it was seen to do.
+fn tried(model: &ModelFolder, cache: &Cache, lines: &mut Lines) -> Result<(), String> {
+    let library = runtime_library(cache, &mut say).map_err(|error| error.to_string())?;
+    let runtime = Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())?;
+    let opened =
+        lm::open(&runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;
+    lines.known("logits", format!("{} tokens", opened.vocabulary()));
+    let cache = match (model.family, opened.cache()) {
+        (Family::Masked, _) => return Ok(()),
+        (_, lm::CacheUse::AnyNumber) => "any number of tokens at a time behind it",
+        (_, lm::CacheUse::OneByOne) => {
+            "a token at a time behind it: for several it gives other numbers"
+        }
+        (_, lm::CacheUse::Unused) => {
+            "none that can be used: a prompt is computed anew for each of its continuations"
+        }
+    };
+    lines.known("cache", cache);
+    Ok(())
+}
+
+/// What a LoRA adapter says of itself.
+fn adapter(path: &PathBuf) -> Result<(), Failure> {
+    let adapter = lora::describe(path).map_err(Failure::bad_input)?;
+    let mut lines = Lines::default();
+    lines.known("family", "LoRA adapter");
+    lines.known("base", adapter.base.as_deref().unwrap_or("not said"));
+    lines.known("rank", adapter.rank);
+    lines.known("modules", adapter.modules.join(", "));
+    print(&lines.text())
+}
