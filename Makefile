@@ -16,7 +16,8 @@ frequency-shock: build
 	@$(ENVIRONMENT) cargo run --quiet --release -- reproduce pipelines/frequency-shock/$(FORM).toml \
 		$(if $(FACTS),--facts $(FACTS))
 
-.PHONY: quickstart frequency-shock build test measure lint bench bench-finetune
+.PHONY: quickstart frequency-shock build test measure lint bench bench-finetune bench-predict \
+	bench-predict-install
 
 quickstart: build
 	@$(ENVIRONMENT) cargo run --quiet --release -- run pipelines/quickstart.toml
@@ -47,3 +48,12 @@ bench-finetune: build
 	@$(ENVIRONMENT) cargo run --quiet --release -- fetch pipelines/quickstart.toml
 	@$(ENVIRONMENT) cargo bench --profile release --bench finetune
 	@"$(PYTHON)" benches/peers/finetune.py --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --lora --all
+
+# Facts a second of `kgbuild run`, and of PyTorch with transformers scoring the same candidates, with
+# the ratio, ten minutes: PYTHON has both, or, for the second, gets them into a folder of 7 GB. FACTS=folder
+# takes facts in the shape of ParaRel's; ARGUMENTS are the script's.
+bench-predict bench-predict-install: build
+	@$(ENVIRONMENT) cargo run --quiet --release -- fetch pipelines/quickstart.toml
+	@"$(PYTHON)" benches/peers/predict.py --kgbuild "$${CARGO_TARGET_DIR:-target}/release/kgbuild" \
+		$(if $(filter %-install,$@),--install "$${CARGO_TARGET_DIR:-target}/peers") \
+		$(if $(FACTS),--facts "$(FACTS)") $(ARGUMENTS)

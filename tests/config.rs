@@ -121,7 +121,7 @@ fn every_key_arrives() {
     assert_eq!(pipeline.runtime.device, Device::Cpu);
     assert_eq!(pipeline.runtime.library, None);
     let runtime = &pipeline.runtime;
-    assert_eq!((runtime.workers, runtime.encode_workers, runtime.threads), (2, 2, Some(4)));
+    assert_eq!((runtime.workers, runtime.encode_workers, runtime.threads), (Some(2), 2, Some(4)));
     assert_eq!((runtime.token_budget, runtime.channel_capacity), (4096, 1));
     assert_eq!(pipeline.named_relations.len(), 3);
 }

@@ -28,7 +28,6 @@ held against PyTorch, and the exit code is 1 where they differ. Versions: requir
 import argparse
 import copy
 import csv
-import hashlib
 import io
 import json
 import math
@@ -48,6 +47,7 @@ from typing import NamedTuple
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["TQDM_DISABLE"] = "1"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 try:
@@ -241,7 +241,7 @@ def given(folder):
                 fact = json.loads(line)
                 facts[fact["sub_label"].strip()].append(fact["obj_label"].strip())
         labels = [label for objects in facts.values() for label in objects]
-        sources.append(Source(file.stem, usable(l["pattern"] for l in lines), list(facts.items()), labels))
+        sources.append(Source(file.stem, usable(line["pattern"] for line in lines), list(facts.items()), labels))
     if not sources:
         sys.exit(f"{folder}: no facts/P*.jsonl with patterns of the same name")
     return sources
@@ -249,7 +249,10 @@ def given(folder):
 
 def chosen(sources, kind, length, arguments):
     """The relations of a case: those with the most candidates first, their facts in equal shares."""
-    fits = lambda label: label and FITS[kind](length(label))  # noqa: E731
+
+    def fits(label):
+        return label and FITS[kind](length(label))
+
     draw = random.Random(f"{SEED} {kind}")
     known = []
     for source in sources:
@@ -258,11 +261,12 @@ def chosen(sources, kind, length, arguments):
         facts = [(subject, label) for subject, label in facts if subject and label]
         if facts and source.template and len(own) > 1:
             known.append((source, own, facts))
+    others = sorted({label for _, own, _ in known for label in own})
+    known = [k for k in known if not arguments.only or k[0].name in arguments.only]
     known.sort(key=lambda k: (-min(len(k[1]), CANDIDATES), -len(k[2]), k[0].name))
     used = arguments.relations
     while used < len(known) and sum(len(facts) for *_, facts in known[:used]) < arguments.facts_count:
         used += 1
-    others = sorted({label for _, own, _ in known for label in own})
     shares = share(arguments.facts_count, [len(facts) for *_, facts in known[:used]])
     relations = []
     for (source, own, facts), wanted in zip(known, shares):
@@ -296,8 +300,10 @@ def share(count, available):
 # kgbuild's side.
 
 
-def write(folder, relations, **settings):
-    """Writes a pipeline."""
+def write(folder, relations, case):
+    """Writes a case's pipeline."""
+    _, normalise, method = CASES[case]
+    settings = {"normalise": normalise, "method": method, "most": MOST, "threads": THREADS} | base()
     folder.mkdir(parents=True, exist_ok=True)
     ontology, subjects, objects = ONTOLOGY, [], []
     for relation in relations:
@@ -483,34 +489,243 @@ class Lean:
         return results
 
 
-def normalised(values):
-    """p of ln p that need not sum to one."""
-    return [torch.softmax(torch.as_tensor(part, dtype=torch.double), 0).tolist() for part in values]
-
-
 def whole(asked, results):
     """By question p of each candidate, normalised over all of them."""
-    return normalised(results[question.places.start : question.places.stop] for question in asked)
+    ranges = (question.places for question in asked)
+    return [results[places.start : places.stop].softmax(0).tolist() for places in ranges]
 
 
 def at_branchings(model, asked):
-    """By question p of each candidate, normalised at each branching of their tokens."""
-    sequences, ways = [], []
+    """By question p of each candidate, normalised at each branching of the candidates' tokens."""
+    trees, sequences, size = [], [], 0
     for question in asked:
-        after = defaultdict(set)
-        for tokens in question.candidates:
+        ends = {tuple(tokens) for tokens in question.candidates}
+        after = defaultdict(dict)
+        for tokens in ends:
             for at, token in enumerate(tokens):
-                after[tuple(tokens[:at])].add(token)
+                after[tokens[:at]][token] = None
         places = {}
-        for path, tokens in after.items():
-            position = len(question.prompt) + len(path) - 1
-            wants = []
-            for token in sorted(tokens):
-                places[*path, token] = len(ways)
-                wants.append((position, token, len(ways)))
-                ways.append(None)
-            if len(tokens) > 1 or list(path) in question.candidates:
+        for path, ways in after.items():
+            if len(ways) + (path in ends) > 1:
+                places[path] = range(size, size + len(ways))
+                size += len(ways)
+                position = len(question.prompt) + len(path) - 1
+                wants = [(position, token, place) for token, place in zip(ways, places[path])]
                 sequences.append((question.prompt + list(path), wants))
-        yield_places = places
-        question_ways.append((after, yield_places)) if False else None
-    return sequences
+        trees.append((question, ends, after, places))
+    results = torch.zeros(size, dtype=torch.double)
+    for piece in cut(sequences, LEAN, lambda sequence: len(sequence[0])):
+        part = batch(piece)
+        hidden = model.model(input_ids=part.ids, use_cache=False).last_hidden_state
+        take(results, model.lm_head(hidden[part.rows, part.columns]), part)
+    results = results.tolist()
+    return [spread(*tree, results) for tree in trees]
+
+
+def spread(question, ends, after, places, results):
+    """p of a question's candidates from ln p of the ways on at each branching."""
+    masses = {(): 1.0}
+    for path in sorted({*after, *ends}, key=len):
+        # One way on takes all the mass.
+        ways = [1.0]
+        if path in places:
+            ways = [math.exp(results[place]) for place in places[path]]
+            if path in ends:
+                # What does not lead to a longer candidate ends this one.
+                ways.append(max(0.0, 1 - sum(ways)))
+        mass, total = masses[path], sum(ways)
+        for token, way in zip(after.get(path, ()), ways):
+            masses[*path, token] = mass * way / total
+        if path in ends:
+            masses[path] = mass * ways[-1] / total
+    return [masses[tuple(tokens)] for tokens in question.candidates]
+
+
+# Both.
+
+
+def differences(asked, found, expected):
+    """The largest difference of a probability, and how often another candidate is the best.
+
+    Compared are the probabilities of the written objects, and those of the same rank, so that no
+    better object was left out. What PyTorch finds equal but for the tolerance is equally good.
+    """
+    largest, others = 0.0, 0
+    for question, theirs in zip(asked, expected):
+        ours = found.get(question.subject, {})
+        if len(ours) != min(MOST, len(theirs)):
+            sys.exit(f"{question.subject} has {len(ours)} objects")
+        by_object = dict(zip(question.objects, theirs))
+        pairs = [(p, by_object[iri]) for iri, p in ours.items()]
+        pairs += zip(sorted(ours.values(), reverse=True), sorted(theirs, reverse=True))
+        largest = max(largest, *(abs(one - other) for one, other in pairs))
+        others += by_object[max(ours, key=ours.get)] < max(theirs) * (1 - TOLERANCE)
+    return {"largest": largest, "other_best": others}
+
+
+def measure(kind, sources, model, encode, folder, arguments):
+    """Measures the cases of a kind. Gives a row for each."""
+    relations = chosen(sources, kind, lambda label: len(encode(f" {label}")), arguments)
+    cases = [case for case, (of, *_) in CASES.items() if of == kind]
+    for case in cases:
+        write(folder / case, relations, case)
+    asked = questions(relations, encode)
+    ways = {"usual": Usual(asked), "lean": Lean(asked)}
+    for case in cases:
+        run(arguments.kgbuild, folder / case)
+    for way in ways.values():
+        way(model, most=2)
+    seconds, results = defaultdict(list), {}
+    for number in range(arguments.rounds):
+        for case in cases:
+            seconds[case].append(run(arguments.kgbuild, folder / case))
+        for name, way in ways.items():
+            start = time.perf_counter()
+            results[name] = way(model)
+            seconds[name].append(time.perf_counter() - start)
+        told = ", ".join(f"{name} {spent[-1]:.2f} s" for name, spent in seconds.items())
+        print(f"{kind}, round {number + 1} of {arguments.rounds}: {told}", file=sys.stderr, flush=True)
+    expected = {name: whole(asked, values) for name, values in results.items()}
+    rows = []
+    for case in cases:
+        found = answers(arguments.kgbuild, folder / case)
+        # Candidates of one token branch but once: both ways to normalise are the same.
+        same = {"at branchings": at_branchings(model, asked)} if case == "multi-search" else expected
+        spent = {"kgbuild": seconds[case]} | {name: seconds[name] for name in ways}
+        medians = {name: statistics.median(each) for name, each in spent.items()}
+        rows.append({
+            "case": case,
+            "relations": {r.name: [len(r.facts), len(r.candidates)] for r in relations},
+            "facts": len(asked),
+            "tokens": sum(len(q.prompt) + len(tokens) for q in asked for tokens in q.candidates),
+            "sequences": {name: way.sequences for name, way in ways.items()},
+            "seconds": spent,
+            "median": medians,
+            "facts_per_second": {name: len(asked) / median for name, median in medians.items()},
+            "ratio": {name: medians[name] / medians["kgbuild"] for name in ways},
+            "differences": {way: differences(asked, found, values) for way, values in same.items()},
+        })
+    return rows
+
+
+def base():
+    """Source and hash of the quickstart's base model."""
+    return tomllib.loads((ROOT / "pipelines/quickstart.toml").read_text(encoding="utf-8"))["models"]["base"]
+
+
+def fetched():
+    """The base model's file in kgbuild's cache."""
+    cache = os.environ.get("KGBUILD_CACHE")
+    if not cache:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kgbuild"
+    package, version, inside = re.fullmatch(r"pypi:(.+)==(.+)#(.+)", base()["source"]).groups()
+    file = Path(cache) / "pypi" / f"{package}-{version}" / inside
+    if not file.is_file():
+        sys.exit(f"the base model is missing: kgbuild fetch pipelines/quickstart.toml\n{file}")
+    return file
+
+
+def install(folder):
+    """Makes a virtual environment of the requirements, where there is none, and goes on in it."""
+    folder = folder.resolve()
+    if Path(sys.prefix).resolve() == folder:
+        return
+    python, mark = folder / "bin/python", folder / "requirements.txt"
+    wanted = REQUIREMENTS.read_text(encoding="utf-8")
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != wanted:
+        print(f"installing PyTorch and transformers into {folder}", file=sys.stderr, flush=True)
+        venv.create(folder, with_pip=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if subprocess.run([*pip, "-r", REQUIREMENTS]).returncode:
+            sys.exit("the requirements could not be installed")
+        mark.write_text(wanted, encoding="utf-8")
+    os.execv(python, [python, Path(__file__).resolve(), *sys.argv[1:]])
+
+
+def show(rows):
+    """Prints the table, and what was compared."""
+    lines = [("case", "facts", "candidates", "tokens", "by", "seconds", "facts/s", "kgbuild has")]
+    for row in rows:
+        sizes = sorted({candidates for _, candidates in row["relations"].values()})
+        candidates = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
+        about = (row["case"], str(row["facts"]), candidates, str(row["tokens"]))
+        for way, seconds in row["median"].items():
+            ratio = f"{row['ratio'][way]:.2f} times" if way in row["ratio"] else ""
+            lines.append((*about, way, f"{seconds:.3f}", f"{row['facts_per_second'][way]:.2f}", ratio))
+            about = ("", "", "", "")
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        # Words at the left, numbers at the right.
+        cells = [cell.rjust(width) for cell, width in zip(line, widths)]
+        cells[0], cells[4] = line[0].ljust(widths[0]), line[4].ljust(widths[4])
+        print("  ".join(cells).rstrip())
+    for row in rows:
+        for way, found in row["differences"].items():
+            print(
+                f"{row['case']} against PyTorch, {way}: probabilities differ by at most "
+                f"{found['largest']:.1e}, another candidate is the best {found['other_best']} times",
+                flush=True,
+            )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--install", type=Path, help="work in this virtual environment, made if need be")
+    parser.add_argument("--facts", type=Path, help="facts in the shape of ParaRel's")
+    parser.add_argument("--facts-count", type=int, default=128, help="facts a case (128)")
+    parser.add_argument(
+        "--relations", type=int, default=4, help="relations a case, or more if these have too few facts (4)"
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of these relations only, as P36")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is timed (3)")
+    parser.add_argument("--work", type=Path, help="leave the pipelines in this folder")
+    parser.add_argument("--kgbuild", type=Path, help="the program, where it is not in target/release")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    arguments = parser.parse_args()
+    if arguments.install:
+        install(arguments.install)
+    if MISSING:
+        sys.exit(f"nothing to compare with: {MISSING}; --install FOLDER installs it there")
+    if min(arguments.facts_count, arguments.relations, arguments.rounds) < 1:
+        parser.error("--facts-count, --relations and --rounds are 1 or more")
+    if not arguments.kgbuild:
+        arguments.kgbuild = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release/kgbuild"
+    if not arguments.kgbuild.is_file():
+        sys.exit(f"{arguments.kgbuild} is missing: make build, or --kgbuild FILE")
+    arguments.kgbuild = arguments.kgbuild.resolve()
+    sources = given(arguments.facts) if arguments.facts else shipped()
+    torch.set_num_threads(THREADS)
+    file = fetched()
+    options = {"gguf_file": file.name, "local_files_only": True}
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, **options)
+    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options).eval()
+
+    def encode(text):
+        return tokenizer(text, add_special_tokens=False).input_ids
+
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary, torch.inference_mode():
+        folder = arguments.work or Path(temporary)
+        for kind in FITS:
+            rows += measure(kind, sources, model, encode, folder, arguments)
+    show(rows)
+    if arguments.json:
+        result = {
+            "kgbuild": call(arguments.kgbuild, "--version").split()[-1],
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "threads": THREADS,
+            "rounds": arguments.rounds,
+            "facts": "given" if arguments.facts else "shipped",
+            "cases": rows,
+        }
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    found = [each for row in rows for each in row["differences"].values()]
+    if any(each["largest"] > TOLERANCE or each["other_best"] for each in found):
+        sys.exit("kgbuild and PyTorch differ")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,10 +15,9 @@ const TOKEN_BUDGET: usize = 64;
 
 /// What keeps a model from being used.
 #[derive(Debug, thiserror::Error)]
-#[error("{model} cannot be used: {problem}")]
+#[error("{model} cannot be used as it is: see what is missing")]
 struct Unusable {
     model: String,
-    problem: String,
 }
 
 /// Prints what is known of a model, and tries it on a few tokens.
@@ -46,15 +45,17 @@ pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
     if let Ok(model) = &model {
         let prompter = Prompter::new(model);
         asked(model, &prompter, &mut lines);
-        if let (Ok(_), Err(problem)) = (&prompter, tried(model, &cache, &mut lines)) {
+        if let Ok(prompter) = &prompter
+            && let Err(problem) = tried(model, prompter, &cache, &mut lines)
+        {
             lines.missing(problem);
         }
     }
     print(&lines.text())?;
-    match lines.missing.into_iter().next() {
-        None => Ok(()),
-        Some(problem) => Err(Failure::bad_input(Unusable { model: args.model.clone(), problem })),
+    if lines.missing.is_empty() {
+        return Ok(());
     }
+    Err(Failure::bad_input(Unusable { model: args.model.clone() }))
 }
 
 /// What is printed: names and what they are, then what is missing.
@@ -158,12 +159,25 @@ fn asked(model: &ModelFolder, prompter: &Result<Prompter, lm::PrompterError>, li
 }
 
 /// Opens the model and says what it was seen to do.
-fn tried(model: &ModelFolder, cache: &Cache, lines: &mut Lines) -> Result<(), String> {
+fn tried(
+    model: &ModelFolder,
+    prompter: &Prompter,
+    cache: &Cache,
+    lines: &mut Lines,
+) -> Result<(), String> {
     let library = runtime_library(cache, &mut say).map_err(|error| error.to_string())?;
     let runtime = Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())?;
     let opened =
         lm::open(&runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;
     lines.known("logits", format!("{} tokens", opened.vocabulary()));
+    if let Some((last, _)) = prompter.tokenizer().vocabulary().last()
+        && *last as usize >= opened.vocabulary()
+    {
+        return Err(format!(
+            "logits for the tokenizer's tokens up to number {last}: tokenizer and model do not \
+             belong together"
+        ));
+    }
     let cache = match (model.family, opened.cache()) {
         (Family::Masked, _) => return Ok(()),
         (_, lm::CacheUse::AnyNumber) => "any number of tokens at a time behind it",

@@ -72,7 +72,8 @@ impl Known {
         stop: &AtomicBool,
     ) -> Result<Option<Scored>, Failure> {
         let plan = &mut self.plan;
-        let mut predictors = open_models(pipeline, plan, &self.models, runtime)?;
+        let chunks = plan.size(plan.tasks(&Default::default())).chunks;
+        let mut predictors = open_models(pipeline, plan, &self.models, runtime, chunks)?;
         let workers = workers(pipeline);
         if pipeline.correction.removes_shift() {
             say("taking the models' mean predictions");

@@ -5,10 +5,16 @@ use std::thread;
 use super::failure::Failure;
 use super::say::say;
 use crate::config::{self, Pipeline};
+use crate::diagnostic::counted;
 use crate::fetch::{self, Cache};
 use crate::pipeline::stages::Workers;
 use crate::pipeline::{self, LocatedModels, Plan, Predictor};
-use crate::runtime::{Device, Runtime};
+use crate::runtime::{Device, Provider, Runtime};
+
+/// Chunks of a run from which on it is tried which split of the threads is fastest: some minutes.
+const WORTH_A_TRIAL: usize = 64;
+/// How much faster a worker for each thread has to be than one with all.
+const MUCH_FASTER: f64 = 1.05;
 
 /// Loads ONNX Runtime as the pipeline's `[runtime]` says. Once a process.
 ///
@@ -31,7 +37,7 @@ pub fn load_runtime(pipeline: &Pipeline, cache: &Cache) -> Result<Runtime, Failu
     Ok(runtime)
 }
 
-/// Opens the models for every predict worker.
+/// Opens the models for every predict worker, for a run of `chunks`.
 ///
 /// # Errors
 /// Where a model cannot be loaded.
@@ -40,11 +46,34 @@ pub fn open_models(
     plan: &Plan,
     models: &LocatedModels,
     runtime: &Runtime,
+    chunks: usize,
 ) -> Result<Vec<Predictor>, Failure> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = pipeline.runtime.threads.unwrap_or(cores);
-    let (workers, budget) = (pipeline.runtime.workers, pipeline.runtime.token_budget);
-    models.open(runtime, &plan.prompter, workers, threads, budget).map_err(Failure::bad_input)
+    let budget = pipeline.runtime.token_budget;
+    let open = |workers| models.open(runtime, &plan.prompter, workers, threads, budget);
+    let workers = match pipeline.runtime.workers {
+        Some(workers) => workers,
+        None if chunks < WORTH_A_TRIAL || threads < 2 || runtime.provider() == Provider::Cuda => 1,
+        None => {
+            let mut one = open(1).map_err(Failure::bad_input)?;
+            let mut many = open(threads).map_err(Failure::bad_input)?;
+            let speed = |predictors: &mut [Predictor]| {
+                pipeline::prompts_per_second(plan, predictors).map_err(model_failure)
+            };
+            let (of_one, of_many) = (speed(&mut one)?, speed(&mut many)?);
+            // Each has its own copy of the weights: a little faster is not worth it.
+            let faster = of_many > MUCH_FASTER * of_one;
+            say(&format!(
+                "{} with {}: {of_one:.0} prompts/s; {} with one: {of_many:.0}",
+                counted(1, "worker"),
+                counted(threads, "thread"),
+                counted(threads, "worker"),
+            ));
+            return Ok(if faster { many } else { one });
+        }
+    };
+    open(workers).map_err(Failure::bad_input)
 }
 
 /// The threads and waiting room of the other stages.

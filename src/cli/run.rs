@@ -115,7 +115,13 @@ fn build(
         0 => Vec::new(),
         _ => {
             heed(stop, args)?;
-            let predictors = open_models(pipeline, plan, models, &load_runtime(pipeline, cache)?)?;
+            let predictors = open_models(
+                pipeline,
+                plan,
+                models,
+                &load_runtime(pipeline, cache)?,
+                missing.chunks,
+            )?;
             heed(stop, args)?;
             predictors
         }
@@ -135,7 +141,7 @@ fn build(
             .map_err(model_failure)?;
     }
     let progress = Progress::new(missing.prompts, args.quiet);
-    pipeline::run(plan, predictors, models.asked(), workers(pipeline), writer, &progress, stop)
+    pipeline::run(plan, &mut predictors, models.asked(), workers(pipeline), writer, &progress, stop)
         .map_err(model_failure)
 }
 

@@ -238,8 +238,8 @@ pub struct Runtime {
     pub device: Device,
     /// ONNX Runtime's shared library; none to look for it.
     pub library: Option<PathBuf>,
-    /// Predict workers, each with a session of its own of every model.
-    pub workers: usize,
+    /// Predict workers, each with a session of its own of every model; none to find out.
+    pub workers: Option<usize>,
     pub encode_workers: usize,
     /// Cores for all predict workers together; none for all there are.
     pub threads: Option<usize>,

@@ -288,9 +288,10 @@ pub(super) struct RawRuntime {
     /// ONNX Runtime's shared library; without it, it is looked for.
     #[schemars(length(min = 1))]
     pub library: Option<String>,
-    /// Predict workers, each with a session of its own of every model.
+    /// Predict workers, each with a session of its own of every model. Without it, one with all
+    /// threads, or, where a run is long enough to find out, one for each thread if that is faster.
     #[schemars(range(min = 1, max = 256))]
-    pub workers: usize,
+    pub workers: Option<usize>,
     /// Workers that turn prompts into tokens.
     #[schemars(range(min = 1, max = 256))]
     pub encode_workers: usize,
@@ -310,7 +311,7 @@ impl Default for RawRuntime {
         Self {
             device: Device::Auto,
             library: None,
-            workers: 1,
+            workers: None,
             encode_workers: 1,
             threads: None,
             token_budget: 2048,

@@ -286,9 +286,10 @@ impl Resolver<'_> {
     }
 
     fn runtime(&mut self, raw: RawRuntime) -> Runtime {
-        if let Some(threads) = raw.threads.filter(|&threads| threads < raw.workers) {
+        let workers = raw.workers.unwrap_or(1);
+        if let Some(threads) = raw.threads.filter(|&threads| threads < workers) {
             let message =
-                format!("{} workers share {threads} threads: each takes one at least", raw.workers);
+                format!("{workers} workers share {threads} threads: each takes one at least");
             let diagnostic = Diagnostic::warning("few-threads", message)
                 .help("give `workers` at most the number of `threads`");
             self.push(diagnostic, self.spans.value(&["runtime", "threads"]));

@@ -13,7 +13,7 @@ use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, steps};
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, Work, prefixes};
 
 /// A causal model in one ONNX Runtime session.
 pub struct CausalModel {
@@ -166,6 +166,10 @@ impl LanguageModel for CausalModel {
 
     fn cache(&self) -> CacheUse {
         CacheUse::of_step(self.step)
+    }
+
+    fn work(&self) -> Work {
+        self.graph.work
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

@@ -12,7 +12,7 @@ use ort::session::Session;
 
 use super::export::{Batching, Feed, Graph};
 use super::output::Output;
-use super::{Answers, Error, LanguageModel, Prompt, Row};
+use super::{Answers, Error, LanguageModel, Prompt, Row, Work};
 
 /// A masked model in one ONNX Runtime session.
 pub struct MaskedModel {
@@ -80,6 +80,10 @@ struct Text {
 impl LanguageModel for MaskedModel {
     fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    fn work(&self) -> Work {
+        self.graph.work
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

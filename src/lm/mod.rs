@@ -20,6 +20,7 @@ mod search;
 mod seq2seq;
 mod tokenizer;
 pub mod trie;
+mod work;
 
 use std::borrow::Cow;
 
@@ -36,6 +37,7 @@ pub use prompter::{Candidate, Prompter, PrompterError};
 pub use search::{Answer, Demand, Excluded, Rankings, Scored, search};
 pub use seq2seq::Seq2SeqModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
+pub use work::Work;
 
 /// A prompt as tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,6 +123,11 @@ pub trait LanguageModel: Send {
 
     /// How many tokens its vocabulary has.
     fn vocabulary(&self) -> usize;
+
+    /// What it did until now.
+    fn work(&self) -> Work {
+        Work::default()
+    }
 
     /// How it uses a cache of keys and values.
     fn cache(&self) -> CacheUse {

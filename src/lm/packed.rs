@@ -16,7 +16,7 @@ use self::cache::Cache;
 use self::graph::{Given, Graph};
 use self::tree::Tree;
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, Work, prefixes};
 use crate::onnx::Head;
 
 mod cache;
@@ -216,6 +216,10 @@ impl LanguageModel for PackedModel {
 
     fn cache(&self) -> CacheUse {
         CacheUse::AnyNumber
+    }
+
+    fn work(&self) -> Work {
+        self.graph.work
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

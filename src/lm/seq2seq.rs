@@ -9,7 +9,7 @@ use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, steps};
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, Work};
 
 /// An encoder and its decoder, in sessions of their own.
 pub struct Seq2SeqModel {
@@ -189,6 +189,14 @@ impl LanguageModel for Seq2SeqModel {
 
     fn cache(&self) -> CacheUse {
         CacheUse::of_step(self.step)
+    }
+
+    fn work(&self) -> Work {
+        [Some(&self.encoder), Some(&self.decoder), self.with_past.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|graph| graph.work)
+            .sum()
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

@@ -35,7 +35,7 @@ pub use predict::{Predicted, Predictor};
 pub use progress::Progress;
 pub use report::{Asked, RelationReport, Report, Statistics};
 pub use run::run;
-pub use score::{Distributions, prompts, score, take_priors};
+pub use score::{Distributions, prompts, prompts_per_second, score, take_priors};
 pub use select::{Selected, select};
 pub use tune::tune;
 

@@ -4,7 +4,7 @@ use std::thread;
 
 use super::score::Distributions;
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row};
+use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row, Work};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -32,6 +32,11 @@ impl Predictor {
     /// A worker with the base model alone.
     pub fn of_base(model: Box<dyn LanguageModel>) -> Self {
         Self { models: vec![model], only_base: true }
+    }
+
+    /// What its models did until now.
+    pub fn work(&self) -> Work {
+        self.models.iter().map(|model| model.work()).sum()
     }
 
     /// How many models answer.

@@ -158,6 +158,10 @@ pub struct Report {
     pub resumed_chunks: usize,
     /// Prompts that this process ran through each model.
     pub prompts: usize,
-    /// Seconds that this process took for them.
+    /// Tokens that the models computed for them: none twice that prompts or candidates share.
+    pub tokens: u64,
+    /// Seconds that this process took.
     pub seconds: f64,
+    /// Seconds of these in which a worker's models were computing, on average over the workers.
+    pub model_seconds: f64,
 }

@@ -9,6 +9,7 @@ use super::stages::{self, Workers};
 use super::{Encoded, Error, Plan, Predictor, Progress, Selected, encode, select};
 use crate::catalog::{Catalog, EntityId};
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
+use crate::lm::Work;
 use crate::shock::Calibration;
 
 /// Predicts and writes every chunk of `plan` that `writer` does not have.
@@ -20,7 +21,7 @@ use crate::shock::Calibration;
 /// The first error of any stage; the chunks that were written stay.
 pub fn run(
     plan: &Plan,
-    predictors: Vec<Predictor>,
+    predictors: &mut [Predictor],
     asked: Asked,
     workers: Workers,
     mut writer: GraphWriter,
@@ -36,7 +37,8 @@ pub fn run(
         progress.add(Stage::Encode, encoded.prompts.len());
         Ok(encoded)
     };
-    let predict = predictors.into_iter().map(|mut predictor| {
+    let before = work(predictors);
+    let predict = predictors.iter_mut().map(|predictor| {
         move |encoded: Encoded| {
             let prompts = encoded.prompts.len();
             let selected = select(plan, predictor.predict(plan, encoded)?);
@@ -57,6 +59,7 @@ pub fn run(
     progress.finish();
     ended?;
     let seconds = start.elapsed().as_secs_f64();
+    let Work { tokens, time } = work(predictors) - before;
     let complete = plan.tasks(writer.done()).next().is_none();
     if complete {
         writer.finish()?;
@@ -76,8 +79,15 @@ pub fn run(
         complete,
         resumed_chunks: done.len(),
         prompts,
+        tokens,
         seconds,
+        model_seconds: time.as_secs_f64() / predictors.len().max(1) as f64,
     })
+}
+
+/// What all workers' models did until now.
+fn work(predictors: &[Predictor]) -> Work {
+    predictors.iter().map(Predictor::work).sum()
 }
 
 /// By relation, what the ledger's chunks counted.

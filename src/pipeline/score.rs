@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::progress::Stage;
 use super::stages::{self, Workers};
@@ -68,6 +69,44 @@ pub fn score(
         }
     }
     Ok(Some(scored))
+}
+
+/// Subjects with which the speed of workers is tried.
+const TRIAL_SUBJECTS: usize = 24;
+
+/// How many prompts a second workers answer that work side by side, on a few of the plan's.
+///
+/// # Errors
+/// Where a model fails.
+pub fn prompts_per_second(plan: &Plan, predictors: &mut [Predictor]) -> Result<f64, Error> {
+    let relations = plan.relations.iter().enumerate();
+    let Some((relation, most)) = relations.max_by_key(|(_, relation)| relation.subjects.len())
+    else {
+        return Ok(0.0);
+    };
+    let subjects: Vec<EntityId> = most.subjects.iter().take(TRIAL_SUBJECTS).copied().collect();
+    let encoded = encode(plan, Task { relation, index: 0, subjects })?;
+    let prompts = encoded.prompts.len() * predictors.len();
+    let mut seconds = f64::INFINITY;
+    // The first round warms up.
+    for _ in 0..2 {
+        let start = Instant::now();
+        let (encoded, ask) = (&encoded, |predictor: &mut Predictor, encoded: Encoded| {
+            predictor.predict(plan, encoded).map(drop)
+        });
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = predictors
+                .iter_mut()
+                .map(|predictor| scope.spawn(move || ask(predictor, encoded.clone())))
+                .collect();
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(asked) => asked,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })?;
+        seconds = start.elapsed().as_secs_f64();
+    }
+    Ok(prompts as f64 / seconds)
 }
 
 /// How many prompts [`score`] takes.

@@ -82,7 +82,7 @@ fn measure() {
             .unwrap();
     let report = pipeline::run(
         &plan,
-        vec![predictor],
+        &mut [predictor],
         Asked { base: true, finetuned: true },
         Workers { encode: 1, capacity: 2 },
         writer,
