@@ -20,6 +20,20 @@ pub enum OpenError {
     /// Its graph is not a language model's.
     #[error(transparent)]
     Graph(#[from] Error),
+    /// ONNX Runtime refuses it, most likely for what it computes in.
+    #[error(
+        "{model} computes in {precision}, which this device does not know for all of its operators\n  \
+         = help: export the model in f32, or run it on a device that does"
+    )]
+    Precision {
+        /// The model's file.
+        model: PathBuf,
+        /// What it computes in.
+        precision: Precision,
+        /// What ONNX Runtime says.
+        #[source]
+        source: runtime::Error,
+    },
 }
 
 /// Opens a model, with the LoRA adapter of a folder where one is named, in a session with
@@ -45,7 +59,16 @@ pub fn open(
         Some(adapter) => {
             runtime.session_from_memory(&lora::graph(adapter, model)?, graph, threads)?
         }
-        None => runtime.session(graph, named, threads)?,
+        None => runtime.session(graph, named, threads).map_err(|source| {
+            let half = matches!(model.precision, Precision::F16 | Precision::Bf16);
+            match source {
+                runtime::Error::Open { .. } if half => {
+                    let (model, precision) = (named.clone(), model.precision);
+                    OpenError::Precision { model, precision, source }
+                }
+                source => source.into(),
+            }
+        })?,
     };
     if model.packed {
         let head = Head::open(model)?;

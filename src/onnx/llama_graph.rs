@@ -72,8 +72,13 @@ struct Attending {
     rotation: Rotation,
     /// For queries: times 1/sqrt(head size), so that scores are scaled once a run.
     scaled: Rotation,
-    trees: Tensor,
-    seen: Tensor,
+    /// Heads as rows of a table of all tokens' heads. They are gathered right into the order that
+    /// attention wants, so that nothing is transposed: queries [trees, heads, width], keys of the
+    /// trees' own tokens [trees, kv_heads, width] and of cached ones [trees, kv_heads, past].
+    queries: Tensor,
+    own: Tensor,
+    cached: Tensor,
+    /// Back from there, [tokens, heads].
     places: Tensor,
     /// Once for each query head of a group, [trees, 1, group * width, past + width].
     mask: Tensor,
@@ -102,7 +107,15 @@ impl Writer<'_> {
         let group = self.config.heads / self.config.kv_heads;
         let mask = self.graph.concat(&vec![&mask; group], 1);
         let mask = self.graph.unsqueeze(&mask, &[1]);
-        let attending = Attending { rotation, scaled, trees, seen, places, mask };
+        let attending = Attending {
+            rotation,
+            scaled,
+            queries: self.heads_of(&trees, self.config.heads),
+            own: self.heads_of(&trees, self.config.kv_heads),
+            cached: self.heads_of(&seen, self.config.kv_heads),
+            places: self.places_of_heads(&places, &trees),
+            mask,
+        };
         for layer in 0..self.config.layers {
             let normed = self.norm(&hidden, &layer_tensor(layer, "input_layernorm"))?;
             let mut attended = self.attention(layer, &normed, &attending)?;
@@ -143,6 +156,7 @@ impl Writer<'_> {
         self.graph.output(rows, "hidden", Element::F32, &dims);
         Ok(())
     }
+
     /// x / sqrt(mean(x²) + ε) · weight. These operators in this order are what runtimes know to
     /// replace by one.
     fn norm(&mut self, x: &Tensor, weight: &str) -> Result<Tensor, Error> {
@@ -214,6 +228,34 @@ impl Writer<'_> {
         self.graph.add(&along, &across)
     }
 
+    /// From tokens [trees, width] to the rows of their heads in a table of all tokens' heads, [trees,
+    /// heads, width].
+    fn heads_of(&mut self, tokens: &Tensor, heads: usize) -> Tensor {
+        let tokens = self.graph.unsqueeze(tokens, &[1]);
+        let count = self.graph.int(heads as i64);
+        let first = self.graph.mul(&tokens, &count);
+        let each = self.graph.ints(&(0..heads as i64).collect::<Vec<_>>());
+        let each = self.graph.unsqueeze(&each, &[1]);
+        self.graph.add(&first, &each)
+    }
+
+    /// From places [tokens] in [trees, width] to those of each head in [trees, heads, width],
+    /// [tokens, heads].
+    fn places_of_heads(&mut self, places: &Tensor, trees: &Tensor) -> Tensor {
+        let graph = &mut self.graph;
+        let heads = self.config.heads as i64;
+        let width = graph.size(trees, 1);
+        let tree = graph.node("Div", &[places, &width], &[]);
+        let others = graph.int(heads - 1);
+        let skipped = graph.mul(&width, &others);
+        let skipped = graph.mul(&tree, &skipped);
+        let first = graph.add(places, &skipped);
+        let first = graph.unsqueeze(&first, &[1]);
+        let each = graph.ints(&(0..heads).collect::<Vec<_>>());
+        let each = graph.mul(&each, &width);
+        graph.add(&first, &each)
+    }
+
     /// What each of `asking`'s tokens takes from what it sees, [tokens, heads * head_size]. The
     /// query heads that share a key-value head are rows of one product, so that keys and values are
     /// never repeated.
@@ -229,49 +271,46 @@ impl Writer<'_> {
         let query = self.linear(asking, layer, "self_attn.q_proj")?;
         let query = self.graph.reshape(&query, &[0, heads, head_size]);
         let query = self.rotate(&query, &attending.scaled);
-        let query = self.graph.gather(&query, &attending.trees, 0);
-        let query = self.graph.transpose(&query, &[0, 2, 1, 3]);
+        let query = self.graph.reshape(&query, &[-1, head_size]);
+        let query = self.graph.gather(&query, &attending.queries, 0);
         let query = self.graph.reshape(&query, &[0, kv_heads, -1, head_size]);
 
         let key = self.linear(asking, layer, "self_attn.k_proj")?;
         let key = self.graph.reshape(&key, &[0, kv_heads, head_size]);
         let key = self.rotate(&key, &attending.rotation);
         let key = self.graph.reshape(&key, &[0, kv_heads * head_size]);
-        let key = self.seen(layer, "key", key, attending, &[0, 2, 3, 1]);
+        let key = self.seen(layer, "key", key, attending);
 
         let value = self.linear(asking, layer, "self_attn.v_proj")?;
-        let value = self.seen(layer, "value", value, attending, &[0, 2, 1, 3]);
+        let value = self.seen(layer, "value", value, attending);
 
+        // Runtimes know this as a product with the other side transposed, and move nothing.
+        let key = self.graph.transpose(&key, &[0, 1, 3, 2]);
         let scores = self.graph.matmul(&query, &key);
         let scores = self.graph.add(&scores, &attending.mask);
         let shares = self.graph.node("Softmax", &[&scores], &[("axis", Attribute::Int(-1))]);
         let mixed = self.graph.matmul(&shares, &value);
-        let mixed = self.graph.reshape(&mixed, &[0, heads, -1, head_size]);
-        let mixed = self.graph.transpose(&mixed, &[0, 2, 1, 3]);
-        let mixed = self.graph.reshape(&mixed, &[-1, heads * head_size]);
-        Ok(self.graph.gather(&mixed, &attending.places, 0))
+        let mixed = self.graph.reshape(&mixed, &[-1, head_size]);
+        let mixed = self.graph.gather(&mixed, &attending.places, 0);
+        Ok(self.graph.reshape(&mixed, &[0, heads * head_size]))
     }
-    /// The keys or values that each tree sees, [trees, past + width, kv_heads, head_size] with its
-    /// axes in `order`: cached ones, then its own. `new`, of all tokens, becomes an output.
-    fn seen(
-        &mut self,
-        layer: usize,
-        what: &str,
-        new: Tensor,
-        attending: &Attending,
-        order: &[i64],
-    ) -> Tensor {
+
+    /// The keys or values that each tree sees, [trees, kv_heads, past + width, head_size]: cached
+    /// ones, then its own. `new`, of all tokens, becomes an output.
+    fn seen(&mut self, layer: usize, what: &str, new: Tensor, attending: &Attending) -> Tensor {
         let (heads, size) = (self.config.kv_heads, self.config.head_size);
         let dims = |tokens| [Dim::Named(tokens), Dim::Size(heads * size)];
         let cached = &format!("cache.{layer}.{what}");
         let cached = self.graph.input(cached, Element::F32, &dims("cached"));
         let new =
             self.graph.output(new, &format!("new.{layer}.{what}"), Element::F32, &dims("tokens"));
-        let before = self.graph.gather(&cached, &attending.seen, 0);
-        let within = self.graph.gather(&new, &attending.trees, 0);
-        let all = self.graph.concat(&[&before, &within], 1);
-        let all = self.graph.reshape(&all, &[0, 0, heads as i64, size as i64]);
-        self.graph.transpose(&all, order)
+        let mut gather = |all: &Tensor, rows: &Tensor| {
+            let table = self.graph.reshape(all, &[-1, size as i64]);
+            self.graph.gather(&table, rows, 0)
+        };
+        let before = gather(&cached, &attending.cached);
+        let within = gather(&new, &attending.own);
+        self.graph.concat(&[&before, &within], 2)
     }
 
     /// down(silu(gate(x)) · up(x)), silu(z) = z · sigmoid(z).

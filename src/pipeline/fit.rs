@@ -8,9 +8,12 @@ use crate::diagnostic::Diagnostic;
 /// Tokens that a tokenizer may put around a text.
 const AROUND: usize = 8;
 
+/// Tokens that a model takes where it does not say how many: what is longer is no prompt and no name.
+const UNSAID_CONTEXT: usize = 4096;
+
 /// The subjects or candidates of a relation that are too long, the first few of them.
 pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
-    let Some(context) = plan.context else { return Vec::new() };
+    let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let mut subjects = Vec::new();
     for &subject in &relation.subjects {
         if let Some(tokens) = too_long(plan, relation, subject, context) {

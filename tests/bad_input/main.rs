@@ -7,6 +7,7 @@
 mod command_line;
 #[path = "../support/ended.rs"]
 mod ended;
+mod families;
 mod fetching;
 mod midway;
 mod model;
@@ -38,8 +39,9 @@ fn a_sound_workplace_runs() {
 
 #[test]
 fn every_stored_message_is_that_of_a_case() {
-    let tables: [&[Case]; 7] = [
+    let tables: [&[Case]; 8] = [
         command_line::CASES,
+        families::CASES,
         models::CASES,
         newcomer::CASES,
         output::CASES,

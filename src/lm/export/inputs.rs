@@ -108,6 +108,9 @@ impl Inputs {
                 },
             }
         }
+        for past in &found.past {
+            past.fits(outputs)?;
+        }
         let names: Vec<&str> = inputs.iter().map(Outlet::name).collect();
         if !has_ids {
             return Err(format!(
@@ -218,6 +221,30 @@ impl Past {
                 input.name(),
             )),
         }
+    }
+}
+
+impl Past {
+    /// Whether the graph gives keys or values of the size that it takes.
+    fn fits(&self, outputs: &[Outlet]) -> Result<(), String> {
+        let names = PRESENT.map(|beginning| format!("{beginning}{}", self.place));
+        let Some(present) = names.iter().find_map(|name| outlet(outputs, name)) else {
+            return Ok(());
+        };
+        let (_, shape) = tensor(present)?;
+        let own = [self.heads as i64, self.head_size as i64];
+        let given = [shape.get(1), shape.get(3)].map(|size| size.copied().unwrap_or(-1));
+        // A size that is not said is below 0.
+        if given.iter().zip(own).any(|(&given, own)| given > 0 && given != own) {
+            return Err(format!(
+                "its cache does not fit itself: `{}` takes {} heads of size {}, `{}` gives {shape:?}",
+                self.input,
+                self.heads,
+                self.head_size,
+                present.name(),
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -53,7 +53,7 @@ impl Tree {
             ..=4 => 4,
             more => more.next_multiple_of(16),
         };
-        Shape { width, past: self.past.len().next_multiple_of(32) }
+        Shape { width, past: self.past.len().next_multiple_of(16) }
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
             let runs = runs(trees, 1000);
             runs.iter().map(|(shape, trees)| (shape.width, shape.past, trees.len())).collect()
         };
-        assert_eq!(shapes(vec![chain(40, 2), chain(0, 12), chain(0, 17)]), [(32, 64, 3)]);
+        assert_eq!(shapes(vec![chain(40, 2), chain(0, 12), chain(0, 17)]), [(32, 48, 3)]);
         let mut many = vec![chain(0, 20)];
         many.extend(vec![chain(0, 12); 10]);
         assert_eq!(shapes(many), [(32, 0, 11)]);
