@@ -1,14 +1,18 @@
-//! Questions a second through both models of the quickstart: exact search against scoring every
-//! candidate. `cargo bench --profile release --bench predict`; needs what `kgbuild fetch` fetches.
+//! Both models of the quickstart: questions a second by exact search, candidates a second where
+//! every one is scored, and the whole run with its graph. `cargo bench --profile release --bench
+//! predict`; needs what `kgbuild fetch pipelines/quickstart.toml` fetches.
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use kgbuild::config;
 use kgbuild::fetch::{Cache, runtime_library};
-use kgbuild::pipeline::{Inputs, Plan, Predictor, encode, locate};
+use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
+use kgbuild::pipeline::stages::Workers;
+use kgbuild::pipeline::{self, Inputs, Plan, Predictor, Progress, encode, locate};
 use kgbuild::runtime::{Device, Runtime};
 
 const PIPELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/quickstart.toml");
@@ -40,13 +44,48 @@ fn predict(criterion: &mut Criterion) {
         for task in plan.tasks(&nothing_done) {
             let relation = &plan.relations[task.relation];
             let name = format!("{} ({} candidates)", relation.name, relation.candidates.len());
-            group.throughput(Throughput::Elements(task.subjects.len() as u64));
+            let scored = if exhaustive { relation.candidates.len() } else { 1 };
+            group.throughput(Throughput::Elements((task.subjects.len() * scored) as u64));
             let encoded = encode(&plan, task).unwrap();
             group.bench_function(name, |bencher| {
                 bencher.iter(|| predictors[0].predict(&plan, encoded.clone()).unwrap());
             });
         }
     }
+    plan.relations.iter_mut().for_each(|relation| relation.exhaustive = false);
+    let mut group = criterion.benchmark_group("end to end");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Elements(plan.size(plan.tasks(&HashSet::new())).prompts as u64));
+    group.bench_function("quickstart", |bencher| {
+        bencher.iter_batched(
+            || {
+                let folder = tempfile::tempdir().unwrap();
+                let run = RunDescription {
+                    signature: Default::default(),
+                    base_model: None,
+                    finetuned_model: None,
+                    config_sha256: String::new(),
+                    lambda: None,
+                    correction: "log-linear".to_owned(),
+                    tuned_sha256: None,
+                    version: "0".to_owned(),
+                };
+                let annotation = Annotation::Rdf12;
+                let writer =
+                    GraphWriter::open(folder.path(), "urn:bench:", &run, annotation, false);
+                (folder, writer.unwrap())
+            },
+            |(folder, writer)| {
+                let (progress, stop) = (Progress::new(0, true), AtomicBool::new(false));
+                let workers = Workers { encode: 1, capacity: 2 };
+                let asked = models.asked();
+                pipeline::run(&plan, &mut predictors, asked, workers, writer, &progress, &stop)
+                    .unwrap();
+                folder
+            },
+            BatchSize::PerIteration,
+        );
+    });
 }
 
 criterion_group!(benches, predict);

@@ -1,6 +1,6 @@
 //! `kgbuild models inspect`: what a model is, what its graphs ask for, and what it lacks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::InspectArgs;
 use super::failure::Failure;
@@ -193,7 +193,7 @@ fn tried(
 }
 
 /// What a LoRA adapter says of itself.
-fn adapter(path: &PathBuf) -> Result<(), Failure> {
+fn adapter(path: &Path) -> Result<(), Failure> {
     let adapter = lora::describe(path).map_err(Failure::bad_input)?;
     let mut lines = Lines::default();
     lines.known("family", "LoRA adapter");

@@ -31,6 +31,14 @@ pub struct Seq2SeqModel {
     batches: Vec<Vec<DynValue>>,
 }
 
+/// A text that the decoder reads from its beginning.
+struct Text {
+    prompt: usize,
+    tokens: Vec<u32>,
+    /// Rows that ask after its last token.
+    asks: Vec<usize>,
+}
+
 /// A graph in a session, with the file it is from, as errors name it.
 pub type Part = (Session, PathBuf);
 
@@ -105,11 +113,10 @@ impl Seq2SeqModel {
         Ok(())
     }
 
-    /// Computes texts from their beginnings: `texts` has, for the prompts whose encoder read as
-    /// many tokens, the decoder's tokens and the rows that ask after the last of them.
+    /// Computes texts of equal length, for prompts of which the encoder read as many tokens.
     fn begin(
         &mut self,
-        texts: &[(usize, Vec<u32>, Vec<usize>)],
+        texts: &[Text],
         encoder_length: usize,
         keep: bool,
         rows: &[Row<'_>],
@@ -120,17 +127,17 @@ impl Seq2SeqModel {
             (true, Some(with_past)) => with_past.places(),
             (true, None) => self.decoder.places(),
         };
-        let length = texts.first().map_or(0, |(_, tokens, _)| tokens.len());
+        let length = texts.first().map_or(0, |text| text.tokens.len());
         for texts in texts.chunks(self.batching.rows(encoder_length + length)) {
-            let sequences: Vec<Vec<u32>> = texts.iter().map(|(_, text, _)| text.clone()).collect();
+            let sequences: Vec<Vec<u32>> = texts.iter().map(|text| text.tokens.clone()).collect();
             let states: Vec<CacheRow> =
-                texts.iter().filter_map(|(prompt, ..)| self.encoded[*prompt]).collect();
+                texts.iter().filter_map(|text| self.encoded[text.prompt]).collect();
             let states = States { batches: &self.states, rows: &states, length: encoder_length };
             let positions: Vec<usize> = (1..=texts.len()).map(|row| row * length - 1).collect();
             let feed =
                 Feed { states: Some(states), keep: &places, ..Feed::new(&sequences, &positions) };
             let ran = self.decoder.run(&feed)?;
-            for (row, (prompt, _, asks)) in texts.iter().enumerate() {
+            for (row, Text { prompt, asks, .. }) in texts.iter().enumerate() {
                 if keep {
                     self.caches[*prompt] = Some(CacheRow { batch: self.batches.len(), row });
                 }
@@ -211,8 +218,7 @@ impl LanguageModel for Seq2SeqModel {
         let mut out = Output::new(rows);
         self.encode(rows)?;
         // By the lengths of encoder's and decoder's texts.
-        let mut begun: BTreeMap<(usize, usize), Vec<(usize, Vec<u32>, Vec<usize>)>> =
-            BTreeMap::new();
+        let mut begun: BTreeMap<(usize, usize), Vec<Text>> = BTreeMap::new();
         let mut going_on: BTreeMap<(usize, usize, usize), Vec<usize>> = BTreeMap::new();
         let mut places: BTreeMap<(usize, &[u32]), usize> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {
@@ -220,13 +226,13 @@ impl LanguageModel for Seq2SeqModel {
             let continuation: &[u32] = if self.step.is_some() { &[] } else { &row.continuation };
             let asks = self.step.is_none() || row.continuation.is_empty();
             if asks || self.caches[row.prompt].is_none() {
-                let text = [&before[..], continuation].concat();
-                let texts = begun.entry((encoder.len(), text.len())).or_default();
+                let tokens = [&before[..], continuation].concat();
+                let texts = begun.entry((encoder.len(), tokens.len())).or_default();
                 let at = *places.entry((row.prompt, continuation)).or_insert_with(|| {
-                    texts.push((row.prompt, text, Vec::new()));
+                    texts.push(Text { prompt: row.prompt, tokens, asks: Vec::new() });
                     texts.len() - 1
                 });
-                texts[at].2.extend(asks.then_some(index));
+                texts[at].asks.extend(asks.then_some(index));
             }
             if !asks {
                 let lengths = (encoder.len(), before.len(), row.continuation.len());

@@ -1,5 +1,6 @@
 //! The predict stage: both models side by side, mixed while the answer space is searched.
 
+use std::borrow::Cow;
 use std::thread;
 
 use super::score::Distributions;
@@ -37,6 +38,26 @@ impl Predictor {
     /// What its models did until now.
     pub fn work(&self) -> Work {
         self.models.iter().map(|model| model.work()).sum()
+    }
+
+    /// Lets the models read prompts that nothing is asked of but what follows them: what a run takes
+    /// at least.
+    ///
+    /// # Errors
+    /// Where a model fails.
+    pub fn feed(&mut self, prompts: &[Prompt]) -> Result<(), lm::Error> {
+        let row = |prompt| Row {
+            prompt,
+            continuation: Cow::Borrowed(&[]),
+            place: 0,
+            wanted: Cow::Borrowed(&[0]),
+            relative: true,
+        };
+        let rows: Vec<Row<'_>> = (0..prompts.len()).map(row).collect();
+        for model in &mut self.models {
+            model.open(&vec![prompts; model.models()]);
+        }
+        side_by_side(&mut self.models, &rows).map(drop)
     }
 
     /// How many models answer.
