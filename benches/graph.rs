@@ -63,8 +63,9 @@ fn store(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             let open = || {
                 let folder = tempfile::tempdir().unwrap();
+                let run = RunDescription::default();
                 let writer =
-                    GraphWriter::open(folder.path(), "urn:bench:", &run(), annotation, false);
+                    GraphWriter::open(folder.path(), "urn:bench:", &run, annotation, false);
                 (folder, writer.unwrap())
             };
             let write = |(folder, mut writer): (tempfile::TempDir, GraphWriter)| {
@@ -98,19 +99,6 @@ fn store(criterion: &mut Criterion) {
             };
             bencher.iter_batched(open, write, BatchSize::PerIteration);
         });
-    }
-}
-
-fn run() -> RunDescription {
-    RunDescription {
-        signature: Default::default(),
-        base_model: None,
-        finetuned_model: None,
-        config_sha256: String::new(),
-        lambda: None,
-        correction: "none".to_owned(),
-        tuned_sha256: None,
-        version: "0".to_owned(),
     }
 }
 

@@ -223,16 +223,7 @@ impl Job {
     fn run_with(&self, predictors: &mut [Predictor]) -> Report {
         let models = locate(&self.pipeline, &cache(), &mut |_| {}).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let description = RunDescription {
-            signature: Default::default(),
-            base_model: None,
-            finetuned_model: None,
-            config_sha256: String::new(),
-            lambda: None,
-            correction: "none".to_owned(),
-            tuned_sha256: None,
-            version: "0".to_owned(),
-        };
+        let description = RunDescription::default();
         let (base_iri, annotation) = ("urn:bench:", Annotation::Rdf12);
         let writer =
             GraphWriter::open(folder.path(), base_iri, &description, annotation, false).unwrap();

@@ -60,16 +60,7 @@ fn predict(criterion: &mut Criterion) {
         bencher.iter_batched(
             || {
                 let folder = tempfile::tempdir().unwrap();
-                let run = RunDescription {
-                    signature: Default::default(),
-                    base_model: None,
-                    finetuned_model: None,
-                    config_sha256: String::new(),
-                    lambda: None,
-                    correction: "log-linear".to_owned(),
-                    tuned_sha256: None,
-                    version: "0".to_owned(),
-                };
+                let run = RunDescription::default();
                 let annotation = Annotation::Rdf12;
                 let writer =
                     GraphWriter::open(folder.path(), "urn:bench:", &run, annotation, false);

@@ -169,7 +169,8 @@ fn tried(
     let runtime = Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())?;
     let opened =
         lm::open(&runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;
-    lines.known("logits", format!("{} tokens", opened.vocabulary()));
+    let computed = if model.cut { "where they are asked for" } else { "at every position" };
+    lines.known("logits", format!("{} tokens, computed {computed}", opened.vocabulary()));
     if let Some((last, _)) = prompter.tokenizer().vocabulary().last()
         && *last as usize >= opened.vocabulary()
     {

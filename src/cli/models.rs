@@ -5,7 +5,6 @@ use std::thread;
 use super::failure::Failure;
 use super::say::say;
 use crate::config::{self, Pipeline};
-use crate::diagnostic::counted;
 use crate::fetch::{self, Cache};
 use crate::pipeline::stages::Workers;
 use crate::pipeline::{self, LocatedModels, Plan, Predictor};
@@ -64,12 +63,6 @@ pub fn open_models(
             let (of_one, of_many) = (speed(&mut one)?, speed(&mut many)?);
             // Each has its own copy of the weights: a little faster is not worth it.
             let faster = of_many > MUCH_FASTER * of_one;
-            say(&format!(
-                "{} with {}: {of_one:.0} prompts/s; {} with one: {of_many:.0}",
-                counted(1, "worker"),
-                counted(threads, "thread"),
-                counted(threads, "worker"),
-            ));
             return Ok(if faster { many } else { one });
         }
     };

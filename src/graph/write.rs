@@ -87,7 +87,7 @@ pub struct ModelDescription {
 }
 
 /// What is known about a run before it starts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunDescription {
     /// All that the result depends on: the name of each part (`ontology`, `subjects`, ...) and
     /// its hash or value. Two runs with the same signature are one run, and have one IRI.

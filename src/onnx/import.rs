@@ -69,6 +69,8 @@ pub struct ModelFolder {
     pub family: Family,
     /// What it computes in.
     pub precision: Precision,
+    /// Whether logits are computed only where they are asked for.
+    pub cut: bool,
     /// Whether `graph` is a packed one, which kgbuild wrote: see [`super::llama_graph`].
     pub packed: bool,
     /// What its files of settings say, the first that has a key counting.
@@ -254,12 +256,14 @@ fn onnx_folder(
         sha256,
         family,
         precision,
+        cut: packed,
         packed,
         settings,
     };
     if !packed {
-        let others = model.encoder.iter_mut().chain(&mut model.with_past);
-        for graph in others.chain([&mut model.graph]) {
+        let prepared = prepare(&model.graph, &model.sha256, cache, report)?;
+        (model.graph, model.cut) = (prepared.graph, prepared.cut);
+        for graph in model.encoder.iter_mut().chain(&mut model.with_past) {
             *graph = prepare(graph, &model.sha256, cache, report)?.graph;
         }
     }
@@ -289,6 +293,7 @@ fn converted(
         sha256: sha256.clone(),
         family: Family::Causal,
         precision: Precision::F32,
+        cut: true,
         packed: true,
         settings,
     };

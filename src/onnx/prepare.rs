@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use self::asked::{Ask, is_last_only, last_size};
+use self::asked::{Ask, last_size};
 use self::constants::Constants;
 use self::names::{Names, rename};
 use super::Error;
@@ -40,7 +40,6 @@ const LOGITS: &str = "logits";
 /// [`Prepared`] tells.
 const VERSION_KEY: &str = "kgbuild.prepared";
 const CUT_KEY: &str = "kgbuild.cut";
-const LAST_ONLY_KEY: &str = "kgbuild.last_only";
 
 /// A graph in the cache that takes `positions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +49,6 @@ pub struct Prepared {
     /// Whether the projection on the vocabulary is computed at the asked positions alone. Else they
     /// are gathered from its result; a graph without logits has none.
     pub cut: bool,
-    /// Whether the graph says that it gives logits at the last position of each row only. Then
-    /// `positions` are rows.
-    pub last_only: bool,
 }
 
 /// Rewrites the exported graph in the file `graph`, or finds what an earlier run made of it.
@@ -106,11 +102,8 @@ fn whole(file: &Path) -> Option<Prepared> {
         entries.find(|entry| entry.key.as_deref() == Some(key))?.value.as_deref()
     };
     let is_set = |key: &str| value(key) == Some("true");
-    (value(VERSION_KEY)? == PREPARER_VERSION.to_string()).then(|| Prepared {
-        graph: file.to_owned(),
-        cut: is_set(CUT_KEY),
-        last_only: is_set(LAST_ONLY_KEY),
-    })
+    (value(VERSION_KEY)? == PREPARER_VERSION.to_string())
+        .then(|| Prepared { graph: file.to_owned(), cut: is_set(CUT_KEY) })
 }
 
 fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
@@ -121,7 +114,7 @@ fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
     let opset = default.and_then(|opset| opset.version).unwrap_or(1);
     let graph = model.graph.get_or_insert_default();
     let mut names = Names::of(graph);
-    let (mut cut, mut last_only) = (false, false);
+    let mut cut = false;
     if let Some(at) = graph.output.iter().position(|output| output.name.as_deref() == Some(LOGITS))
     {
         let mut declared = graph.input.iter().chain(&graph.output);
@@ -137,7 +130,6 @@ fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
             rename(graph, POSITIONS, &own);
         }
         let logits = &mut graph.output[at];
-        last_only = is_last_only(logits);
         let vocabulary = last_size(logits);
         let names = &mut names;
         let mut ask = Ask { positions: POSITIONS, opset, vocabulary, names };
@@ -145,11 +137,7 @@ fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {
         graph.input.push(positions());
     }
     interface::in_f32(graph, &mut names);
-    for (key, value) in [
-        (VERSION_KEY, PREPARER_VERSION.to_string()),
-        (CUT_KEY, cut.to_string()),
-        (LAST_ONLY_KEY, last_only.to_string()),
-    ] {
+    for (key, value) in [(VERSION_KEY, PREPARER_VERSION.to_string()), (CUT_KEY, cut.to_string())] {
         model.metadata_props.retain(|entry| entry.key.as_deref() != Some(key));
         let entry = StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
         model.metadata_props.push(entry);

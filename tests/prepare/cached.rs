@@ -14,9 +14,9 @@ fn a_graph_is_prepared_once_and_again_where_it_is_damaged() {
     let graph = model("llama/optimum/model.onnx");
     let cache = tempfile::tempdir().unwrap();
     let (first, lines) = said(&graph, cache.path());
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines.is_empty(), "{lines:?}");
     let file = cache.path().join("models/sha-prepared-1/model/model.onnx");
-    assert_eq!(first, Prepared { graph: file.clone(), cut: true, last_only: false });
+    assert_eq!(first, Prepared { graph: file.clone(), cut: true });
     assert_eq!(said(&graph, cache.path()), (first.clone(), Vec::new()));
     let weights = file.with_file_name("model.onnx.weights");
     let bytes = (fs::read(&file).unwrap(), fs::read(&weights).unwrap());

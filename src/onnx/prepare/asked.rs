@@ -93,12 +93,6 @@ pub(super) fn last_size(value: &mut ValueInfoProto) -> Option<i64> {
     size(tensor(value)?.shape.as_ref()?.dim.last()?)
 }
 
-/// Whether logits are said to have one position a row.
-pub(super) fn is_last_only(value: &mut ValueInfoProto) -> bool {
-    let shape = tensor(value).and_then(|tensor| tensor.shape.as_ref());
-    shape.is_some_and(|shape| shape.dim.len() == 3 && size(&shape.dim[1]) == Some(1))
-}
-
 fn size(dimension: &Dimension) -> Option<i64> {
     match dimension.value {
         Some(DimensionValue::Size(size)) => Some(size),
