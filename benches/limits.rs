@@ -1,6 +1,6 @@
 //! What the whole program reaches of what it could: prints ratios, not times.
 //!
-//! `cargo bench --profile release --bench limits [floor|mixing|candidates]`; needs what `kgbuild
+//! `cargo bench --profile release --bench limits [-- floor|mixing|candidates]`; needs what `kgbuild
 //! fetch pipelines/quickstart.toml` fetches, and an idle machine.
 //!
 //! - `floor`: tokens a second of a run of the quickstart, against one session that is fed as many
@@ -55,7 +55,7 @@ fn main() {
 }
 
 fn floor() {
-    let job = Job::new(&quickstart(true));
+    let job = Job::new(&quickstart(true).to_string());
     let mut ratios = Vec::new();
     let (mut predictors, floor) = (job.predictors(), &mut job.predictors()[0]);
     for _ in 0..=ROUNDS {
@@ -91,7 +91,7 @@ fn tokens_per_second(job: &Job, predictor: &mut Predictor, tokens: u64) -> f64 {
 fn mixing() {
     let measure = |both: bool| {
         let mut command = Command::new(env::current_exe().unwrap());
-        let output = command.args([ALONE, &quickstart(both)]).output().unwrap();
+        let output = command.args([ALONE, &quickstart(both).to_string()]).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         let numbers: Vec<f64> = said.split_whitespace().map(|n| n.parse().unwrap()).collect();
         (numbers[0], numbers[1])
@@ -120,20 +120,16 @@ fn candidates() {
                 .unwrap();
         }
         fs::write(path("subjects.csv"), subjects).unwrap();
-        let text = quickstart(true)
-            .replace(
-                &format!("{PIPELINES}/quickstart/subjects.csv"),
-                &path("subjects.csv").display().to_string(),
-            )
-            .replace(
-                &format!("{PIPELINES}/quickstart/candidates.csv"),
-                &path("candidates.csv").display().to_string(),
-            )
-            .replace(
-                "[correction]",
-                "relations = [\"http://www.wikidata.org/prop/direct/P36\"]\n\n[correction]",
-            );
-        let job = Job::new(&text);
+        let mut pipeline = quickstart(true);
+        let inputs = pipeline["inputs"].as_table_mut().unwrap();
+        for table in ["subjects", "candidates"] {
+            let file = path(&format!("{table}.csv")).display().to_string();
+            inputs.insert(table.to_owned(), file.into());
+        }
+        inputs.remove("gold");
+        let capital = "http://www.wikidata.org/prop/direct/P36";
+        inputs.insert("relations".to_owned(), vec![capital].into());
+        let job = Job::new(&pipeline.to_string());
         let mut predictors = job.predictors();
         let mut seconds: Vec<(f64, f64, f64)> = (0..=ROUNDS)
             .map(|_| {
@@ -173,7 +169,7 @@ fn name(number: usize) -> String {
 }
 
 /// The quickstart's pipeline without its tuned numbers, with both models or the base alone.
-fn quickstart(both: bool) -> String {
+fn quickstart(both: bool) -> toml::Table {
     let text = fs::read_to_string(format!("{PIPELINES}/quickstart.toml")).unwrap();
     let mut pipeline: toml::Table = text.parse().unwrap();
     pipeline.remove("tuning");
@@ -187,7 +183,7 @@ fn quickstart(both: bool) -> String {
         pipeline.insert("correction".to_owned(), toml::Table::new().into());
     }
     pipeline["inputs"].as_table_mut().unwrap().iter_mut().for_each(|(_, value)| absolute(value));
-    toml::to_string(&pipeline).unwrap()
+    pipeline
 }
 
 /// A pipeline that is ready to run.

@@ -151,8 +151,8 @@ pub trait LanguageModel: Send {
 pub enum Error {
     /// The graph is not one that this family understands.
     #[error(
-        "{model}: {problem}\n  = help: export the model for text generation (a causal language \
-         model) and name that folder"
+        "{model}: {problem}\n  = help: export the model for text generation (causal), \
+         fill-mask or text2text-generation, and name that folder"
     )]
     Graph {
         /// The model's file.
