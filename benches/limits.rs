@@ -21,7 +21,7 @@ use kgbuild::fetch::{Cache, runtime_library};
 use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
 use kgbuild::lm::Prompt;
 use kgbuild::pipeline::stages::Workers;
-use kgbuild::pipeline::{self, Inputs, Plan, Predictor, Progress, Report, encode, locate};
+use kgbuild::pipeline::{self, Inputs, Plan, Predictor, Progress, Report, Work, encode, locate};
 use kgbuild::runtime::{Device, Runtime};
 
 const PIPELINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines");
@@ -74,18 +74,17 @@ fn tokens_per_second(job: &Job, predictor: &mut Predictor, tokens: u64) -> f64 {
     let nothing_done = Default::default();
     let mut all: Vec<Prompt> = Vec::new();
     for task in job.plan.tasks(&nothing_done) {
-        all.extend(encode(&job.plan, task).unwrap().prompts);
+        all.extend_from_slice(encode(&job.plan, task).unwrap().prompts(false));
     }
     let before = predictor.work();
+    let fed = |work: Work| work.tokens - before.tokens;
     // Turned around, the prompts begin with nothing that could be shared.
     all.iter_mut().for_each(|prompt| prompt.before.reverse());
-    let mut fed = 0;
-    while fed < tokens {
+    while fed(predictor.work()) < tokens {
         predictor.feed(&all).unwrap();
-        fed = (predictor.work() - before).tokens;
     }
-    let work = predictor.work() - before;
-    work.tokens as f64 / work.time.as_secs_f64()
+    let after = predictor.work();
+    fed(after) as f64 / (after.time - before.time).as_secs_f64()
 }
 
 fn mixing() {

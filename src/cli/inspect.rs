@@ -152,8 +152,9 @@ fn asked(model: &ModelFolder, prompter: &Result<Prompter, lm::PrompterError>, li
         Err(error) => lines.missing(error.to_string()),
     }
     if model.config.is_none() {
-        lines.missing(
-            "config.json: family and context are guessed or unknown without it".to_owned(),
+        lines.known(
+            "note",
+            "no config.json: the family is taken from the graph, the context unknown",
         );
     }
 }

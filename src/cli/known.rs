@@ -85,8 +85,9 @@ impl Known {
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
         let progress = Progress::new(pipeline::prompts(plan, &subjects), quiet);
-        pipeline::score(plan, &subjects, &mut predictors, workers, &progress, stop)
-            .map_err(model_failure)
+        let scored = pipeline::score(plan, &subjects, &mut predictors, workers, &progress, stop);
+        progress.finish();
+        scored.map_err(model_failure)
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.

@@ -10,8 +10,11 @@ use crate::pipeline::stages::Workers;
 use crate::pipeline::{self, LocatedModels, Plan, Predictor};
 use crate::runtime::{Device, Provider, Runtime};
 
-/// Chunks of a run from which on it is tried which split of the threads is fastest: some minutes.
-const WORTH_A_TRIAL: usize = 64;
+/// Chunks of a run, for each worker that would be tried, from which on it is tried which split of the
+/// threads is fastest: some minutes.
+const WORTH_A_TRIAL: usize = 32;
+/// The most workers that are tried: each holds the weights once more.
+const MOST_WORKERS: usize = 4;
 /// How much faster a worker for each thread has to be than one with all.
 const MUCH_FASTER: f64 = 1.05;
 
@@ -51,17 +54,19 @@ pub fn open_models(
     let threads = pipeline.runtime.threads.unwrap_or(cores);
     let budget = pipeline.runtime.token_budget;
     let open = |workers| models.open(runtime, &plan.prompter, workers, threads, budget);
+    let many = threads.min(MOST_WORKERS);
     let workers = match pipeline.runtime.workers {
         Some(workers) => workers,
-        None if chunks < WORTH_A_TRIAL || threads < 2 || runtime.provider() == Provider::Cuda => 1,
+        None if many < 2 || chunks < WORTH_A_TRIAL * many => 1,
+        None if runtime.provider() == Provider::Cuda => 1,
         None => {
             let mut one = open(1).map_err(Failure::bad_input)?;
-            let mut many = open(threads).map_err(Failure::bad_input)?;
+            let mut many = open(many).map_err(Failure::bad_input)?;
             let speed = |predictors: &mut [Predictor]| {
                 pipeline::prompts_per_second(plan, predictors).map_err(model_failure)
             };
             let (of_one, of_many) = (speed(&mut one)?, speed(&mut many)?);
-            // Each has its own copy of the weights: a little faster is not worth it.
+            // Each has its own copy of the weights: a little faster is not worth that.
             let faster = of_many > MUCH_FASTER * of_one;
             return Ok(if faster { many } else { one });
         }

@@ -231,6 +231,7 @@ pub fn tuned_for(pipeline: &Pipeline, models: &LocatedModels) -> Result<(), Fail
         ("finetuned model", was.finetuned_sha256 != now.finetuned_sha256),
         ("correction", was.correction != now.correction),
         ("normalise", was.normalise != now.normalise),
+        ("examples", was.examples_sha256 != now.examples_sha256),
     ]
     .into_iter()
     .filter_map(|(part, differs)| differs.then_some(part))
@@ -283,17 +284,20 @@ fn dry_run(plan: &Plan) -> Result<(), Failure> {
     for task in plan.tasks(&nothing_done) {
         let relation = task.relation;
         let encoded = pipeline::encode(plan, task).map_err(Failure::bad_input)?;
-        tokens[relation] += encoded.prompts.iter().map(Prompt::tokens).sum::<usize>();
+        // Where models read different prompts, those of the one that reads most.
+        let lists = [false, true].map(|exampled| encoded.prompts(exampled));
+        let of = |prompts: &[Prompt]| prompts.iter().map(Prompt::tokens).sum::<usize>();
+        tokens[relation] += lists.into_iter().map(of).max().unwrap_or(0);
     }
     let mut rows = Vec::new();
     let mut sums = [0; 5];
     for (relation, prompt_tokens) in plan.relations.iter().zip(tokens) {
-        let trie = relation.space.trie();
-        let candidate_tokens: usize =
-            (0..trie.candidates()).map(|c| trie.tokens(c as u32).len()).sum();
+        let candidates = relation.candidates.len();
+        let tokens = (0..candidates).map(|candidate| relation.space.tokens(candidate as u32).len());
+        let candidate_tokens: usize = tokens.sum();
         let prompts = relation.subjects.len() * relation.templates.len();
         let numbers =
-            [relation.subjects.len(), prompts, prompt_tokens, trie.candidates(), candidate_tokens];
+            [relation.subjects.len(), prompts, prompt_tokens, candidates, candidate_tokens];
         sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
         let numbers = numbers.iter().map(usize::to_string);
         rows.push(std::iter::once(relation.name.clone()).chain(numbers).collect());

@@ -102,14 +102,26 @@ pub fn made_from(pipeline: &Pipeline, models: &LocatedModels) -> Result<MadeFrom
     };
     Ok(MadeFrom {
         kgbuild: env!("CARGO_PKG_VERSION").to_owned(),
-        base_sha256: sha256(models.base()),
+        base_sha256: sha256(models.named_base()),
         finetuned_sha256: sha256(models.finetuned()),
         correction: pipeline.correction.name().to_owned(),
-        normalise: match pipeline.prediction.normalise {
-            config::Normalise::Trie => "trie",
-            config::Normalise::Sequence => "sequence",
-        }
-        .to_owned(),
+        normalise: match (models.masked(), pipeline.prediction.normalise) {
+            (true, _) => format!("sequence, {:?}", pipeline.prediction.masked).to_lowercase(),
+            (false, config::Normalise::Trie) => "trie".to_owned(),
+            (false, config::Normalise::Sequence) => "sequence".to_owned(),
+        },
+        examples_sha256: match &pipeline.examples {
+            None => Vec::new(),
+            Some(examples) => {
+                let files = examples.facts.iter().chain(&examples.entities);
+                let mut hashes: Vec<String> = files
+                    .map(|f| fetch::sha256_of(f))
+                    .collect::<Result<_, _>>()
+                    .map_err(Failure::bad_input)?;
+                hashes.push(format!("{} for {:?}", examples.count, examples.models).to_lowercase());
+                hashes
+            }
+        },
         facts_sha256: facts_sha256.map_err(Failure::bad_input)?,
     })
 }

@@ -312,6 +312,14 @@ impl Pipeline {
         named.cloned().chain(models.filter_map(ModelSource::path)).collect()
     }
 
+    /// Whether the finetuned and the base model are asked. Of two models without correction only the
+    /// finetuned one is.
+    pub fn asks(&self) -> [bool; 2] {
+        let finetuned = self.models.finetuned.is_some();
+        let alone = self.correction == Correction::None && finetuned;
+        [finetuned, self.models.base.is_some() && !alone]
+    }
+
     /// The finetuned model's share λ for a relation, between 0 and 1. Under [`Correction::None`]
     /// it is 1 where there is a finetuned model and 0 where there is only the base.
     pub fn lambda(&self, relation: &str) -> f64 {

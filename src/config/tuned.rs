@@ -44,6 +44,9 @@ pub struct MadeFrom {
     pub correction: String,
     /// How probabilities are normalised, by its name.
     pub normalise: String,
+    /// SHA-256 of the tables of examples, and how many of them are for which models; empty without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples_sha256: Vec<String>,
     /// SHA-256 of the tables of held-out facts.
     pub facts_sha256: Vec<String>,
 }
@@ -162,6 +165,7 @@ mod tests {
                 finetuned_sha256: "bb".into(),
                 correction: "linear".into(),
                 normalise: "trie".into(),
+                examples_sha256: Vec::new(),
                 facts_sha256: vec!["cc".into()],
             },
             all: Some(numbers(0.5)),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::Row;
 use super::masks::{Masks, Scoring};
-use super::trie::{NodeId, Nodes, Sequences, Trie, TrieError};
+use super::trie::{CandidateIndex, NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing, MixingRule};
 
@@ -78,6 +78,12 @@ impl AnswerSpace {
     /// The token trie.
     pub fn trie(&self) -> &Trie {
         &self.trie
+    }
+
+    /// A candidate's tokens.
+    pub fn tokens(&self, candidate: CandidateIndex) -> &[u32] {
+        // A frame is none.
+        &self.trie.tokens(candidate)[usize::from(self.masks.is_some())..]
     }
 
     /// How many templates ask for it.

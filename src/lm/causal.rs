@@ -13,7 +13,7 @@ use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, steps};
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, Work, prefixes};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 
 /// A causal model in one ONNX Runtime session.
 pub struct CausalModel {
@@ -168,8 +168,8 @@ impl LanguageModel for CausalModel {
         CacheUse::of_step(self.step)
     }
 
-    fn work(&self) -> Work {
-        self.graph.work
+    fn tokens(&self) -> u64 {
+        self.graph.tokens
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

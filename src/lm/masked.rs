@@ -12,7 +12,7 @@ use ort::session::Session;
 
 use super::export::{Batching, Feed, Graph};
 use super::output::Output;
-use super::{Answers, Error, LanguageModel, Prompt, Row, Work};
+use super::{Answers, Error, LanguageModel, Prompt, Row};
 
 /// A masked model in one ONNX Runtime session.
 pub struct MaskedModel {
@@ -82,8 +82,8 @@ impl LanguageModel for MaskedModel {
         self.vocabulary
     }
 
-    fn work(&self) -> Work {
-        self.graph.work
+    fn tokens(&self) -> u64 {
+        self.graph.tokens
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

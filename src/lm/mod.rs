@@ -20,7 +20,6 @@ mod search;
 mod seq2seq;
 mod tokenizer;
 pub mod trie;
-mod work;
 
 use std::borrow::Cow;
 
@@ -37,7 +36,6 @@ pub use prompter::{Candidate, Prompter, PrompterError};
 pub use search::{Answer, Demand, Excluded, Rankings, Scored, search};
 pub use seq2seq::Seq2SeqModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
-pub use work::Work;
 
 /// A prompt as tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,9 +59,9 @@ impl Prompt {
         self.encoder.len() + self.before.len() + self.after.len()
     }
 
-    /// How many of its tokens a model reads at once, before a candidate is added.
-    pub fn longest(&self) -> usize {
-        self.encoder.len().max(self.before.len() + self.after.len())
+    /// How many tokens a model reads at once with a candidate of so many.
+    pub fn longest_with(&self, candidate: usize) -> usize {
+        self.encoder.len().max(self.before.len() + self.after.len() + candidate)
     }
 }
 
@@ -124,9 +122,9 @@ pub trait LanguageModel: Send {
     /// How many tokens its vocabulary has.
     fn vocabulary(&self) -> usize;
 
-    /// What it did until now.
-    fn work(&self) -> Work {
-        Work::default()
+    /// How many tokens it computed until now.
+    fn tokens(&self) -> u64 {
+        0
     }
 
     /// How it uses a cache of keys and values.

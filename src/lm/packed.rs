@@ -16,7 +16,7 @@ use self::cache::Cache;
 use self::graph::{Given, Graph};
 use self::tree::Tree;
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, Work, prefixes};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 use crate::onnx::Head;
 
 mod cache;
@@ -56,8 +56,8 @@ impl Text {
 }
 
 impl PackedModel {
-    /// A session with a packed graph, whose `models` are the finetuned and the base model, or one
-    /// of them; which one, `adapted` graphs are told by the finetuned one being first.
+    /// A session with a packed graph. `models` is 2 where the graph has an adapter and answers for
+    /// the finetuned model and the base; else it is 1: the finetuned one where there is an adapter.
     ///
     /// `file` is how errors call the model, `head` its output matrix; `token_budget` the tokens of
     /// one batch.
@@ -218,8 +218,8 @@ impl LanguageModel for PackedModel {
         CacheUse::AnyNumber
     }
 
-    fn work(&self) -> Work {
-        self.graph.work
+    fn tokens(&self) -> u64 {
+        self.graph.tokens
     }
 
     fn open(&mut self, prompts: &[&[Prompt]]) {

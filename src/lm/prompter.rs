@@ -5,7 +5,8 @@
 //! | causal | the text before the object, which then follows | none |
 //! | masked | both texts, with masks in the object's place | none |
 //! | encoder-decoder with sentinels (T5) | the encoder reads both texts around a sentinel, the decoder says the sentinel, the object, the next sentinel | the decoder says the object and ends |
-//! | encoder-decoder with a mask (BART) | the encoder reads both texts around the mask, the decoder says the filled-in text | the same |
+//! | encoder-decoder with a mask (BART) | the encoder reads both texts around the mask, the decoder says the filled-in text | none |
+//! | encoder-decoder with neither | none | the decoder says the object and ends |
 
 use std::path::Path;
 
@@ -169,7 +170,15 @@ impl Prompter {
                 reason: "a masked model says the object where [Y] stands",
                 instead: "write a kgb:template",
             }),
-            Manner::Seq2Seq { gap: Some(_), .. } => None,
+            Manner::Seq2Seq { gap: Some(Gap::Mask { .. }), .. } => {
+                template.is_question().then_some(Refusal {
+                    code: "question",
+                    problem: "has no place for the object",
+                    reason: "a model that fills in a mask has not learnt to answer",
+                    instead: "write a kgb:template",
+                })
+            }
+            Manner::Seq2Seq { gap: Some(Gap::Sentinel { .. }), .. } => None,
             Manner::Seq2Seq { gap: None, .. } => (!template.is_question()).then_some(Refusal {
                 code: "no-sentinel",
                 problem: "has a place for the object",
@@ -207,15 +216,14 @@ impl Prompter {
             }
             Manner::Seq2Seq { start, gap, .. } => {
                 let (encoder, mut decoder) = match gap {
-                    _ if template.is_question() => (encode(&before)?, Vec::new()),
-                    None => (encode(&format!("{before}{after}"))?, Vec::new()),
-                    Some(Gap::Sentinel { text, id, .. }) => {
+                    Some(Gap::Sentinel { text, id, .. }) if !template.is_question() => {
                         (encode(&format!("{before}{text}{after}"))?, vec![*id])
                     }
                     Some(Gap::Mask { text }) => {
                         let filled = format!("{before}{text}{after}");
                         (encode(&filled)?, self.tokenizer.opening(&before)?)
                     }
+                    _ => (encode(&before)?, Vec::new()),
                 };
                 decoder.insert(0, *start);
                 Prompt { encoder, before: decoder, after: Vec::new() }
@@ -228,21 +236,31 @@ impl Prompter {
     /// # Errors
     /// Where the tokenizer fails.
     pub fn suffix(&self, template: &Template) -> Result<Vec<u32>, PrompterError> {
-        let after = template.after_object("");
+        // What holds the subject differs from prompt to prompt, and is not scored.
+        let after = template.between_object_and_subject();
+        let subject_follows = template.object_first();
         Ok(match &self.manner {
-            Manner::Causal => self.tokenizer.continuation(&after)?,
+            Manner::Causal => self.tokenizer.continuation(after)?,
             Manner::Masked { .. } => Vec::new(),
             Manner::Seq2Seq { end, gap, .. } => match gap {
                 Some(Gap::Sentinel { next, .. }) if !template.is_question() => vec![*next],
-                // What comes then may hold the subject, and is not scored.
-                Some(Gap::Mask { .. }) if !template.is_question() && !after.trim().is_empty() => {
-                    let mut tokens = self.tokenizer.continuation(&after)?;
+                Some(Gap::Mask { .. }) if !after.trim().is_empty() => {
+                    let mut tokens = self.tokenizer.continuation(after)?;
                     tokens.truncate(1);
                     tokens
                 }
+                Some(Gap::Mask { .. }) if subject_follows => Vec::new(),
                 _ => vec![*end],
             },
         })
+    }
+
+    /// The largest token that the model is asked for beside its tokenizer's own.
+    pub fn largest_token(&self) -> Option<u32> {
+        match &self.manner {
+            Manner::Causal | Manner::Masked { .. } => None,
+            Manner::Seq2Seq { start, end, .. } => Some(*start.max(end)),
+        }
     }
 
     /// The tokens of a candidate in the object's place, `with_space` where a space is before it.

@@ -9,7 +9,7 @@ use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, steps};
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, Work};
+use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row};
 
 /// An encoder and its decoder, in sessions of their own.
 pub struct Seq2SeqModel {
@@ -198,11 +198,11 @@ impl LanguageModel for Seq2SeqModel {
         CacheUse::of_step(self.step)
     }
 
-    fn work(&self) -> Work {
+    fn tokens(&self) -> u64 {
         [Some(&self.encoder), Some(&self.decoder), self.with_past.as_ref()]
             .into_iter()
             .flatten()
-            .map(|graph| graph.work)
+            .map(|graph| graph.tokens)
             .sum()
     }
 

@@ -53,8 +53,8 @@ impl Family {
             Some(name) if name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel") => {
                 return Ok(Self::Causal);
             }
-            Some(name) if name.ends_with("ForConditionalGeneration") && !cached => {
-                return Err(format!("it is the decoder or encoder of a {name} alone"));
+            Some(name) if inputs.contains(&"encoder_hidden_states") => {
+                return Err(format!("it is the decoder of a {name} alone, without its encoder"));
             }
             Some(name)
                 if ["Classification", "QuestionAnswering", "ForMultipleChoice"]
@@ -97,7 +97,8 @@ mod tests {
         assert!(
             of(named("BertForSequenceClassification"), &[]).unwrap_err().contains("no language")
         );
-        assert!(of(named("T5ForConditionalGeneration"), &[]).unwrap_err().contains("alone"));
+        let decoder = ["input_ids", "encoder_hidden_states", "past_key_values.0.decoder.key"];
+        assert!(of(named("T5ForConditionalGeneration"), &decoder).unwrap_err().contains("alone"));
         assert_eq!(of(json!({ "model_type": "deberta-v2" }), &["input_ids"]), Ok(Family::Masked));
         assert_eq!(of(json!({ "model_type": "gpt2" }), &["input_ids"]), Ok(Family::Causal));
         assert_eq!(Family::of(false, None, &["input_ids", "token_type_ids"]), Ok(Family::Masked));

@@ -28,7 +28,7 @@ const DATA: &str = "model.onnx.data";
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "config.json";
 
-/// Where the exporters of the field put a causal language model's graph, the preferred first.
+/// Where the exporters of the field put a language model's or a decoder's graph, the preferred first.
 const GRAPHS: [&str; 6] = [
     "model.onnx",
     "decoder_model_merged.onnx",
@@ -47,6 +47,19 @@ const BEGINS: &str = "decoder_model.onnx";
 /// The files beside a graph that say how its model is asked, the first that has a key counting.
 const SETTINGS: [&str; 4] =
     [CONFIG, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"];
+
+/// Types of models that count positions from behind the padding token's number.
+const FROM_BEHIND_PADDING: [&str; 9] = [
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "longformer",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+];
 
 /// A model that a runtime can load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,14 +113,23 @@ impl ModelFolder {
 
     /// How many tokens its configuration says it takes, under any of its usual names.
     pub fn context(&self) -> Option<usize> {
+        let named = |names: &[&str]| {
+            self.settings
+                .get("model_type")
+                .and_then(|n| n.as_str())
+                .is_some_and(|n| names.contains(&n))
+        };
+        // Their positions are relative: what they say is what they were trained with.
+        if named(&["t5", "mt5", "longt5", "umt5"]) {
+            return None;
+        }
         let names = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"];
         let context = names.iter().find_map(|key| self.settings.get(*key)?.as_u64())?;
         // RoBERTa and its kin count positions from behind the padding token's number.
-        let reserved = match self.settings.get("model_type").and_then(|name| name.as_str()) {
-            Some("roberta" | "xlm-roberta" | "camembert") => {
-                self.settings.get("pad_token_id").and_then(|id| id.as_u64()).unwrap_or(1) + 1
-            }
-            _ => 0,
+        let reserved = if named(&FROM_BEHIND_PADDING) {
+            self.settings.get("pad_token_id").and_then(|id| id.as_u64()).unwrap_or(1) + 1
+        } else {
+            0
         };
         usize::try_from(context.saturating_sub(reserved)).ok()
     }
@@ -244,7 +266,13 @@ fn onnx_folder(
             Error::unsupported(folder, problem, help)
         })?
     };
-    let precision = precision::of(&graph)?;
+    let mut precision = precision::of(&graph)?;
+    for other in encoder.iter().chain(&with_past) {
+        // Of several the one that asks for most care: what is computed together then matters.
+        if precision::of(other)? == Precision::Int8 {
+            precision = Precision::Int8;
+        }
+    }
     let sha256 = sha256_of(folder)?;
     let mut model = ModelFolder {
         exported: (!packed).then(|| graph.clone()),

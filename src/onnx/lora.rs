@@ -30,6 +30,9 @@ const OF_WANTED: &str = "adapted of wanted";
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// What helps where the base is an export, whose weights mostly have other names and places.
+const NAME_THE_CHECKPOINT: &str = "name the GGUF file or safetensors folder that the base was \
+                                   exported from, or merge the adapter and export that";
 /// What PEFT puts before the name of a module of the base.
 const PREFIX: &str = "base_model.model.";
 
@@ -150,8 +153,19 @@ struct Pair {
 pub fn graph(folder: &Path, base: &ModelFolder) -> Result<Vec<u8>, Error> {
     let mut model = read_model(&base.graph)?;
     let adaptations = adaptations(folder, base, &model)?;
-    if let Some(graph) = &mut model.graph {
-        adapt(graph, adaptations, base.packed);
+    let left = match &mut model.graph {
+        Some(graph) => adapt(graph, adaptations, base.packed),
+        None => None,
+    };
+    if let Some(weight) = left {
+        return Err(Error::Adapter {
+            path: folder.to_owned(),
+            problem: format!(
+                "the base {} multiplies by `{weight}` in a way that is not known",
+                base.named(&base.graph).display()
+            ),
+            help: NAME_THE_CHECKPOINT.to_owned(),
+        });
     }
     Ok(model.encode_to_vec())
 }
@@ -196,7 +210,11 @@ fn adaptations(
         .flat_map(|graph| &graph.initializer)
         .filter_map(|tensor| Some((tensor.name.as_deref()?, tensor)))
         .collect();
-    let wrong_base = "name the base that the adapter was trained over";
+    let wrong_base = if base.packed {
+        "name the base that the adapter was trained over"
+    } else {
+        NAME_THE_CHECKPOINT
+    };
     let mut adaptations = Vec::new();
     for (module, pair) in pairs {
         let Pair { a: Some((a, a_shape)), b: Some((b, b_shape)) } = pair else {
@@ -205,7 +223,10 @@ fn adaptations(
         };
         let name = format!("{module}.weight");
         let tensor = initializers.get(name.as_str()).ok_or_else(|| {
-            refuse(format!("the base {} has no `{name}`", base.graph.display()), wrong_base)
+            refuse(
+                format!("the base {} has no `{name}`", base.named(&base.graph).display()),
+                wrong_base,
+            )
         })?;
         let shape: Vec<usize> = tensor.dims.iter().map(|&dim| dim as usize).collect();
         let fits = matches!(
@@ -251,10 +272,10 @@ fn pairs(shapes: BTreeMap<String, Vec<usize>>) -> Result<BTreeMap<String, Pair>,
 }
 
 /// Adds the branches of `adaptations` to a graph that multiplies by each of their weights once,
-/// with a switch where it is a packed one.
+/// with a switch where it is a packed one. Gives the first weight by which it does not.
 ///
 /// Weights that are multiplied with the same x share one product x · Aᵀ.
-fn adapt(graph: &mut GraphProto, adaptations: Vec<Adaptation>, packed: bool) {
+fn adapt(graph: &mut GraphProto, adaptations: Vec<Adaptation>, packed: bool) -> Option<String> {
     let narrow = if packed { add_switch(graph) } else { BTreeSet::new() };
     let mut by_weight: BTreeMap<String, Adaptation> =
         adaptations.into_iter().map(|a| (a.weight.clone(), a)).collect();
@@ -270,6 +291,9 @@ fn adapt(graph: &mut GraphProto, adaptations: Vec<Adaptation>, packed: bool) {
             Some((_, products)) => products.push((at, adaptation)),
             None => by_input.push((x.clone(), vec![(at, adaptation)])),
         }
+    }
+    if let Some(left) = by_weight.into_keys().next() {
+        return Some(left);
     }
     // What is to stand before and after a node.
     let mut added: BTreeMap<usize, [Vec<NodeProto>; 2]> = BTreeMap::new();
@@ -317,6 +341,7 @@ fn adapt(graph: &mut GraphProto, adaptations: Vec<Adaptation>, packed: bool) {
             before.into_iter().chain([node]).chain(after)
         })
         .collect();
+    None
 }
 
 /// Adds the switch to a packed graph, and gives the values that have a row for each wanted token

@@ -54,6 +54,21 @@ fn matrices_are_read_with_their_scale() {
 }
 
 #[test]
+fn a_weight_that_is_used_in_another_way_is_refused() {
+    let (_folder, base, adapter, _) = base_and_adapter();
+    let mut model = read_model(&base.graph).unwrap();
+    let weight = format!("{QUERY}.weight");
+    let nodes = &mut model.graph.as_mut().unwrap().node;
+    let product = nodes.iter_mut().find(|node| node.input.contains(&weight)).unwrap();
+    product.op_type = Some("Gemm".to_owned());
+    let altered = base.graph.with_file_name("altered.onnx");
+    fs::write(&altered, model.encode_to_vec()).unwrap();
+    let base = ModelFolder { graph: altered, ..base };
+    let message = graph(&adapter, &base).unwrap_err().to_string();
+    assert!(message.contains(&weight) && message.contains("not known"), "{message}");
+}
+
+#[test]
 fn what_is_not_plain_lora_is_refused() {
     let (_folder, base, adapter, _) = base_and_adapter();
     for (changes, part) in [

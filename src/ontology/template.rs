@@ -130,6 +130,13 @@ impl Template {
         self.fill(start, self.text.len(), subject_label)
     }
 
+    /// The text after the object up to the subject, where that follows, or to the end.
+    pub fn between_object_and_subject(&self) -> &str {
+        let Some(object) = self.object else { return "" };
+        let end = if self.object_first() { self.subject } else { self.text.len() };
+        &self.text[object + OBJECT.len()..end]
+    }
+
     /// The template with both places filled in; a question with its answer behind it.
     pub fn filled(&self, subject_label: &str, object_label: &str) -> String {
         let space = if self.object_has_space() { " " } else { "" };
@@ -168,6 +175,7 @@ mod tests {
         assert!(template.object_first() && !template.object_has_space());
         assert_eq!(template.prompt("France"), "");
         assert_eq!(template.after_object("France"), " is the capital of France.");
+        assert_eq!(template.between_object_and_subject(), " is the capital of ");
     }
 
     #[test]

@@ -8,10 +8,23 @@ use crate::lm::Prompt;
 pub struct Encoded {
     /// The chunk.
     pub task: Task,
-    /// The prompts.
-    pub prompts: Vec<Prompt>,
+    /// The prompts; none where all models read examples.
+    pub plain: Option<Vec<Prompt>>,
     /// The same behind examples; none where no model reads any.
     pub exampled: Option<Vec<Prompt>>,
+}
+
+impl Encoded {
+    /// The prompts of a model, which reads examples or not.
+    pub fn prompts(&self, exampled: bool) -> &[Prompt] {
+        let own = if exampled { &self.exampled } else { &self.plain };
+        own.as_ref().or(self.plain.as_ref()).or(self.exampled.as_ref()).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many prompts each model gets.
+    pub fn count(&self) -> usize {
+        self.prompts(false).len()
+    }
 }
 
 /// Encodes a chunk.
@@ -20,14 +33,18 @@ pub struct Encoded {
 /// Where the tokenizer fails, leaves nothing of a prompt, or a prompt with its longest candidate
 /// exceeds the context.
 pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
-    let prompts = prompts(plan, &task, "")?;
     let examples = &plan.relations[task.relation].examples;
-    let exampled = if examples.is_empty() || plan.exampled == [false; 2] {
-        None
-    } else {
-        Some(self::prompts(plan, &task, examples)?)
+    let reads = |exampled: bool| {
+        plan.asked.iter().zip(plan.exampled).any(|(&asked, own)| asked && own == exampled)
     };
-    Ok(Encoded { task, prompts, exampled })
+    let exampled = if !examples.is_empty() && reads(true) {
+        Some(prompts(plan, &task, examples)?)
+    } else {
+        None
+    };
+    let plain =
+        if exampled.is_none() || reads(false) { Some(prompts(plan, &task, "")?) } else { None };
+    Ok(Encoded { task, plain, exampled })
 }
 
 fn prompts(plan: &Plan, task: &Task, examples: &str) -> Result<Vec<Prompt>, Error> {
@@ -44,12 +61,12 @@ fn prompts(plan: &Plan, task: &Task, examples: &str) -> Result<Vec<Prompt>, Erro
                 });
             }
             if let Some(context) = plan.context
-                && prompt.longest() + relation.longest > context
+                && prompt.longest_with(relation.longest) > context
             {
                 return Err(Error::Context {
                     subject: plan.subjects.iri(subject).to_owned(),
                     relation: relation.iri.to_string(),
-                    prompt: prompt.longest(),
+                    prompt: prompt.longest_with(0),
                     candidate: relation.longest,
                     context,
                 });

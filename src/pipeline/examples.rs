@@ -12,26 +12,35 @@ pub struct Examples {
     facts: Facts,
     /// More labels than the pipeline's own tables have.
     entities: Option<Catalog>,
+    /// What numbers are chosen on, which no example may give away.
+    held_out: Option<Facts>,
     count: usize,
 }
 
 impl Examples {
-    /// Reads them; mistakes go to `notes`.
-    pub fn read(settings: &config::Examples, notes: &mut Diagnostics) -> Option<Self> {
+    /// Reads them, if the pipeline has any; mistakes go to `notes`.
+    pub fn read(pipeline: &config::Pipeline, notes: &mut Diagnostics) -> Option<Self> {
+        let settings = pipeline.examples.as_ref()?;
         let facts = notes.keep(Facts::read(&settings.facts));
+        let held_out = match &pipeline.tuning {
+            Some(tuning) => Some(notes.keep(Facts::read(&tuning.facts))?),
+            None => None,
+        };
         let entities = match &settings.entities[..] {
             [] => None,
             files => Some(notes.keep(Catalog::read(files))?),
         };
-        Some(Self { facts: facts?, entities, count: settings.count })
+        Some(Self { facts: facts?, entities, held_out, count: settings.count })
     }
 
     /// Labels of subjects and objects of facts of a relation, evenly spread over those that have
-    /// labels and whose subject it does not ask about.
+    /// labels, and whose subject is not among the pipeline's `own`, is not asked about otherwise, and
+    /// not held out: the same whatever is asked.
     pub fn of(
         &self,
         relation: &RelationInputs,
         inputs: &Inputs,
+        own: &Catalog,
         notes: &mut Diagnostics,
     ) -> Vec<(String, String)> {
         let catalogs = [Some(&inputs.subjects), Some(&inputs.candidates), self.entities.as_ref()];
@@ -39,10 +48,13 @@ impl Examples {
             let catalogs = catalogs.iter().flatten();
             catalogs.filter_map(|catalog| Some(catalog.label(catalog.find(iri)?))).next()
         };
+        let iri_of_relation = &relation.relation.iri;
         let asked = |iri: &str| {
             let subject = inputs.subjects.find(iri);
             // In the table's order, which is that of the numbers.
-            subject.is_some_and(|subject| relation.subjects.binary_search(&subject).is_ok())
+            own.find(iri).is_some()
+                || subject.is_some_and(|s| relation.subjects.binary_search(&s).is_ok())
+                || self.held_out.as_ref().is_some_and(|f| f.objects(iri, iri_of_relation).is_some())
         };
         let questions = self.facts.questions(&relation.relation.iri);
         let known: Vec<(&str, &str)> = questions

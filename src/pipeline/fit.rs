@@ -40,7 +40,7 @@ pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> 
         return with_rest(subjects.iter().take(SHOWN).map(mistake).collect(), more);
     }
     let suffix = relation.longest - longest_candidate(relation);
-    let length = |i: usize| relation.space.trie().tokens(i as u32).len() + suffix;
+    let length = |i: usize| relation.space.tokens(i as u32).len() + suffix;
     let long: Vec<usize> =
         (0..relation.candidates.len()).filter(|&i| length(i) > context / 2).collect();
     let mistake = |&i: &usize| Diagnostic {
@@ -61,8 +61,8 @@ pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> 
 }
 
 fn longest_candidate(relation: &RelationPlan) -> usize {
-    let trie = relation.space.trie();
-    (0..trie.candidates()).map(|i| trie.tokens(i as u32).len()).max().unwrap_or(0)
+    let candidates = 0..relation.candidates.len() as u32;
+    candidates.map(|candidate| relation.space.tokens(candidate).len()).max().unwrap_or(0)
 }
 
 fn with_rest(mut mistakes: Vec<Diagnostic>, more: usize) -> Vec<Diagnostic> {
@@ -88,8 +88,7 @@ fn too_long(
     });
     // A token is a byte at least, so that almost all prompts are known to fit by their length. A
     // tokenizer that makes a text longer before it takes it apart is left to the encode stage.
-    let tokens = long.filter_map(|template| {
-        Some(plan.prompter.prompt(template, label, examples).ok()?.longest())
-    });
-    tokens.filter(|&tokens| tokens > room).max()
+    let prompts = long.filter_map(|template| plan.prompter.prompt(template, label, examples).ok());
+    let long = prompts.filter(|prompt| prompt.longest_with(relation.longest) > context);
+    long.map(|prompt| prompt.longest_with(0)).max()
 }

@@ -110,14 +110,12 @@ impl Inputs {
             }
         };
         let own = own_tables(pipeline, &tables);
-        let examples = match &pipeline.examples {
-            Some(examples) => Examples::read(examples, &mut notes),
-            None => None,
-        };
+        let examples = Examples::read(pipeline, &mut notes);
         for relation in selected {
             if let Some(mut read) = inputs.relation(relation, ask, own.as_ref(), &mut notes) {
                 if let Some(examples) = &examples {
-                    read.examples = examples.of(&read, &inputs, &mut notes);
+                    let own = own.as_ref().unwrap_or(&inputs.subjects);
+                    read.examples = examples.of(&read, &inputs, own, &mut notes);
                 }
                 inputs.relations.push(read);
             }

@@ -31,7 +31,7 @@ pub use inputs::{Inputs, PRIOR_SUBJECTS, RelationInputs};
 pub use known::KnownQuestion;
 pub use models::{Error as ModelsError, LocatedModels, locate};
 pub use plan::{CHUNK_SUBJECTS, Plan, RelationPlan, Size, Task};
-pub use predict::{Predicted, Predictor};
+pub use predict::{Predicted, Predictor, Work};
 pub use progress::Progress;
 pub use report::{Asked, RelationReport, Report, Statistics};
 pub use run::run;

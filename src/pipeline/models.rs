@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
 use super::report::Asked;
-use crate::config::{self, ModelSource, Pipeline};
+use crate::config::{ModelSource, Pipeline};
 use crate::fetch::{self, Cache};
 use crate::graph::ModelDescription;
 use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
@@ -83,7 +83,7 @@ pub enum Error {
 /// A model whose files are at hand.
 struct Located {
     folder: ModelFolder,
-    /// A LoRA adapter to be merged into the folder's weights.
+    /// A LoRA adapter over the folder's model.
     adapter: Option<PathBuf>,
     description: ModelDescription,
 }
@@ -99,6 +99,8 @@ impl Located {
 pub struct LocatedModels {
     finetuned: Option<Located>,
     base: Option<Located>,
+    /// The base that the pipeline names, asked or not.
+    named_base: Option<ModelDescription>,
     /// Whose tokenizer and settings say how all are asked.
     asked: ModelFolder,
     /// Tokens that all models take at once, where their configuration says so.
@@ -124,8 +126,9 @@ pub fn locate(
         Some(source) => Some(locate_finetuned(source, base.as_ref(), cache, report)?),
         None => None,
     };
-    let alone = pipeline.correction == config::Correction::None && finetuned.is_some();
-    let base = base.filter(|_| !alone);
+    let named_base = base.as_ref().map(|base| base.description.clone());
+    let [_, base_is_asked] = pipeline.asks();
+    let base = base.filter(|_| base_is_asked);
     if let (Some(base), Some(finetuned)) = (&base, &finetuned)
         && base.folder.tokenizer != finetuned.folder.tokenizer
     {
@@ -143,7 +146,7 @@ pub fn locate(
         });
     }
     let Some(asked) = asked else { unreachable!("a pipeline names a model") };
-    Ok(LocatedModels { asked, finetuned, base, context })
+    Ok(LocatedModels { named_base, asked, finetuned, base, context })
 }
 
 fn locate_one(
@@ -188,9 +191,21 @@ impl LocatedModels {
         Asked { base: self.base.is_some(), finetuned: self.finetuned.is_some() }
     }
 
-    /// The base model's source and hash.
+    /// The source and hash of the base model that the answers depend on: one that is asked, or that
+    /// an adapter is over.
     pub fn base(&self) -> Option<&ModelDescription> {
-        self.base.as_ref().map(|m| &m.description)
+        let adapter = self.finetuned.as_ref().is_some_and(|finetuned| finetuned.adapter.is_some());
+        self.named_base.as_ref().filter(|_| self.base.is_some() || adapter)
+    }
+
+    /// The source and hash of the base model that the pipeline names, asked or not.
+    pub fn named_base(&self) -> Option<&ModelDescription> {
+        self.named_base.as_ref()
+    }
+
+    /// Whether the models are masked ones.
+    pub fn masked(&self) -> bool {
+        self.asked.family == Family::Masked
     }
 
     /// The finetuned model's source and hash.
@@ -201,7 +216,9 @@ impl LocatedModels {
     /// The folder of the finetuned model or adapter, where its training card lies if it has one.
     pub fn finetuned_folder(&self) -> Option<&Path> {
         let finetuned = self.finetuned.as_ref()?;
-        finetuned.adapter.as_deref().or(finetuned.folder.graph.parent())
+        let folder = &finetuned.folder;
+        let graph = folder.exported.as_deref().unwrap_or(&folder.graph);
+        finetuned.adapter.as_deref().or(graph.parent())
     }
 
     /// Opens a session of each model for each of `workers`, which share `threads` cores.
@@ -225,13 +242,13 @@ impl LocatedModels {
         let open = |model: &Located, models: usize| -> Result<Box<dyn LanguageModel>, Error> {
             let adapter = model.adapter.as_deref();
             let model = lm::open(runtime, &model.folder, adapter, models, threads, token_budget)?;
-            self.fits(last_token, model.vocabulary())?;
+            self.fits(last_token.max(prompter.largest_token()), model.vocabulary())?;
             Ok(model)
         };
         let worker = || -> Result<Predictor, Error> {
             Ok(Predictor::new(match (&self.finetuned, &self.base) {
                 // The adapter's session holds the base too.
-                (Some(finetuned), Some(_)) if finetuned.adapter.is_some() => {
+                (Some(finetuned), Some(_)) if finetuned.holds_base() => {
                     vec![open(finetuned, 2)?]
                 }
                 (None, Some(base)) => return Ok(Predictor::of_base(open(base, 1)?)),

@@ -42,7 +42,9 @@ pub struct Plan {
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
     pub context: Option<usize>,
-    /// Whether the finetuned and the base model read examples.
+    /// Whether the finetuned and the base model are asked.
+    pub asked: [bool; 2],
+    /// Whether the finetuned and the base model are asked and read examples.
     pub exampled: [bool; 2],
 }
 
@@ -83,6 +85,17 @@ pub struct RelationPlan {
     pub exhaustive: bool,
     /// Whether a subject is never its own object.
     pub irreflexive: bool,
+}
+
+/// Whether the finetuned and the base model are asked and read examples.
+fn exampled(pipeline: &Pipeline) -> [bool; 2] {
+    let [finetuned, base] = pipeline.asks();
+    match pipeline.examples.as_ref().map(|examples| examples.models) {
+        None => [false; 2],
+        Some(config::ExampledModels::Finetuned) => [finetuned, false],
+        Some(config::ExampledModels::Base) => [false, base],
+        Some(config::ExampledModels::Both) => [finetuned, base],
+    }
 }
 
 /// Candidates as tokens.
@@ -137,12 +150,8 @@ impl Plan {
             gold,
             prompter,
             context,
-            exampled: match pipeline.examples.as_ref().map(|examples| examples.models) {
-                None => [false; 2],
-                Some(config::ExampledModels::Finetuned) => [true, false],
-                Some(config::ExampledModels::Base) => [false, true],
-                Some(config::ExampledModels::Both) => [true; 2],
-            },
+            asked: pipeline.asks(),
+            exampled: exampled(pipeline),
         };
         for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::score::Distributions;
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row, Work};
+use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -22,22 +23,26 @@ pub struct Predictor {
     models: Vec<Box<dyn LanguageModel>>,
     /// Whether the first of them is the base.
     only_base: bool,
+    /// How long they were computing, side by side.
+    time: Duration,
 }
 
 impl Predictor {
     /// A worker with the finetuned model, or with the finetuned and the base model in this order.
     pub fn new(models: Vec<Box<dyn LanguageModel>>) -> Self {
-        Self { models, only_base: false }
+        Self { models, only_base: false, time: Duration::ZERO }
     }
 
     /// A worker with the base model alone.
     pub fn of_base(model: Box<dyn LanguageModel>) -> Self {
-        Self { models: vec![model], only_base: true }
+        Self { models: vec![model], only_base: true, time: Duration::ZERO }
     }
 
-    /// What its models did until now.
+    /// What its models did until now: all their tokens, and the time in which at least one of them
+    /// was computing.
     pub fn work(&self) -> Work {
-        self.models.iter().map(|model| model.work()).sum()
+        let tokens = self.models.iter().map(|model| model.tokens()).sum();
+        Work { tokens, time: self.time }
     }
 
     /// Lets the models read prompts that nothing is asked of but what follows them: what a run takes
@@ -57,7 +62,7 @@ impl Predictor {
         for model in &mut self.models {
             model.open(&vec![prompts; model.models()]);
         }
-        side_by_side(&mut self.models, &rows).map(drop)
+        side_by_side(&mut self.models, &mut self.time, &rows).map(drop)
     }
 
     /// How many models answer.
@@ -72,12 +77,7 @@ impl Predictor {
             if self.only_base { [base, base] } else { [finetuned, base] }.into_iter();
         for model in &mut self.models {
             let own = exampled.by_ref().take(model.models());
-            let prompts: Vec<&[Prompt]> = own
-                .map(|exampled| match &encoded.exampled {
-                    Some(prompts) if exampled => &prompts[..],
-                    _ => &encoded.prompts,
-                })
-                .collect();
+            let prompts: Vec<&[Prompt]> = own.map(|exampled| encoded.prompts(exampled)).collect();
             model.open(&prompts);
         }
     }
@@ -92,7 +92,7 @@ impl Predictor {
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
         let models = self.count();
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
+        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
         let (space, correction, rankings) =
             (&relation.space, &relation.correction, relation.rankings);
         let answers = if relation.exhaustive {
@@ -118,16 +118,27 @@ impl Predictor {
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
         let models = self.count();
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, rows);
+        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
         Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
     }
+}
+
+/// What a worker's models did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Tokens that were computed, by all models together.
+    pub tokens: u64,
+    /// How long that took.
+    pub time: Duration,
 }
 
 /// Asks every model the same rows, each in a thread of its own.
 fn side_by_side(
     models: &mut [Box<dyn LanguageModel>],
+    time: &mut Duration,
     rows: &[Row<'_>],
 ) -> Result<Answers, lm::Error> {
+    let start = Instant::now();
     let Some((first, others)) = models.split_first_mut() else { return Ok(Vec::new()) };
     thread::scope(|scope| {
         let others: Vec<_> =
@@ -139,6 +150,7 @@ fn side_by_side(
         });
         let answers: Vec<Answers> =
             std::iter::once(first).chain(others).collect::<Result<_, _>>()?;
+        *time += start.elapsed();
         Ok(answers.into_iter().flatten().collect())
     })
 }

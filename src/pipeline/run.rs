@@ -3,13 +3,13 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::predict::Work;
 use super::progress::Stage;
 use super::report::{Asked, RelationReport, Report, Statistics};
 use super::stages::{self, Workers};
 use super::{Encoded, Error, Plan, Predictor, Progress, Selected, encode, select};
 use crate::catalog::{Catalog, EntityId};
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
-use crate::lm::Work;
 use crate::shock::Calibration;
 
 /// Predicts and writes every chunk of `plan` that `writer` does not have.
@@ -34,13 +34,13 @@ pub fn run(
     let mut prompts = 0;
     let encode = |task| -> Result<Encoded, Error> {
         let encoded = encode(plan, task)?;
-        progress.add(Stage::Encode, encoded.prompts.len());
+        progress.add(Stage::Encode, encoded.count());
         Ok(encoded)
     };
     let before = work(predictors);
     let predict = predictors.iter_mut().map(|predictor| {
         move |encoded: Encoded| {
-            let prompts = encoded.prompts.len();
+            let prompts = encoded.count();
             let selected = select(plan, predictor.predict(plan, encoded)?);
             progress.add(Stage::Predict, prompts);
             Ok(selected)
@@ -59,7 +59,7 @@ pub fn run(
     progress.finish();
     ended?;
     let seconds = start.elapsed().as_secs_f64();
-    let Work { tokens, time } = work(predictors) - before;
+    let after = work(predictors);
     let complete = plan.tasks(writer.done()).next().is_none();
     if complete {
         writer.finish()?;
@@ -79,15 +79,19 @@ pub fn run(
         complete,
         resumed_chunks: done.len(),
         prompts,
-        tokens,
+        tokens: after.tokens - before.tokens,
         seconds,
-        model_seconds: time.as_secs_f64() / predictors.len().max(1) as f64,
+        model_seconds: (after.time - before.time).as_secs_f64() / predictors.len().max(1) as f64,
     })
 }
 
 /// What all workers' models did until now.
 fn work(predictors: &[Predictor]) -> Work {
-    predictors.iter().map(Predictor::work).sum()
+    let each = predictors.iter().map(Predictor::work);
+    each.fold(Work::default(), |sum, own| Work {
+        tokens: sum.tokens + own.tokens,
+        time: sum.time + own.time,
+    })
 }
 
 /// By relation, what the ledger's chunks counted.

@@ -40,13 +40,12 @@ pub fn score(
     };
     let encode = |task| -> Result<Encoded, Error> {
         let encoded = encode(plan, task)?;
-        progress.add(Stage::Encode, encoded.prompts.len());
+        progress.add(Stage::Encode, encoded.count());
         Ok(encoded)
     };
     let predict = predictors.iter_mut().map(|predictor| {
         move |encoded: Encoded| {
-            let (prompts, chunk) =
-                (encoded.prompts.len(), (encoded.task.relation, encoded.task.index));
+            let (prompts, chunk) = (encoded.count(), (encoded.task.relation, encoded.task.index));
             let distributions = predictor.distributions(plan, encoded)?;
             progress.add(Stage::Predict, prompts);
             Ok((chunk, prompts, distributions))
@@ -58,9 +57,7 @@ pub fn score(
         progress.add(Stage::Write, prompts);
         Ok(())
     };
-    let ended = stages::run(tasks(), workers, encode, predict.collect(), write, stop);
-    progress.finish();
-    ended?;
+    stages::run(tasks(), workers, encode, predict.collect(), write, stop)?;
     let mut scored = vec![Vec::new(); subjects.len()];
     for task in tasks() {
         match chunks.remove(&(task.relation, task.index)) {
@@ -71,8 +68,8 @@ pub fn score(
     Ok(Some(scored))
 }
 
-/// Subjects with which the speed of workers is tried.
-const TRIAL_SUBJECTS: usize = 24;
+/// Subjects with which the speed of workers is tried, for each of them.
+const TRIAL_SUBJECTS: usize = 16;
 
 /// How many prompts a second workers answer that work side by side, on a few of the plan's.
 ///
@@ -84,20 +81,21 @@ pub fn prompts_per_second(plan: &Plan, predictors: &mut [Predictor]) -> Result<f
     else {
         return Ok(0.0);
     };
-    let subjects: Vec<EntityId> = most.subjects.iter().take(TRIAL_SUBJECTS).copied().collect();
-    let encoded = encode(plan, Task { relation, index: 0, subjects })?;
-    let prompts = encoded.prompts.len() * predictors.len();
+    let mut tasks = Vec::new();
+    for subjects in most.subjects.chunks(TRIAL_SUBJECTS).cycle().take(predictors.len()) {
+        tasks.push(encode(plan, Task { relation, index: 0, subjects: subjects.to_vec() })?);
+    }
+    let prompts: usize = tasks.iter().map(Encoded::count).sum();
     let mut seconds = f64::INFINITY;
     // The first round warms up.
     for _ in 0..2 {
         let start = Instant::now();
-        let (encoded, ask) = (&encoded, |predictor: &mut Predictor, encoded: Encoded| {
-            predictor.predict(plan, encoded).map(drop)
-        });
         std::thread::scope(|scope| {
-            let threads: Vec<_> = predictors
-                .iter_mut()
-                .map(|predictor| scope.spawn(move || ask(predictor, encoded.clone())))
+            let workers = predictors.iter_mut().zip(&tasks);
+            let threads: Vec<_> = workers
+                .map(|(predictor, task)| {
+                    scope.spawn(|| predictor.predict(plan, task.clone()).map(drop))
+                })
                 .collect();
             threads.into_iter().try_for_each(|thread| match thread.join() {
                 Ok(asked) => asked,
@@ -130,13 +128,20 @@ pub fn take_priors(
 ) -> Result<bool, Error> {
     let subjects: Vec<Vec<EntityId>> =
         plan.relations.iter().map(|relation| relation.prior_subjects.clone()).collect();
-    let subjects: Vec<&[EntityId]> = subjects.iter().map(Vec::as_slice).collect();
-    let progress = Progress::new(prompts(plan, &subjects), quiet);
-    let Some(scored) = score(plan, &subjects, predictors, workers, &progress, stop)? else {
-        return Ok(false);
-    };
-    for (relation, distributions) in plan.relations.iter_mut().zip(&scored) {
-        relation.set_priors(&Priors::mean(relation.candidates.len(), distributions));
+    let all: Vec<&[EntityId]> = subjects.iter().map(Vec::as_slice).collect();
+    let progress = Progress::new(prompts(plan, &all), quiet);
+    // One relation's distributions at a time: they are as large as its answer space.
+    for (at, subjects) in subjects.iter().enumerate() {
+        let mut only = vec![&[][..]; plan.relations.len()];
+        only[at] = subjects;
+        let scored = score(plan, &only, predictors, workers, &progress, stop);
+        if !matches!(scored, Ok(Some(_))) {
+            progress.finish();
+        }
+        let Some(scored) = scored? else { return Ok(false) };
+        let relation = &mut plan.relations[at];
+        relation.set_priors(&Priors::mean(relation.candidates.len(), &scored[at]));
     }
+    progress.finish();
     Ok(true)
 }

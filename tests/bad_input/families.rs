@@ -341,5 +341,9 @@ fn a_model_says_what_it_is() {
     at.remove("base/config.json");
     let ended = at.kgbuild(&["models", "inspect", "base"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
-    assert!(ended.out.contains("config.json") && ended.out.contains("304"), "{}", ended.out);
+    assert!(
+        ended.out.contains("no config.json") && ended.out.contains("number 304"),
+        "{}",
+        ended.out
+    );
 }

@@ -224,4 +224,9 @@ fn sound_checkpoints_and_adapters_run() {
     let at = Workplace::new();
     adapter(&at, model::WIDTH);
     at.done(RUN);
+    // The base is an export: it is asked apart from the adapted model.
+    let query = "SELECT ?f ?b WHERE { ?s ?r ?o {| kgb:finetunedProbability ?f ; kgb:baseProbability ?b |} }";
+    let both = at.done(&["query", "out", query, "--format", "csv"]);
+    let mut rows = both.lines().skip(1).map(|line| line.trim().split_once(',').unwrap());
+    assert!(rows.clone().count() == 3 && rows.any(|(finetuned, base)| finetuned != base), "{both}");
 }

@@ -2,14 +2,13 @@
 //! outputs are told at [`crate::onnx::llama_graph`].
 
 use std::path::Path;
-use std::time::Instant;
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor, TensorRef, ValueType};
 
 use super::cache::Cache;
 use super::tree::{Shape, Tree};
-use crate::lm::{Error, Row, Work};
+use crate::lm::{Error, Row};
 use crate::onnx::{ADAPTED, UNSEEN};
 
 /// A row that asks for more tokens than this is answered from the whole vocabulary's logits.
@@ -27,7 +26,8 @@ pub struct Graph {
     pub slot: usize,
     /// Numbers of a hidden state.
     width: usize,
-    pub work: Work,
+    /// How many it computed.
+    pub tokens: u64,
 }
 
 /// Which output has an answer, and in which of its rows.
@@ -56,7 +56,7 @@ pub enum Given<'a> {
 }
 
 impl Graph {
-    /// Takes a session whose graph has the packed graph's inputs; none gives the session back.
+    /// Finds the sizes of a packed graph in its session.
     pub fn new(session: Session, file: &Path) -> Result<Self, Error> {
         let name = file.display().to_string();
         let size = |name: &str, axis: usize, outlets: &[ort::value::Outlet]| {
@@ -82,7 +82,7 @@ impl Graph {
                 .to_owned();
             return Err(Error::Graph { model: name, problem });
         };
-        Ok(Self { session, name, adapted, vocabulary, layers, slot, width, work: Work::default() })
+        Ok(Self { session, name, adapted, vocabulary, layers, slot, width, tokens: 0 })
     }
 
     /// How errors call the model.
@@ -103,9 +103,8 @@ impl Graph {
         let failed = |source| Error::Runtime { model: self.name.clone(), source };
         let nothing = vec![0.0; self.slot];
         let inputs = batch.inputs(self.adapted, cache, &nothing).map_err(failed)?;
-        let start = Instant::now();
         let outputs = self.session.run(inputs).map_err(failed)?;
-        self.work += Work::since(start, batch.tokens.len());
+        self.tokens += batch.tokens.len() as u64;
         let values = |name: &str| -> Result<Vec<f32>, Error> {
             Ok(outputs[name].try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
         };

@@ -93,6 +93,9 @@ pub struct Shape {
     pub past: usize,
 }
 
+/// Keys that the trees of a run may see together, for each token of the budget: they are gathered.
+const KEYS_PER_TOKEN: usize = 32;
+
 /// The runs that compute `trees`, each with its shape and at most `budget` tokens where a single
 /// tree has no more; within a shape in the given order.
 pub fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
@@ -121,10 +124,11 @@ pub fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
     let mut runs: Vec<(Shape, Vec<Tree>)> = Vec::new();
     for (shape, trees) in shapes {
         let mut left = 0;
+        let most = (KEYS_PER_TOKEN * budget / (shape.past + shape.width)).max(1);
         for tree in trees {
             let tokens = tree.tokens.len();
             match runs.last_mut() {
-                Some((_, run)) if tokens <= left => run.push(tree),
+                Some((_, run)) if tokens <= left && run.len() < most => run.push(tree),
                 _ => {
                     left = budget.max(tokens);
                     runs.push((shape, vec![tree]));
