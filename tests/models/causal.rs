@@ -15,7 +15,8 @@ use prost::Message;
 use serde::Deserialize;
 
 use crate::support::{
-    Questions, check_form, check_forms, expectations, models, open, runtime, sorted,
+    Questions, check_form, check_forms, expectations, largest_difference, models, open, runtime,
+    sorted,
 };
 
 #[derive(Deserialize)]
@@ -173,6 +174,60 @@ fn a_cache_is_used_as_far_as_it_is_right() {
         ("gpt2/legacy-decoder_model", CacheUse::Unused),
     ] {
         assert_eq!(causal(&models().join(form)).cache(), cache, "{form}");
+    }
+}
+
+/// What prompts begin with alike is computed once: all of them, or those of one subject. Each is
+/// answered as it is alone, also where the beginning is still there from the prompts before.
+#[test]
+fn what_prompts_share_changes_nothing() {
+    for form in ["llama/checkpoint", "llama/optimum-with-past", "gpt2/optimum-with-past"] {
+        let mut opened = open(&models().join(form), None, 256).unwrap();
+        let model = opened.model.as_mut();
+        let token = |at: u32| at * 37 % 300;
+        let prompts = |common: u32, subjects: u32| -> Vec<lm::Prompt> {
+            let mut all = Vec::new();
+            for subject in 0..subjects {
+                for template in 0..3 {
+                    let beginning = (0..12).map(|at| token(common + at));
+                    let of_subject = (0..4).map(|at| token(7 * subject + at + 100));
+                    let of_template = (0..=template).map(|at| token(template + at + 200));
+                    let tokens = beginning.chain(of_subject).chain(of_template);
+                    all.push(lm::Prompt::before(tokens.collect()));
+                }
+            }
+            all
+        };
+        let row = |prompt, continuation: &'static [u32]| Row {
+            prompt,
+            continuation: Cow::Borrowed(continuation),
+            place: continuation.len(),
+            wanted: Cow::Borrowed(&[5, 6, 7]),
+            relative: false,
+        };
+        let ask = |model: &mut dyn LanguageModel, prompts: &[lm::Prompt]| -> Vec<f64> {
+            model.open(&[prompts]);
+            let rows: Vec<Row<'_>> = (0..prompts.len())
+                .flat_map(|prompt| [row(prompt, &[]), row(prompt, &[9]), row(prompt, &[9, 11])])
+                .collect();
+            model.answer(&rows).unwrap().remove(0)
+        };
+        for (common, subjects) in [(0, 30), (0, 20), (50, 30), (50, 2)] {
+            let prompts = prompts(common, subjects);
+            let together = ask(model, &prompts);
+            let alone: Vec<f64> = {
+                let mut other = open(&models().join(form), None, 256).unwrap();
+                let one = |prompt| ask(other.model.as_mut(), std::slice::from_ref(prompt));
+                prompts.iter().flat_map(one).collect()
+            };
+            let difference = largest_difference(&together, &alone);
+            assert!(difference <= 1e-5, "{form}, {common}, {subjects}: {difference:.1e}");
+        }
+        let all: usize = prompts(0, 30).iter().map(lm::Prompt::tokens).sum();
+        let before = model.tokens();
+        ask(model, &prompts(0, 30));
+        let computed = (model.tokens() - before) as usize;
+        assert!(computed < all / 2 + 3 * 90, "{form}: {computed} of {all} tokens");
     }
 }
 
