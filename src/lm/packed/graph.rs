@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ort::session::{Session, SessionInputValue};
-use ort::value::{Tensor, TensorRef, ValueType};
+use ort::value::{DynValue, Tensor, TensorRef, ValueType};
 
 use super::cache::Cache;
 use super::tree::{Shape, Tree};
@@ -41,8 +41,8 @@ enum Output {
 pub struct Answered {
     /// For each ask in the order of the trees: the row, and where its logits are.
     asks: Vec<(usize, Output)>,
-    logits: Vec<f32>,
-    hidden: Vec<f32>,
+    logits: DynValue,
+    hidden: DynValue,
     vocabulary: usize,
     width: usize,
 }
@@ -103,12 +103,16 @@ impl Graph {
         let failed = |source| Error::Runtime { model: self.name.clone(), source };
         let nothing = vec![0.0; self.slot];
         let inputs = batch.inputs(self.adapted, cache, &nothing).map_err(failed)?;
-        let outputs = self.session.run(inputs).map_err(failed)?;
+        let mut outputs = self.session.run(inputs).map_err(failed)?;
         self.tokens += batch.tokens.len() as u64;
-        let values = |name: &str| -> Result<Vec<f32>, Error> {
-            Ok(outputs[name].try_extract_tensor::<f32>().map_err(failed)?.1.to_vec())
+        let mut output = |name: &str| {
+            let value = outputs.remove(name).filter(|v| v.try_extract_tensor::<f32>().is_ok());
+            value.ok_or_else(|| Error::Graph {
+                model: self.name.clone(),
+                problem: format!("it gave no `{name}` in f32"),
+            })
         };
-        let (logits, hidden) = (values("logits")?, values("hidden")?);
+        let (logits, hidden) = (output("logits")?, output("hidden")?);
         if keep {
             for layer in 0..self.layers {
                 for (which, what) in ["key", "value"].iter().enumerate() {
@@ -126,13 +130,21 @@ impl Graph {
 impl Answered {
     /// Each asking row with what it gets.
     pub fn rows(&self) -> impl Iterator<Item = (usize, Given<'_>)> {
-        let of = |&(row, output): &(usize, Output)| match output {
-            Output::Whole(at) => {
-                (row, Given::Logits(&self.logits[at * self.vocabulary..][..self.vocabulary]))
-            }
-            Output::Part(at) => (row, Given::Hidden(&self.hidden[at * self.width..][..self.width])),
+        let (logits, hidden) = (numbers(&self.logits), numbers(&self.hidden));
+        let (vocabulary, width) = (self.vocabulary, self.width);
+        let of = move |&(row, output): &(usize, Output)| match output {
+            Output::Whole(at) => (row, Given::Logits(&logits[at * vocabulary..][..vocabulary])),
+            Output::Part(at) => (row, Given::Hidden(&hidden[at * width..][..width])),
         };
         self.asks.iter().map(of)
+    }
+}
+
+/// The numbers of a value that was seen to be a tensor of them.
+fn numbers(value: &DynValue) -> &[f32] {
+    match value.try_extract_tensor::<f32>() {
+        Ok((_, numbers)) => numbers,
+        Err(_) => unreachable!("its type was looked at when the run was made"),
     }
 }
 

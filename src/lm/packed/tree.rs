@@ -96,6 +96,9 @@ pub struct Shape {
 /// Keys that the trees of a run may see together, for each token of the budget: they are gathered.
 const KEYS_PER_TOKEN: usize = 32;
 
+/// Rows that a run answers: each may get the logits of a whole vocabulary.
+const MOST_ASKS: usize = 256;
+
 /// The runs that compute `trees`, each with its shape and at most `budget` tokens where a single
 /// tree has no more; within a shape in the given order.
 pub fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
@@ -123,18 +126,19 @@ pub fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
     }
     let mut runs: Vec<(Shape, Vec<Tree>)> = Vec::new();
     for (shape, trees) in shapes {
-        let mut left = 0;
+        let (mut left, mut asks) = (0, 0);
         let most = (KEYS_PER_TOKEN * budget / (shape.past + shape.width)).max(1);
         for tree in trees {
-            let tokens = tree.tokens.len();
+            let (tokens, own_asks) = (tree.tokens.len(), tree.asks.len());
+            let fits = tokens <= left && own_asks <= asks;
             match runs.last_mut() {
-                Some((_, run)) if tokens <= left && run.len() < most => run.push(tree),
+                Some((_, run)) if fits && run.len() < most => run.push(tree),
                 _ => {
-                    left = budget.max(tokens);
+                    (left, asks) = (budget.max(tokens), MOST_ASKS.max(own_asks));
                     runs.push((shape, vec![tree]));
                 }
             }
-            left -= tokens;
+            (left, asks) = (left - tokens, asks - own_asks);
         }
     }
     runs
