@@ -11,7 +11,7 @@ use std::path::Path;
 use ort::session::Session;
 use ort::value::DynValue;
 
-use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, steps};
+use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, last_tokens, steps};
 use super::output::Output;
 use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 
@@ -58,6 +58,7 @@ impl CausalModel {
             common: Vec::new(),
         })
     }
+
     /// Computes the prompts that `rows` ask for and that were not computed, and keeps their caches.
     fn compute_prompts(&mut self, rows: &[Row<'_>], out: &mut Output) -> Result<(), Error> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -86,8 +87,7 @@ impl CausalModel {
             for prompts in prompts.chunks(self.batching.rows(length)) {
                 let sequences: Vec<_> =
                     prompts.iter().map(|&p| self.prompts[p][past..].to_vec()).collect();
-                let positions: Vec<usize> =
-                    (1..=prompts.len()).map(|row| row * (length - past) - 1).collect();
+                let positions = last_tokens(prompts.len(), length - past);
                 let common = vec![CacheRow { batch: 0, row: 0 }; prompts.len()];
                 let behind = if past == 0 {
                     Behind::NOTHING
@@ -137,15 +137,11 @@ impl CausalModel {
                         let sequences: Vec<_> = asked
                             .map(|r| [&self.prompts[r.prompt], &r.continuation[..]].concat())
                             .collect();
-                        let positions: Vec<usize> =
-                            (1..=sequences.len()).map(|row| row * length - 1).collect();
+                        let positions = last_tokens(sequences.len(), length);
                         self.graph.run(&Feed::new(&sequences, &positions))?
                     }
                 };
-                for (at, &index) in indices.iter().enumerate() {
-                    let row = &rows[index];
-                    out.take(index, row, ran.row(at)).map_err(|()| self.nan(row.prompt))?;
-                }
+                ran.answer(indices, rows, out).map_err(|prompt| self.nan(prompt))?;
             }
         }
         Ok(())
@@ -179,8 +175,7 @@ impl LanguageModel for CausalModel {
         // Behind a cache that takes a token at a time the rest would be slower.
         if self.step == Some(usize::MAX) {
             let prompts: Vec<&[u32]> = self.prompts.iter().map(Vec::as_slice).collect();
-            let length = prefixes::common(&prompts);
-            common = prompts.first().map_or(Vec::new(), |first| first[..length].to_vec());
+            common = prefixes::common(&prompts).to_vec();
         }
         let kept = usize::from(!common.is_empty() && common == self.common);
         self.batches.truncate(kept);

@@ -12,6 +12,11 @@ pub use graph::{Feed, Graph, PROBE};
 pub use inputs::{Behind, CacheRow, States};
 pub use trial::{Trial, steps};
 
+/// Where the last tokens of `rows` rows of `length` tokens are, among all tokens.
+pub fn last_tokens(rows: usize, length: usize) -> Vec<usize> {
+    (1..=rows).map(|row| row * length - 1).collect()
+}
+
 /// How many tokens of how many rows ride in one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {

@@ -230,8 +230,7 @@ impl LanguageModel for PackedModel {
         self.prompts = prompts.collect();
         let common = |prompts: &Vec<Text>| {
             let tokens: Vec<&[u32]> = prompts.iter().map(|text| &text.tokens[..]).collect();
-            let length = prefixes::common(&tokens);
-            tokens.first().map_or(Vec::new(), |first| first[..length].to_vec())
+            prefixes::common(&tokens).to_vec()
         };
         let common: Vec<Vec<u32>> = self.prompts.iter().map(common).collect();
         if common.iter().zip(&self.common).any(|(new, old)| *new != old.tokens) {

@@ -7,8 +7,8 @@ const LEAST_SAVED: usize = 64;
 
 /// Tokens that all prompts begin with, as far as sharing them saves something; at least one token
 /// of each prompt is left.
-pub fn common(prompts: &[&[u32]]) -> usize {
-    let Some((first, others)) = prompts.split_first() else { return 0 };
+pub fn common<'a>(prompts: &[&'a [u32]]) -> &'a [u32] {
+    let Some((first, others)) = prompts.split_first() else { return &[] };
     let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(0);
     let length = others
         .iter()
@@ -16,7 +16,7 @@ pub fn common(prompts: &[&[u32]]) -> usize {
         .min()
         .unwrap_or(0)
         .min(shortest.saturating_sub(1));
-    if length * others.len() < LEAST_SAVED / 2 { 0 } else { length }
+    if length * others.len() < LEAST_SAVED / 2 { &[] } else { &first[..length] }
 }
 
 /// Beginnings that are computed once each: of how many tokens, and for which prompts. No prompt is
@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn what_all_begin_with_leaves_a_token_of_each() {
         let mut prompts: Vec<Vec<u32>> = (0..40).map(|i| vec![1, 2, 3, 100 + i]).collect();
-        assert_eq!(common(&slices(&prompts)), 3);
+        assert_eq!(common(&slices(&prompts)).len(), 3);
         prompts.push(vec![1, 2]);
-        assert_eq!(common(&slices(&prompts)), 1);
-        assert_eq!(common(&slices(&prompts[..2])), 0, "nothing worth it is saved");
-        assert_eq!(common(&[]), 0);
+        assert_eq!(common(&slices(&prompts)).len(), 1);
+        assert_eq!(common(&slices(&prompts[..2])).len(), 0, "nothing worth it is saved");
+        assert_eq!(common(&[]).len(), 0);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use ort::session::Session;
 use ort::value::DynValue;
 
-use super::export::{Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, steps};
+use super::export::{
+    Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, last_tokens, steps,
+};
 use super::output::Output;
 use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row};
 
@@ -86,6 +88,7 @@ impl Seq2SeqModel {
             batches: Vec::new(),
         })
     }
+
     /// Lets the encoder read the prompts that rows ask for, each once.
     fn encode(&mut self, rows: &[Row<'_>]) -> Result<(), Error> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -133,7 +136,7 @@ impl Seq2SeqModel {
             let states: Vec<CacheRow> =
                 texts.iter().filter_map(|text| self.encoded[text.prompt]).collect();
             let states = States { batches: &self.states, rows: &states, length: encoder_length };
-            let positions: Vec<usize> = (1..=texts.len()).map(|row| row * length - 1).collect();
+            let positions = last_tokens(texts.len(), length);
             let feed =
                 Feed { states: Some(states), keep: &places, ..Feed::new(&sequences, &positions) };
             let ran = self.decoder.run(&feed)?;
@@ -173,10 +176,7 @@ impl Seq2SeqModel {
             let feed = Feed { behind, states: Some(states), ..Feed::new(&sequences, &[]) };
             let graph = self.with_past.as_mut().unwrap_or(&mut self.decoder);
             let ran = graph.run_by_steps(&feed, step)?;
-            for (at, &index) in indices.iter().enumerate() {
-                let row = &rows[index];
-                out.take(index, row, ran.row(at)).map_err(|()| self.nan(row.prompt))?;
-            }
+            ran.answer(indices, rows, out).map_err(|prompt| self.nan(prompt))?;
         }
         Ok(())
     }

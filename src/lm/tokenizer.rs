@@ -35,6 +35,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// A word and its tokens: what a candidate is put behind, to see which tokens it adds.
     probe: Vec<u32>,
+    /// How many tokens the model expects behind a text.
+    behind: usize,
 }
 
 impl Tokenizer {
@@ -60,8 +62,12 @@ impl Tokenizer {
         inner
             .with_truncation(None)
             .map_err(|e| TokenizerError::Read { file: file.to_owned(), problem: e.to_string() })?;
-        let mut tokenizer = Self { inner, probe: Vec::new() };
+        let mut tokenizer = Self { inner, probe: Vec::new(), behind: 0 };
         tokenizer.probe = tokenizer.encode(Self::PROBE, false)?;
+        // Of no text at all it cannot be told what is put before and what behind it.
+        let probed = tokenizer.encoding(Self::PROBE, true)?;
+        let special = probed.get_special_tokens_mask();
+        tokenizer.behind = special.iter().rev().take_while(|&&special| special == 1).count();
         Ok(tokenizer)
     }
 
@@ -78,12 +84,8 @@ impl Tokenizer {
     /// # Errors
     /// Where the tokenizer fails.
     pub fn opening(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        // Of no text at all it cannot be told what is put before and what behind it.
-        let probed = self.encoding(Self::PROBE, true)?;
-        let special = probed.get_special_tokens_mask();
-        let behind = special.iter().rev().take_while(|&&special| special == 1).count();
         let mut ids = self.prompt(text)?;
-        ids.truncate(ids.len().saturating_sub(behind));
+        ids.truncate(ids.len().saturating_sub(self.behind));
         Ok(ids)
     }
 

@@ -5,8 +5,10 @@ use std::path::Path;
 use ort::session::Session;
 use ort::value::DynValue;
 
-use super::inputs::{Behind, CacheRow, Inputs, States};
-use crate::lm::Error;
+use super::inputs::{Behind, CacheRow, Inputs, States, presents};
+use super::last_tokens;
+use crate::lm::output::Output;
+use crate::lm::{Error, Row};
 
 /// What an encoder's output is called.
 const STATES: &str = "last_hidden_state";
@@ -135,11 +137,10 @@ impl Graph {
         self.tokens += (feed.sequences.len() * feed.sequences[0].len()) as u64;
         let mut kept = Vec::with_capacity(feed.keep.len());
         for place in feed.keep {
-            let names = [format!("present{place}"), format!("present_key_values{place}")];
-            let value = names.iter().find_map(|name| outputs.remove(name));
+            let value = presents(place).iter().find_map(|name| outputs.remove(name));
             kept.push(value.ok_or_else(|| Error::Graph {
                 model: self.name.clone(),
-                problem: format!("it gave no `{}`", names[0]),
+                problem: format!("it gave no `present{place}`"),
             })?);
         }
         let logits = outputs.remove("logits");
@@ -178,7 +179,7 @@ impl Graph {
             let next = done.saturating_add(step).min(length);
             let part: Vec<Vec<u32>> =
                 feed.sequences.iter().map(|tokens| tokens[done..next].to_vec()).collect();
-            let positions: Vec<usize> = (1..=rows).map(|row| row * (next - done) - 1).collect();
+            let positions = last_tokens(rows, next - done);
             let batches = [std::mem::take(&mut kept)];
             let behind = if done == 0 {
                 feed.behind
@@ -250,5 +251,20 @@ impl Ran {
             Ok((_, logits)) => &logits[asked * self.vocabulary..(asked + 1) * self.vocabulary],
             Err(_) => unreachable!("its type was looked at when the run was made"),
         }
+    }
+
+    /// Answers the rows of `indices`, whose logits are in this order; fails where one is NaN or
+    /// infinite, with its prompt.
+    pub fn answer(
+        &self,
+        indices: &[usize],
+        rows: &[Row<'_>],
+        out: &mut Output,
+    ) -> Result<(), usize> {
+        for (at, &index) in indices.iter().enumerate() {
+            let row = &rows[index];
+            out.take(index, row, self.row(at)).map_err(|()| row.prompt)?;
+        }
+        Ok(())
     }
 }

@@ -72,6 +72,11 @@ pub struct States<'a> {
 const PAST: [&str; 2] = ["past_key_values", "past"];
 const PRESENT: [&str; 2] = ["present_key_values", "present"];
 
+/// What the output at a cache's place may be called.
+pub fn presents(place: &str) -> [String; 2] {
+    PRESENT.map(|beginning| format!("{beginning}{place}"))
+}
+
 impl Inputs {
     /// Finds them.
     ///
@@ -227,7 +232,7 @@ impl Past {
 impl Past {
     /// Whether the graph gives keys or values of the size that it takes.
     fn fits(&self, outputs: &[Outlet]) -> Result<(), String> {
-        let names = PRESENT.map(|beginning| format!("{beginning}{}", self.place));
+        let names = presents(&self.place);
         let Some(present) = names.iter().find_map(|name| outlet(outputs, name)) else {
             return Ok(());
         };
