@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs;
 
 use kgbuild::lm::{Prompt, Row};
+use kgbuild::onnx::proto::{AttributeProto, ModelProto, NodeProto, TypeValue, attribute_type};
 use kgbuild::ontology::Template;
+use prost::Message;
 use serde::Deserialize;
 
-use crate::support::{Questions, check_forms, expectations, models, open};
+use crate::support::{Questions, check_forms, expectations, models, open, sorted};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -105,4 +108,42 @@ fn mt5_agrees_with_pytorch() {
 #[test]
 fn bart_agrees_with_pytorch() {
     check("bart", 2);
+}
+
+#[test]
+fn an_encoder_whose_states_are_no_matrix_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in sorted(&models().join("t5/optimum")) {
+        fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let encoder = folder.path().join("encoder_model.onnx");
+    let mut model = ModelProto::decode(&fs::read(&encoder).unwrap()[..]).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let states = graph.output.iter_mut().find(|o| o.name.as_deref() == Some("last_hidden_state"));
+    let states = states.unwrap();
+    match states.r#type.as_mut().unwrap().value.as_mut().unwrap() {
+        TypeValue::Tensor(tensor) => tensor.shape = None,
+        _ => panic!("no tensor"),
+    }
+    for name in graph.node.iter_mut().flat_map(|node| &mut node.output) {
+        if name == "last_hidden_state" {
+            "states".clone_into(name);
+        }
+    }
+    // The sum of all, a single number.
+    graph.node.push(NodeProto {
+        input: vec!["states".to_owned()],
+        output: vec!["last_hidden_state".to_owned()],
+        op_type: Some("ReduceL1".to_owned()),
+        attribute: vec![AttributeProto {
+            name: Some("keepdims".to_owned()),
+            i: Some(0),
+            r#type: Some(attribute_type::INT),
+            ..Default::default()
+        }],
+        ..Default::default()
+    });
+    fs::write(&encoder, model.encode_to_vec()).unwrap();
+    let Err(message) = open(folder.path(), None, 64) else { panic!("it was taken") };
+    assert!(message.contains("states of shape"), "{message}");
 }

@@ -237,7 +237,7 @@ impl Graph {
         self.tokens += (sequences.len() * sequences[0].len()) as u64;
         let states = states.ok_or_else(|| self.wrong(format!("it gave no `{STATES}`")))?;
         let (shape, _) = states.try_extract_tensor::<f32>().map_err(&failed)?;
-        if shape[..2] != [sequences.len() as i64, sequences[0].len() as i64] {
+        if !shape.starts_with(&[sequences.len() as i64, sequences[0].len() as i64]) {
             return Err(self.wrong(format!("it gave states of shape {shape:?}")));
         }
         Ok(states)

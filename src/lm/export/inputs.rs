@@ -203,11 +203,17 @@ pub fn gather<'a>(
     let mut shape = Vec::new();
     for row in rows {
         let (of_batch, values) = batch(row.batch).try_extract_tensor::<f32>()?;
-        let size: usize = of_batch[1..].iter().map(|&size| size as usize).product();
-        data.extend_from_slice(&values[row.row * size..(row.row + 1) * size]);
-        shape = of_batch.iter().map(|&size| size as usize).collect();
+        let size: usize = of_batch.iter().skip(1).map(|&size| size as usize).product();
+        let Some(values) = values.get(row.row * size..(row.row + 1) * size) else {
+            return Err(ort::Error::new(format!(
+                "it gave keys and values or states of shape {of_batch:?}, which has no row {}",
+                row.row,
+            )));
+        };
+        data.extend_from_slice(values);
+        let sizes = of_batch.iter().skip(1).map(|&size| size as usize);
+        shape = std::iter::once(rows.len()).chain(sizes).collect();
     }
-    shape[0] = rows.len();
     Ok(Tensor::from_array((shape, data))?.into_dyn())
 }
 
