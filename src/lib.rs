@@ -8,11 +8,13 @@
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod diagnosis;
 pub mod diagnostic;
 pub mod eval;
 pub mod experiment;
 pub mod facts;
 pub mod fetch;
+pub mod files;
 pub mod finetune;
 pub mod graph;
 pub mod html;

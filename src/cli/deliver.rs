@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::export::whole_file;
 use super::failure::Failure;
 use super::say::{print, say};
+use crate::diagnostic::Explain;
+use crate::files::{WriteError, write_whole};
 use crate::html::Markup;
 
 /// Writes `page` to the file beside it, and the text to `output` or standard output. One that
@@ -20,20 +21,31 @@ pub fn deliver(
     let page = page.map(|(file, page)| write_page(file, &page.into_string()));
     let text = match output {
         None => print(text),
-        Some(file) => whole_file(file, |out| writeln!(out, "{text}").map_err(Failure::Output))
-            .or_else(|failure| print(text).and(Err(failure))),
+        Some(file) => write_whole(file, format!("{text}\n").as_bytes())
+            .or_else(|error| print(text).and(Err(error.into()))),
     };
     match (page, text) {
         (Some(Err(page)), Err(text)) => {
             text.report();
-            Err(page)
+            Err(page.into())
         }
-        (page, text) => page.unwrap_or(Ok(())).and(text),
+        (page, text) => page.unwrap_or(Ok(())).map_err(Failure::from).and(text),
     }
 }
 
-fn write_page(file: &Path, page: &str) -> Result<(), Failure> {
-    whole_file(file, |out| out.write_all(page.as_bytes()).map_err(Failure::Output))?;
+fn write_page(file: &Path, page: &str) -> Result<(), WriteError> {
+    write_whole(file, page.as_bytes())?;
     say(&format!("report: {}", file.display()));
     Ok(())
 }
+
+/// A report as indented JSON.
+pub fn json(report: &impl serde::Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(report).map_err(NoJson)?)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the report cannot be written as JSON")]
+struct NoJson(#[source] serde_json::Error);
+
+impl Explain for NoJson {}

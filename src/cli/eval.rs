@@ -7,13 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::args::EvalArgs;
-use super::deliver::deliver;
+use super::deliver::{deliver, json};
 use super::failure::{Failure, show};
-use super::target::writable;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
-use crate::graph;
+use crate::files::writable;
 
 /// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
 const SPARE: [&str; 9] = [
@@ -60,7 +59,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
                 min_confidence: args.min_confidence,
                 report: &report,
             };
-            serde_json::to_string_pretty(&named).map_err(Failure::failed)?
+            json(&named)?
         }
         false => printed(&report, is_graph, args.output.is_none()),
     };
@@ -72,11 +71,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
 fn read(from: &Path, naming: Naming) -> Result<(Predictions, bool), Failure> {
     if from.is_dir() {
         let store = store::open(from)?;
-        let predictions = Predictions::of_graph(&store, naming).map_err(|error| match error {
-            error @ graph::Error::Probability { .. } => Failure::bad_input(error),
-            error => Failure::failed(error),
-        })?;
-        return Ok((predictions, true));
+        return Ok((Predictions::of_graph(&store, naming)?, true));
     }
     let (predictions, warnings) = Predictions::read(from, naming)?;
     show(&warnings);

@@ -5,63 +5,68 @@ use std::io;
 use std::process::ExitCode;
 
 use super::say::say;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Explain, Fault};
 
 /// Something that ends a command.
 #[derive(Debug)]
 pub enum Failure {
-    /// Mistakes in files, shown with their places. Exit code 2.
-    Mistakes(Diagnostics),
-    /// Something that the person who called can mend. Exit code 2.
-    BadInput(Box<dyn Error>),
-    /// Something that they cannot. Exit code 1.
-    Failed(Box<dyn Error>),
+    /// An error; its fault says the exit code, 2 or 1. Where work was stopped, what to do next has
+    /// been said.
+    Error(Box<dyn Explain>),
     /// Standard output takes nothing. Exit code 2, or 0 and not a word where its reader has seen
     /// enough and closed the pipe.
     Output(io::Error),
-    /// Ctrl-C; what to do next has been said. Exit code 1.
-    Interrupted,
 }
 
 impl Failure {
-    /// Something that the person who called can mend.
-    pub fn bad_input(error: impl Error + 'static) -> Self {
-        Self::BadInput(Box::new(error))
-    }
-
-    /// Something that they cannot.
-    pub fn failed(error: impl Error + 'static) -> Self {
-        Self::Failed(Box::new(error))
-    }
-
     /// Says what happened on standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
-            Self::Mistakes(mistakes) => {
-                show(mistakes);
-                ExitCode::from(2)
-            }
-            Self::BadInput(error) => {
-                explain(error.as_ref());
-                ExitCode::from(2)
-            }
-            Self::Failed(error) => {
-                explain(error.as_ref());
-                ExitCode::from(1)
+            Self::Error(error) => {
+                match error.mistakes() {
+                    Some(mistakes) => show(mistakes),
+                    None if error.fault() == Fault::Stopped => {}
+                    None => explain(error.as_ref()),
+                }
+                ExitCode::from(match error.fault() {
+                    Fault::User => 2,
+                    Fault::Machine | Fault::Stopped => 1,
+                })
             }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Output(error) => {
                 explain(&Unprintable(error));
                 ExitCode::from(2)
             }
-            Self::Interrupted => ExitCode::from(1),
         }
+    }
+
+    /// Says what to do next where work was stopped.
+    #[must_use]
+    pub fn saying(self, next: &str) -> Self {
+        if let Self::Error(error) = &self
+            && error.fault() == Fault::Stopped
+        {
+            say(next);
+        }
+        self
     }
 }
 
-impl From<Diagnostics> for Failure {
-    fn from(mistakes: Diagnostics) -> Self {
-        Self::Mistakes(mistakes)
+impl<E: Explain + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+/// Work was stopped; what to do next has been said.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Stopped;
+
+impl Explain for Stopped {
+    fn fault(&self) -> Fault {
+        Fault::Stopped
     }
 }
 
@@ -76,7 +81,7 @@ pub fn show(diagnostics: &Diagnostics) {
 #[error("cannot write to standard output: {0}")]
 struct Unprintable<'a>(&'a io::Error);
 
-/// An error with its causes, each once.
+/// An error with its causes, each once, and how to mend it.
 fn explain(error: &(dyn Error + '_)) {
     let head = console::style("error").red().bold().for_stderr();
     let mut said = error.to_string();

@@ -3,31 +3,18 @@
 
 use std::path::Path;
 
-use super::check;
-use super::failure::{Failure, show};
-use super::say::{print, say};
-use crate::fetch::{Cache, runtime_library};
-use crate::pipeline;
+use super::environment::environment;
+use super::failure::Failure;
+use super::say::print;
+use crate::pipeline::Job;
 
 /// Fetches ONNX Runtime and the models of the pipeline, as far as they are missing.
 pub fn fetch(file: Option<&Path>) -> Result<(), Failure> {
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
-    let pipeline = match file {
-        Some(file) => {
-            let (pipeline, warnings) = check::read(file)?;
-            show(&warnings);
-            Some(pipeline)
-        }
-        None => None,
-    };
-    let own = pipeline.as_ref().and_then(|p| p.runtime.library.clone());
-    let library = match own {
-        Some(library) => library,
-        None => runtime_library(&cache, &mut say).map_err(Failure::bad_input)?,
-    };
-    print(&format!("ONNX Runtime: {}", library.display()))?;
-    if let Some(pipeline) = pipeline {
-        let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
+    let environment = environment(false);
+    let job = file.map(|file| Job::open(file, &environment)).transpose()?;
+    print(&format!("ONNX Runtime: {}", environment.runtime_library()?.display()))?;
+    if let Some(job) = job {
+        let models = job.fetch()?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
                 print(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;

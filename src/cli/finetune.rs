@@ -1,149 +1,46 @@
 //! `kgbuild finetune`: from facts and a base model to a finetuned model and its training card.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use super::args::FinetuneArgs;
-use super::check::malformed;
-use super::failure::{Failure, show};
-use super::interrupt::stop_on_interrupt;
-use super::say::{print, say};
+use super::environment::{environment, stopping_environment};
+use super::failure::{Failure, Stopped};
+use super::say::print;
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
-use crate::diagnostic::Diagnostics;
-use crate::fetch::Cache;
-use crate::finetune::{
-    Card, Ended, Inputs, Output, PrepareError, Prepared, Progress, Sources, TrainError, Trainer,
-    finished,
-};
+use crate::finetune::{self, Card, Inputs, Prepared, RunError, Sources, finished, use_threads};
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
-    let (settings, warnings) = read(&args.file)?;
-    show(&warnings);
-    let (inputs, warnings) = Inputs::read(&settings)?;
-    show(&warnings);
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     // A dry run has no step to finish.
-    let stop = match args.dry_run {
-        true => Arc::default(),
-        false => stop_on_interrupt(
+    let environment = match args.dry_run {
+        true => environment(args.quiet),
+        false => stopping_environment(
+            args.quiet,
             "stopping when the step in work is done; again to stop at once",
             "stopped; the same command goes on from the last checkpoint",
         )?,
     };
-    let sources = Sources::fetch(&settings, &cache, &mut say).map_err(unprepared)?;
+    let events = environment.events.as_ref();
+    let (settings, warnings) = config::read(&args.file)?;
+    events.warn(&warnings);
+    let (inputs, warnings) = Inputs::read(&settings)?;
+    events.warn(&warnings);
+    let sources = Sources::fetch(&settings, environment.cache()?, &mut |text| events.note(text))
+        .map_err(RunError::from)?;
     if args.dry_run {
-        let prepared = Prepared::new(&settings, &inputs, sources).map_err(unprepared)?;
+        let prepared = Prepared::new(&settings, &inputs, sources).map_err(RunError::from)?;
         return dry_run(&settings, &inputs, &prepared);
     }
-    if !args.fresh && finished_before(&settings, &sources)?.is_some() {
-        say("this training is finished; --fresh starts it anew");
+    let finished = || finished(&settings.folder, &sources.signature).map_err(RunError::from);
+    if !args.fresh && finished()?.is_some() {
+        events.note("this training is finished; --fresh starts it anew");
     }
     use_threads(settings.training.threads)?;
-    let trained = train(&settings, &inputs, sources, args.fresh, args.quiet, &stop)?;
-    match trained {
+    match finetune::run(&settings, &inputs, sources, args.fresh, events, &environment.stop)? {
         Some(card) => print_card(&settings, &card),
-        None => Err(Failure::Interrupted),
+        None => Err(Stopped.into()),
     }
-}
-
-/// The card of a training that is finished.
-fn finished_before(settings: &Finetune, sources: &Sources) -> Result<Option<Card>, Failure> {
-    finished(&settings.folder, &sources.signature).map_err(Failure::bad_input)
-}
-
-/// Lets the engine use so many cores, all there are if none are named. Once a process.
-///
-/// # Errors
-/// Where the system gives no threads.
-pub fn use_threads(threads: Option<usize>) -> Result<(), Failure> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.unwrap_or(cores))
-        .build_global()
-        .map_err(Failure::failed)
-}
-
-/// Reads a finetuning file, and what it says of its sources; nothing is fetched.
-pub fn read(file: &Path) -> Result<(Finetune, Diagnostics), Diagnostics> {
-    let (settings, mut notes) = config::read(file)?;
-    notes.0.extend(malformed(&settings.base));
-    let text = settings.mixture.as_ref().map(|mixture| &mixture.text);
-    notes.0.extend(text.and_then(malformed));
-    notes.or(settings)
-}
-
-/// Whose turn it is where a training cannot begin.
-pub fn unprepared(error: PrepareError) -> Failure {
-    match error {
-        PrepareError::Mistakes(mistakes) => mistakes.into(),
-        error => Failure::bad_input(error),
-    }
-}
-
-/// Trains to the end and writes the result, unless that was done before. Nothing where `stop` was
-/// set.
-///
-/// # Errors
-/// Where the inputs and the model do not fit, or training fails; the last checkpoint stays.
-pub fn train(
-    settings: &Finetune,
-    inputs: &Inputs,
-    sources: Sources,
-    fresh: bool,
-    quiet: bool,
-    stop: &AtomicBool,
-) -> Result<Option<Card>, Failure> {
-    if !fresh && let Some(card) = finished_before(settings, &sources)? {
-        return Ok(Some(card));
-    }
-    if is_early(stop) {
-        return Ok(None);
-    }
-    let prepared = Prepared::new(settings, inputs, sources).map_err(unprepared)?;
-    let model = prepared.model(settings).map_err(unprepared)?;
-    if is_early(stop) {
-        return Ok(None);
-    }
-    let signature = prepared.signature();
-    let (output, found) =
-        Output::claim(&settings.folder, signature, fresh).map_err(Failure::bad_input)?;
-    let failed = |error: TrainError| match error {
-        TrainError::NotFinite { .. } | TrainError::Engine(_) => Failure::failed(error),
-        error => Failure::bad_input(error),
-    };
-    let mut trainer = Trainer::new(&settings.training, &prepared.plan, model, signature, found)
-        .map_err(failed)?;
-    let (done, total) = (trainer.done(), prepared.plan.steps());
-    if done > 0 {
-        say(&format!("continuing after step {done} of {total}"));
-    }
-    let mut progress = Progress::new(total, done, quiet);
-    let ended = trainer.train(&output, &mut progress, stop);
-    progress.finish();
-    if ended.map_err(failed)? == Ended::Interrupted {
-        let done = trainer.done();
-        say(&format!("stopped after step {done} of {total}; the same command goes on from there"));
-        return Ok(None);
-    }
-    let stopped_early = trainer.stopped_early();
-    let (model, state) = trainer.finish().map_err(failed)?;
-    let card = prepared.card(settings, state, stopped_early);
-    let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
-    output.finish::<TrainError>(&card, save).map_err(failed)?;
-    Ok(Some(card))
-}
-
-/// Whether the stop was set before anything was begun; says so.
-fn is_early(stop: &AtomicBool) -> bool {
-    let stopped = stop.load(Ordering::Relaxed);
-    if stopped {
-        say("stopped before the first step; the same command goes on from what was there");
-    }
-    stopped
 }
 
 /// The columns that a narrow terminal does without, the first one first; the card has them.

@@ -8,7 +8,7 @@ use crate::config;
 
 /// Writes the starter and says what to do with it.
 pub fn init(folder: &Path) -> Result<(), Failure> {
-    for path in config::init(folder).map_err(Failure::bad_input)? {
+    for path in config::init(folder)? {
         print(&path.display().to_string())?;
     }
     let pipeline = folder.join("pipeline.toml");

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::InspectArgs;
 use super::failure::Failure;
 use super::say::{print, say};
+use crate::diagnostic::Explain;
 use crate::fetch::{self, Cache, Source, runtime_library};
 use crate::lm::{self, Prompter};
 use crate::onnx::{self, Family, Interface, ModelFolder, Precision, lora};
@@ -20,18 +21,20 @@ struct Unusable {
     model: String,
 }
 
+impl Explain for Unusable {}
+
 /// Prints what is known of a model, and tries it on a few tokens.
 pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
-    let source = Source::parse(&args.model, Path::new("")).map_err(Failure::bad_input)?;
-    let path = fetch::fetch(&source, None, &cache, &mut say).map_err(Failure::bad_input)?;
+    let cache = Cache::from_environment()?;
+    let source = Source::parse(&args.model, Path::new(""))?;
+    let path = fetch::fetch(&source, None, &cache, &mut say)?;
     if lora::is_lora_folder(&path) {
         return adapter(&path);
     }
     let graphs = onnx::exported_graphs(&path);
     let mut interfaces = Vec::new();
     for graph in &graphs {
-        interfaces.push((graph, onnx::describe(graph).map_err(Failure::bad_input)?));
+        interfaces.push((graph, onnx::describe(graph)?));
     }
     let model = onnx::import(&path, &cache, &mut say);
     let mut lines = Lines::default();
@@ -55,7 +58,7 @@ pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
     if lines.missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::bad_input(Unusable { model: args.model.clone() }))
+    Err(Unusable { model: args.model.clone() }.into())
 }
 
 /// What is printed: names and what they are, then what is missing.
@@ -196,7 +199,7 @@ fn tried(
 
 /// What a LoRA adapter says of itself.
 fn adapter(path: &Path) -> Result<(), Failure> {
-    let adapter = lora::describe(path).map_err(Failure::bad_input)?;
+    let adapter = lora::describe(path)?;
     let mut lines = Lines::default();
     lines.known("family", "LoRA adapter");
     lines.known("base", adapter.base.as_deref().unwrap_or("not said"));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::Failure;
 use super::say::say;
+use crate::diagnostic::{Explain, Fault};
 
 /// A flag that Ctrl-C sets, saying `stopping`; a second Ctrl-C says `stopped` and ends the process,
 /// which loses nothing that is on the disk.
@@ -22,6 +23,16 @@ pub fn stop_on_interrupt(
         }
         say(&format!("\n{stopping}"));
     })
-    .map_err(Failure::failed)?;
+    .map_err(Unheard)?;
     Ok(stop)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the system takes no handler for Ctrl-C")]
+struct Unheard(#[source] ctrlc::Error);
+
+impl Explain for Unheard {
+    fn fault(&self) -> Fault {
+        Fault::Machine
+    }
 }

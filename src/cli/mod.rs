@@ -6,7 +6,9 @@
 mod args;
 mod check;
 mod deliver;
+mod environment;
 mod eval;
+mod events;
 mod export;
 mod failure;
 mod fetch;
@@ -14,8 +16,6 @@ mod finetune;
 mod init;
 mod inspect;
 mod interrupt;
-mod known;
-mod models;
 mod query;
 mod report;
 mod reproduce;
@@ -24,7 +24,6 @@ mod say;
 mod shock;
 mod store;
 mod table;
-mod target;
 mod tune;
 
 use std::env;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::args::{QueryArgs, ResultFormat};
 use super::failure::Failure;
 use super::{store, table};
+use crate::diagnostic::Explain;
 use crate::graph::{self, QueryError, SyntaxError};
 
 fn read(file: &Path) -> io::Result<String> {
@@ -17,9 +18,8 @@ fn read(file: &Path) -> io::Result<String> {
 pub fn query(args: &QueryArgs) -> Result<(), Failure> {
     let sparql = match (&args.sparql, &args.file) {
         (Some(sparql), _) => sparql.clone(),
-        (None, Some(file)) => read(file).map_err(|source| {
-            Failure::bad_input(UnreadableQuery { file: file.display().to_string(), source })
-        })?,
+        (None, Some(file)) => read(file)
+            .map_err(|source| UnreadableQuery { file: file.display().to_string(), source })?,
         (None, None) => String::new(),
     };
     let store = store::open(&args.store)?;
@@ -35,12 +35,10 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         .map_err(|error| match error {
             QueryError::Output(error) => Failure::Output(error),
             QueryError::Syntax(source) => match &args.file {
-                Some(file) => {
-                    Failure::bad_input(WrongQuery { file: file.display().to_string(), source })
-                }
-                None => Failure::bad_input(source),
+                Some(file) => WrongQuery { file: file.display().to_string(), source }.into(),
+                None => source.into(),
             },
-            error => Failure::failed(error),
+            error => error.into(),
         })
 }
 
@@ -58,3 +56,7 @@ struct WrongQuery {
     file: String,
     source: SyntaxError,
 }
+
+impl Explain for UnreadableQuery {}
+
+impl Explain for WrongQuery {}

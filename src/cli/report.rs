@@ -4,7 +4,7 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::failure::Failure;
+use super::failure::{Failure, Stopped};
 use super::say::{print, say};
 use super::table;
 use crate::config;
@@ -68,13 +68,13 @@ pub fn print_report(
     }
     if !report.complete {
         let printed = print(&text);
-        say_interrupted(pipeline);
+        say(&interrupted(pipeline));
         // A closed pipe ends in silence, but is no success here.
         return match printed {
             Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(Failure::Output(error))
             }
-            _ => Err(Failure::Interrupted),
+            _ => Err(Stopped.into()),
         };
     }
     let folder = shown(&output.folder);
@@ -97,9 +97,9 @@ pub fn print_report(
 }
 
 /// What to do next after a run that was interrupted.
-pub fn say_interrupted(pipeline: &Path) {
+pub fn interrupted(pipeline: &Path) -> String {
     let (program, pipeline) = (program(), shown(pipeline));
-    say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
+    format!("interrupted: `{program} run {pipeline}` goes on where this run stopped")
 }
 
 /// How the program was called, to be typed again.

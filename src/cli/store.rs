@@ -13,8 +13,8 @@ use crate::graph;
 /// # Errors
 /// Where there is none, or it cannot be read.
 pub fn open(folder: &Path) -> Result<Store, Failure> {
-    let store = graph::open_for_reading(folder).map_err(Failure::bad_input)?;
-    if graph::is_unfinished(&store).map_err(Failure::failed)? {
+    let store = graph::open_for_reading(folder)?;
+    if graph::is_unfinished(&store)? {
         let message = "the run that makes this graph did not get to its end";
         let help = "what it has not asked yet is missing, as if it had no answer; finish it with \
                     `kgbuild run`";

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::diagnostic::Explain;
+
 /// A commented pipeline.toml; its paths are those of the files that [`init`] writes beside it.
 pub const STARTER: &str = include_str!("starter/pipeline.toml");
 
@@ -31,6 +33,8 @@ pub enum InitError {
         source: io::Error,
     },
 }
+
+impl Explain for InitError {}
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")

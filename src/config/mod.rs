@@ -26,8 +26,6 @@ use raw::RawPipeline;
 
 use crate::diagnostic::Diagnostics;
 
-pub(crate) use paths::{folder_of, is_same_file};
-
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
     Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,

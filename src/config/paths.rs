@@ -5,31 +5,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::files::folder_of;
 
 /// Help where nothing better is known.
 pub(super) const RELATIVE: &str = "paths are relative to the folder of the file that they stand in";
 
 /// Most names of a folder among which the nearest is looked for.
 const MOST_NAMES: usize = 10_000;
-
-/// Whether what is written to one path replaces what is read from the other. A device or a pipe is
-/// never replaced.
-pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
-    let resolved = |path: &Path| match fs::canonicalize(path) {
-        Ok(found) => (found.is_file() || found.is_dir()).then_some(found),
-        // A file to be, in a folder that may be written in several ways.
-        Err(_) => Some(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?)),
-    };
-    resolved(a).is_some_and(|a| resolved(b) == Some(a))
-}
-
-/// The folder that a path's last name is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
 
 /// What a path must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,19 +121,6 @@ mod tests {
         assert_eq!(code(&folder.join("x/../../y"), Kind::FolderToBe), None);
         assert_eq!(code(&file, Kind::FolderToBe), Some("not-a-folder"));
         assert_eq!(code(&file.join("x/y"), Kind::FolderToBe), Some("not-a-folder"));
-    }
-
-    #[test]
-    fn files_are_the_same_however_they_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        fs::create_dir(folder.join("x")).unwrap();
-        fs::write(folder.join("a.csv"), "").unwrap();
-        std::os::unix::fs::symlink("a.csv", folder.join("link")).unwrap();
-        let same = |a: &str, b: &str| is_same_file(&folder.join(a), &folder.join(b));
-        assert!(same("a.csv", "x/../a.csv") && same("link", "a.csv"));
-        assert!(same("new", "x/../new") && !same("new", "x/new") && !same("a.csv", "new"));
-        assert!(!is_same_file(Path::new("/dev/null"), Path::new("/dev/null")));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
+use crate::files::is_same_file;
 
-use super::paths::{Kind, is_same_file};
+use super::paths::Kind;
 use super::pipeline::{
     Correction, ExampledModels, Examples, Inputs, Mixing, ModelSource, Models, Normalise, Numbers,
     Output, OwnNumbers, Pipeline, Prediction, Runtime, Tuning,

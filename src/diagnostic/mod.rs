@@ -1,8 +1,11 @@
-//! What is wrong with an input, where it is, and how to mend it.
+//! What is wrong with an input, where it is, and how to mend it; whose turn it is after an error;
+//! and what a caller is told while work goes on.
 //!
 //! Every room that reads a person's file reports [`Diagnostic`]s: all of a file's at once, not
 //! only the first. [`Diagnostics::render`] shows them with the source line and a caret.
 
+mod events;
+mod explain;
 mod nearest;
 mod render;
 
@@ -10,6 +13,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub use events::{Events, Progress, Silent, Work};
+pub use explain::{Explain, Fault};
 pub use nearest::nearest;
 
 /// Whether a [`Diagnostic`] stops the program.
@@ -198,3 +203,9 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+impl Explain for Diagnostics {
+    fn mistakes(&self) -> Option<&Self> {
+        Some(self)
+    }
+}

@@ -3,17 +3,26 @@
 //!
 //! [`read`] takes a folder of facts, [`split`] divides them by a seed, [`files`] writes what the
 //! other commands read, [`answer`] asks what a system makes of two models' distributions, and
-//! [`rows`] puts the seeds together.
+//! [`rows`] puts the seeds together. [`run`] does all of it: every model is one cell, whose files,
+//! training and result lie in a folder of its own, and a cell with a result is not made again.
 
+mod answers;
+mod cell;
+mod error;
 pub mod files;
+mod folder;
 mod results;
+mod run;
+mod runner;
 mod source;
 mod split;
 mod summary;
 
+pub use error::Error;
 pub use results::{
     Frequencies, MIN_QUESTIONS, Outcome, Questions, answer, gold_counts, lambda_curve,
 };
+pub use run::{Measured, run};
 pub use source::{Relation, read};
 pub use split::{Fact, Sizes, Skew, Split, distance, split};
 pub use summary::{CellResult, Column, Measures, Row, rows};

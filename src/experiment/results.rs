@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::{self, KnownQuestion, Plan, System};
+use crate::diagnosis::System;
+use crate::pipeline::{self, KnownQuestion, Plan};
 use crate::shock::diagnosis::{self, COMMON, CurvePoint};
 use crate::shock::tune::{Numbers, Settings, Weights};
 use crate::shock::{Mixing, MixingRule, Prior, Priors, Question};

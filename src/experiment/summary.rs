@@ -9,7 +9,7 @@ use super::split::Skew;
 use crate::eval::bootstrap::{self, Interval};
 use crate::eval::calibration::expected_calibration_error;
 use crate::eval::mean;
-use crate::pipeline::System;
+use crate::diagnosis::System;
 
 /// One finetuned model with what it and its base answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::Source;
 
 use crate::config::ModelSource;
+use crate::diagnostic::Explain;
 
 /// Why a source could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +110,8 @@ pub enum Error {
     )]
     Platform { os: &'static str, arch: &'static str, known: String },
 }
+
+impl Explain for Error {}
 
 impl Error {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

@@ -28,6 +28,7 @@ mod pass;
 mod plan;
 mod prepare;
 mod progress;
+mod run;
 mod schedule;
 mod signature;
 #[cfg(test)]
@@ -44,8 +45,9 @@ pub use gradients::Gradients;
 pub use inputs::{Inputs, Labels};
 pub use llama::{Loss, Model};
 pub use lora::{Module, Trainable};
-pub use output::{Output, finished};
+pub use output::{Error as OutputError, Output, finished};
 pub use plan::{Losses, Plan, Portion};
 pub use prepare::{Error as PrepareError, Prepared, Sources};
 pub use progress::Progress;
+pub use run::{RunError, run, use_threads};
 pub use train::{Ended, Error as TrainError, Trainer};

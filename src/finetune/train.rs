@@ -125,7 +125,7 @@ impl<'a> Trainer<'a> {
     pub fn train(
         &mut self,
         output: &Output,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
         stop: &AtomicBool,
     ) -> Result<Ended, Error> {
         if self.state.evaluations.is_empty() {
@@ -138,7 +138,7 @@ impl<'a> Trainer<'a> {
             }
             let tokens = self.step()?;
             let loss = self.state.steps.last().map_or(f64::NAN, |step| step.loss);
-            progress.step(self.done(), loss, tokens);
+            progress.step(loss, tokens);
             if self.is_evaluated(self.done()) {
                 self.evaluate(progress)?;
             }
@@ -192,7 +192,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Measures the model on what is held out, and keeps its weights if it is the best yet.
-    fn evaluate(&mut self, progress: &Progress) -> Result<(), Error> {
+    fn evaluate(&mut self, progress: &Progress<'_>) -> Result<(), Error> {
         let mut sums = Sums::default();
         for portion in self.plan.held_out() {
             let nll = self.model.evaluate(&portion.batch);

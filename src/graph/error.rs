@@ -1,5 +1,6 @@
 //! What can go wrong with a store, said so that a person can mend it.
 
+use crate::diagnostic::{Explain, Fault};
 use oxigraph::model::IriParseError;
 use oxigraph::store::StorageError;
 use std::fmt;
@@ -131,6 +132,15 @@ pub enum Error {
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+}
+
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Read(_) => Fault::Machine,
+            _ => Fault::User,
+        }
+    }
 }
 
 impl Error {

@@ -6,6 +6,7 @@
 use super::prefixes::Prefixes;
 use super::syntax::{self, SyntaxError};
 use super::table;
+use crate::diagnostic::{Explain, Fault};
 use oxigraph::io::{RdfFormat, RdfSerializer};
 use oxigraph::sparql::results::{QueryResultsFormat, QueryResultsSerializer};
 use oxigraph::sparql::{QueryEvaluationError, QueryResults, QuerySolutionIter, SparqlEvaluator};
@@ -44,6 +45,15 @@ pub enum QueryError {
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+}
+
+impl Explain for QueryError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Syntax(_) => Fault::User,
+            _ => Fault::Machine,
+        }
+    }
 }
 
 impl From<QueryEvaluationError> for QueryError {

@@ -6,6 +6,7 @@
 //! and the place is found from that.
 
 use super::prefixes::Prefixes;
+use crate::diagnostic::Explain;
 use oxigraph::sparql::SparqlEvaluator;
 use std::fmt;
 use std::ops::Range;
@@ -37,6 +38,8 @@ impl fmt::Display for SyntaxError {
 }
 
 impl std::error::Error for SyntaxError {}
+
+impl Explain for SyntaxError {}
 
 /// Longer than every keyword of SPARQL.
 const GAP: usize = 40;

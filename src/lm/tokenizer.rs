@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tokenizers::Encoding;
 
 use super::prompter::Candidate;
+use crate::diagnostic::Explain;
 
 /// A `tokenizer.json` that cannot be read or used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,8 @@ pub struct Tokenizer {
     /// How many tokens the model expects behind a text.
     behind: usize,
 }
+
+impl Explain for TokenizerError {}
 
 impl Tokenizer {
     const PROBE: &str = "is";

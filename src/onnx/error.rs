@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::diagnostic::Explain;
 use crate::fetch;
 
 /// Help, on a line of its own, where the kind of a failure says what to do.
@@ -58,6 +59,8 @@ pub enum Error {
     #[error("the adapter {} cannot be used: {problem}\n  = help: {help}", path.display())]
     Adapter { path: PathBuf, problem: String, help: String },
 }
+
+impl Explain for Error {}
 
 impl Error {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
-use super::report::Asked;
 use crate::config::{ModelSource, Pipeline};
 use crate::fetch::{self, Cache};
 use crate::graph::ModelDescription;
@@ -184,11 +183,6 @@ impl LocatedModels {
     /// Where their tokenizer cannot be read, or lacks a token that their family needs.
     pub fn prompter(&self) -> Result<Prompter, Error> {
         Ok(Prompter::new(&self.asked)?)
-    }
-
-    /// Which models are asked.
-    pub fn asked(&self) -> Asked {
-        Asked { base: self.base.is_some(), finetuned: self.finetuned.is_some() }
     }
 
     /// The source and hash of the base model that the answers depend on: one that is asked, or that

@@ -106,13 +106,13 @@ pub struct RelationReport {
 }
 
 impl RelationReport {
-    /// The line of `statistics`, with the P@1 of the models that were asked.
+    /// The line of `statistics`, with the P@1 of the models, finetuned and base, that were asked.
     pub fn new(
         relation: Option<String>,
         name: String,
         candidates: Option<usize>,
         statistics: &Statistics,
-        models: Asked,
+        [finetuned, base]: [bool; 2],
     ) -> Self {
         let s = statistics;
         Self {
@@ -125,24 +125,15 @@ impl RelationReport {
             mean_confidence: s.mean_confidence(),
             largest_unexplored: s.unexplored_billionths as f64 / 1e9,
             gold_questions: s.gold_questions,
-            base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| models.base),
+            base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| base),
             finetuned_precision_at_1: s
                 .precision_at_1(s.gold_finetuned)
-                .filter(|_| models.finetuned),
+                .filter(|_| finetuned),
             mixed_precision_at_1: s
                 .precision_at_1(s.gold_mixed)
-                .filter(|_| models.base && models.finetuned),
+                .filter(|_| base && finetuned),
         }
     }
-}
-
-/// Which models a run asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// The base model.
-    pub base: bool,
-    /// The finetuned model.
-    pub finetuned: bool,
 }
 
 /// What a run did, also written as JSON beside the store.

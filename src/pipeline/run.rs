@@ -4,15 +4,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::predict::Work;
-use super::progress::Stage;
-use super::report::{Asked, RelationReport, Report, Statistics};
+use super::progress::{self, ENCODE, PREDICT, WRITE};
+use super::report::{RelationReport, Report, Statistics};
 use super::stages::{self, Workers};
-use super::{Encoded, Error, Plan, Predictor, Progress, Selected, encode, select};
+use super::{Encoded, Error, Plan, Predictor, Selected, encode, select};
 use crate::catalog::{Catalog, EntityId};
+use crate::diagnostic::Events;
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
 use crate::shock::Calibration;
 
-/// Predicts and writes every chunk of `plan` that `writer` does not have.
+/// Predicts and writes every chunk of `plan` that `writer` does not have; `events` is told how far
+/// it is.
 ///
 /// One predict thread is started for each of `predictors`. When `stop` is set, the chunks that
 /// were begun are finished and the report is not complete.
@@ -22,19 +24,20 @@ use crate::shock::Calibration;
 pub fn run(
     plan: &Plan,
     predictors: &mut [Predictor],
-    asked: Asked,
     workers: Workers,
     mut writer: GraphWriter,
-    progress: &Progress,
+    events: &dyn Events,
     stop: &AtomicBool,
 ) -> Result<Report, Error> {
     let start = Instant::now();
     let done = writer.done().clone();
     let mut statistics = resumed(plan, &writer)?;
+    let shown = progress::begin(events, plan.size(plan.tasks(&done)).prompts);
+    let progress = &shown;
     let mut prompts = 0;
     let encode = |task| -> Result<Encoded, Error> {
         let encoded = encode(plan, task)?;
-        progress.add(Stage::Encode, encoded.count());
+        progress.advance(ENCODE, encoded.count());
         Ok(encoded)
     };
     let before = work(predictors);
@@ -42,21 +45,21 @@ pub fn run(
         move |encoded: Encoded| {
             let prompts = encoded.count();
             let selected = select(plan, predictor.predict(plan, encoded)?);
-            progress.add(Stage::Predict, prompts);
+            progress.advance(PREDICT, prompts);
             Ok(selected)
         }
     });
     let write = |selected: Selected| {
-        writer.commit(&record(plan, &selected, asked))?;
+        writer.commit(&record(plan, &selected))?;
         let relation = selected.task.relation;
         statistics[relation].add(&selected.statistics);
         let done = selected.task.subjects.len() * plan.relations[relation].templates.len();
         prompts += done;
-        progress.add(Stage::Write, done);
+        progress.advance(WRITE, done);
         Ok(())
     };
     let ended = stages::run(plan.tasks(&done), workers, encode, predict.collect(), write, stop);
-    progress.finish();
+    drop(shown);
     ended?;
     let seconds = start.elapsed().as_secs_f64();
     let after = work(predictors);
@@ -69,13 +72,13 @@ pub fn run(
     let lines = plan.relations.iter().zip(&statistics).map(|(relation, statistics)| {
         let (iri, candidates) = (relation.iri.to_string(), relation.candidates.len());
         let name = relation.name.clone();
-        RelationReport::new(Some(iri), name, Some(candidates), statistics, asked)
+        RelationReport::new(Some(iri), name, Some(candidates), statistics, plan.asked)
     });
     let mut total = Statistics::default();
     statistics.iter().for_each(|s| total.add(s));
     Ok(Report {
         relations: lines.collect(),
-        total: RelationReport::new(None, "all".to_owned(), None, &total, asked),
+        total: RelationReport::new(None, "all".to_owned(), None, &total, plan.asked),
         complete,
         resumed_chunks: done.len(),
         prompts,
@@ -111,7 +114,7 @@ fn resumed(plan: &Plan, writer: &GraphWriter) -> Result<Vec<Statistics>, Error> 
 }
 
 /// What is written for a chunk.
-fn record<'a>(plan: &'a Plan, selected: &Selected, asked: Asked) -> ChunkRecord<'a> {
+fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
     let relation = &plan.relations[selected.task.relation];
     let mut entities = Vec::new();
     if !selected.triples.is_empty() {
@@ -124,14 +127,15 @@ fn record<'a>(plan: &'a Plan, selected: &Selected, asked: Asked) -> ChunkRecord<
     let mut assertions = Vec::with_capacity(selected.triples.len());
     for triple in &selected.triples {
         let [finetuned, base] = triple.models;
+        let [asked_finetuned, asked_base] = plan.asked;
         assertions.push(Assertion {
             subject: plan.subjects.iri(triple.subject),
             relation: &relation.iri,
             object: plan.candidates.iri(triple.object),
             confidence: triple.confidence,
             corrected: (relation.calibration != Calibration::IDENTITY).then_some(triple.corrected),
-            finetuned: asked.finetuned.then_some(finetuned),
-            base: asked.base.then_some(base),
+            finetuned: asked_finetuned.then_some(finetuned),
+            base: asked_base.then_some(base),
         });
         entities.push(describe(&plan.subjects, triple.subject));
         entities.push(describe(&plan.candidates, triple.object));

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::progress::Stage;
+use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::stages::{self, Workers};
-use super::{CHUNK_SUBJECTS, Encoded, Error, Plan, Predictor, Progress, Task, encode};
+use super::{CHUNK_SUBJECTS, Encoded, Error, Plan, Predictor, Task, encode};
 use crate::catalog::EntityId;
+use crate::diagnostic::{Events, Progress};
 use crate::shock::Priors;
 
 /// ln p over a relation's candidates, of the finetuned and of the base model.
@@ -16,19 +17,18 @@ pub type Distributions = [Vec<f64>; 2];
 
 /// Asks both models about `subjects[r]` of each relation `r` of the plan.
 ///
-/// Gives by relation the subjects' distributions in order. When `stop` is set, what was begun is
-/// finished and nothing is given.
+/// Gives by relation the subjects' distributions in order.
 ///
 /// # Errors
-/// The first error of any stage.
+/// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
 pub fn score(
     plan: &Plan,
     subjects: &[&[EntityId]],
     predictors: &mut [Predictor],
     workers: Workers,
-    progress: &Progress,
+    progress: &Progress<'_>,
     stop: &AtomicBool,
-) -> Result<Option<Vec<Vec<Distributions>>>, Error> {
+) -> Result<Vec<Vec<Distributions>>, Error> {
     let tasks = || {
         subjects.iter().enumerate().flat_map(|(relation, subjects)| {
             subjects.chunks(CHUNK_SUBJECTS).zip(0_u64..).map(move |(subjects, index)| Task {
@@ -40,21 +40,21 @@ pub fn score(
     };
     let encode = |task| -> Result<Encoded, Error> {
         let encoded = encode(plan, task)?;
-        progress.add(Stage::Encode, encoded.count());
+        progress.advance(ENCODE, encoded.count());
         Ok(encoded)
     };
     let predict = predictors.iter_mut().map(|predictor| {
         move |encoded: Encoded| {
             let (prompts, chunk) = (encoded.count(), (encoded.task.relation, encoded.task.index));
             let distributions = predictor.distributions(plan, encoded)?;
-            progress.add(Stage::Predict, prompts);
+            progress.advance(PREDICT, prompts);
             Ok((chunk, prompts, distributions))
         }
     });
     let mut chunks = HashMap::new();
     let write = |(chunk, prompts, distributions): ((usize, u64), usize, Vec<Distributions>)| {
         chunks.insert(chunk, distributions);
-        progress.add(Stage::Write, prompts);
+        progress.advance(WRITE, prompts);
         Ok(())
     };
     stages::run(tasks(), workers, encode, predict.collect(), write, stop)?;
@@ -62,10 +62,10 @@ pub fn score(
     for task in tasks() {
         match chunks.remove(&(task.relation, task.index)) {
             Some(mut distributions) => scored[task.relation].append(&mut distributions),
-            None => return Ok(None),
+            None => return Err(Error::Interrupted),
         }
     }
-    Ok(Some(scored))
+    Ok(scored)
 }
 
 /// Subjects with which the speed of workers is tried, for each of them.
@@ -115,33 +115,26 @@ pub fn prompts(plan: &Plan, subjects: &[&[EntityId]]) -> usize {
 
 /// Takes both models' mean predictions over each relation's own subjects into the plan.
 ///
-/// Gives whether it was done; it is not where `stop` was set.
-///
 /// # Errors
-/// The first error of any stage.
+/// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
 pub fn take_priors(
     plan: &mut Plan,
     predictors: &mut [Predictor],
     workers: Workers,
-    quiet: bool,
+    events: &dyn Events,
     stop: &AtomicBool,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let subjects: Vec<Vec<EntityId>> =
         plan.relations.iter().map(|relation| relation.prior_subjects.clone()).collect();
     let all: Vec<&[EntityId]> = subjects.iter().map(Vec::as_slice).collect();
-    let progress = Progress::new(prompts(plan, &all), quiet);
+    let progress = progress::begin(events, prompts(plan, &all));
     // One relation's distributions at a time: they are as large as its answer space.
     for (at, subjects) in subjects.iter().enumerate() {
         let mut only = vec![&[][..]; plan.relations.len()];
         only[at] = subjects;
-        let scored = score(plan, &only, predictors, workers, &progress, stop);
-        if !matches!(scored, Ok(Some(_))) {
-            progress.finish();
-        }
-        let Some(scored) = scored? else { return Ok(false) };
+        let scored = score(plan, &only, predictors, workers, &progress, stop)?;
         let relation = &mut plan.relations[at];
         relation.set_priors(&Priors::mean(relation.candidates.len(), &scored[at]));
     }
-    progress.finish();
-    Ok(true)
+    Ok(())
 }

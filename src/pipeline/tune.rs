@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{KnownQuestion, Plan, RelationPlan};
+use super::{Error, Job, KnownQuestion, KnownQuestions, Plan, RelationPlan, tuned};
+use crate::config::{self, Pipeline, Tuned};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::files::{WriteError, unwritable, write_whole};
 use crate::lm;
 use crate::shock::tune::{self, Numbers, Scores, Settings, Tuning, Weights};
 use crate::shock::{Correction, MixingRule, Prior, Question};
@@ -78,4 +81,68 @@ pub fn tune(plan: &Plan, known: &[Vec<KnownQuestion>], min_questions: usize) -> 
     let scores: Vec<Scores> =
         relations.par_iter().map(|relation| Scores::of(relation, &grid)).collect();
     tune::tune(&relations, &scores, &settings)
+}
+
+/// A plan with the numbers that were chosen for its relations, which are in the pipeline's file of
+/// tuned numbers.
+pub struct TunedPlan {
+    /// What was asked.
+    pub plan: Plan,
+    /// The numbers, in the plan's order.
+    pub chosen: Tuning,
+}
+
+impl Job<'_> {
+    /// Chooses the pipeline's numbers on the held-out facts that its `[tuning]` names, and writes
+    /// them to the file that it names.
+    ///
+    /// # Errors
+    /// Mistakes of the inputs, facts that must not be tuned on, and what keeps the models from being
+    /// asked; [`Error::Interrupted`] where the stop was set. Nothing was written then.
+    pub fn tune(self) -> Result<TunedPlan, Error> {
+        let pipeline = self.pipeline.clone();
+        let tuning = pipeline.tuning.as_ref().ok_or_else(|| no_section(&pipeline))?;
+        if let Some(mistake) = unwritable("tuning.file", &tuning.file) {
+            return Err(at(&tuning.place, mistake));
+        }
+        Tuned::replaceable(&tuning.file)?;
+        tuned::untested(&pipeline, tuning)?;
+        let mut questions = self.questions(&tuning.facts, &tuning.entities)?;
+        let answerable = questions.plan.answerable();
+        if answerable < tuning.min_facts {
+            return Err(too_few(tuning, answerable));
+        }
+        let scored = questions.ask()?;
+        let known = questions.known(scored);
+        let KnownQuestions { plan, models, .. } = questions;
+        let chosen = tune(&plan, &known, tuning.min_facts);
+        let chosen = chosen.ok_or_else(|| too_few(tuning, answerable))?;
+        let made_from = tuned::made_from(&pipeline, &models)?;
+        let numbers = tuned::file_of(&pipeline, &plan, &chosen, made_from);
+        let text = numbers.to_text().map_err(std::io::Error::other);
+        let text = text.map_err(WriteError::of(&tuning.file))?;
+        write_whole(&tuning.file, text.as_bytes())?;
+        Ok(TunedPlan { plan, chosen })
+    }
+}
+
+fn no_section(pipeline: &Pipeline) -> Diagnostics {
+    let message = "the pipeline does not say what to tune on";
+    let help = "add `[tuning]` with `facts = \"…\"`, tables of held-out facts, and `file = \"…\"`, \
+                where the numbers go";
+    let mistake = Diagnostic::error("no-tuning", message).help(help);
+    mistake.at(&pipeline.file, At::File).into()
+}
+
+fn too_few(tuning: &config::Tuning, answerable: usize) -> Error {
+    let message = format!(
+        "{answerable} of the held-out questions can be answered, and tuning takes {} at least",
+        tuning.min_facts
+    );
+    let help = "name more facts, whose objects are candidates; or lower `tuning.min_facts`";
+    at(&tuning.facts_place, Diagnostic::error("too-few-facts", message).help(help))
+}
+
+fn at(place: &Place, mistake: Diagnostic) -> Error {
+    Diagnostics::from(Diagnostic { place: Some(place.clone()), ..mistake }).into()
 }

@@ -11,6 +11,8 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::Tensor;
 
+use crate::diagnostic::Explain;
+
 /// ONNX Runtime's own key for where the weights of a model in memory are.
 const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
@@ -70,6 +72,8 @@ pub enum Error {
         source: ort::Error,
     },
 }
+
+impl Explain for Error {}
 
 /// A loaded ONNX Runtime and the provider that its sessions use.
 pub struct Runtime {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::{self, Numbers};
+use crate::diagnosis::System;
 use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::eval::calibration::reliability;
@@ -12,7 +13,6 @@ use crate::html::{
     Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html,
     image as image_of, lines, page as page_of, reliability_figure,
 };
-use crate::pipeline::System;
 
 /// The page of an experiment over so many relations.
 pub fn page(relations: usize, rows: &[Row], results: &[CellResult]) -> Markup {

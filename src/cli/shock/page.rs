@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::print;
-use super::report::{EntityReport, RelationReport, Report, Training};
+use crate::diagnosis::{EntityReport, RelationReport, Report, System, Training};
 use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
 use crate::eval::calibration::Bin;
 use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
-use crate::pipeline::System;
 use crate::shock::diagnosis::{Band, CurvePoint};
 
 /// How many of the most over- and under-predicted entities are shown.
@@ -18,7 +17,7 @@ const SHOWN: usize = 20;
 const NAMED: usize = 4;
 
 /// The whole page.
-pub(super) fn page(report: &Report) -> Markup {
+pub(super) fn page(report: &Report, conclusions: &[String]) -> Markup {
     let training = report.all.training.as_ref();
     let mut figures = vec![frequencies(report)];
     figures.extend(training.map(|training| by_training(report, training)));
@@ -27,7 +26,7 @@ pub(super) fn page(report: &Report) -> Markup {
     let body = html! {
         section {
             h2 { "What is seen" }
-            @for sentence in &report.conclusions { p { (sentence) } }
+            @for sentence in conclusions { p { (sentence) } }
             (table(&print::systems(report)))
         }
         section { h2 { "In plots" } (html::figures(&figures)) }

@@ -1,10 +1,9 @@
 //! The diagnosis on the terminal.
 
-use super::report::{EntityReport, Report, Training};
 use crate::cli::table;
+use crate::diagnosis::{EntityReport, Report, System, Training};
 use crate::diagnostic::counted;
 use crate::eval::bootstrap::Interval;
-use crate::pipeline::System;
 use crate::shock::diagnosis::{Band, COMMON};
 
 /// How many of the most over- and under-predicted entities are shown.
@@ -35,7 +34,7 @@ const SPARE: [&str; 12] = [
 ];
 
 /// All tables and what is concluded, for a terminal of `width` columns.
-pub(super) fn printed(report: &Report, width: Option<usize>) -> String {
+pub(super) fn printed(report: &Report, conclusions: &[String], width: Option<usize>) -> String {
     let mut tables = vec![systems(report), bands(report)];
     tables.extend(shock(report));
     tables.extend([over_predicted(report, SHOWN), under_predicted(report, SHOWN)]);
@@ -45,8 +44,7 @@ pub(super) fn printed(report: &Report, width: Option<usize>) -> String {
             SPARE.into_iter().filter(|name| *name != report.own.name()).collect();
         format!("{title}: {about}\n{}", table::table(&header, rows, width, &spare))
     });
-    let conclusions = report.conclusions.iter().cloned();
-    tables.chain([words(report)]).chain(conclusions).collect::<Vec<_>>().join("\n\n")
+    tables.chain([words(report)]).chain(conclusions.iter().cloned()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// What the words of the tables mean.

@@ -1,22 +1,22 @@
 //! Asking both models the questions whose answers are known, for tuning and diagnosis.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
-use super::failure::{Failure, show};
-use super::models::{model_failure, open_models, workers};
-use super::say::say;
+use super::open::{device, open_models, workers};
+use super::{
+    Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, Plan, locate, prompts,
+    score, take_priors,
+};
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::facts::Facts;
-use crate::fetch::Cache;
 use crate::finetune::card::{CARD, Card};
-use crate::pipeline::{self, Distributions, Inputs, KnownQuestion, LocatedModels, Plan, Progress};
-use crate::runtime::Runtime;
 
 /// A pipeline's questions with known answers, ready to be asked.
-pub struct Known {
+pub struct KnownQuestions<'e> {
+    environment: &'e Environment,
+    pipeline: Pipeline,
     /// Its subjects are those of the known questions.
     pub plan: Plan,
     /// The models that are asked.
@@ -28,7 +28,7 @@ pub struct Known {
 /// Both models' distributions, by relation of the plan and subject of the relation.
 pub type Scored = Vec<Vec<Distributions>>;
 
-impl Known {
+impl<'e> KnownQuestions<'e> {
     /// Reads the questions that `facts` answers; `entities` are tables with labels of their
     /// subjects, beside the pipeline's.
     ///
@@ -36,62 +36,51 @@ impl Known {
     /// Mistakes of the inputs and models, and facts that must not be used: those that the finetuned
     /// model was trained on.
     pub fn read(
-        pipeline: &Pipeline,
+        pipeline: Pipeline,
+        environment: &'e Environment,
         entities: &[PathBuf],
         facts: &[PathBuf],
-        cache: &Cache,
-    ) -> Result<Self, Failure> {
-        let (inputs, warnings) = Inputs::read_questions(pipeline, entities, facts)?;
-        show(&warnings);
-        let models = pipeline::locate(pipeline, cache, &mut say).map_err(Failure::bad_input)?;
+    ) -> Result<Self, Error> {
+        let events = environment.events.as_ref();
+        let (inputs, warnings) = Inputs::read_questions(&pipeline, entities, facts)?;
+        events.warn(&warnings);
+        let models = locate(&pipeline, environment.cache()?, &mut |text| events.note(text))?;
         let card = match models.finetuned_folder() {
-            Some(folder) if folder.join(CARD).is_file() => {
-                Some(Card::read(folder).map_err(Failure::bad_input)?)
-            }
+            Some(folder) if folder.join(CARD).is_file() => Some(Card::read(folder)?),
             _ => None,
         };
         if let (Some(card), Some(facts)) = (&card, &inputs.gold) {
             untrained(card, facts)?;
         }
-        let prompter = models.prompter().map_err(Failure::bad_input)?;
-        let (plan, warnings) = Plan::new(pipeline, inputs, prompter, models.context)?;
-        show(&warnings);
-        Ok(Self { plan, models, card })
+        let (plan, warnings) = Plan::new(&pipeline, inputs, models.prompter()?, models.context)?;
+        events.warn(&warnings);
+        Ok(Self { environment, pipeline, plan, models, card })
     }
 
     /// Asks the questions, and before them what a correction needs to know of the models' mean
-    /// predictions. Nothing where `stop` was set.
+    /// predictions.
     ///
     /// # Errors
-    /// Where a model cannot be loaded or fails.
-    pub fn ask(
-        &mut self,
-        pipeline: &Pipeline,
-        runtime: &Runtime,
-        quiet: bool,
-        stop: &AtomicBool,
-    ) -> Result<Option<Scored>, Failure> {
-        let plan = &mut self.plan;
+    /// Where a model cannot be loaded or fails; [`Error::Interrupted`] where the stop was set.
+    pub fn ask(&mut self) -> Result<Scored, Error> {
+        let Self { environment, pipeline, plan, models, .. } = self;
+        let events = environment.events.as_ref();
+        let runtime = environment.runtime(device(pipeline))?;
         let chunks = plan.size(plan.tasks(&Default::default())).chunks;
-        let mut predictors = open_models(pipeline, plan, &self.models, runtime, chunks)?;
+        let mut predictors = open_models(pipeline, plan, models, runtime, chunks)?;
         let workers = workers(pipeline);
         if pipeline.correction.removes_shift() {
-            say("taking the models' mean predictions");
-            let done = pipeline::take_priors(plan, &mut predictors, workers, quiet, stop);
-            if !done.map_err(model_failure)? {
-                return Ok(None);
-            }
+            events.note("taking the models' mean predictions");
+            take_priors(plan, &mut predictors, workers, events, &environment.stop)?;
         }
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
-        let progress = Progress::new(pipeline::prompts(plan, &subjects), quiet);
-        let scored = pipeline::score(plan, &subjects, &mut predictors, workers, &progress, stop);
-        progress.finish();
-        scored.map_err(model_failure)
+        let progress = super::progress::begin(events, prompts(plan, &subjects));
+        score(plan, &subjects, &mut predictors, workers, &progress, &environment.stop)
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.
-    pub fn questions(&self, scored: Scored) -> Vec<Vec<KnownQuestion>> {
+    pub fn known(&self, scored: Scored) -> Vec<Vec<KnownQuestion>> {
         let relations = self.plan.relations.iter().zip(scored);
         relations.map(|(relation, scored)| self.plan.known_questions(relation, scored)).collect()
     }

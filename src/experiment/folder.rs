@@ -7,12 +7,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Cell;
 use super::answers::Parts;
-use super::lab::MODEL;
+use super::cell::Cell;
+use super::files::{Names, write_entities, write_facts, write_ontology};
+use super::runner::MODEL;
+use super::{Fact, MIN_QUESTIONS, Relation};
 use crate::config::experiment::Experiment;
-use crate::experiment::files::{Names, write_entities, write_facts, write_ontology};
-use crate::experiment::{Fact, MIN_QUESTIONS, Relation};
 
 /// Facts of a relation on which the training's loss is looked at.
 const HELD_OUT: usize = 2;

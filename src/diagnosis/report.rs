@@ -1,16 +1,17 @@
-//! What `kgbuild shock` found, as it is printed, written as JSON and drawn.
+//! What was found, as it is printed, written as JSON and drawn.
 //!
 //! Invariant: all vectors by system have the order of [`System::ALL`], and nothing rests on training
 //! counts where none are known.
 
 use serde::Serialize;
 
+use super::{Diagnosed, System, Verdict};
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
 use crate::eval::bootstrap::{self, Interval};
 use crate::eval::calibration::{self, Bin};
 use crate::eval::ranking::{hit, reciprocal_rank};
-use crate::pipeline::{Diagnosed, Plan, System};
+use crate::pipeline::Plan;
 use crate::shock::diagnosis::{Answers, Band, CurvePoint, Entity, RelationDiagnosis, Summary};
 use crate::shock::{Calibration, Correlation};
 
@@ -19,7 +20,7 @@ const SEED: u64 = 1;
 
 /// The whole diagnosis.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     pub pipeline: String,
     /// The tables of held-out facts.
     pub facts: Vec<String>,
@@ -41,13 +42,14 @@ pub(super) struct Report {
     pub log_linear_curve: Vec<CurvePoint>,
     /// The relations that have questions with objects.
     pub relations: Vec<RelationReport>,
-    /// What is seen, in sentences; the last ones say what to bear in mind.
-    pub conclusions: Vec<String>,
+    /// Whether Frequency Shock is seen.
+    #[serde(flatten)]
+    pub verdict: Verdict,
 }
 
 /// What is seen of a relation, or of all.
 #[derive(Debug, Serialize)]
-pub(super) struct Seen {
+pub struct Seen {
     /// Questions that have objects.
     pub questions: usize,
     /// Objects that no system can answer, as they are not in the answer space.
@@ -65,7 +67,7 @@ pub(super) struct Seen {
 
 /// How right a system is.
 #[derive(Debug, Serialize)]
-pub(super) struct Scores {
+pub struct Scores {
     pub system: System,
     pub precision_at_1: Interval,
     pub mean_reciprocal_rank: Interval,
@@ -82,7 +84,7 @@ pub(super) struct Scores {
 
 /// What only training counts show.
 #[derive(Debug, Serialize)]
-pub(super) struct Training {
+pub struct Training {
     /// Training facts whose objects are candidates.
     pub facts: u64,
     /// Entities by how often they were trained.
@@ -98,7 +100,7 @@ pub(super) struct Training {
 
 /// What is seen of a relation.
 #[derive(Debug, Serialize)]
-pub(super) struct RelationReport {
+pub struct RelationReport {
     pub relation: String,
     pub name: String,
     #[serde(flatten)]
@@ -108,7 +110,7 @@ pub(super) struct RelationReport {
 
 /// An object of a relation.
 #[derive(Debug, Serialize)]
-pub(super) struct EntityReport {
+pub struct EntityReport {
     pub entity: String,
     pub label: String,
     #[serde(flatten)]
@@ -117,8 +119,8 @@ pub(super) struct EntityReport {
     pub over_prediction: Vec<f64>,
 }
 
-/// What the report is of.
-pub(super) struct Of<'a> {
+/// What a report is of.
+pub struct Subject<'a> {
     pub pipeline: &'a Pipeline,
     pub plan: &'a Plan,
     pub facts: Vec<String>,
@@ -127,8 +129,8 @@ pub(super) struct Of<'a> {
 
 impl Report {
     /// Puts together what was seen. Nothing where no question has an object.
-    pub(super) fn new(of: Of<'_>, diagnosed: Diagnosed) -> Option<Self> {
-        let Of { pipeline, plan, facts, training } = of;
+    pub fn new(subject: Subject<'_>, diagnosed: Diagnosed) -> Option<Self> {
+        let Subject { pipeline, plan, facts, training } = subject;
         let Diagnosed { diagnosis, weights, curves: [linear_curve, log_linear_curve] } = diagnosed;
         let own = System::of(pipeline.correction);
         let trained = training.is_some();
@@ -150,6 +152,7 @@ impl Report {
             Seen::of(summary, answered, own, tuned, trained)
         };
         let all = join(diagnosis.summary.clone(), &answered)?;
+        let verdict = Verdict::of(all.training.as_ref());
         let with_questions = diagnosis.relations.iter().zip(&plan.relations);
         let with_questions = with_questions.filter(|(seen, _)| seen.summary.questions > 0);
         let relations = with_questions.zip(&answered).filter_map(|((seen, relation), answered)| {
@@ -160,7 +163,7 @@ impl Report {
                 entities: entities(plan, &relation.candidates, seen),
             })
         });
-        let mut report = Self {
+        Some(Self {
             pipeline: pipeline.file.display().to_string(),
             facts,
             training,
@@ -172,21 +175,19 @@ impl Report {
             linear_curve,
             log_linear_curve,
             relations: relations.collect(),
-            conclusions: Vec::new(),
-        };
-        report.conclusions = super::conclusions::conclusions(&report);
-        Some(report)
+            verdict,
+        })
     }
 
     /// The entities of all relations, each with its relation's name.
-    pub(super) fn entities(&self) -> impl Iterator<Item = (&str, &EntityReport)> + Clone {
+    pub fn entities(&self) -> impl Iterator<Item = (&str, &EntityReport)> + Clone {
         self.relations.iter().flat_map(|relation| {
             relation.entities.iter().map(move |entity| (relation.name.as_str(), entity))
         })
     }
 
     /// The scores of a system over all questions.
-    pub(super) fn scores(&self, system: System) -> &Scores {
+    pub fn scores(&self, system: System) -> &Scores {
         &self.all.scores[system.index()]
     }
 }

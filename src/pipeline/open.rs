@@ -2,12 +2,9 @@
 
 use std::thread;
 
-use super::failure::Failure;
-use super::say::say;
+use super::stages::Workers;
+use super::{Error, LocatedModels, Plan, Predictor, prompts_per_second};
 use crate::config::{self, Pipeline};
-use crate::fetch::{self, Cache};
-use crate::pipeline::stages::Workers;
-use crate::pipeline::{self, LocatedModels, Plan, Predictor};
 use crate::runtime::{Device, Provider, Runtime};
 
 /// Chunks of a run, for each worker that would be tried, from which on it is tried which split of the
@@ -18,38 +15,26 @@ const MOST_WORKERS: usize = 4;
 /// How much faster a worker for each thread has to be than one with all.
 const MUCH_FASTER: f64 = 1.05;
 
-/// Loads ONNX Runtime as the pipeline's `[runtime]` says. Once a process.
-///
-/// # Errors
-/// Where there is no library, or it cannot be used.
-pub fn load_runtime(pipeline: &Pipeline, cache: &Cache) -> Result<Runtime, Failure> {
-    let library = match &pipeline.runtime.library {
-        Some(library) => library.clone(),
-        None => fetch::runtime_library(cache, &mut say).map_err(Failure::bad_input)?,
-    };
-    let device = match pipeline.runtime.device {
+/// Where the pipeline's models are to run.
+pub(super) fn device(pipeline: &Pipeline) -> Device {
+    match pipeline.runtime.device {
         config::Device::Auto => Device::Auto,
         config::Device::Cpu => Device::Cpu,
         config::Device::Cuda => Device::Cuda,
-    };
-    let runtime = Runtime::load(&library, device).map_err(Failure::bad_input)?;
-    if let Some(note) = runtime.note() {
-        say(note);
     }
-    Ok(runtime)
 }
 
 /// Opens the models for every predict worker, for a run of `chunks`.
 ///
 /// # Errors
 /// Where a model cannot be loaded.
-pub fn open_models(
+pub(super) fn open_models(
     pipeline: &Pipeline,
     plan: &Plan,
     models: &LocatedModels,
     runtime: &Runtime,
     chunks: usize,
-) -> Result<Vec<Predictor>, Failure> {
+) -> Result<Vec<Predictor>, Error> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = pipeline.runtime.threads.unwrap_or(cores);
     let budget = pipeline.runtime.token_budget;
@@ -60,29 +45,18 @@ pub fn open_models(
         None if many < 2 || chunks < WORTH_A_TRIAL * many => 1,
         None if runtime.provider() == Provider::Cuda => 1,
         None => {
-            let mut one = open(1).map_err(Failure::bad_input)?;
-            let mut many = open(many).map_err(Failure::bad_input)?;
-            let speed = |predictors: &mut [Predictor]| {
-                pipeline::prompts_per_second(plan, predictors).map_err(model_failure)
-            };
-            let (of_one, of_many) = (speed(&mut one)?, speed(&mut many)?);
+            let (mut one, mut many) = (open(1)?, open(many)?);
+            let of_one = prompts_per_second(plan, &mut one)?;
+            let of_many = prompts_per_second(plan, &mut many)?;
             // Each has its own copy of the weights: a little faster is not worth that.
             let faster = of_many > MUCH_FASTER * of_one;
             return Ok(if faster { many } else { one });
         }
     };
-    open(workers).map_err(Failure::bad_input)
+    Ok(open(workers)?)
 }
 
 /// The threads and waiting room of the other stages.
-pub fn workers(pipeline: &Pipeline) -> Workers {
+pub(super) fn workers(pipeline: &Pipeline) -> Workers {
     Workers { encode: pipeline.runtime.encode_workers, capacity: pipeline.runtime.channel_capacity }
-}
-
-/// Whose turn it is when asking the models failed.
-pub fn model_failure(error: pipeline::Error) -> Failure {
-    match error {
-        pipeline::Error::Model(crate::lm::Error::Runtime { .. }) => Failure::failed(error),
-        error => Failure::bad_input(error),
-    }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Cell;
-use crate::cli::known::{Known, Scored};
-use crate::experiment::files::relation_iri;
-use crate::experiment::{
+use super::cell::Cell;
+use super::files::relation_iri;
+use super::{
     CellResult, Fact, Frequencies, Questions, Relation, Skew, Split, answer, distance, gold_counts,
     lambda_curve,
 };
-use crate::pipeline::{Plan, RelationPlan, System};
+use crate::diagnosis::System;
+use crate::pipeline::{KnownQuestions, Plan, RelationPlan, Scored};
 
 /// The parts of a seed's facts, by relation.
 pub struct Parts<'a> {
@@ -26,7 +26,7 @@ pub fn result(
     signature: String,
     relations: &[Relation],
     parts: &Parts<'_>,
-    known: &mut Known,
+    known: &mut KnownQuestions<'_>,
     base: &Scored,
     finetuned: &Scored,
 ) -> CellResult {

@@ -3,42 +3,33 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Cell;
 use super::answers::{Parts, result};
+use super::cell::Cell;
 use super::folder::{write_cell, write_seed};
-use crate::cli::check;
-use crate::cli::export::whole_file;
-use crate::cli::failure::{Failure, show};
-use crate::cli::finetune::{self, train, unprepared};
-use crate::cli::known::{Known, Scored};
-use crate::cli::say::say;
+use super::{CellResult, Error, Relation, split};
 use crate::config::Correction;
 use crate::config::experiment::Experiment;
-use crate::config::finetune::Finetune;
-use crate::experiment::{CellResult, Relation, split};
-use crate::fetch::{self, Cache};
-use crate::finetune::{Inputs, Output, Sources, finished};
-use crate::pipeline::System;
-use crate::runtime::Runtime;
+use crate::config::finetune::{self as config, Finetune};
+use crate::diagnosis::System;
+use crate::diagnostic::Events;
+use crate::fetch;
+use crate::files::{WriteError, write_whole};
+use crate::finetune::{self, Inputs, Output, Sources, finished};
+use crate::pipeline::{self, Environment, Job, KnownQuestions, Scored};
 
-/// What all cells share.
-pub struct Lab<'a> {
+/// What makes the cells, and what they share.
+pub(super) struct Runner<'a> {
     pub experiment: &'a Experiment,
     pub relations: &'a [Relation],
-    pub cache: &'a Cache,
-    pub runtime: &'a Runtime,
-    pub stop: &'a AtomicBool,
-    /// Whether no progress is shown.
-    pub quiet: bool,
+    pub environment: &'a Environment,
 }
 
 /// A seed's cells and what they are made of; nothing that lies in their folders speaks against it.
-pub struct Seed<'a> {
+pub(super) struct Seed<'a> {
     seed: u32,
     cells: Vec<&'a Cell>,
     parts: Parts<'a>,
@@ -51,24 +42,24 @@ const DRAFT: &str = ".draft";
 
 impl Seed<'_> {
     /// How many facts of a relation there are to train on.
-    pub fn trainable(&self, relation: usize) -> usize {
+    pub(super) fn trainable(&self, relation: usize) -> usize {
         self.parts.splits[relation].trainable()
     }
 }
 
-impl<'a> Lab<'a> {
+impl<'a> Runner<'a> {
     /// Looks at what earlier runs left of a seed's cells, and leaves all of it as it is.
     ///
     /// # Errors
     /// Where a source cannot be had, or a cell holds a model that was trained otherwise.
-    pub fn check(&self, seed: u32, cells: Vec<&'a Cell>) -> Result<Seed<'a>, Failure> {
+    pub(super) fn check(&self, seed: u32, cells: Vec<&'a Cell>) -> Result<Seed<'a>, Error> {
         let parts = self.parts(seed);
         // One run at a time has the output folder, so that a draft there is one of a killed run.
         let draft = self.experiment.folder.join(DRAFT);
         cleared(&draft)?;
         let signatures = self.write(&draft, &parts, &cells).and_then(|()| {
             let each = cells.iter().map(|cell| self.signature(cell, seed, &draft));
-            each.collect::<Result<Vec<_>, Failure>>()
+            each.collect::<Result<Vec<_>, Error>>()
         });
         cleared(&draft)?;
         Ok(Seed { seed, cells, parts, signatures: signatures? })
@@ -78,16 +69,16 @@ impl<'a> Lab<'a> {
     /// at earlier.
     ///
     /// # Errors
-    /// Where a cell cannot be made; [`Failure::Interrupted`] where the stop was set.
-    pub fn make(
+    /// Where a cell cannot be made; [`Error::Interrupted`] where the stop was set.
+    pub(super) fn make(
         &self,
         seed: Seed<'_>,
         (before, all): (usize, usize),
-    ) -> Result<Vec<CellResult>, Failure> {
+    ) -> Result<Vec<CellResult>, Error> {
         let Seed { seed, cells, parts, signatures } = seed;
         let folder = self.experiment.seed_folder(seed);
         self.write(&folder, &parts, &cells)?;
-        let mut base: Option<(Known, Scored)> = None;
+        let mut base: Option<(KnownQuestions<'a>, Scored)> = None;
         let mut results = Vec::new();
         for ((number, cell), signature) in (before + 1..).zip(cells).zip(signatures) {
             let place = folder.join(cell.folder());
@@ -95,7 +86,7 @@ impl<'a> Lab<'a> {
                 results.push(result);
                 continue;
             }
-            self.progress(&format!("model {number} of {all}: {}", cell.name()));
+            self.events().note(&format!("model {number} of {all}: {}", cell.name()));
             let (known, of_base) = match &mut base {
                 Some(asked) => asked,
                 empty => empty.insert(self.ask(&folder.join("base.toml"), &folder)?),
@@ -103,37 +94,35 @@ impl<'a> Lab<'a> {
             let finetuned = self.finetuned(&folder, &place)?;
             let result =
                 result(cell, signature, self.relations, &parts, known, of_base, &finetuned);
-            write_json(&place.join(RESULT), &result)?;
+            write_result(&place.join(RESULT), &result)?;
             let result = earlier(&place, &result.signature).unwrap_or(result);
-            self.progress(&summary(&result));
+            self.events().note(&summary(&result));
             results.push(result);
         }
         Ok(results)
     }
 
-    fn progress(&self, text: &str) {
-        if !self.quiet {
-            say(text);
-        }
+    fn events(&self) -> &dyn Events {
+        self.environment.events.as_ref()
     }
 
     /// Deletes what earlier runs left of these cells: their results and models.
     ///
     /// # Errors
     /// Where it cannot be deleted, or another training is writing there.
-    pub fn clear(&self, cells: &[Cell]) -> Result<(), Failure> {
+    pub(super) fn clear(&self, cells: &[Cell]) -> Result<(), Error> {
         for cell in cells {
             let place = self.experiment.seed_folder(cell.seed).join(cell.folder());
             match fs::remove_file(place.join(RESULT)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(unwritable(&place)(error));
+                    return Err(Error::of_folder(&place)(error));
                 }
                 _ => {}
             }
             let model = place.join(MODEL);
             if model.exists() {
                 // Nothing of a signature is left to be compared.
-                Output::claim(&model, &BTreeMap::new(), true).map_err(Failure::bad_input)?;
+                Output::claim(&model, &BTreeMap::new(), true)?;
             }
         }
         Ok(())
@@ -152,11 +141,11 @@ impl<'a> Lab<'a> {
     }
 
     /// Writes a seed's files and those of its cells.
-    fn write(&self, folder: &Path, parts: &Parts<'_>, cells: &[&Cell]) -> Result<(), Failure> {
-        write_seed(folder, self.experiment, self.relations, parts).map_err(unwritable(folder))?;
+    fn write(&self, folder: &Path, parts: &Parts<'_>, cells: &[&Cell]) -> Result<(), Error> {
+        write_seed(folder, self.experiment, self.relations, parts).map_err(Error::of_folder(folder))?;
         for cell in cells {
             let place = folder.join(cell.folder());
-            write_cell(&place, self.experiment, cell).map_err(unwritable(&place))?;
+            write_cell(&place, self.experiment, cell).map_err(Error::of_folder(&place))?;
         }
         Ok(())
     }
@@ -166,46 +155,61 @@ impl<'a> Lab<'a> {
     ///
     /// # Errors
     /// Where a source cannot be had, or the cell holds a model that was trained otherwise.
-    fn signature(&self, cell: &Cell, seed: u32, folder: &Path) -> Result<String, Failure> {
-        let settings = settings(&folder.join(cell.folder()))?;
-        let sources = Sources::fetch(&settings, self.cache, &mut say).map_err(unprepared)?;
+    fn signature(&self, cell: &Cell, seed: u32, folder: &Path) -> Result<String, Error> {
+        let settings = self.settings(&folder.join(cell.folder()))?;
+        let sources = self.sources(&settings)?;
         let model = self.experiment.seed_folder(seed).join(cell.folder()).join(MODEL);
-        finished(&model, &sources.signature).map_err(Failure::bad_input)?;
+        finished(&model, &sources.signature)?;
         let mut hasher = Sha256::new();
         for (name, value) in &sources.signature {
             hasher.update(format!("{name}\n{value}\n"));
         }
         for file in ["subjects.csv", "candidates.csv", "tune.csv", "test.csv"] {
-            hasher.update(fetch::sha256_of(&folder.join(file)).map_err(Failure::bad_input)?);
+            hasher.update(fetch::sha256_of(&folder.join(file))?);
         }
         Ok(hex::encode(hasher.finalize()))
     }
 
     /// Asks one model alone about all tuning and test questions.
-    fn ask(&self, pipeline: &Path, folder: &Path) -> Result<(Known, Scored), Failure> {
-        let (mut pipeline, warnings) = check::read(pipeline)?;
-        show(&warnings);
-        // Of two models the finetuned one answers.
-        pipeline.correction = Correction::None;
+    fn ask(
+        &self,
+        pipeline: &Path,
+        folder: &Path,
+    ) -> Result<(KnownQuestions<'a>, Scored), Error> {
+        let job = Job::open(pipeline, self.environment)?;
         let facts = ["tune.csv", "test.csv"].map(|file| folder.join(file));
-        let mut known = Known::read(&pipeline, &[], &facts, self.cache)?;
-        match known.ask(&pipeline, self.runtime, self.quiet, self.stop)? {
-            Some(scored) => Ok((known, scored)),
-            None => {
-                say("stopped; the same command goes on with this model's questions");
-                Err(Failure::Interrupted)
+        // Of two models the finetuned one answers.
+        let mut questions = job.correcting_by(Correction::None).questions(&facts, &[])?;
+        let scored = questions.ask().inspect_err(|error| {
+            if matches!(error, pipeline::Error::Interrupted) {
+                self.events().note("stopped; the same command goes on with this model's questions");
             }
-        }
+        })?;
+        Ok((questions, scored))
+    }
+
+    fn settings(&self, place: &Path) -> Result<Finetune, Error> {
+        let (settings, warnings) = config::read(&place.join("finetune.toml"))?;
+        self.events().warn(&warnings);
+        Ok(settings)
+    }
+
+    fn sources(&self, settings: &Finetune) -> Result<Sources, Error> {
+        let events = self.events();
+        let cache = self.environment.cache()?;
+        Ok(Sources::fetch(settings, cache, &mut |text| events.note(text))?)
     }
 
     /// Trains a cell's model, unless that was done, and asks it.
-    fn finetuned(&self, folder: &Path, place: &Path) -> Result<Scored, Failure> {
-        let settings = settings(place)?;
+    fn finetuned(&self, folder: &Path, place: &Path) -> Result<Scored, Error> {
+        let settings = self.settings(place)?;
         let (inputs, warnings) = Inputs::read(&settings)?;
-        show(&warnings);
-        let sources = Sources::fetch(&settings, self.cache, &mut say).map_err(unprepared)?;
-        train(&settings, &inputs, sources, false, self.quiet, self.stop)?
-            .ok_or(Failure::Interrupted)?;
+        self.events().warn(&warnings);
+        let sources = self.sources(&settings)?;
+        let Environment { stop, .. } = self.environment;
+        let trained =
+            finetune::run(&settings, &inputs, sources, false, self.events(), stop)?;
+        trained.ok_or(Error::Interrupted)?;
         Ok(self.ask(&place.join("pipeline.toml"), folder)?.1)
     }
 }
@@ -214,12 +218,6 @@ impl<'a> Lab<'a> {
 const RESULT: &str = "result.json";
 /// Of a cell's model.
 pub(super) const MODEL: &str = "model";
-
-fn settings(place: &Path) -> Result<Finetune, Failure> {
-    let (settings, warnings) = finetune::read(&place.join("finetune.toml"))?;
-    show(&warnings);
-    Ok(settings)
-}
 
 /// The result of a cell, if it has one of this signature.
 ///
@@ -244,29 +242,17 @@ fn summary(result: &CellResult) -> String {
     format!("  P@1: {}", p_at_1.join(", "))
 }
 
-fn write_json(file: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
-    whole_file(file, |out| {
-        serde_json::to_writer(&mut *out, value).map_err(|e| Failure::Output(e.into()))
-    })
+fn write_result(file: &Path, result: &CellResult) -> Result<(), WriteError> {
+    let text = serde_json::to_vec(result).map_err(|error| WriteError::of(file)(error.into()))?;
+    write_whole(file, &text)
 }
 
 /// Deletes a draft, if there is one.
-fn cleared(draft: &Path) -> Result<(), Failure> {
+fn cleared(draft: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(draft)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::of_folder(draft)(error))
+        }
         _ => Ok(()),
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write to {}", folder.display())]
-struct Unwritable {
-    folder: PathBuf,
-    #[source]
-    source: io::Error,
-}
-
-fn unwritable(folder: &Path) -> impl FnOnce(io::Error) -> Failure {
-    let folder = folder.to_owned();
-    move |source| Failure::bad_input(Unwritable { folder, source })
 }

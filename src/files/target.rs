@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{folder_of, is_same_file};
+use super::{folder_of, is_same_file};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// Holds the files that a command is to write, each with the option that names it, against the

@@ -1,5 +1,4 @@
-//! Diagnosing a finetuned model on questions with known answers: the models and the corrections
-//! side by side.
+//! Ways to answer questions with known answers, side by side: the models and the corrections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,10 +6,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{KnownQuestion, Plan, RelationPlan};
 use crate::catalog::EntityId;
 use crate::config::{self, Pipeline};
 use crate::lm;
+use crate::pipeline::{KnownQuestion, Plan, RelationPlan};
 use crate::shock::diagnosis::{self, CurvePoint, Diagnosis, Relation};
 use crate::shock::tune::{Settings, Weights};
 use crate::shock::{Correction, Mixing, MixingRule, Prior, Priors, Question, Shift};
@@ -77,13 +76,13 @@ pub struct Diagnosed {
     pub curves: [Vec<CurvePoint>; 2],
 }
 
-/// Diagnoses the plan's relations on their known questions. `training` says by relation and
+/// Answers the plan's known questions by every system and counts. `training` says by relation and
 /// candidate of how many training facts it is the object.
 ///
 /// The shift that [`System::Prior`] removes is the pipeline's where its correction removes one.
 /// Elsewhere it is that of the mean predictions over the questions themselves, which uses none of
 /// their answers.
-pub fn diagnose(
+pub fn answer_all(
     pipeline: &Pipeline,
     plan: &Plan,
     known: &[Vec<KnownQuestion>],

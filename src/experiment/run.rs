@@ -1,0 +1,143 @@
+//! A whole experiment: every cell that has no result yet, then their rows.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use super::cell::{Cell, cells};
+use super::runner::{Runner, Seed};
+use super::{CellResult, Error, Relation, Row, read, rows};
+use crate::config::experiment::Experiment;
+use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
+use crate::fetch;
+use crate::files::{WriteError, write_whole};
+use crate::finetune::use_threads;
+use crate::lm::Tokenizer;
+use crate::onnx;
+use crate::pipeline::Environment;
+use crate::runtime::Device;
+
+/// What an experiment found.
+pub struct Measured {
+    /// How many relations were asked.
+    pub relations: usize,
+    /// By cell.
+    pub results: Vec<CellResult>,
+    /// The cells of all seeds together, which results.json in the output folder holds too.
+    pub rows: Vec<Row>,
+}
+
+/// Makes every cell of an experiment, which `file` describes, that has no result yet. With `fresh`,
+/// what earlier runs left of these cells is deleted first.
+///
+/// # Errors
+/// See [`Error`]; what was made stays, and the same call goes on after it.
+pub fn run(
+    experiment: &Experiment,
+    file: &Path,
+    environment: &Environment,
+    fresh: bool,
+) -> Result<Measured, Error> {
+    let events = environment.events.as_ref();
+    let relations = facts(experiment, environment)?;
+    let cells = cells(experiment);
+    let _lock = claim(&experiment.folder)?;
+    events.note(&format!(
+        "{}, {}: {}, {} of training set, passes {:?}, with and without mixture",
+        counted(relations.len(), "relation"),
+        counted(cells.len(), "model"),
+        counted(experiment.seeds.len(), "seed"),
+        counted(experiment.skews.len(), "kind"),
+        experiment.passes,
+    ));
+    use_threads(experiment.threads)?;
+    environment.runtime(Device::Auto)?;
+    let runner = Runner { experiment, relations: &relations, environment };
+    if fresh {
+        runner.clear(&cells)?;
+    }
+    // All are looked at before one is made, so that a refusal changes nothing.
+    let check = |&seed: &u32| runner.check(seed, of_seed(&cells, seed));
+    let seeds = experiment.seeds.iter().map(check).collect::<Result<Vec<_>, Error>>()?;
+    if let Some(warning) = scarce(&seeds, relations.len(), experiment.sizes.train) {
+        events.warn(&warning.at(file, At::File).into());
+    }
+    let mut results = Vec::new();
+    for seed in seeds {
+        let progress = (results.len(), cells.len());
+        results.append(&mut runner.make(seed, progress)?);
+    }
+    let rows = rows(&results);
+    let file = experiment.folder.join("results.json");
+    let text = serde_json::to_string_pretty(&rows);
+    let text = text.map_err(|error| WriteError::of(&file)(error.into()))?;
+    write_whole(&file, format!("{text}\n").as_bytes())?;
+    Ok(Measured { relations: relations.len(), results, rows })
+}
+
+fn of_seed(cells: &[Cell], seed: u32) -> Vec<&Cell> {
+    cells.iter().filter(|cell| cell.seed == seed).collect()
+}
+
+/// A warning where relations have so few facts to train on that a training set has all of them.
+fn scarce(seeds: &[Seed<'_>], relations: usize, train: usize) -> Option<Diagnostic> {
+    let least = |relation| seeds.iter().map(|seed| seed.trainable(relation)).min();
+    let few: Vec<usize> = (0..relations).filter_map(least).filter(|&least| least < train).collect();
+    let least = few.iter().min()?;
+    let message = format!(
+        "{} of {} have fewer facts to train on than `facts.train`, {train}; the fewest are {least}",
+        few.len(),
+        counted(relations, "relation"),
+    );
+    let help = "all of their facts are in each of their training sets, so that `rare` and \
+                `natural` come close to each other: lower `facts.train`, or raise `facts.least` to \
+                leave them out";
+    Some(Diagnostic::warning("few-training-facts", message).help(help))
+}
+
+/// Makes the output folder, which belongs to this process until the lock is dropped.
+fn claim(folder: &Path) -> Result<File, Error> {
+    let failed = Error::of_folder(folder);
+    fs::create_dir_all(folder).map_err(&failed)?;
+    let file = File::options().write(true).create(true).truncate(false).open(folder.join(".lock"));
+    let file = file.map_err(&failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: folder.to_owned() }),
+    }
+}
+
+/// The relations with enough questions whose objects are short enough.
+fn facts(experiment: &Experiment, environment: &Environment) -> Result<Vec<Relation>, Error> {
+    let tokenizer = match experiment.object_tokens {
+        Some(most) => Some((tokenizer(experiment, environment)?, most)),
+        None => None,
+    };
+    let admits = |object: &str| {
+        tokenizer.as_ref().is_none_or(|(tokenizer, most)| {
+            let tokens = tokenizer.continuation(&format!(" {object}"));
+            tokens.is_ok_and(|tokens| tokens.len() <= *most)
+        })
+    };
+    let mut relations = read(&experiment.facts, experiment.templates, admits)?;
+    let most = relations.iter().map(|relation| relation.facts.len()).max().unwrap_or(0);
+    relations.retain(|relation| relation.facts.len() >= experiment.least);
+    if relations.is_empty() {
+        let message = format!(
+            "no relation has {}; the one with most has {most}",
+            counted(experiment.least, "question")
+        );
+        let help = "lower `facts.least`, and with it what is tested, tuned on and trained";
+        let mistake = Diagnostic::error("too-few-questions", message).help(help);
+        return Err(Diagnostics::from(mistake.at(&experiment.facts, At::File)).into());
+    }
+    Ok(relations)
+}
+
+fn tokenizer(experiment: &Experiment, environment: &Environment) -> Result<Tokenizer, Error> {
+    let (cache, events) = (environment.cache()?, environment.events.as_ref());
+    let mut note = |text: &str| events.note(text);
+    let path = fetch::fetch_named(&experiment.base, cache, &mut note)?;
+    let folder = onnx::import(&path, cache, &mut note)?;
+    Ok(Tokenizer::read(&folder.tokenizer)?)
+}

@@ -1,0 +1,128 @@
+//! A whole finetuning: from checked settings to the finished model and its card.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::{
+    Card, Ended, Inputs, Output, OutputError, PrepareError, Prepared, Progress, Sources, TrainError,
+    Trainer, finished,
+};
+use crate::config::finetune::Finetune;
+use crate::diagnostic::{Diagnostics, Events, Explain, Fault};
+
+/// Why a finetuning ended before its end. The last checkpoint stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Mistakes in files.
+    #[error(transparent)]
+    Mistakes(Diagnostics),
+    /// It could not begin.
+    #[error(transparent)]
+    Prepare(PrepareError),
+    /// The output folder cannot be used.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The system gives no threads.
+    #[error("the threads to train on cannot be started")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl From<PrepareError> for RunError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Mistakes(mistakes) => Self::Mistakes(mistakes),
+            error => Self::Prepare(error),
+        }
+    }
+}
+
+impl Explain for RunError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Threads(_)
+            | Self::Train(TrainError::NotFinite { .. } | TrainError::Engine(_)) => Fault::Machine,
+            _ => Fault::User,
+        }
+    }
+
+    fn mistakes(&self) -> Option<&Diagnostics> {
+        match self {
+            Self::Mistakes(mistakes) => Some(mistakes),
+            _ => None,
+        }
+    }
+}
+
+/// Lets the engine use so many cores, all there are if none are named. Once a process.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn use_threads(threads: Option<usize>) -> Result<(), RunError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(cores));
+    Ok(pool.build_global()?)
+}
+
+/// Trains to the end and writes the result, unless that was done before. With `fresh`, what an
+/// earlier training left in the output folder is deleted first.
+///
+/// Nothing is given where `stop` was set; the last checkpoint stays.
+///
+/// # Errors
+/// Where the inputs and the model do not fit, or training fails; the last checkpoint stays.
+pub fn run(
+    settings: &Finetune,
+    inputs: &Inputs,
+    sources: Sources,
+    fresh: bool,
+    events: &dyn Events,
+    stop: &AtomicBool,
+) -> Result<Option<Card>, RunError> {
+    if !fresh && let Some(card) = finished(&settings.folder, &sources.signature)? {
+        return Ok(Some(card));
+    }
+    if is_early(events, stop) {
+        return Ok(None);
+    }
+    let prepared = Prepared::new(settings, inputs, sources)?;
+    let model = prepared.model(settings)?;
+    if is_early(events, stop) {
+        return Ok(None);
+    }
+    let signature = prepared.signature();
+    let (output, found) = Output::claim(&settings.folder, signature, fresh)?;
+    let mut trainer = Trainer::new(&settings.training, &prepared.plan, model, signature, found)?;
+    let (done, total) = (trainer.done(), prepared.plan.steps());
+    if done > 0 {
+        events.note(&format!("continuing after step {done} of {total}"));
+    }
+    let mut progress = Progress::new(total, done, events);
+    let ended = trainer.train(&output, &mut progress, stop);
+    drop(progress);
+    if ended? == Ended::Interrupted {
+        let done = trainer.done();
+        let text = format!("stopped after step {done} of {total}; the same command goes on from there");
+        events.note(&text);
+        return Ok(None);
+    }
+    let stopped_early = trainer.stopped_early();
+    let (model, state) = trainer.finish()?;
+    let card = prepared.card(settings, state, stopped_early);
+    let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
+    output.finish::<TrainError>(&card, save)?;
+    Ok(Some(card))
+}
+
+/// Whether the stop was set before anything was begun; says so.
+fn is_early(events: &dyn Events, stop: &AtomicBool) -> bool {
+    let stopped = stop.load(Ordering::Relaxed);
+    if stopped {
+        events.note("stopped before the first step; the same command goes on from what was there");
+    }
+    stopped
+}

@@ -1,0 +1,259 @@
+//! The one front door: a pipeline file, from reading it to its graph.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::open::{device, open_models, workers};
+use super::questions::KnownQuestions;
+use super::signature::describe;
+use super::{
+    Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, Report, estimate, locate,
+    run, take_priors, tuned,
+};
+use crate::config::{self, Pipeline};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
+use crate::files::{WriteError, write_whole};
+use crate::graph::{self, GraphWriter, RunDescription};
+
+/// A pipeline file that was read and checked.
+///
+/// Warnings go to the environment's events.
+pub struct Job<'e> {
+    pub(super) environment: &'e Environment,
+    pub(super) pipeline: Pipeline,
+}
+
+impl<'e> Job<'e> {
+    /// Reads and checks a pipeline file. Nothing is fetched or written.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn open(file: &Path, environment: &'e Environment) -> Result<Self, Error> {
+        let (pipeline, warnings) = config::read(file)?;
+        environment.events.warn(&warnings);
+        Ok(Self { environment, pipeline })
+    }
+
+    /// What the file says.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// The same job under another correction.
+    #[must_use]
+    pub fn correcting_by(mut self, correction: config::Correction) -> Self {
+        self.pipeline.correction = correction;
+        self
+    }
+
+    /// Takes the tuned numbers that the pipeline names, if it names some. [`Job::plan`] does.
+    ///
+    /// # Errors
+    /// Where they were not made yet, or are not what they should be.
+    pub fn take_tuned(&mut self) -> Result<(), Diagnostics> {
+        tuned::take(&mut self.pipeline)
+    }
+
+    /// Checks the ontology, the tables and the tuned numbers too. Nothing is fetched or written;
+    /// that numbers are not tuned yet is a warning.
+    ///
+    /// # Errors
+    /// All mistakes of the files that the pipeline names.
+    pub fn check(mut self) -> Result<(), Error> {
+        let events = &self.environment.events;
+        if let Err(mistakes) = self.take_tuned() {
+            // Numbers that are not tuned yet are missed when the pipeline is run.
+            let as_warning = |mistake: Diagnostic| match mistake.code {
+                tuned::NOT_TUNED => Diagnostic { severity: Severity::Warning, ..mistake },
+                _ => mistake,
+            };
+            let found = Diagnostics(mistakes.0.into_iter().map(as_warning).collect());
+            events.warn(&found.or(())?.1);
+        }
+        let (_, warnings) = Inputs::read(&self.pipeline)?;
+        events.warn(&warnings);
+        Ok(())
+    }
+
+    /// Brings the models into the cache, as far as they are missing.
+    ///
+    /// # Errors
+    /// Where one cannot be had or used.
+    pub fn fetch(&self) -> Result<LocatedModels, Error> {
+        let events = &self.environment.events;
+        Ok(locate(&self.pipeline, self.environment.cache()?, &mut |text| events.note(text))?)
+    }
+
+    /// Reads the inputs, brings the models into the cache, and plans what is asked. Nothing is
+    /// written but in the cache, and ONNX Runtime is not needed yet.
+    ///
+    /// # Errors
+    /// All mistakes of the inputs, and what keeps the models from being asked.
+    pub fn plan(mut self) -> Result<PlannedJob<'e>, Error> {
+        let events = &self.environment.events;
+        self.take_tuned()?;
+        let (inputs, warnings) = Inputs::read(&self.pipeline)?;
+        events.warn(&warnings);
+        let models = self.fetch()?;
+        models.fit_tuned_numbers(&self.pipeline)?;
+        let prompter = models.prompter()?;
+        let (plan, warnings) = Plan::new(&self.pipeline, inputs, prompter, models.context)?;
+        events.warn(&warnings);
+        Ok(PlannedJob { environment: self.environment, pipeline: self.pipeline, plan, models })
+    }
+
+    /// The questions that `facts` answers, to be asked; `entities` are tables with labels of their
+    /// subjects, beside the pipeline's.
+    ///
+    /// # Errors
+    /// Mistakes of the inputs and models, and facts that the finetuned model was trained on.
+    pub fn questions(
+        self,
+        facts: &[PathBuf],
+        entities: &[PathBuf],
+    ) -> Result<KnownQuestions<'e>, Error> {
+        KnownQuestions::read(self.pipeline, self.environment, entities, facts)
+    }
+}
+
+/// A job whose models are at hand and whose work is planned.
+pub struct PlannedJob<'e> {
+    pub(super) environment: &'e Environment,
+    pub(super) pipeline: Pipeline,
+    plan: Plan,
+    models: LocatedModels,
+}
+
+/// The report with what it is a report of.
+#[derive(Serialize)]
+struct NamedReport<'a> {
+    signature: &'a std::collections::BTreeMap<String, String>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl PlannedJob<'_> {
+    /// What the file says.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// What is asked.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Counts what a run would do.
+    ///
+    /// # Errors
+    /// See [`Plan::estimate`].
+    pub fn estimate(&self) -> Result<Estimate, Error> {
+        self.plan.estimate()
+    }
+
+    /// How long the models would take for a run from its beginning, from some seconds' trial.
+    ///
+    /// # Errors
+    /// Where a model cannot be loaded or fails.
+    pub fn try_out(&mut self) -> Result<Duration, Error> {
+        let mut predictors = self.predictors(1)?;
+        if self.pipeline.correction.removes_shift() {
+            // What a search costs depends on the correction, not on how far off its shift is.
+            let events = self.environment.events.as_ref();
+            let (workers, stop) = (workers(&self.pipeline), &self.environment.stop);
+            take_priors(&mut self.plan, &mut predictors, workers, events, stop)?;
+        }
+        estimate::try_out(&self.plan, &mut predictors)
+    }
+
+    /// Opens the models for a run of so many chunks.
+    ///
+    /// # Errors
+    /// Where a model cannot be loaded.
+    pub fn predictors(&self, chunks: usize) -> Result<Vec<Predictor>, Error> {
+        let runtime = self.environment.runtime(device(&self.pipeline))?;
+        open_models(&self.pipeline, &self.plan, &self.models, runtime, chunks)
+    }
+
+    /// Predicts and writes what the graph in the output folder lacks, and report.json beside it.
+    /// With `fresh`, a graph that kgbuild made there earlier is deleted first.
+    ///
+    /// Where the environment's stop is set, what was begun is written and the report is not
+    /// complete.
+    ///
+    /// # Errors
+    /// See [`Error`]; what was written before stays.
+    pub fn run(&mut self, fresh: bool) -> Result<Report, Error> {
+        let description = describe(&self.pipeline, &self.plan, &self.models)?;
+        let report = self.build(&description, fresh)?;
+        let file = self.pipeline.output.folder.join("report.json");
+        // A run that had nothing to do has nothing to add to what is known of the one that did.
+        if report.prompts > 0 || !is_reported(&file, &description) {
+            write_report(&file, &description, &report)?;
+        }
+        Ok(report)
+    }
+
+    fn open_graph(&self, description: &RunDescription, fresh: bool) -> Result<GraphWriter, Error> {
+        let output = &self.pipeline.output;
+        let annotation = match output.annotation {
+            config::Annotation::Rdf12 => graph::Annotation::Rdf12,
+            config::Annotation::Reification => graph::Annotation::Reification,
+        };
+        Ok(GraphWriter::open(&output.folder, &output.base_iri, description, annotation, fresh)?)
+    }
+
+    /// Predicts and writes what is missing.
+    fn build(&mut self, description: &RunDescription, fresh: bool) -> Result<Report, Error> {
+        let environment = self.environment;
+        let events = environment.events.as_ref();
+        // A graph that is there is looked at before the models are loaded; a new one is made after,
+        // so that a model that cannot be loaded leaves nothing behind.
+        let existing = if self.pipeline.output.folder.join("store").exists() && !fresh {
+            Some(self.open_graph(description, false)?)
+        } else {
+            None
+        };
+        let missing = match &existing {
+            Some(writer) => self.plan.size(self.plan.tasks(writer.done())),
+            None => self.plan.size(self.plan.tasks(&Default::default())),
+        };
+        let mut predictors = Vec::new();
+        if missing.chunks > 0 {
+            environment.proceed()?;
+            predictors = self.predictors(missing.chunks)?;
+            environment.proceed()?;
+        }
+        let writer = match existing {
+            Some(writer) => writer,
+            None => self.open_graph(description, fresh)?,
+        };
+        if !writer.done().is_empty() && missing.chunks > 0 {
+            let done = counted(writer.done().len(), "chunk");
+            events.note(&format!("continuing: {done} done, {} to go", missing.chunks));
+        }
+        let workers = workers(&self.pipeline);
+        if self.pipeline.correction.removes_shift() && missing.chunks > 0 {
+            events.note("taking the models' mean predictions");
+            take_priors(&mut self.plan, &mut predictors, workers, events, &environment.stop)?;
+        }
+        run(&self.plan, &mut predictors, workers, writer, events, &environment.stop)
+    }
+}
+
+/// Whether a file is the report of this run, complete.
+fn is_reported(file: &Path, description: &RunDescription) -> bool {
+    let Ok(text) = fs::read(file) else { return false };
+    let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    report["complete"] == true && report["signature"] == serde_json::json!(description.signature)
+}
+
+fn write_report(file: &Path, description: &RunDescription, report: &Report) -> Result<(), Error> {
+    let named = NamedReport { signature: &description.signature, report };
+    let text = serde_json::to_string_pretty(&named);
+    let text = text.map_err(|error| WriteError::of(file)(error.into()))?;
+    Ok(write_whole(file, format!("{text}\n").as_bytes())?)
+}

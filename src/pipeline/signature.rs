@@ -1,0 +1,130 @@
+//! All that a graph depends on: what makes two runs the same one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::{CHUNK_SUBJECTS, Error, LocatedModels, Plan, RelationPlan};
+use crate::config::{self, Pipeline};
+use crate::fetch;
+use crate::graph::RunDescription;
+use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
+use crate::shock::Calibration;
+
+/// What is written about a run, its signature among it.
+///
+/// # Errors
+/// Where an input cannot be read.
+pub(super) fn describe(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    models: &LocatedModels,
+) -> Result<RunDescription, Error> {
+    let settings = settings(pipeline, plan);
+    let config_sha256 = hash_of(&settings);
+    let mut signature = settings;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    signature.insert(
+        "kgbuild".to_owned(),
+        format!("{version}, importer {IMPORTER_VERSION}, preparer {PREPARER_VERSION}"),
+    );
+    for (part, model) in [("base model", models.base()), ("finetuned model", models.finetuned())] {
+        if let Some(model) = model {
+            signature.insert(part.to_owned(), model.sha256.clone());
+        }
+    }
+    let inputs = &pipeline.inputs;
+    let gold: Vec<PathBuf> = inputs.gold.iter().cloned().collect();
+    for (part, files) in [
+        ("ontology", &inputs.ontology),
+        ("subjects", &inputs.subjects),
+        ("candidates", &inputs.candidates),
+        ("gold", &gold),
+    ] {
+        let hashes: Result<Vec<String>, _> = files.iter().map(|f| fetch::sha256_of(f)).collect();
+        signature.insert(part.to_owned(), hashes?.join(" "));
+    }
+    Ok(RunDescription {
+        signature,
+        base_model: models.base().cloned(),
+        finetuned_model: models.finetuned().cloned(),
+        config_sha256,
+        lambda: shared_lambda(pipeline, plan),
+        correction: pipeline.correction.name().to_owned(),
+        tuned_sha256: match &pipeline.tuning {
+            Some(tuning) => Some(fetch::sha256_of(&tuning.file)?),
+            None => None,
+        },
+        version,
+    })
+}
+
+/// The settings and numbers, by what they are of.
+fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    let prediction = &pipeline.prediction;
+    settings.insert(
+        "prediction".to_owned(),
+        format!(
+            "{:?}, {:?}, tolerance {}, masked {:?}",
+            prediction.normalise, prediction.method, prediction.tolerance, prediction.masked
+        )
+        .to_lowercase(),
+    );
+    settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
+    for relation in &plan.relations {
+        let numbers = describe_relation(pipeline, plan, relation);
+        settings.insert(format!("relation <{}>", relation.iri), numbers);
+    }
+    settings
+}
+
+/// SHA-256 of the settings as JSON.
+fn hash_of(settings: &BTreeMap<String, String>) -> String {
+    // Text to text is always JSON, as Display writes it.
+    hex::encode(Sha256::digest(serde_json::json!(settings).to_string()))
+}
+
+/// The mixing weight, where there is a correction and all relations have the same.
+fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
+    if pipeline.correction == config::Correction::None {
+        return None;
+    }
+    let mut lambdas = plan.relations.iter().map(|relation| pipeline.lambda(&relation.iri));
+    let first = lambdas.next()?;
+    lambdas.all(|lambda| lambda == first).then_some(first)
+}
+
+/// All numbers that a relation's triples depend on.
+fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) -> String {
+    let mut text = pipeline.correction.name().to_owned();
+    if pipeline.correction != config::Correction::None {
+        text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
+    }
+    if let Some(tau) = relation.tau {
+        text += &format!(", tau {tau} over {} subjects", relation.prior_subjects.len());
+    }
+    let Calibration { temperature, bias } = relation.calibration;
+    if relation.calibration != Calibration::IDENTITY {
+        text += &format!(", temperature {temperature}, bias {bias}");
+    }
+    if !relation.examples.is_empty() {
+        let [finetuned, base] = plan.exampled;
+        text += &format!(", examples {:?} (finetuned {finetuned}, base {base})", relation.examples);
+    }
+    let most = relation.rankings.mixed.most;
+    format!("{text}, threshold {}, at most {most}", relation.threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_hashed_as_compact_json_in_order() {
+        let settings = BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".into(), "1".into())]);
+        let expected = hex::encode(Sha256::digest(r#"{"a":"1","b":"2"}"#));
+        assert_eq!(hash_of(&settings), expected);
+    }
+}
