@@ -4,14 +4,13 @@ use std::path::Path;
 
 use super::failure::{Failure, show};
 use super::say::print;
-use crate::config::{self, ModelSource, Pipeline, Tuned};
+use crate::config::{self, Pipeline, Tuned};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity::Warning};
-use crate::fetch::Source;
 use crate::pipeline::Inputs;
 
 /// Checks and says that all is well, or shows the mistakes.
 pub fn check(file: &Path) -> Result<(), Failure> {
-    let (mut pipeline, mut warnings) = read(file)?;
+    let (mut pipeline, mut warnings) = config::read(file)?;
     if let Err(mistakes) = use_tuned(&mut pipeline) {
         // Numbers that are not tuned yet are missed when the pipeline is run.
         let (missing, wrong): (Vec<_>, Vec<_>) =
@@ -24,14 +23,6 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     let (_, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
     print(&format!("{} is sound", pipeline.file.display()))
-}
-
-/// Reads a pipeline file, and what it says of its models; nothing is fetched.
-pub fn read(file: &Path) -> Result<(Pipeline, Diagnostics), Diagnostics> {
-    let (pipeline, mut notes) = config::read(file)?;
-    let sources = pipeline.models.base.iter().chain(&pipeline.models.finetuned);
-    notes.0.extend(sources.filter_map(malformed));
-    notes.or(pipeline)
 }
 
 /// Takes the tuned numbers that the pipeline names into it, if it names some.
@@ -56,19 +47,3 @@ pub fn use_tuned(pipeline: &mut Pipeline) -> Result<(), Diagnostics> {
 
 /// The code of a pipeline whose numbers have not been tuned.
 pub const NOT_TUNED: &str = "not-tuned";
-
-/// Why a source is none, if it is.
-pub fn malformed(source: &ModelSource) -> Option<Diagnostic> {
-    let error = Source::parse(&source.source, &source.relative_to).err()?;
-    let (message, help) = split_help(&error.to_string());
-    let place = Some(source.place.clone());
-    Some(Diagnostic { place, help, ..Diagnostic::error("model-source", message) })
-}
-
-/// An error's text without its help, and the help.
-fn split_help(text: &str) -> (String, Option<String>) {
-    match text.split_once("\n  = help: ") {
-        Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
-        None => (text.to_owned(), None),
-    }
-}

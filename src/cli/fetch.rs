@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::check;
 use super::failure::{Failure, show};
 use super::say::{print, say};
+use crate::config;
 use crate::fetch::{Cache, runtime_library};
 use crate::pipeline;
 
@@ -14,7 +14,7 @@ pub fn fetch(file: Option<&Path>) -> Result<(), Failure> {
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     let pipeline = match file {
         Some(file) => {
-            let (pipeline, warnings) = check::read(file)?;
+            let (pipeline, warnings) = config::read(file)?;
             show(&warnings);
             Some(pipeline)
         }

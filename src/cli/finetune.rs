@@ -6,13 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::args::FinetuneArgs;
-use super::check::malformed;
 use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
 use super::say::{print, say};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
-use crate::diagnostic::Diagnostics;
 use crate::fetch::Cache;
 use crate::finetune::{
     Card, Ended, Inputs, Output, PrepareError, Prepared, Progress, Sources, TrainError, Trainer,
@@ -21,7 +19,7 @@ use crate::finetune::{
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
-    let (settings, warnings) = read(&args.file)?;
+    let (settings, warnings) = config::read(&args.file)?;
     show(&warnings);
     let (inputs, warnings) = Inputs::read(&settings)?;
     show(&warnings);
@@ -65,15 +63,6 @@ pub fn use_threads(threads: Option<usize>) -> Result<(), Failure> {
         .num_threads(threads.unwrap_or(cores))
         .build_global()
         .map_err(Failure::failed)
-}
-
-/// Reads a finetuning file, and what it says of its sources; nothing is fetched.
-pub fn read(file: &Path) -> Result<(Finetune, Diagnostics), Diagnostics> {
-    let (settings, mut notes) = config::read(file)?;
-    notes.0.extend(malformed(&settings.base));
-    let text = settings.mixture.as_ref().map(|mixture| &mixture.text);
-    notes.0.extend(text.and_then(malformed));
-    notes.or(settings)
 }
 
 /// Whose turn it is where a training cannot begin.
@@ -197,8 +186,8 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
         )?;
     }
     let base = match &settings.base.sha256 {
-        Some(sha256) => format!("{{ source = {:?}, sha256 = {sha256:?} }}", settings.base.source),
-        None => format!("{:?}", settings.base.source),
+        Some(sha256) => format!("{{ source = {:?}, sha256 = {sha256:?} }}", settings.base.written),
+        None => format!("{:?}", settings.base.written),
     };
     let folder = settings.file.parent().unwrap_or(Path::new(""));
     let output = settings.folder.strip_prefix(folder).unwrap_or(&settings.folder);

@@ -23,7 +23,8 @@ struct Unusable {
 /// Prints what is known of a model, and tries it on a few tokens.
 pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
-    let source = Source::parse(&args.model, Path::new("")).map_err(Failure::bad_input)?;
+    let source = Source::parse(&args.model, Path::new("")).map_err(fetch::Error::from);
+    let source = source.map_err(Failure::bad_input)?;
     let path = fetch::fetch(&source, None, &cache, &mut say).map_err(Failure::bad_input)?;
     if lora::is_lora_folder(&path) {
         return adapter(&path);

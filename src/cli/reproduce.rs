@@ -14,17 +14,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::args::ReproduceArgs;
-use super::check::malformed;
 use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::finetune::use_threads;
 use super::interrupt::stop_on_interrupt;
 use super::say::{print, say};
-use crate::config::ModelSource;
-use crate::config::experiment::{self as config, Experiment};
+use crate::config::experiment::{self as config, Experiment, Skew};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
-use crate::experiment::{Relation, Skew, read, rows};
-use crate::fetch::{self, Cache};
+use crate::experiment::{Relation, read, rows};
+use crate::fetch::{self, Cache, ModelSource};
 use crate::lm::Tokenizer;
 use crate::onnx;
 use crate::runtime::{Device, Runtime};
@@ -32,7 +30,7 @@ use lab::{Lab, Seed};
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
-    let (experiment, warnings) = read_experiment(args)?;
+    let (experiment, warnings) = config::read(&args.experiment, args.facts.as_deref())?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     let stop = stop_on_interrupt(
@@ -138,13 +136,6 @@ enum Unclaimed {
         folder.display()
     )]
     InUse { folder: PathBuf },
-}
-
-/// Reads the experiment file, and what it says of its sources; nothing is fetched.
-fn read_experiment(args: &ReproduceArgs) -> Result<(Experiment, Diagnostics), Diagnostics> {
-    let (experiment, mut notes) = config::read(&args.experiment, args.facts.as_deref())?;
-    notes.0.extend([&experiment.base, &experiment.text].into_iter().filter_map(malformed));
-    notes.or(experiment)
 }
 
 /// One model that is trained and asked.

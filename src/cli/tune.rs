@@ -1,7 +1,6 @@
 //! `kgbuild tune`: a pipeline's numbers, chosen on held-out facts.
 
 use super::args::TuneArgs;
-use super::check;
 use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
@@ -19,7 +18,7 @@ use crate::shock::tune::{Measures, Numbers, Tuned as Chosen, Tuning};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
 pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
-    let (pipeline, warnings) = check::read(&args.pipeline)?;
+    let (pipeline, warnings) = config::read(&args.pipeline)?;
     show(&warnings);
     let Some(tuning) = pipeline.tuning.clone() else {
         return Err(Diagnostics::from(no_section(&pipeline)).into());

@@ -31,7 +31,7 @@ pub(crate) use paths::{folder_of, is_same_file};
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
     Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,
-    ModelSource, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
+    Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
 };
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};
 

@@ -15,5 +15,5 @@ pub use results::{
     Frequencies, MIN_QUESTIONS, Outcome, Questions, answer, gold_counts, lambda_curve,
 };
 pub use source::{Relation, read};
-pub use split::{Fact, Sizes, Skew, Split, distance, split};
+pub use split::{Fact, Split, distance, split};
 pub use summary::{CellResult, Column, Measures, Row, rows};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::results::Outcome;
-use super::split::Skew;
-use crate::eval::bootstrap::{self, Interval};
-use crate::eval::calibration::expected_calibration_error;
-use crate::eval::mean;
+use crate::config::experiment::Skew;
+use crate::metrics::bootstrap::{self, Interval};
+use crate::metrics::calibration::expected_calibration_error;
+use crate::metrics::mean;
 use crate::pipeline::System;
 
 /// One finetuned model with what it and its base answered.

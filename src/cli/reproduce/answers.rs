@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Cell;
 use crate::cli::known::{Known, Scored};
+use crate::config::experiment::Skew;
 use crate::experiment::files::relation_iri;
 use crate::experiment::{
-    CellResult, Fact, Frequencies, Questions, Relation, Skew, Split, answer, distance, gold_counts,
+    CellResult, Fact, Frequencies, Questions, Relation, Split, answer, distance, gold_counts,
     lambda_curve,
 };
 use crate::pipeline::{Plan, RelationPlan, System};

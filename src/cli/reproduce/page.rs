@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::{self, Numbers};
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
-use crate::eval::calibration::reliability;
-use crate::eval::mean;
 use crate::experiment::{CellResult, Column, Row};
 use crate::html::{
     Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html,
     image as image_of, lines, page as page_of, reliability_figure,
 };
+use crate::metrics::bootstrap::Interval;
+use crate::metrics::calibration::reliability;
+use crate::metrics::mean;
 use crate::pipeline::System;
 
 /// The page of an experiment over so many relations.
@@ -199,7 +199,8 @@ fn confidences(results: &[CellResult]) -> Vec<(f64, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{Outcome, Skew, rows};
+    use crate::config::experiment::Skew;
+    use crate::experiment::{Outcome, rows};
 
     /// An outcome of `right` of 100 questions.
     fn outcome(right: usize) -> Outcome {

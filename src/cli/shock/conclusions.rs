@@ -7,7 +7,7 @@
 //! too often lowers the shock and is over-predicted.
 
 use super::report::{Report, Scores, Training};
-use crate::eval::bootstrap::Interval;
+use crate::metrics::bootstrap::Interval;
 use crate::pipeline::System;
 use crate::shock::diagnosis::Band;
 

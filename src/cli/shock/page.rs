@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::print;
 use super::report::{EntityReport, RelationReport, Report, Training};
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
-use crate::eval::calibration::Bin;
 use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
+use crate::metrics::bootstrap::Interval;
+use crate::metrics::calibration::Bin;
 use crate::pipeline::System;
 use crate::shock::diagnosis::{Band, CurvePoint};
 

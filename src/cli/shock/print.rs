@@ -3,7 +3,7 @@
 use super::report::{EntityReport, Report, Training};
 use crate::cli::table;
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
+use crate::metrics::bootstrap::Interval;
 use crate::pipeline::System;
 use crate::shock::diagnosis::{Band, COMMON};
 

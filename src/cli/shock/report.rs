@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
-use crate::eval::bootstrap::{self, Interval};
-use crate::eval::calibration::{self, Bin};
-use crate::eval::ranking::{hit, reciprocal_rank};
+use crate::metrics::bootstrap::{self, Interval};
+use crate::metrics::calibration::{self, Bin};
+use crate::metrics::ranking::{hit, reciprocal_rank};
 use crate::pipeline::{Diagnosed, Plan, System};
 use crate::shock::diagnosis::{Answers, Band, CurvePoint, Entity, RelationDiagnosis, Summary};
 use crate::shock::{Calibration, Correlation};
