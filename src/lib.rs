@@ -19,6 +19,7 @@ pub mod finetune;
 pub mod graph;
 pub mod html;
 pub mod lm;
+pub mod metrics;
 pub mod onnx;
 pub mod ontology;
 pub mod pipeline;

@@ -8,11 +8,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kgbuild::config::experiment;
+use kgbuild::config::experiment::{self, Sizes, Skew};
 use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
 use kgbuild::config::{self, Annotation, Correction, Device, Method, Mixing, Normalise, Pipeline};
 use kgbuild::diagnostic::Diagnostics;
-use kgbuild::experiment::{Sizes, Skew};
 use proptest::prelude::*;
 
 const FOLDER: &str = "tests/data/config";
@@ -104,7 +103,7 @@ fn every_key_arrives() {
     let folder = Path::new(FOLDER);
     assert_eq!(pipeline.models.finetuned.unwrap().path(), Some(folder.join("files/adapter")));
     let base = pipeline.models.base.unwrap();
-    assert_eq!(base.source, "pypi:some-model==0.1.2#inside/model.gguf");
+    assert_eq!(base.written, "pypi:some-model==0.1.2#inside/model.gguf");
     assert!(base.sha256.unwrap().starts_with("b179c952"));
     assert_eq!(pipeline.inputs.ontology, [folder.join("files/ontology.ttl")]);
     assert_eq!(pipeline.inputs.subjects, [folder.join("files/subjects.csv")]);
@@ -133,7 +132,7 @@ fn every_key_of_a_finetuning_arrives() {
         names.iter().map(|name| Path::new(FINETUNINGS).join("files").join(name)).collect()
     };
     let whole = read("accepted-whole.toml");
-    assert_eq!(whole.base.source, "pypi:some-model==0.1.2#inside/model.gguf");
+    assert_eq!(whole.base.written, "pypi:some-model==0.1.2#inside/model.gguf");
     assert!(whole.base.sha256.unwrap().starts_with("b179c952"));
     assert_eq!(whole.facts.train, files(&["train.csv", "more.jsonl"]));
     assert_eq!(whole.facts.held_out, HeldOut::Files(files(&["more.jsonl"])));
@@ -158,7 +157,7 @@ fn every_key_of_a_finetuning_arrives() {
     assert_eq!(training.device, Device::Cpu);
     let mixture = whole.mixture.unwrap();
     assert_eq!((mixture.weight, mixture.sequence_length, mixture.sequences), (0.3, 64, 4));
-    assert_eq!(mixture.text.source, "pypi:some-text==1.0#data/text.json");
+    assert_eq!(mixture.text.written, "pypi:some-text==1.0#data/text.json");
     assert_eq!(mixture.field.as_deref(), Some("extract"));
     assert_eq!(mixture.end_of_text.as_deref(), Some("<|endoftext|>"));
     assert_eq!(whole.folder, Path::new(FINETUNINGS).join("out"));
@@ -175,7 +174,7 @@ fn every_key_of_an_experiment_arrives() {
     let folder = Path::new(EXPERIMENTS);
     let read = |name: &str| experiment::read(&folder.join(name), None).unwrap().0;
     let whole = read("accepted-whole.toml");
-    assert_eq!(whole.base.source, "pypi:some-model==0.1.2#inside/model.gguf");
+    assert_eq!(whole.base.written, "pypi:some-model==0.1.2#inside/model.gguf");
     assert_eq!(whole.facts, folder.join("files"));
     assert_eq!((whole.templates, whole.object_tokens), (3, Some(1)));
     assert_eq!(whole.sizes, Sizes { train: 7, tune: 8, test: 9 });
@@ -209,7 +208,7 @@ fn every_key_of_an_experiment_arrives() {
 fn a_source_can_be_written_elsewhere() {
     let whole = Path::new(EXPERIMENTS).join("accepted-whole.toml");
     let whole = experiment::read(&whole, None).unwrap().0;
-    assert_eq!(whole.base.anywhere()["source"].as_str().unwrap(), whole.base.source);
+    assert_eq!(whole.base.anywhere()["source"].as_str().unwrap(), whole.base.written);
     let text = whole.text.anywhere();
     let there = Path::new(EXPERIMENTS).join("files/text.txt");
     let written = Path::new(text["source"].as_str().unwrap());
@@ -266,72 +265,77 @@ fn the_committed_schemas_are_the_codes() {
     );
 }
 
+/// Keys of a pipeline, and a few that are none.
+const WORDS: [&str; 36] = [
+    "models",
+    "inputs",
+    "prediction",
+    "correction",
+    "selection",
+    "output",
+    "runtime",
+    "base",
+    "finetuned",
+    "source",
+    "sha256",
+    "ontology",
+    "subjects",
+    "candidates",
+    "gold",
+    "relations",
+    "normalise",
+    "method",
+    "tolerance",
+    "lambda",
+    "mixing",
+    "threshold",
+    "max_objects",
+    "folder",
+    "annotation",
+    "base_iri",
+    "device",
+    "library",
+    "workers",
+    "encode_workers",
+    "threads",
+    "token_budget",
+    "channel_capacity",
+    "\"http://example.org/r\"",
+    "x",
+    "\"\"",
+];
+
+/// Values of all kinds, right and wrong.
+const VALUES: [&str; 20] = [
+    "\"trie\"",
+    "\"sequence\"",
+    "\"none\"",
+    "\"linear\"",
+    "\"log-linear\"",
+    "\"\"",
+    "1",
+    "\"hf:a/b\"",
+    "\"files/gold.csv\"",
+    "[\"a\", 1]",
+    "[]",
+    "{}",
+    "{ source = \"a\" }",
+    "true",
+    "1979-05-27",
+    "0.5",
+    "\"\\u0000\"",
+    "\"branching\"",
+    "\"http://e.org/\"",
+    "",
+];
+
 /// Pieces of pipelines, so that random texts come past the syntax.
 fn piece() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec![
-        "models",
-        "inputs",
-        "prediction",
-        "correction",
-        "selection",
-        "output",
-        "runtime",
-        "base",
-        "finetuned",
-        "source",
-        "sha256",
-        "ontology",
-        "subjects",
-        "candidates",
-        "gold",
-        "relations",
-        "normalise",
-        "method",
-        "tolerance",
-        "lambda",
-        "mixing",
-        "threshold",
-        "max_objects",
-        "folder",
-        "annotation",
-        "base_iri",
-        "device",
-        "library",
-        "workers",
-        "encode_workers",
-        "threads",
-        "token_budget",
-        "channel_capacity",
-        "\"http://example.org/r\"",
-        "x",
-        "\"\"",
-    ]);
+    let word = prop::sample::select(&WORDS[..]);
     let value = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),
         any::<f64>().prop_map(|n| format!("{n:?}").replace("NaN", "nan")),
-        prop::sample::select(vec![
-            "\"trie\"",
-            "\"sequence\"",
-            "\"none\"",
-            "\"linear\"",
-            "\"log-linear\"",
-            "\"\"",
-            "1",
-            "\"hf:a/b\"",
-            "\"files/gold.csv\"",
-            "[\"a\", 1]",
-            "[]",
-            "{}",
-            "{ source = \"a\" }",
-            "true",
-            "1979-05-27",
-            "0.5",
-            "\"\\u0000\"",
-            "\"branching\"",
-            "\"http://e.org/\"",
-            "",
-        ])
-        .prop_map(str::to_owned),
+        prop::sample::select(&VALUES[..]).prop_map(str::to_owned),
     ];
     prop_oneof![
         prop::collection::vec(word.clone(), 1..4)

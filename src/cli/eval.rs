@@ -171,7 +171,7 @@ fn notes(report: &Report, is_graph: bool) -> Vec<String> {
              confidence {:.3}, accuracy {:.3}.",
             counted(c.predictions, "confidence"),
             c.expected_calibration_error,
-            crate::eval::calibration::BINS,
+            crate::metrics::calibration::BINS,
             c.adaptive_calibration_error,
             c.error_by_chance,
             c.brier,

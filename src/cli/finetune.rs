@@ -94,8 +94,8 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
         )?;
     }
     let base = match &settings.base.sha256 {
-        Some(sha256) => format!("{{ source = {:?}, sha256 = {sha256:?} }}", settings.base.source),
-        None => format!("{:?}", settings.base.source),
+        Some(sha256) => format!("{{ source = {:?}, sha256 = {sha256:?} }}", settings.base.written),
+        None => format!("{:?}", settings.base.written),
     };
     let folder = settings.file.parent().unwrap_or(Path::new(""));
     let output = settings.folder.strip_prefix(folder).unwrap_or(&settings.folder);

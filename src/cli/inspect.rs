@@ -26,7 +26,7 @@ impl Explain for Unusable {}
 /// Prints what is known of a model, and tries it on a few tokens.
 pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
     let cache = Cache::from_environment()?;
-    let source = Source::parse(&args.model, Path::new(""))?;
+    let source = Source::parse(&args.model, Path::new("")).map_err(fetch::Error::from)?;
     let path = fetch::fetch(&source, None, &cache, &mut say)?;
     if lora::is_lora_folder(&path) {
         return adapter(&path);

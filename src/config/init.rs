@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(pipeline.lambda("http://example.org/capital"), 0.0);
         assert_eq!(pipeline.inputs.subjects, [folder.join("subjects.csv")]);
         let base = pipeline.models.base.unwrap();
-        assert!(base.source.starts_with("pypi:") && base.sha256.is_some());
+        assert!(base.written.starts_with("pypi:") && base.sha256.is_some());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::diagnostic::Diagnostics;
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
     Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,
-    ModelSource, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
+    Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
 };
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};
 

@@ -3,13 +3,14 @@
 //! This is all that the rest of the program sees of pipeline.toml.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tuned::{Tuned, TunedNumbers};
 use crate::diagnostic::Place;
+use crate::fetch::ModelSource;
 use crate::shock::Calibration;
 
 /// How a model's probabilities of tokens become one distribution over a relation's candidates.
@@ -113,45 +114,6 @@ pub enum Device {
     Cpu,
     /// A CUDA GPU; none is an error.
     Cuda,
-}
-
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ModelSource {
-    /// As written: a local path, or text that begins with `hf:` or `pypi:`. A local path exists.
-    pub source: String,
-    /// SHA-256 that the file must have, 64 lower-case hexadecimal digits.
-    pub sha256: Option<String>,
-    /// The folder that a local path is relative to.
-    #[serde(skip)]
-    pub relative_to: PathBuf,
-    /// Where it is written.
-    #[serde(skip)]
-    pub place: Place,
-}
-
-impl ModelSource {
-    /// The local path, or none where the source is fetched.
-    pub fn path(&self) -> Option<PathBuf> {
-        let fetched = ["hf:", "pypi:"].iter().any(|scheme| self.source.starts_with(scheme));
-        (!fetched).then(|| self.relative_to.join(&self.source))
-    }
-
-    /// As it is written in a TOML file, so that it means the same from every folder.
-    pub fn anywhere(&self) -> toml::Value {
-        let source = match self.path() {
-            Some(path) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
-            None => self.source.clone(),
-        };
-        match &self.sha256 {
-            Some(sha256) => toml::Table::from_iter([
-                ("source".to_owned(), source.into()),
-                ("sha256".to_owned(), sha256.clone().into()),
-            ])
-            .into(),
-            None => source.into(),
-        }
-    }
 }
 
 /// The language models; at least one is there.
@@ -309,7 +271,8 @@ impl Pipeline {
         let models = self.models.base.iter().chain(&self.models.finetuned);
         let tables = tables.chain(examples).chain(tuning);
         let named = [&self.file].into_iter().chain(tables).chain(&self.runtime.library);
-        named.cloned().chain(models.filter_map(ModelSource::path)).collect()
+        let models = models.filter_map(ModelSource::path).map(Path::to_owned);
+        named.cloned().chain(models).collect()
     }
 
     /// Whether the finetuned and the base model are asked. Of two models without correction only the
@@ -370,24 +333,5 @@ impl Pipeline {
     fn tuned_for(&self, relation: &str) -> Option<&TunedNumbers> {
         let tuned = self.tuned.as_ref()?;
         tuned.relations.get(relation).or(tuned.all.as_ref())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diagnostic::At;
-
-    #[test]
-    fn only_what_is_not_fetched_has_a_path() {
-        let path = |source: &str| {
-            let relative_to = PathBuf::from("here");
-            let place = Place { file: PathBuf::new(), at: At::File };
-            ModelSource { source: source.into(), sha256: None, relative_to, place }.path()
-        };
-        assert_eq!(path("model"), Some(PathBuf::from("here/model")));
-        assert_eq!(path("/model"), Some(PathBuf::from("/model")));
-        assert_eq!(path("hf:owner/name"), None);
-        assert_eq!(path("pypi:package==1#file"), None);
     }
 }

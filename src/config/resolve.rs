@@ -8,11 +8,12 @@ use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::files::is_same_file;
+use crate::fetch::ModelSource;
 
 use super::paths::Kind;
 use super::pipeline::{
-    Correction, ExampledModels, Examples, Inputs, Mixing, ModelSource, Models, Normalise, Numbers,
-    Output, OwnNumbers, Pipeline, Prediction, Runtime, Tuning,
+    Correction, ExampledModels, Examples, Inputs, Mixing, Models, Normalise, Numbers, Output,
+    OwnNumbers, Pipeline, Prediction, Runtime, Tuning,
 };
 use super::raw::{
     RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule,
@@ -40,7 +41,7 @@ pub(super) fn resolve(
     let correction = resolver.correction(&raw.correction, prediction.normalise);
     let (numbers, by_relation) =
         resolver.numbers(correction, &models, &inputs, &raw.correction, &raw.selection);
-    let examples = raw.examples.map(|examples| resolver.examples(examples, &models));
+    let examples = raw.examples.map(|examples| resolver.examples(examples));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
     let output = resolver.output(raw.output);
     let runtime = resolver.runtime(raw.runtime);
@@ -118,11 +119,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn examples(&mut self, raw: RawExamples, models: &Models) -> Examples {
+    fn examples(&mut self, raw: RawExamples) -> Examples {
         let at = |key: &'static str| ["examples", key];
+        let (has_base, has_finetuned) = self.has_models();
         let missing = match raw.models {
-            ExampledModels::Base => models.base.is_none().then_some("base"),
-            ExampledModels::Finetuned => models.finetuned.is_none().then_some("finetuned"),
+            ExampledModels::Base => (!has_base).then_some("base"),
+            ExampledModels::Finetuned => (!has_finetuned).then_some("finetuned"),
             ExampledModels::Both => None,
         };
         if let Some(role) = missing {

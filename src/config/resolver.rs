@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use oxrdf::NamedNode;
 
 use super::paths::{self, Kind};
-use super::pipeline::ModelSource;
 use super::raw::{OneOrMany, RawModel};
 use super::walk::Spans;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::fetch::{Malformed, ModelSource, Source};
 
 /// How a model is written.
 pub(super) const MODEL_FORMS: &str =
@@ -39,7 +39,7 @@ impl<'a> Resolver<'a> {
         self.found.push(diagnostic.at(self.file, at));
     }
 
-    /// A source and its hash. `kind` is what a local path must be; `forms` says how else it can be
+    /// A source and its hash; nothing where it is none. `kind` is what a local path must be; `forms` says how else it can be
     /// written.
     pub fn source(
         &mut self,
@@ -49,29 +49,36 @@ impl<'a> Resolver<'a> {
         forms: &str,
     ) -> Option<ModelSource> {
         let mut inner = at.to_vec();
-        let (source, sha256) = match raw? {
-            RawModel::Source(source) => (source, None),
+        let (written, sha256) = match raw? {
+            RawModel::Source(written) => (written, None),
             RawModel::Pinned(pinned) => {
                 inner.push("source");
                 (pinned.source, pinned.sha256)
             }
         };
-        if source.is_empty() {
+        if written.is_empty() {
             // The walker refused it.
             return None;
         }
         let sha256 = sha256.map(|hash| self.sha256(&[at, &["sha256"]].concat(), hash));
         let place = Place { file: self.file.to_owned(), at: self.spans.value(&inner) };
-        let relative_to = self.folder.to_owned();
-        let source = ModelSource { source, sha256, relative_to, place };
-        if let Some(path) = source.path() {
-            let mistake = paths::mistake(&path, kind).map(|wrong| {
+        let source = match Source::parse(&written, self.folder) {
+            Ok(source) => source,
+            Err(malformed) => {
+                let mistake = Diagnostic::error("model-source", malformed.to_string());
+                self.push(mistake.help(Malformed::HELP), place.at);
+                return None;
+            }
+        };
+        let named = ModelSource { written, sha256, source, place };
+        if let Some(path) = named.path() {
+            let mistake = paths::mistake(path, kind).map(|wrong| {
                 let help = wrong.help.clone().unwrap_or_default();
                 wrong.help(format!("{help} ({forms})").trim_start())
             });
             self.report(mistake, &inner);
         }
-        Some(source)
+        Some(named)
     }
 
     fn sha256(&mut self, at: &[&str], hash: String) -> String {

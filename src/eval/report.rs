@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::bootstrap::{self, Interval};
-use super::calibration::{self, Bin};
 use super::gold::{Gold, GoldQuestion};
-use super::mean;
 use super::name::{Naming, fold_relation, local_name};
 use super::predictions::{PredictedObject, PredictedQuestion, Predictions};
-use super::ranking::{self, Ranking};
-use super::sets::{Counts, SetScore};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
+use crate::metrics::bootstrap::{self, Interval};
+use crate::metrics::calibration::{self, Bin};
+use crate::metrics::mean;
+use crate::metrics::ranking::{self, Ranking};
+use crate::metrics::sets::{Counts, SetScore};
 
 /// The bootstrap's seed, so that a report is the same every time.
 const SEED: u64 = 1;

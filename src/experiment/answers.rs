@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cell::Cell;
 use super::files::relation_iri;
 use super::{
-    CellResult, Fact, Frequencies, Questions, Relation, Skew, Split, answer, distance, gold_counts,
+    CellResult, Fact, Frequencies, Questions, Relation, Split, answer, distance, gold_counts,
     lambda_curve,
 };
+use crate::config::experiment::Skew;
 use crate::diagnosis::System;
 use crate::pipeline::{KnownQuestions, Plan, RelationPlan, Scored};
 

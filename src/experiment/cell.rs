@@ -1,7 +1,6 @@
 //! The models of an experiment: one a cell.
 
-use super::Skew;
-use crate::config::experiment::Experiment;
+use crate::config::experiment::{Experiment, Skew};
 use crate::diagnostic::counted;
 
 /// One model that is trained and asked.

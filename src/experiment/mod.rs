@@ -24,5 +24,5 @@ pub use results::{
 };
 pub use run::{Measured, run};
 pub use source::{Relation, read};
-pub use split::{Fact, Sizes, Skew, Split, distance, split};
+pub use split::{Fact, Split, distance, split};
 pub use summary::{CellResult, Column, Measures, Row, rows};

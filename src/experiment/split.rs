@@ -10,43 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::source::Relation;
-
-/// How a training set's objects are distributed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Skew {
-    /// As among all facts.
-    Natural,
-    /// All objects equally often, as far as their facts last.
-    Flattened,
-    /// Only the rarest objects.
-    Rare,
-}
-
-impl Skew {
-    /// Its name, in files and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Natural => "natural",
-            Self::Flattened => "flattened",
-            Self::Rare => "rare",
-        }
-    }
-}
-
-/// How many questions of a relation each part has at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    pub train: usize,
-    pub tune: usize,
-    pub test: usize,
-}
+use crate::config::experiment::{Sizes, Skew};
 
 /// A subject and one of its objects, by label.
 pub type Fact<'a> = (&'a str, &'a str);

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::results::Outcome;
-use super::split::Skew;
-use crate::eval::bootstrap::{self, Interval};
-use crate::eval::calibration::expected_calibration_error;
-use crate::eval::mean;
+use crate::config::experiment::Skew;
 use crate::diagnosis::System;
+use crate::metrics::bootstrap::{self, Interval};
+use crate::metrics::calibration::expected_calibration_error;
+use crate::metrics::mean;
 
 /// One finetuned model with what it and its base answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

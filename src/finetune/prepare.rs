@@ -80,7 +80,7 @@ impl Sources {
         let (signature, data) = sign(settings, &sha256, text.as_deref())?;
         let field = settings.mixture.as_ref().and_then(|mixture| mixture.field.as_deref());
         let documents = text.map(|text| documents(&text, field)).transpose()?;
-        let base_model = BaseModel { source: settings.base.source.clone(), sha256 };
+        let base_model = BaseModel { source: settings.base.written.clone(), sha256 };
         Ok(Self { base, base_model, documents, signature, data })
     }
 }

@@ -76,7 +76,7 @@ pub fn sign(
             signature.insert(role.to_owned(), hashes.join(" "));
         }
         let source = |path: &Path| match (role, &settings.mixture) {
-            ("text", Some(mixture)) => PathBuf::from(&mixture.text.source),
+            ("text", Some(mixture)) => PathBuf::from(&mixture.text.written),
             _ => path.to_owned(),
         };
         let described = hashes

@@ -8,7 +8,7 @@ use super::axis::{Axis, Scale, Span};
 use super::frame::{WIDTH, line, svg};
 use super::mark::{Legend, class, fitted, mark, text_width};
 use super::number::coordinate;
-use crate::eval::bootstrap::Interval;
+use crate::metrics::bootstrap::Interval;
 
 /// A bar for each category.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use super::mark::{class, mark};
 use super::number::{coordinate, label};
 use super::page::{Table, figure};
 use crate::diagnostic::counted;
-use crate::eval::calibration::Bin;
+use crate::metrics::calibration::Bin;
 
 /// The height of the strip that shows how many predictions each bin has.
 const STRIP: f64 = 44.0;

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::eval::bootstrap::Interval;
-use crate::eval::calibration::{Bin, reliability as bins};
+use crate::metrics::bootstrap::Interval;
+use crate::metrics::calibration::{Bin, reliability as bins};
 
 /// Whether every element is closed in its place and no `<`, `&` or quote stands loose; void
 /// elements of HTML are known by name.

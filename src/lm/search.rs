@@ -14,8 +14,10 @@
 //! are asked in full batches; which nodes a question opens does not depend on the others.
 
 mod question;
+mod task;
 
-use question::{Question, Task};
+use question::Question;
+use task::Task;
 
 use super::branch::AnswerSpace;
 use super::exhaustive::exhaustive;

@@ -5,7 +5,9 @@
 //! `ontologies/kgb.ttl` defines the vocabulary read here beside RDFS and OWL.
 
 mod read;
+mod statements;
 mod template;
+mod terms;
 mod turtle;
 mod usable;
 

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
-use crate::config::{ModelSource, Pipeline};
-use crate::fetch::{self, Cache};
+use crate::config::Pipeline;
+use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
 use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
 use crate::onnx::{self, Family, ModelFolder, lora};
@@ -156,7 +156,7 @@ fn locate_one(
     let path = fetch::fetch_named(source, cache, report)?;
     let folder = onnx::import(&path, cache, report)?;
     let description =
-        ModelDescription { source: source.source.clone(), sha256: folder.sha256.clone() };
+        ModelDescription { source: source.written.clone(), sha256: folder.sha256.clone() };
     Ok(Located { folder, adapter: None, description })
 }
 
@@ -172,7 +172,7 @@ fn locate_finetuned(
     }
     let Some(base) = base else { return Err(Error::AdapterWithoutBase(path)) };
     let description =
-        ModelDescription { source: source.source.clone(), sha256: fetch::sha256_of(&path)? };
+        ModelDescription { source: source.written.clone(), sha256: fetch::sha256_of(&path)? };
     Ok(Located { folder: base.folder.clone(), adapter: Some(path), description })
 }
 

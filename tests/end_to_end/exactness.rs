@@ -1,12 +1,11 @@
 //! The search gives what scoring every candidate gives, with the real models on real relations.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kgbuild::config;
-use kgbuild::fetch::{self, Cache, Source};
+use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{
     self, Answer, AnswerSpace, Answers, Demand, LanguageModel, Prompt, Rankings, Row, Scored,
 };
@@ -98,8 +97,7 @@ fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     let cache = Cache::from_environment().unwrap();
     let report = &mut |line: &str| println!("{line}");
     let base = pipeline.models.base.as_ref().unwrap();
-    let source = Source::parse(&base.source, Path::new(".")).unwrap();
-    let file = fetch::fetch(&source, base.sha256.as_deref(), &cache, report)
+    let file = fetch::fetch_named(base, &cache, report)
         .unwrap_or_else(|error| panic!("no base model: {error}"));
     let folder = onnx::import(&file, &cache, report)
         .unwrap_or_else(|error| panic!("the base model cannot be imported: {error}"));

@@ -65,6 +65,7 @@ fn enlarged(bytes: &[u8]) -> Vec<u8> {
     serialize(views, head.metadata().clone()).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "a list, a few lines a case")]
 fn cases() -> Vec<Case> {
     vec![
         bad("unknown-relation", |at| {

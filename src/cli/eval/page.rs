@@ -2,9 +2,9 @@
 
 use super::super::args::EvalArgs;
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
 use crate::eval::{Calibration, Report, Scores};
 use crate::html::{self, Axis, BarSeries, Markup, Table, html};
+use crate::metrics::bootstrap::Interval;
 
 /// The whole page.
 pub(super) fn page(report: &Report, args: &EvalArgs, is_graph: bool) -> Markup {

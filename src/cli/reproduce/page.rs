@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tables::{self, Numbers};
 use crate::diagnosis::System;
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
-use crate::eval::calibration::reliability;
-use crate::eval::mean;
+use crate::metrics::bootstrap::Interval;
+use crate::metrics::calibration::reliability;
+use crate::metrics::mean;
 use crate::experiment::{CellResult, Column, Row};
 use crate::html::{
     Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html,

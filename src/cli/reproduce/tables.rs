@@ -1,8 +1,8 @@
 //! The tables of an experiment, for a terminal.
 
 use crate::cli::table;
-use crate::eval::bootstrap::Interval;
 use crate::experiment::{Column, Measures, Row};
+use crate::metrics::bootstrap::Interval;
 
 /// A table with what it shows.
 pub struct Numbers {

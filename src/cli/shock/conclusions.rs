@@ -1,7 +1,7 @@
 //! What is seen, in sentences.
 
 use crate::diagnosis::{Harm, Report, Scores, System, Training, Verdict};
-use crate::eval::bootstrap::Interval;
+use crate::metrics::bootstrap::Interval;
 use crate::shock::diagnosis::Band;
 
 /// The sentences about a report; the last ones say what to bear in mind.

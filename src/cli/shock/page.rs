@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::print;
 use crate::diagnosis::{EntityReport, RelationReport, Report, System, Training};
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
-use crate::eval::calibration::Bin;
+use crate::metrics::bootstrap::Interval;
+use crate::metrics::calibration::Bin;
 use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
 use crate::shock::diagnosis::{Band, CurvePoint};
 

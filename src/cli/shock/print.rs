@@ -3,7 +3,7 @@
 use crate::cli::table;
 use crate::diagnosis::{EntityReport, Report, System, Training};
 use crate::diagnostic::counted;
-use crate::eval::bootstrap::Interval;
+use crate::metrics::bootstrap::Interval;
 use crate::shock::diagnosis::{Band, COMMON};
 
 /// How many of the most over- and under-predicted entities are shown.

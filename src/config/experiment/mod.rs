@@ -4,14 +4,50 @@ pub(super) mod raw;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::document::{self, Document};
 use super::finetune::resolve::{mixture, training};
 use super::paths::Kind;
 use super::resolver::{MODEL_FORMS, Resolver};
-use super::{ModelSource, schema as schemas};
+use super::schema as schemas;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
-use crate::experiment::{Sizes, Skew};
+use crate::fetch::ModelSource;
 use raw::{RawExperiment, RawFacts};
+
+/// How a training set's objects are distributed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skew {
+    /// As among all facts.
+    Natural,
+    /// All objects equally often, as far as their facts last.
+    Flattened,
+    /// Only the rarest objects.
+    Rare,
+}
+
+impl Skew {
+    /// Its name, in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Natural => "natural",
+            Self::Flattened => "flattened",
+            Self::Rare => "rare",
+        }
+    }
+}
+
+/// How many questions of a relation each part has at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub train: usize,
+    pub tune: usize,
+    pub test: usize,
+}
 
 /// A checked experiment.toml.
 #[derive(Clone, Debug, PartialEq)]

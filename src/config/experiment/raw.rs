@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::finetune::raw::{RawBase, RawMixture, RawTraining};
-use crate::experiment::Skew;
+use super::Skew;
 
 /// A measurement of Frequency Shock: models finetuned on training sets of growing skew, with and
 /// without mixture, tested as they are and corrected. Paths are relative to this file's folder.

@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{self, Document};
-use super::{Device, ModelSource, schema as schemas};
+use super::{Device, schema as schemas};
 use crate::diagnostic::{Diagnostics, Place};
+use crate::fetch::ModelSource;
 use raw::RawFinetune;
 
 /// Which weights are trained.

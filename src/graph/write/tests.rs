@@ -1,5 +1,5 @@
 use super::*;
-use crate::graph::{ExportFormat, export, open_for_reading};
+use crate::graph::{ExportFormat, ModelDescription, export, open_for_reading};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;

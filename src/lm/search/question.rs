@@ -3,47 +3,11 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::{Answer, Demand, Excluded, Rankings, Scored, answer_from};
-use crate::lm::branch::{AnswerSpace, Normalise};
+use super::task::Task;
+use super::{Answer, Demand, Excluded, Scored, answer_from};
+use crate::lm::branch::Normalise;
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
-use crate::shock::logspace::{log_mean_exp, log_sum_exp};
-use crate::shock::{Correction, MixingRule};
-
-/// What all questions of a search share.
-pub struct Task<'a> {
-    pub space: &'a AnswerSpace,
-    pub correction: &'a Correction,
-    pub models: usize,
-    pub rankings: Rankings,
-    pub tolerance: f64,
-}
-
-impl Task<'_> {
-    /// Whether masses have to be divided by their sum over all candidates.
-    fn needs_normaliser(&self) -> bool {
-        self.space.normalise() == Normalise::Sequence || self.mixes_candidates()
-    }
-
-    fn mixes_candidates(&self) -> bool {
-        let rule = self.correction.rule;
-        matches!(rule, MixingRule::LogLinear { .. }) && !self.space.mixes_at_branchings(rule)
-    }
-
-    /// How many masses an entry has: one a model and template.
-    fn parts(&self) -> usize {
-        self.models * self.space.templates()
-    }
-
-    /// Each model's mass, ln, averaged over the templates after taking `totals` away.
-    fn model_masses(&self, masses: &[f64], totals: &[f64]) -> [f64; 2] {
-        // A total of nothing (all candidates masked) leaves nothing to divide.
-        let relative = |(&m, &t): (&f64, &f64)| if t == f64::NEG_INFINITY { m } else { m - t };
-        let relative: Vec<f64> = masses.iter().zip(totals).map(relative).collect();
-        let mut models = relative.chunks_exact(self.space.templates()).map(log_mean_exp);
-        let finetuned = models.next().unwrap_or(f64::NEG_INFINITY);
-        [finetuned, models.next().unwrap_or(finetuned)]
-    }
-}
+use crate::shock::logspace::log_sum_exp;
 
 /// A prefix that can be opened, or a candidate that is complete.
 #[derive(Clone, Copy)]

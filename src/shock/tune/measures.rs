@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::threshold::f1;
 use super::{Numbers, Relation};
-use crate::eval::{self, calibration::expected_calibration_error};
+use crate::metrics::{self, calibration::expected_calibration_error};
 use crate::shock::question::Question;
 
 /// An answer that a threshold could let through.
@@ -78,7 +78,7 @@ impl Measures {
     /// Of questions answered.
     pub fn of<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone) -> Self {
         // The sum of nothing would be -0.
-        let mean = |values: Vec<f64>| eval::mean(values).unwrap_or(0.0);
+        let mean = |values: Vec<f64>| metrics::mean(values).unwrap_or(0.0);
         let with_objects = || outcomes.clone().filter(|outcome| outcome.objects > 0);
         let first_right =
             |o: &Outcome| f64::from(u8::from(o.answers.first().is_some_and(|a| a.right)));
