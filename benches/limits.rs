@@ -11,21 +11,18 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
-use kgbuild::config::{self, Pipeline};
-use kgbuild::fetch::{Cache, runtime_library};
+use kgbuild::diagnostic::Silent;
 use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
 use kgbuild::lm::Prompt;
 use kgbuild::pipeline::stages::Workers;
-use kgbuild::pipeline::{self, Inputs, Plan, Predictor, Progress, Report, Work, encode, locate};
-use kgbuild::runtime::{Device, Runtime};
+use kgbuild::pipeline::{
+    self, Environment, Job, Plan, PlannedJob, Predictor, Report, Work, encode,
+};
 
 const PIPELINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines");
-const TOKEN_BUDGET: usize = 2048;
 const ROUNDS: usize = 3;
 const CLASS: &str = "http://www.wikidata.org/entity/Q6256";
 
@@ -38,7 +35,7 @@ fn main() {
     if let [alone, text] = &arguments[..]
         && alone == ALONE
     {
-        let report = Job::new(text).run();
+        let report = Ready::new(text).run();
         println!("{} {}", report.seconds, largest_kb());
         return;
     }
@@ -55,7 +52,7 @@ fn main() {
 }
 
 fn floor() {
-    let job = Job::new(&quickstart(true).to_string());
+    let job = Ready::new(&quickstart(true).to_string());
     let mut ratios = Vec::new();
     let (mut predictors, floor) = (job.predictors(), &mut job.predictors()[0]);
     for _ in 0..=ROUNDS {
@@ -70,11 +67,11 @@ fn floor() {
 }
 
 /// How fast a worker's session takes about as many tokens as a run computed, as prompts.
-fn tokens_per_second(job: &Job, predictor: &mut Predictor, tokens: u64) -> f64 {
+fn tokens_per_second(job: &Ready, predictor: &mut Predictor, tokens: u64) -> f64 {
     let nothing_done = Default::default();
     let mut all: Vec<Prompt> = Vec::new();
-    for task in job.plan.tasks(&nothing_done) {
-        all.extend_from_slice(encode(&job.plan, task).unwrap().prompts(false));
+    for task in job.plan().tasks(&nothing_done) {
+        all.extend_from_slice(encode(job.plan(), task).unwrap().prompts(false));
     }
     let before = predictor.work();
     let fed = |work: Work| work.tokens - before.tokens;
@@ -128,7 +125,7 @@ fn candidates() {
         inputs.remove("gold");
         let capital = "http://www.wikidata.org/prop/direct/P36";
         inputs.insert("relations".to_owned(), vec![capital].into());
-        let job = Job::new(&pipeline.to_string());
+        let job = Ready::new(&pipeline.to_string());
         let mut predictors = job.predictors();
         let mut seconds: Vec<(f64, f64, f64)> = (0..=ROUNDS)
             .map(|_| {
@@ -186,59 +183,47 @@ fn quickstart(both: bool) -> toml::Table {
 }
 
 /// A pipeline that is ready to run.
-struct Job {
-    pipeline: Pipeline,
-    plan: Plan,
+struct Ready {
+    job: PlannedJob<'static>,
 }
 
-impl Job {
+impl Ready {
     fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pipeline.toml");
         fs::write(&file, text).unwrap();
-        let (pipeline, _) = config::read(&file).unwrap_or_else(|e| panic!("{}", e.render(false)));
-        let models = locate(&pipeline, &cache(), &mut |_| {}).unwrap();
-        let inputs = Inputs::read(&pipeline).unwrap().0;
-        let prompter = models.prompter().unwrap();
-        let (plan, _) = Plan::new(&pipeline, inputs, prompter, models.context).unwrap();
-        Self { pipeline, plan }
+        let job = Job::open(&file, environment()).and_then(Job::plan);
+        Self { job: job.unwrap_or_else(|error| panic!("{error}")) }
+    }
+
+    fn plan(&self) -> &Plan {
+        self.job.plan()
     }
 
     fn predictors(&self) -> Vec<Predictor> {
-        let models = locate(&self.pipeline, &cache(), &mut |_| {}).unwrap();
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        models.open(runtime(), &self.plan.prompter, 1, threads, TOKEN_BUDGET).unwrap()
+        self.job.predictors(1).unwrap()
     }
 
     fn run(&self) -> Report {
-        let mut predictors = self.predictors();
-        self.run_with(&mut predictors)
+        self.run_with(&mut self.predictors())
     }
 
     fn run_with(&self, predictors: &mut [Predictor]) -> Report {
-        let models = locate(&self.pipeline, &cache(), &mut |_| {}).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let description = RunDescription::default();
         let (base_iri, annotation) = ("urn:bench:", Annotation::Rdf12);
         let writer =
             GraphWriter::open(folder.path(), base_iri, &description, annotation, false).unwrap();
-        let (progress, stop) = (Progress::new(0, true), AtomicBool::new(false));
-        let workers = Workers { encode: 1, capacity: 2 };
-        pipeline::run(&self.plan, predictors, models.asked(), workers, writer, &progress, &stop)
-            .unwrap()
+        let (workers, stop) = (Workers { encode: 1, capacity: 2 }, AtomicBool::new(false));
+        pipeline::run(self.plan(), predictors, workers, writer, &Silent, &stop).unwrap()
     }
 }
 
-fn cache() -> Cache {
-    Cache::from_environment().unwrap()
-}
-
-fn runtime() -> &'static Runtime {
-    static RUNTIME: std::sync::OnceLock<Runtime> = std::sync::OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        let library = runtime_library(&cache(), &mut |line| eprintln!("{line}")).unwrap();
-        Runtime::load(Path::new(&library), Device::Auto).unwrap()
-    })
+/// ONNX Runtime is loaded once.
+fn environment() -> &'static Environment {
+    static ENVIRONMENT: std::sync::LazyLock<Environment> =
+        std::sync::LazyLock::new(|| Environment::new(Silent));
+    &ENVIRONMENT
 }
 
 fn median(values: &mut [(f64, f64, f64)]) -> (f64, f64, f64) {

@@ -5,36 +5,20 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use kgbuild::config;
-use kgbuild::fetch::{Cache, runtime_library};
+use kgbuild::diagnostic::Silent;
 use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
 use kgbuild::pipeline::stages::Workers;
-use kgbuild::pipeline::{self, Inputs, Plan, Predictor, Progress, encode, locate};
-use kgbuild::runtime::{Device, Runtime};
+use kgbuild::pipeline::{self, Environment, Job, encode};
 
 const PIPELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/quickstart.toml");
-const TOKEN_BUDGET: usize = 2048;
 
 fn predict(criterion: &mut Criterion) {
-    let mut say = |line: &str| eprintln!("{line}");
-    let cache = Cache::from_environment().unwrap();
-    let (pipeline, _) = config::read(Path::new(PIPELINE)).unwrap();
-    let models = locate(&pipeline, &cache, &mut say).unwrap();
-    let (mut plan, _) = Plan::new(
-        &pipeline,
-        Inputs::read(&pipeline).unwrap().0,
-        models.prompter().unwrap(),
-        models.context,
-    )
-    .unwrap();
-    let library = runtime_library(&cache, &mut say).unwrap();
-    let runtime = Runtime::load(&library, Device::Auto).unwrap();
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut predictors: Vec<Predictor> =
-        models.open(&runtime, &plan.prompter, 1, threads, TOKEN_BUDGET).unwrap();
+    let environment = Environment::new(Silent);
+    let job = Job::open(Path::new(PIPELINE), &environment).unwrap().plan().unwrap();
+    let mut predictors = job.predictors(1).unwrap();
+    let mut plan = job.into_plan();
     for exhaustive in [false, true] {
         let name = if exhaustive { "exhaustive" } else { "search" };
         plan.relations.iter_mut().for_each(|relation| relation.exhaustive = exhaustive);
@@ -67,11 +51,9 @@ fn predict(criterion: &mut Criterion) {
                 (folder, writer.unwrap())
             },
             |(folder, writer)| {
-                let (progress, stop) = (Progress::new(0, true), AtomicBool::new(false));
                 let workers = Workers { encode: 1, capacity: 2 };
-                let asked = models.asked();
-                pipeline::run(&plan, &mut predictors, asked, workers, writer, &progress, &stop)
-                    .unwrap();
+                let stop = AtomicBool::new(false);
+                pipeline::run(&plan, &mut predictors, workers, writer, &Silent, &stop).unwrap();
                 folder
             },
             BatchSize::PerIteration,

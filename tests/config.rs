@@ -101,7 +101,7 @@ fn every_key_arrives() {
     let p36 = "http://www.wikidata.org/prop/direct/P36";
     let pipeline = accepted("accepted-whole.toml");
     let folder = Path::new(FOLDER);
-    assert_eq!(pipeline.models.finetuned.unwrap().path(), Some(folder.join("files/adapter")));
+    assert_eq!(pipeline.models.finetuned.unwrap().path(), Some(&*folder.join("files/adapter")));
     let base = pipeline.models.base.unwrap();
     assert_eq!(base.written, "pypi:some-model==0.1.2#inside/model.gguf");
     assert!(base.sha256.unwrap().starts_with("b179c952"));

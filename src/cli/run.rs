@@ -24,7 +24,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         return dry_run(&mut job);
     }
     let ended = job.run(args.fresh);
-    let report = ended.map_err(|error| Failure::from(error).saying(&interrupted(&args.pipeline)))?;
+    let report =
+        ended.map_err(|error| Failure::from(error).saying(&interrupted(&args.pipeline)))?;
     print_report(&report, &job.pipeline().output, &args.pipeline)
 }
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
-use crate::files::is_same_file;
 use crate::fetch::ModelSource;
+use crate::files::is_same_file;
 
 use super::paths::Kind;
 use super::pipeline::{

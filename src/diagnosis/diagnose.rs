@@ -26,11 +26,7 @@ pub struct Facts {
 /// # Errors
 /// Mistakes of the inputs, facts that the finetuned model was trained on, and what keeps the models
 /// from being asked; [`Error::Interrupted`] where the environment's stop was set.
-pub fn diagnose(
-    job: Job<'_>,
-    environment: &Environment,
-    facts: &Facts,
-) -> Result<Report, Error> {
+pub fn diagnose(job: Job<'_>, environment: &Environment, facts: &Facts) -> Result<Report, Error> {
     let events = environment.events.as_ref();
     two_models(job.pipeline())?;
     let facts = facts.with_those_of(job.pipeline())?;
@@ -125,7 +121,8 @@ fn take_numbers<'e>(
     let Some(tuning) = job.pipeline().tuning.clone() else {
         if job.pipeline().correction == config::Correction::None {
             let lambda = UNSAID_LAMBDA;
-            let note = format!("the pipeline does not mix: corrections are shown with lambda {lambda}");
+            let note =
+                format!("the pipeline does not mix: corrections are shown with lambda {lambda}");
             events.note(&note);
         }
         return Ok(job);

@@ -142,7 +142,8 @@ impl<'a> Runner<'a> {
 
     /// Writes a seed's files and those of its cells.
     fn write(&self, folder: &Path, parts: &Parts<'_>, cells: &[&Cell]) -> Result<(), Error> {
-        write_seed(folder, self.experiment, self.relations, parts).map_err(Error::of_folder(folder))?;
+        write_seed(folder, self.experiment, self.relations, parts)
+            .map_err(Error::of_folder(folder))?;
         for cell in cells {
             let place = folder.join(cell.folder());
             write_cell(&place, self.experiment, cell).map_err(Error::of_folder(&place))?;
@@ -171,11 +172,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Asks one model alone about all tuning and test questions.
-    fn ask(
-        &self,
-        pipeline: &Path,
-        folder: &Path,
-    ) -> Result<(KnownQuestions<'a>, Scored), Error> {
+    fn ask(&self, pipeline: &Path, folder: &Path) -> Result<(KnownQuestions<'a>, Scored), Error> {
         let job = Job::open(pipeline, self.environment)?;
         let facts = ["tune.csv", "test.csv"].map(|file| folder.join(file));
         // Of two models the finetuned one answers.
@@ -207,8 +204,7 @@ impl<'a> Runner<'a> {
         self.events().warn(&warnings);
         let sources = self.sources(&settings)?;
         let Environment { stop, .. } = self.environment;
-        let trained =
-            finetune::run(&settings, &inputs, sources, false, self.events(), stop)?;
+        let trained = finetune::run(&settings, &inputs, sources, false, self.events(), stop)?;
         trained.ok_or(Error::Interrupted)?;
         Ok(self.ask(&place.join("pipeline.toml"), folder)?.1)
     }

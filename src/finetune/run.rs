@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{
-    Card, Ended, Inputs, Output, OutputError, PrepareError, Prepared, Progress, Sources, TrainError,
-    Trainer, finished,
+    Card, Ended, Inputs, Output, OutputError, PrepareError, Prepared, Progress, Sources,
+    TrainError, Trainer, finished,
 };
 use crate::config::finetune::Finetune;
 use crate::diagnostic::{Diagnostics, Events, Explain, Fault};
@@ -106,7 +106,8 @@ pub fn run(
     drop(progress);
     if ended? == Ended::Interrupted {
         let done = trainer.done();
-        let text = format!("stopped after step {done} of {total}; the same command goes on from there");
+        let text =
+            format!("stopped after step {done} of {total}; the same command goes on from there");
         events.note(&text);
         return Ok(None);
     }

@@ -146,6 +146,11 @@ impl PlannedJob<'_> {
         &self.plan
     }
 
+    /// What is asked, to be asked otherwise.
+    pub fn into_plan(self) -> Plan {
+        self.plan
+    }
+
     /// Counts what a run would do.
     ///
     /// # Errors

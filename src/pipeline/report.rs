@@ -126,12 +126,8 @@ impl RelationReport {
             largest_unexplored: s.unexplored_billionths as f64 / 1e9,
             gold_questions: s.gold_questions,
             base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| base),
-            finetuned_precision_at_1: s
-                .precision_at_1(s.gold_finetuned)
-                .filter(|_| finetuned),
-            mixed_precision_at_1: s
-                .precision_at_1(s.gold_mixed)
-                .filter(|_| base && finetuned),
+            finetuned_precision_at_1: s.precision_at_1(s.gold_finetuned).filter(|_| finetuned),
+            mixed_precision_at_1: s.precision_at_1(s.gold_mixed).filter(|_| base && finetuned),
         }
     }
 }

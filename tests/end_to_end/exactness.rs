@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kgbuild::config;
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{
     self, Answer, AnswerSpace, Answers, Demand, LanguageModel, Prompt, Rankings, Row, Scored,
 };
 use kgbuild::onnx;
-use kgbuild::pipeline::{self, Inputs, Plan, Predictor};
+use kgbuild::pipeline::{self, Environment, Plan, Predictor};
 use kgbuild::runtime::{Device, Runtime};
 use kgbuild::shock::{Correction, Mixing, MixingRule, Prior, Priors};
 
@@ -162,6 +163,7 @@ fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
 
 #[test]
 fn the_search_is_exact_on_real_relations() {
+    let environment = Environment::new(Silent);
     let job = Job::quickstart();
     job.set("prediction", "tolerance", UNEXPLORED);
     let mut opened: Option<[Shared; 2]> = None;
@@ -175,18 +177,10 @@ fn the_search_is_exact_on_real_relations() {
         job.set("correction", "mixing", mixing);
         job.set("inputs", "relations", relations.to_vec());
         job.keep_subjects(subjects);
-        let (pipeline, _) = config::read(&job.pipeline()).unwrap();
-        let opened = opened.get_or_insert_with(|| models(&pipeline));
+        let front = pipeline::Job::open(&job.pipeline(), &environment).unwrap();
+        let opened = opened.get_or_insert_with(|| models(front.pipeline()));
         let [to_search, to_score] = [(); 2].map(|()| opened.each_ref().map(Shared::anew));
-        let cache = Cache::from_environment().unwrap();
-        let located = pipeline::locate(&pipeline, &cache, &mut |_| {}).unwrap();
-        let (mut plan, _) = Plan::new(
-            &pipeline,
-            Inputs::read(&pipeline).unwrap().0,
-            located.prompter().unwrap(),
-            located.context,
-        )
-        .unwrap();
+        let mut plan = front.plan().unwrap().into_plan();
         let long = plan.relations.iter().filter(|relation| {
             let trie = relation.space.trie();
             (0..trie.candidates()).any(|c| trie.tokens(c as u32).len() > 2)

@@ -12,16 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kgbuild::config;
-use kgbuild::fetch::Cache;
+use kgbuild::diagnostic::Silent;
 use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
 use kgbuild::pipeline::stages::{self, Workers};
-use kgbuild::pipeline::{
-    self, Asked, CHUNK_SUBJECTS, Encoded, Inputs, Plan, Predictor, Progress, Task,
-};
+use kgbuild::pipeline::{self, CHUNK_SUBJECTS, Encoded, Environment, Job, Plan, Predictor, Task};
 
 use crate::stub::StubModel;
-use crate::support::{CAPITAL, Job, succeed};
+use crate::support::{self, CAPITAL, succeed};
 
 /// As many as the test runs; KGBUILD_TEST_SUBJECTS names more.
 const SUBJECTS: usize = 100_000;
@@ -32,7 +29,7 @@ const MEASURES: &str = "KGBUILD_TEST_MEASURES_MEMORY";
 
 /// The plan of a pipeline for the capitals of `subjects` countries.
 fn plan(subjects: usize) -> Plan {
-    let job = Job::small(&[CAPITAL], 0);
+    let job = support::Job::small(&[CAPITAL], 0);
     let mut table = String::from("iri,label,aliases,types\n");
     for number in 0..subjects {
         let class = "http://www.wikidata.org/entity/Q6256";
@@ -40,13 +37,11 @@ fn plan(subjects: usize) -> Plan {
     }
     job.set_subjects(&table);
     job.set("selection", "threshold", 0.3);
-    let (pipeline, _) = config::read(&job.pipeline()).unwrap();
-    let cache = Cache::from_environment().unwrap();
-    let models = pipeline::locate(&pipeline, &cache, &mut |line| println!("{line}"))
-        .unwrap_or_else(|error| panic!("no tokenizer: {error}"));
-    let (plan, _) =
-        Plan::new(&pipeline, Inputs::read(&pipeline).unwrap().0, models.prompter().unwrap(), None)
-            .unwrap();
+    let environment = Environment::new(Silent);
+    let planned = Job::open(&job.pipeline(), &environment).and_then(Job::plan);
+    let mut plan = planned.unwrap_or_else(|error| panic!("no plan: {error}")).into_plan();
+    // The stub models have none.
+    plan.context = None;
     plan
 }
 
@@ -86,10 +81,9 @@ fn measure() {
     let report = pipeline::run(
         &plan,
         &mut [predictor],
-        Asked { base: true, finetuned: true },
         Workers { encode: 1, capacity: 2 },
         writer,
-        &Progress::new(0, true),
+        &Silent,
         &AtomicBool::new(false),
     )
     .unwrap();

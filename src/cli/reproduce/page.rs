@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tables::{self, Numbers};
 use crate::diagnosis::System;
 use crate::diagnostic::counted;
-use crate::metrics::bootstrap::Interval;
-use crate::metrics::calibration::reliability;
-use crate::metrics::mean;
 use crate::experiment::{CellResult, Column, Row};
 use crate::html::{
     Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html,
     image as image_of, lines, page as page_of, reliability_figure,
 };
+use crate::metrics::bootstrap::Interval;
+use crate::metrics::calibration::reliability;
+use crate::metrics::mean;
 
 /// The page of an experiment over so many relations.
 pub fn page(relations: usize, rows: &[Row], results: &[CellResult]) -> Markup {
@@ -199,7 +199,8 @@ fn confidences(results: &[CellResult]) -> Vec<(f64, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{Outcome, Skew, rows};
+    use crate::config::experiment::Skew;
+    use crate::experiment::{Outcome, rows};
 
     /// An outcome of `right` of 100 questions.
     fn outcome(right: usize) -> Outcome {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::print;
 use crate::diagnosis::{EntityReport, RelationReport, Report, System, Training};
 use crate::diagnostic::counted;
+use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
 use crate::metrics::bootstrap::Interval;
 use crate::metrics::calibration::Bin;
-use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
 use crate::shock::diagnosis::{Band, CurvePoint};
 
 /// How many of the most over- and under-predicted entities are shown.

@@ -44,7 +44,11 @@ pub(super) fn printed(report: &Report, conclusions: &[String], width: Option<usi
             SPARE.into_iter().filter(|name| *name != report.own.name()).collect();
         format!("{title}: {about}\n{}", table::table(&header, rows, width, &spare))
     });
-    tables.chain([words(report)]).chain(conclusions.iter().cloned()).collect::<Vec<_>>().join("\n\n")
+    tables
+        .chain([words(report)])
+        .chain(conclusions.iter().cloned())
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// What the words of the tables mean.
