@@ -5,10 +5,10 @@ use std::path::Path;
 use super::args::FinetuneArgs;
 use super::environment::{environment, stopping_environment};
 use super::failure::{Failure, Stopped};
-use super::say::print;
+use super::say::{print, say};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
-use crate::finetune::{self, Card, Inputs, Prepared, RunError, Sources, finished, use_threads};
+use crate::finetune::{self, Card, Inputs, Outcome, Prepared, RunError, Sources, finished, use_threads};
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
@@ -38,8 +38,17 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
     }
     use_threads(settings.training.threads)?;
     match finetune::run(&settings, &inputs, sources, args.fresh, events, &environment.stop)? {
-        Some(card) => print_card(&settings, &card),
-        None => Err(Stopped.into()),
+        Outcome::Finished(card) => print_card(&settings, &card),
+        Outcome::Stopped { done, total } => {
+            say(&match total {
+                Some(total) => format!(
+                    "stopped after step {done} of {total}; the same command goes on from there"
+                ),
+                None => "stopped before the first step; the same command goes on from what was there"
+                    .to_owned(),
+            });
+            Err(Stopped.into())
+        }
     }
 }
 

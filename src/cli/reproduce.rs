@@ -20,7 +20,9 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     )?;
     let (experiment, warnings) = config::read(&args.experiment, args.facts.as_deref())?;
     environment.events.warn(&warnings);
-    let measured = run(&experiment, &args.experiment, &environment, args.fresh)?;
+    let measured = run(&experiment, &args.experiment, &environment, args.fresh);
+    let measured = measured
+        .map_err(|error| Failure::from(error).saying("stopped; the same command goes on from there"))?;
     let Measured { relations, results, rows } = &measured;
     let html = experiment.folder.join("frequency-shock.html");
     write_whole(&html, page::page(*relations, rows, results).into_string().as_bytes())?;

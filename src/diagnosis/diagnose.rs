@@ -120,10 +120,10 @@ fn take_numbers<'e>(
 ) -> Result<Job<'e>, Error> {
     let Some(tuning) = job.pipeline().tuning.clone() else {
         if job.pipeline().correction == config::Correction::None {
-            let lambda = UNSAID_LAMBDA;
-            let note =
-                format!("the pipeline does not mix: corrections are shown with lambda {lambda}");
-            events.note(&note);
+            let message = format!(
+                "the pipeline does not mix: corrections are shown with lambda {UNSAID_LAMBDA}"
+            );
+            events.warn(&Diagnostic::warning("unsaid-lambda", message).into());
         }
         return Ok(job);
     };

@@ -18,8 +18,8 @@ use crate::diagnosis::System;
 use crate::diagnostic::Events;
 use crate::fetch;
 use crate::files::{WriteError, write_whole};
-use crate::finetune::{self, Inputs, Output, Sources, finished};
-use crate::pipeline::{self, Environment, Job, KnownQuestions, Scored};
+use crate::finetune::{self, Inputs, Outcome, Output, Sources, finished};
+use crate::pipeline::{Environment, Job, KnownQuestions, Scored};
 
 /// What makes the cells, and what they share.
 pub(super) struct Runner<'a> {
@@ -177,11 +177,7 @@ impl<'a> Runner<'a> {
         let facts = ["tune.csv", "test.csv"].map(|file| folder.join(file));
         // Of two models the finetuned one answers.
         let mut questions = job.correcting_by(Correction::None).questions(&facts, &[])?;
-        let scored = questions.ask().inspect_err(|error| {
-            if matches!(error, pipeline::Error::Interrupted) {
-                self.events().note("stopped; the same command goes on with this model's questions");
-            }
-        })?;
+        let scored = questions.ask()?;
         Ok((questions, scored))
     }
 
@@ -203,9 +199,11 @@ impl<'a> Runner<'a> {
         let (inputs, warnings) = Inputs::read(&settings)?;
         self.events().warn(&warnings);
         let sources = self.sources(&settings)?;
-        let Environment { stop, .. } = self.environment;
-        let trained = finetune::run(&settings, &inputs, sources, false, self.events(), stop)?;
-        trained.ok_or(Error::Interrupted)?;
+        let stop = &self.environment.stop;
+        match finetune::run(&settings, &inputs, sources, false, self.events(), stop)? {
+            Outcome::Finished(_) => {}
+            Outcome::Stopped { .. } => return Err(Error::Interrupted),
+        }
         Ok(self.ask(&place.join("pipeline.toml"), folder)?.1)
     }
 }

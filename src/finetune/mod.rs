@@ -49,5 +49,5 @@ pub use output::{Error as OutputError, Output, finished};
 pub use plan::{Losses, Plan, Portion};
 pub use prepare::{Error as PrepareError, Prepared, Sources};
 pub use progress::Progress;
-pub use run::{RunError, run, use_threads};
+pub use run::{Outcome, RunError, run, use_threads};
 pub use train::{Ended, Error as TrainError, Trainer};

@@ -11,6 +11,20 @@ use super::{
 use crate::config::finetune::Finetune;
 use crate::diagnostic::{Diagnostics, Events, Explain, Fault};
 
+/// How a finetuning ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The model is written.
+    Finished(Box<Card>),
+    /// It was told to stop; the same call goes on.
+    Stopped {
+        /// Steps that are made.
+        done: usize,
+        /// Of so many; none where it was not known yet.
+        total: Option<usize>,
+    },
+}
+
 /// Why a finetuning ended before its end. The last checkpoint stays.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,7 +85,7 @@ pub fn use_threads(threads: Option<usize>) -> Result<(), RunError> {
 /// Trains to the end and writes the result, unless that was done before. With `fresh`, what an
 /// earlier training left in the output folder is deleted first.
 ///
-/// Nothing is given where `stop` was set; the last checkpoint stays.
+/// When `stop` is set, the step in work is finished and a checkpoint written.
 ///
 /// # Errors
 /// Where the inputs and the model do not fit, or training fails; the last checkpoint stays.
@@ -82,17 +96,18 @@ pub fn run(
     fresh: bool,
     events: &dyn Events,
     stop: &AtomicBool,
-) -> Result<Option<Card>, RunError> {
+) -> Result<Outcome, RunError> {
     if !fresh && let Some(card) = finished(&settings.folder, &sources.signature)? {
-        return Ok(Some(card));
+        return Ok(Outcome::Finished(Box::new(card)));
     }
-    if is_early(events, stop) {
-        return Ok(None);
+    let early = Outcome::Stopped { done: 0, total: None };
+    if stop.load(Ordering::Relaxed) {
+        return Ok(early);
     }
     let prepared = Prepared::new(settings, inputs, sources)?;
     let model = prepared.model(settings)?;
-    if is_early(events, stop) {
-        return Ok(None);
+    if stop.load(Ordering::Relaxed) {
+        return Ok(early);
     }
     let signature = prepared.signature();
     let (output, found) = Output::claim(&settings.folder, signature, fresh)?;
@@ -105,25 +120,12 @@ pub fn run(
     let ended = trainer.train(&output, &mut progress, stop);
     drop(progress);
     if ended? == Ended::Interrupted {
-        let done = trainer.done();
-        let text =
-            format!("stopped after step {done} of {total}; the same command goes on from there");
-        events.note(&text);
-        return Ok(None);
+        return Ok(Outcome::Stopped { done: trainer.done(), total: Some(total) });
     }
     let stopped_early = trainer.stopped_early();
     let (model, state) = trainer.finish()?;
     let card = prepared.card(settings, state, stopped_early);
     let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
     output.finish::<TrainError>(&card, save)?;
-    Ok(Some(card))
-}
-
-/// Whether the stop was set before anything was begun; says so.
-fn is_early(events: &dyn Events, stop: &AtomicBool) -> bool {
-    let stopped = stop.load(Ordering::Relaxed);
-    if stopped {
-        events.note("stopped before the first step; the same command goes on from what was there");
-    }
-    stopped
+    Ok(Outcome::Finished(Box::new(card)))
 }

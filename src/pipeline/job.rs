@@ -102,7 +102,8 @@ impl<'e> Job<'e> {
         let prompter = models.prompter()?;
         let (plan, warnings) = Plan::new(&self.pipeline, inputs, prompter, models.context)?;
         events.warn(&warnings);
-        Ok(PlannedJob { environment: self.environment, pipeline: self.pipeline, plan, models })
+        let Self { environment, pipeline } = self;
+        Ok(PlannedJob { environment, pipeline, plan, models, asking: None })
     }
 
     /// The questions that `facts` answers, to be asked; `entities` are tables with labels of their
@@ -123,8 +124,10 @@ impl<'e> Job<'e> {
 pub struct PlannedJob<'e> {
     pub(super) environment: &'e Environment,
     pub(super) pipeline: Pipeline,
-    plan: Plan,
+    pub(super) plan: Plan,
     models: LocatedModels,
+    /// The models, once a single question was asked.
+    pub(super) asking: Option<Predictor>,
 }
 
 /// The report with what it is a report of.

@@ -8,6 +8,7 @@
 //! predicted, selected and written as a whole, and its place in the ledger is its number, so the
 //! number of subjects of a chunk is part of what a graph depends on.
 
+mod ask;
 mod encode;
 mod environment;
 mod error;
@@ -32,6 +33,7 @@ pub mod stages;
 mod tune;
 mod tuned;
 
+pub use ask::Object;
 pub use encode::{Encoded, encode};
 pub use environment::Environment;
 pub use error::Error;

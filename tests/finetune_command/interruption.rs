@@ -39,7 +39,7 @@ fn has_checkpoint(at: &Workplace) -> bool {
 }
 
 /// A training that says nothing on the way.
-const TRAIN: &[&str] = &["finetune", "--quiet", "finetune.toml"];
+const TRAIN: &[&str] = &["finetune", "finetune.toml"];
 
 /// Trains until there is a checkpoint, and kills the training.
 pub fn kill_after_a_checkpoint(at: &Workplace) {

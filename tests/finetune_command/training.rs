@@ -88,7 +88,7 @@ fn what_is_finished_is_kept() {
     let (adapter, card) = (at.adapter(), at.card());
     // How the machine is used makes no other training.
     at.edit("finetune.toml", "seed = 1", "seed = 1\nthreads = 1\ncheckpoint_every = 3");
-    let again = at.finetune(&["--quiet"]);
+    let again = at.finetune(&[]);
     assert_eq!((again.code, &again.out), (Some(0), &first));
     assert!(again.err.contains("is finished"), "{}", again.err);
     assert_eq!(at.card(), card);
