@@ -12,6 +12,7 @@ use kgbuild::config::experiment::{self, Sizes, Skew};
 use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
 use kgbuild::config::{self, Annotation, Correction, Device, Method, Mixing, Normalise, Pipeline};
 use kgbuild::diagnostic::Diagnostics;
+use kgbuild::fetch::Source;
 use proptest::prelude::*;
 
 const FOLDER: &str = "tests/data/config";
@@ -101,7 +102,8 @@ fn every_key_arrives() {
     let p36 = "http://www.wikidata.org/prop/direct/P36";
     let pipeline = accepted("accepted-whole.toml");
     let folder = Path::new(FOLDER);
-    assert_eq!(pipeline.models.finetuned.unwrap().path(), Some(&*folder.join("files/adapter")));
+    let finetuned = pipeline.models.finetuned.unwrap().source;
+    assert_eq!(finetuned, Source::Local(folder.join("files/adapter")));
     let base = pipeline.models.base.unwrap();
     assert_eq!(base.written, "pypi:some-model==0.1.2#inside/model.gguf");
     assert!(base.sha256.unwrap().starts_with("b179c952"));
