@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::args::{ExportArgs, GraphFormat};
 use super::failure::Failure;
+use super::say::results;
 use super::store;
 use super::target::writable;
 use crate::config::folder_of;
@@ -29,7 +30,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
         )
     };
     match &args.output {
-        None => write(&mut io::stdout().lock()),
+        None => write(&mut results()),
         Some(file) => whole_file(file, write),
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::diagnostic::printable;
+
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Share of the newest step in the loss that is shown, which is a running mean.
@@ -92,7 +94,7 @@ impl Progress {
 }
 
 fn write_line(text: &str) {
-    let _nobody_listens = writeln!(std::io::stderr(), "{text}");
+    let _nobody_listens = writeln!(std::io::stderr(), "{}", printable(text));
 }
 
 /// The bar takes the room that the words leave; in a narrow terminal there is none, and they wrap.
