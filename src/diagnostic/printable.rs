@@ -119,14 +119,19 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_or_hides_is_written_out() {
         assert_eq!(printable("a\x1b[31mb\u{9b}1mc\x07\x7f"), r"a\u{1b}[31mb\u{9b}1mc\u{7}\u{7f}");
-        assert_eq!(printable("x\u{202e}y\u{2066}z\u{200b}\u{feff}"), r"x\u{202e}y\u{2066}z\u{200b}\u{feff}");
+        assert_eq!(
+            printable("x\u{202e}y\u{2066}z\u{200b}\u{feff}"),
+            r"x\u{202e}y\u{2066}z\u{200b}\u{feff}"
+        );
         assert_eq!(printable("a\rb\r\nc\td"), "a\\rb\r\nc\td");
         assert_eq!(printable_line("a\r\nb\tc"), r"a\r\nb\tc");
     }
 
     #[test]
     fn what_people_write_stays() {
-        for text in ["", "Côte d'Ivoire", "東京", "עברית", "می\u{200c}خواهم", "👩\u{200d}🚀", "\u{301}"] {
+        for text in
+            ["", "Côte d'Ivoire", "東京", "עברית", "می\u{200c}خواهم", "👩\u{200d}🚀", "\u{301}"]
+        {
             assert!(matches!(printable_line(text), Cow::Borrowed(same) if same == text), "{text}");
         }
         // A joiner that joins nothing only hides.

@@ -203,7 +203,10 @@ fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
         let problem = format!(
             "its `dropout` is {dropout}: it would split the same text at random, another way each time"
         );
-        return Err((problem, "write `\"dropout\": null` in it, which is how a trained model is asked"));
+        return Err((
+            problem,
+            "write `\"dropout\": null` in it, which is how a trained model is asked",
+        ));
     }
     // What has no letter becomes the unknown token, or else nothing.
     if !is_byte_level(tokenizer) || model.unk_token.is_some() || model.byte_fallback {
@@ -211,7 +214,8 @@ fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
     }
     let mut missing: Vec<char> = ByteLevel::alphabet()
         .into_iter()
-        .filter(|&letter| !NEVER_IN_UTF8.contains(&letter))
+        // Bytes that UTF-8 never has are letters of their own number.
+        .filter(|letter| !matches!(letter, '\u{c0}' | '\u{c1}' | '\u{f5}'..='\u{ff}'))
         .filter(|letter| tokenizer.token_to_id(&letter.to_string()).is_none())
         .collect();
     missing.sort_unstable();
@@ -226,12 +230,6 @@ fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
          or an `unk_token`",
     ))
 }
-
-/// The letters of bytes that no text has: the alphabet writes these bytes as themselves.
-const NEVER_IN_UTF8: [char; 13] = [
-    '\u{c0}', '\u{c1}', '\u{f5}', '\u{f6}', '\u{f7}', '\u{f8}', '\u{f9}', '\u{fa}', '\u{fb}',
-    '\u{fc}', '\u{fd}', '\u{fe}', '\u{ff}',
-];
 
 /// Whether text becomes letters for its bytes before it is looked up.
 fn is_byte_level(tokenizer: &tokenizers::Tokenizer) -> bool {

@@ -157,7 +157,8 @@ fn byte_pairs(gguf: &Gguf, tokens: &[&str], whole_words_first: bool) -> Result<B
         merges.push((left.to_owned(), right.to_owned()));
     }
     let builder = BPE::builder().vocab_and_merges(ids, merges).ignore_merges(whole_words_first);
-    built(|| builder.build()).map_err(|problem| corrupt(format!("its tokenizer is unsound: {problem}")))
+    built(|| builder.build())
+        .map_err(|problem| corrupt(format!("its tokenizer is unsound: {problem}")))
 }
 
 /// Marks the tokens that text is searched for before anything is split.

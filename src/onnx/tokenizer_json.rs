@@ -104,9 +104,9 @@ impl Model {
         // Without a type the crate tries what fits, byte-pair encoding first.
         let is_bpe = self.r#type.as_deref().is_none_or(|name| name == "BPE");
         match &self.vocab {
-            Some(Vocabulary::Scored { longest }) if *longest > LONGEST_UNIGRAM => {
-                Err(format!("a token has {longest} bytes; more than {LONGEST_UNIGRAM} are not taken"))
-            }
+            Some(Vocabulary::Scored { longest }) if *longest > LONGEST_UNIGRAM => Err(format!(
+                "a token has {longest} bytes; more than {LONGEST_UNIGRAM} are not taken"
+            )),
             Some(Vocabulary::Numbered(tokens)) if is_bpe => self.check_merges(tokens),
             _ => Ok(()),
         }

@@ -51,7 +51,11 @@ fn merges_that_make_no_token_are_refused() {
         },
         "which is no token",
     );
-    refused(BYTES, |json| json["model"]["merges"] = json!(["a unheard"]), "\"unheard\", which is no");
+    refused(
+        BYTES,
+        |json| json["model"]["merges"] = json!(["a unheard"]),
+        "\"unheard\", which is no",
+    );
     refused(BYTES, |json| json["model"]["merges"] = json!(["a"]), "does not have two parts");
 }
 
@@ -89,7 +93,8 @@ fn panics_of_the_library_are_errors() {
     refused(UNIGRAM, charsmap("AA=="), "the tokenizers library panics at it");
     // A table of no entries, in which every text is looked up.
     refused(UNIGRAM, charsmap("AAAAAA=="), "cannot encode \"is\": the tokenizers library panics");
-    let pieces = |json: &mut Value| json["pre_tokenizer"] = json!({"type": "FixedLength", "length": 0});
+    let pieces =
+        |json: &mut Value| json["pre_tokenizer"] = json!({"type": "FixedLength", "length": 0});
     refused(UNIGRAM, pieces, "cannot encode \"is\": the tokenizers library panics");
     for single in [
         json!([{"Sequence": {"id": "B", "type_id": 0}}]),
@@ -110,7 +115,11 @@ fn tokens_beyond_the_vocabulary_are_refused() {
             "type": kind, "sep": ["</s>", 2], "cls": ["<s>", 4_000_000_000_u32],
             "trim_offsets": true, "add_prefix_space": false,
         });
-        refused(BYTES, |json| json["post_processor"] = processor, "it puts token number 4000000000");
+        refused(
+            BYTES,
+            |json| json["post_processor"] = processor,
+            "it puts token number 4000000000",
+        );
     }
 }
 
