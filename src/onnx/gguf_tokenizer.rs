@@ -224,4 +224,21 @@ mod tests {
         assert_eq!(pieces("qwen2", "In 198"), ["In", "_", "1", "9", "8"]);
         assert!(splitting("unheard-of").unwrap().is_none());
     }
+
+    /// Longer than any token is what the merge makes: the library would write beyond its room.
+    #[test]
+    fn a_merge_into_nothing_is_an_error() {
+        use crate::onnx::tiny;
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tiny.gguf");
+        for (merge, part) in
+            [("<end> <end>", "\"<end><end>\", which is no token"), ("ab", "two parts")]
+        {
+            std::fs::write(&file, tiny::gguf_merging(merge)).unwrap();
+            let gguf = Gguf::open(&file).unwrap();
+            let said = tokenizer(&gguf, tiny::TOKENS.len()).unwrap_err().to_string();
+            assert!(said.contains("tiny.gguf") && said.contains(part), "{said}");
+        }
+    }
 }
