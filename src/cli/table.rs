@@ -113,6 +113,6 @@ mod tests {
     fn cells_steer_no_terminal_and_stay_in_their_row() {
         let rows = vec![vec!["a\u{1b}[2J\u{202e}\nb".to_owned(), "1".to_owned()]];
         let plain = table(&["relation", "n"], rows, None, &[]);
-        assert_eq!(plain, "relation                 n\na\\u{1b}[2J\\u{202e}\\nb  1");
+        assert_eq!(plain, "relation               n\na\\u{1b}[2J\\u{202e}\\nb  1");
     }
 }

@@ -45,8 +45,8 @@ impl Head {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
         // SAFETY: the map is only read; see the remark at `Gguf::open`.
         let data = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
-        let place = place(offset, vocabulary, width, data.len());
-        match place.filter(|_| tensor.data_type == Some(data_type::FLOAT)) {
+        let sizes = within(offset, vocabulary, width, data.len());
+        match sizes.filter(|_| tensor.data_type == Some(data_type::FLOAT)) {
             Some((offset, vocabulary, width)) => Ok(Self { data, offset, vocabulary, width }),
             None => Err(corrupt("its output matrix is not in f32, or cut off")),
         }
@@ -85,7 +85,7 @@ impl Head {
 }
 
 /// Where a matrix of f32 begins, and its sizes, if it lies within so many bytes.
-fn place(offset: u64, rows: i64, columns: i64, bytes: usize) -> Option<(usize, usize, usize)> {
+fn within(offset: u64, rows: i64, columns: i64, bytes: usize) -> Option<(usize, usize, usize)> {
     let offset = usize::try_from(offset).ok()?;
     let (rows, columns) = (usize::try_from(rows).ok()?, usize::try_from(columns).ok()?);
     let end = columns.checked_mul(4)?.checked_mul(rows)?.checked_add(offset)?;
@@ -94,12 +94,12 @@ fn place(offset: u64, rows: i64, columns: i64, bytes: usize) -> Option<(usize, u
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::within;
 
     #[test]
     fn a_matrix_lies_in_its_file() {
-        assert_eq!(place(8, 3, 2, 32), Some((8, 3, 2)));
-        assert_eq!(place(9, 3, 2, 32), None);
+        assert_eq!(within(8, 3, 2, 32), Some((8, 3, 2)));
+        assert_eq!(within(9, 3, 2, 32), None);
         // Sizes whose bytes, counted in 64 bits, are none, few or negative.
         for (offset, rows, columns) in [
             (0, 3, 1 << 62),
@@ -110,7 +110,7 @@ mod tests {
             (u64::MAX, 1, 1),
             (u64::MAX - 3, 1, 1),
         ] {
-            assert_eq!(place(offset, rows, columns, 32), None, "{offset} {rows} {columns}");
+            assert_eq!(within(offset, rows, columns, 32), None, "{offset} {rows} {columns}");
         }
     }
 }
