@@ -223,8 +223,8 @@ fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
     let letters = counted(missing.len(), "letter");
     Err((
         format!(
-            "{letters} of the byte-level alphabet, such as {first:?}, are no tokens: it would leave \
-             out their bytes in silence"
+            "its vocabulary lacks {letters} of the byte-level alphabet, such as {first:?}: it would \
+             leave out in silence what they stand for"
         ),
         "export the model's tokenizer.json anew; a tokenizer of your own needs the whole alphabet \
          or an `unk_token`",
