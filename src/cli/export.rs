@@ -1,9 +1,10 @@
 //! `kgbuild export`: a graph as Turtle, N-Quads or N-Triples.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use super::args::{ExportArgs, GraphFormat};
 use super::failure::Failure;
+use super::say::results;
 use super::store;
 use crate::files::{WholeFile, WriteError, writable};
 use crate::graph::{self, ExportFormat};
@@ -21,7 +22,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
         graph::export(&store, format, args.min_confidence, &mut BufWriter::new(out))
     };
     match &args.output {
-        None => write(&mut io::stdout().lock()).map_err(|error| match error {
+        None => write(&mut results()).map_err(|error| match error {
             graph::Error::Output(error) => Failure::Output(error),
             error => error.into(),
         }),

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use super::say::say;
-use crate::diagnostic::{Diagnostics, Explain, Fault};
+use super::say::{say, say_styled};
+use crate::diagnostic::{Diagnostics, Explain, Fault, printable};
 
 /// Something that ends a command.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Explain for Stopped {
 /// Shows diagnostics on standard error, in colour where it is a terminal that wants it.
 pub fn show(diagnostics: &Diagnostics) {
     if !diagnostics.0.is_empty() {
-        say(diagnostics.render(console::colors_enabled_stderr()).trim_end());
+        say_styled(diagnostics.render(console::colors_enabled_stderr()).trim_end());
     }
 }
 
@@ -85,7 +85,7 @@ struct Unprintable<'a>(&'a io::Error);
 fn explain(error: &(dyn Error + '_)) {
     let head = console::style("error").red().bold().for_stderr();
     let mut said = error.to_string();
-    say(&format!("{head}: {said}"));
+    say_styled(&format!("{head}: {}", printable(&said)));
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();

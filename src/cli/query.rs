@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::args::{QueryArgs, ResultFormat};
 use super::failure::Failure;
+use super::say::results;
 use super::{store, table};
 use crate::diagnostic::Explain;
 use crate::graph::{self, QueryError, SyntaxError};
@@ -29,7 +30,7 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         ResultFormat::Tsv => graph::ResultFormat::Tsv,
         ResultFormat::Json => graph::ResultFormat::Json,
     };
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(results());
     graph::query(&store, &sparql, format, table::terminal_width(), &mut out)
         .and_then(|()| Ok(io::Write::flush(&mut out)?))
         .map_err(|error| match error {

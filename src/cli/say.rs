@@ -1,16 +1,31 @@
 //! What the program says: results on standard output, all else on standard error.
+//!
+//! What comes from files and networks must not steer a terminal: messages are [`printable`]
+//! wherever they go, results where they go to a terminal. A pipe or a file gets results as they are.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use super::failure::Failure;
+use crate::diagnostic::{Printable, printable};
+
+/// Where results go: standard output.
+pub fn results() -> Box<dyn Write + Send> {
+    let out = io::stdout();
+    if out.is_terminal() { Box::new(Printable::new(out)) } else { Box::new(out) }
+}
 
 /// A result and a line's end, on standard output.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = results();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
 /// A line on standard error. A terminal that is gone is no reason to stop a run.
 pub fn say(text: &str) {
+    say_styled(&printable(text));
+}
+
+/// A line on standard error whose escapes are the program's own; all else in it is printable.
+pub fn say_styled(text: &str) {
     let _nobody_listens = writeln!(io::stderr(), "{text}");
 }

@@ -3,6 +3,8 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::measure_text_width;
 
+use crate::diagnostic::printable_line;
+
 /// Columns of the terminal that standard output is; `None` where it is none.
 pub fn terminal_width() -> Option<usize> {
     let terminal = console::Term::stdout();
@@ -12,7 +14,7 @@ pub fn terminal_width() -> Option<usize> {
 /// Blanks behind a column.
 const GAP: usize = 2;
 
-/// A table of a left-aligned first column and right-aligned others.
+/// A table of a left-aligned first column and right-aligned others; its cells are made printable.
 ///
 /// Where it is wider than `width`, the headers are wrapped, never the numbers; where that is not
 /// enough, the columns `spare` are left out, one after the other.
@@ -22,6 +24,9 @@ pub fn table(
     width: Option<usize>,
     spare: &[&str],
 ) -> String {
+    for cell in rows.iter_mut().flatten() {
+        *cell = printable_line(cell).into_owned();
+    }
     let mut header = header.to_vec();
     let mut spare = spare.iter();
     let narrow = width.filter(|&width| total(&header, &rows, false) > width);
@@ -102,5 +107,12 @@ mod tests {
              capital         0.733\n\
              place of death      -"
         );
+    }
+
+    #[test]
+    fn cells_steer_no_terminal_and_stay_in_their_row() {
+        let rows = vec![vec!["a\u{1b}[2J\u{202e}\nb".to_owned(), "1".to_owned()]];
+        let plain = table(&["relation", "n"], rows, None, &[]);
+        assert_eq!(plain, "relation               n\na\\u{1b}[2J\\u{202e}\\nb  1");
     }
 }

@@ -4,18 +4,22 @@
 //! Every room that reads a person's file reports [`Diagnostic`]s: all of a file's at once, not
 //! only the first. [`Diagnostics::render`] shows them with the source line and a caret.
 
+mod caught;
 mod events;
 mod explain;
 mod nearest;
+mod printable;
 mod render;
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub use caught::{caught, is_caught};
 pub use events::{Events, Progress, Silent, Work};
 pub use explain::{Explain, Fault};
 pub use nearest::nearest;
+pub use printable::{Printable, printable, printable_line};
 
 /// Whether a [`Diagnostic`] stops the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

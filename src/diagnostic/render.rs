@@ -3,8 +3,8 @@
 //!
 //! A file is read again, once for each rendering. Where that gives no text (it is gone, is not
 //! UTF-8, or has become shorter than the place), the place is shown without its line. Only the
-//! first line of a place is shown, cut to [`WIDTH`] characters around it. Control characters
-//! never reach the terminal.
+//! first line of a place is shown, cut to [`WIDTH`] characters around it. Characters that steer a
+//! terminal never reach it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,6 +16,7 @@ use codespan_reporting::diagnostic::{self as codespan, Label};
 use codespan_reporting::files::{Error, Files};
 use codespan_reporting::term::{self, Chars, Config, termcolor};
 
+use super::printable::{printable, printable_line, steers};
 use super::{At, Diagnostic, Diagnostics, Severity};
 
 /// Most characters of a source line that are shown.
@@ -78,7 +79,8 @@ fn render(diagnostic: &Diagnostic, sources: &mut Sources, colour: bool) -> Strin
     };
     let excerpt = diagnostic.place.as_ref().and_then(|place| {
         let source = sources.get(&place.file)?;
-        Excerpt::new(place.file.display().to_string(), source, &place.at)
+        let file = printable_line(&place.file.display().to_string()).into_owned();
+        Excerpt::new(file, source, &place.at)
     });
     let header = codespan::Diagnostic::new(severity)
         .with_code(diagnostic.code)
@@ -119,19 +121,6 @@ fn emit(excerpt: &Excerpt, diagnostic: &codespan::Diagnostic<()>, colour: bool) 
         // A Vec takes every write and an Excerpt has all that its label asks for.
         Err(error) => format!("{}: {error}\n", diagnostic.message),
     }
-}
-
-/// Text with its control characters, line feeds and tabs excepted, written as escapes.
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// One line of a file, cut around a place in it.
@@ -207,7 +196,7 @@ fn cut(line: &str, span: Range<usize>) -> (String, Range<usize>) {
             end = Some(text.len());
         }
         // A replacement of one character keeps carets and columns in step.
-        text.push(if c.is_control() && c != '\t' { '\u{fffd}' } else { c });
+        text.push(if steers(c) && c != '\t' { '\u{fffd}' } else { c });
     }
     if span.start == line.len() {
         start = text.len();
@@ -325,10 +314,18 @@ mod tests {
 
     #[test]
     fn control_characters_of_the_input_stay_off_the_terminal() {
-        let text = shown(b"a\x1b[31m = 1\n", At::Span(0..2));
-        assert!(!text.contains('\x1b'), "{text:?}");
+        let text = shown("a\x1b[31m\u{202e} = 1\n".as_bytes(), At::Span(0..2));
+        assert!(!text.contains(['\x1b', '\u{202e}']), "{text:?}");
         let message = Diagnostics::from(Diagnostic::error("bad", "key `\x1b[2J`"));
         assert_eq!(message.render(false), "error[bad]: key `\\u{1b}[2J`\n");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a\x1b[2J\u{202e}b.toml");
+        fs::write(&file, "x").unwrap();
+        for at in [At::Line(1), At::File] {
+            let text = Diagnostics::from(Diagnostic::error("bad", "so").at(&file, at)).render(true);
+            assert!(text.contains(r"a\u{1b}[2J\u{202e}b.toml"), "{text:?}");
+            assert!(!text.contains("\x1b[2J") && !text.contains('\u{202e}'), "{text:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::prefixes::Prefixes;
 use super::query::QueryError;
+use crate::diagnostic::printable_line;
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, Width, presets,
 };
@@ -79,6 +80,8 @@ fn write_block(
     for solution in block.drain(..) {
         let cells = solution.values().iter().zip(&numeric).map(|(term, numeric)| {
             let text = term.as_ref().map(|t| shown(t.as_ref(), prefixes)).unwrap_or_default();
+            // A label or an IRI must not steer the terminal, nor leave its row.
+            let text = printable_line(&text);
             let alignment = if *numeric { CellAlignment::Right } else { CellAlignment::Left };
             Cell::new(text).set_alignment(alignment)
         });
@@ -139,7 +142,7 @@ fn shown(term: TermRef<'_>, prefixes: &Prefixes) -> String {
 }
 
 fn shown_literal(literal: LiteralRef<'_>, prefixes: &Prefixes) -> String {
-    let value = printable(literal.value());
+    let value = literal.value();
     if let Some(language) = literal.language() {
         return format!("{value}@{language}");
     }
@@ -148,17 +151,9 @@ fn shown_literal(literal: LiteralRef<'_>, prefixes: &Prefixes) -> String {
         || is_numeric(datatype)
         || [xsd::STRING, xsd::BOOLEAN, xsd::DATE, xsd::DATE_TIME].contains(&datatype);
     if speaks_for_itself {
-        return value;
+        return value.to_owned();
     }
     format!("{value}^^{}", prefixes.shorten(datatype.as_str()))
-}
-
-/// The text with control characters escaped: a label must not steer the terminal.
-fn printable(text: &str) -> String {
-    let escaped = |c: char| -> Box<dyn Iterator<Item = char>> {
-        if c.is_control() { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) }
-    };
-    text.chars().flat_map(escaped).collect()
 }
 
 fn is_number(term: TermRef<'_>) -> bool {

@@ -2,13 +2,15 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::diagnostic::printable;
+
 /// Of a page but for its charts, and of charts, which carry it where they stand alone.
 const PAGE_STYLE: &str = include_str!("page.css");
 const CHART_STYLE: &str = include_str!("chart.css");
 
 /// A whole page: `lead` says what it is about, `body` is its sections.
 pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
-    html! {
+    shown(html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -24,12 +26,17 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
                 main { (body) }
             }
         }
-    }
+    })
+}
+
+/// Markup in which no text turns or hides the text around it; tags have nothing that could.
+fn shown(markup: Markup) -> Markup {
+    PreEscaped(printable(&markup.into_string()).into_owned())
 }
 
 /// A chart as a file of its own, an SVG image.
 pub fn image(chart: &Markup) -> String {
-    let chart = chart.clone().into_string();
+    let chart = shown(chart.clone()).into_string();
     // Attributes have no loose `>`.
     let (opening, content) = chart.split_once('>').unwrap_or((&chart, ""));
     let style = html! { style { (PreEscaped(CHART_STYLE)) } };

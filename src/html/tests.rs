@@ -102,6 +102,27 @@ fn texts_are_escaped() {
 }
 
 #[test]
+fn no_text_turns_or_hides_its_neighbours() {
+    let axis = Axis { label: "x\u{2067}y", scale: Scale::Linear, include: &[] };
+    let odd = Chart { title: "t\u{202e}t", description: "\u{1b}[8m", x: axis, y: axis };
+    let drawn = scatter(&odd, &series(&[(1.0, 1.0)]), false);
+    let html = page("p\u{200b}p", "l\u{9b}", &figure("f\u{202d}f", &drawn, None)).into_string();
+    let svg = image(&drawn);
+    for (text, escaped) in [
+        (&html, r"t\u{202e}t"),
+        (&html, r"\u{1b}[8m"),
+        (&html, r"p\u{200b}p"),
+        (&html, r"l\u{9b}"),
+        (&html, r"f\u{202d}f"),
+        (&svg, r"x\u{2067}y"),
+    ] {
+        assert!(text.contains(escaped), "{escaped}");
+    }
+    let steers = ['\u{202e}', '\u{202d}', '\u{2067}', '\u{200b}', '\u{1b}', '\u{9b}'];
+    assert!(!html.contains(steers) && !svg.contains(steers));
+}
+
+#[test]
 fn a_page_asks_nothing_of_a_network() {
     let body = figures(&[figure("f", &reliability("r", &bins(&[(0.5, true)])), None)]);
     let html = page("t", "l", &body).into_string();

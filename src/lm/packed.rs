@@ -71,7 +71,7 @@ impl PackedModel {
         models: usize,
         token_budget: usize,
     ) -> Result<Self, Error> {
-        let graph = Graph::new(session, file)?;
+        let graph = Graph::new(session, file, head.sizes())?;
         let cache = Cache::new(graph.layers, graph.slot);
         let common = vec![Text::default(); models];
         let token_budget = token_budget.max(1);

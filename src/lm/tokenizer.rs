@@ -1,11 +1,14 @@
 //! Text to tokens: prompts, and candidates that continue them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokenizers::Encoding;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use super::prompter::Candidate;
-use crate::diagnostic::Explain;
+use crate::diagnostic::{Explain, caught, counted};
+use crate::onnx::tokenizer_json;
 
 /// A `tokenizer.json` that cannot be read or used.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +24,21 @@ pub enum TokenizerError {
         /// What the parser says.
         problem: String,
     },
+    /// It can be read, but would not do what is asked of it.
+    #[error("{file} cannot be used: {problem}\n  = help: {help}")]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// What it would do.
+        problem: String,
+        /// How to mend it.
+        help: &'static str,
+    },
     /// A text that this tokenizer cannot encode.
-    #[error("the tokenizer cannot encode {text:?}: {problem}")]
+    #[error("{file} cannot encode {text:?}: {problem}")]
     Encode {
+        /// The tokenizer's file.
+        file: PathBuf,
         /// The text.
         text: String,
         /// What the tokenizer says.
@@ -34,6 +49,8 @@ pub enum TokenizerError {
 /// A model's tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Where it was read from.
+    file: PathBuf,
     /// A word and its tokens: what a candidate is put behind, to see which tokens it adds.
     probe: Vec<u32>,
     /// How many tokens the model expects behind a text.
@@ -48,11 +65,11 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`.
     ///
     /// # Errors
-    /// Where it is missing or broken.
+    /// Where it is missing or broken, or cannot be used.
     pub fn read(file: &Path) -> Result<Self, TokenizerError> {
-        let inner = tokenizers::Tokenizer::from_file(file)
-            .map_err(|e| TokenizerError::Read { file: file.to_owned(), problem: e.to_string() })?;
-        Self::new(inner, file)
+        let unreadable = |problem| TokenizerError::Read { file: file.to_owned(), problem };
+        let bytes = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+        Self::new(tokenizer_json::parse(&bytes).map_err(unreadable)?, file)
     }
 
     /// A tokenizer that was read from `file`, which messages name.
@@ -60,18 +77,33 @@ impl Tokenizer {
     /// # Errors
     /// Where it cannot be used.
     pub fn new(mut inner: tokenizers::Tokenizer, file: &Path) -> Result<Self, TokenizerError> {
+        let unusable =
+            |(problem, help)| TokenizerError::Unusable { file: file.to_owned(), problem, help };
         // Exports often keep the trainer's padding and truncation, which would cut prompts.
         inner.with_padding(None);
         inner
             .with_truncation(None)
             .map_err(|e| TokenizerError::Read { file: file.to_owned(), problem: e.to_string() })?;
-        let mut tokenizer = Self { inner, probe: Vec::new(), behind: 0 };
+        check_model(&inner).map_err(unusable)?;
+        let mut tokenizer = Self { inner, file: file.to_owned(), probe: Vec::new(), behind: 0 };
         tokenizer.probe = tokenizer.encode(Self::PROBE, false)?;
         // Of no text at all it cannot be told what is put before and what behind it.
         let probed = tokenizer.encoding(Self::PROBE, true)?;
+        tokenizer.check_added(probed.get_ids()).map_err(unusable)?;
         let special = probed.get_special_tokens_mask();
         tokenizer.behind = special.iter().rev().take_while(|&&special| special == 1).count();
         Ok(tokenizer)
+    }
+
+    /// Holds that a text with what is put around it has only tokens of the vocabulary.
+    fn check_added(&self, tokens: &[u32]) -> Result<(), Unusable> {
+        match tokens.iter().find(|&&token| self.inner.id_to_token(token).is_none()) {
+            Some(token) => Err((
+                format!("it puts token number {token} beside texts, and has no such token"),
+                "export the model's tokenizer.json anew",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The tokens of a prompt, with what the model expects in front of a text.
@@ -140,19 +172,85 @@ impl Tokenizer {
     }
 
     fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TokenizerError> {
-        self.inner
-            .encode_fast(text, special)
-            .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|e| unencodable(text, e))
+        let encoding = self.encoded(text, || self.inner.encode_fast(text, special))?;
+        Ok(encoding.get_ids().to_vec())
     }
 
     fn encoding(&self, text: &str, special: bool) -> Result<Encoding, TokenizerError> {
-        self.inner.encode(text, special).map_err(|e| unencodable(text, e))
+        self.encoded(text, || self.inner.encode(text, special))
+    }
+
+    /// What `encode` makes of `text`; its panic, which an odd file can bring about, is an error.
+    fn encoded(
+        &self,
+        text: &str,
+        encode: impl FnOnce() -> tokenizers::Result<Encoding>,
+    ) -> Result<Encoding, TokenizerError> {
+        let problem = match caught(encode) {
+            Ok(Ok(encoding)) => return Ok(encoding),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("the tokenizers library panics at it: {panic}"),
+        };
+        Err(TokenizerError::Encode { file: self.file.clone(), text: text.to_owned(), problem })
     }
 }
 
-fn unencodable(text: &str, error: tokenizers::Error) -> TokenizerError {
-    TokenizerError::Encode { text: text.to_owned(), problem: error.to_string() }
+/// What a tokenizer would do, and how to mend it.
+type Unusable = (String, &'static str);
+
+/// Holds that a text's tokens are the same each time, and that none of its bytes is left out.
+fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
+    let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Ok(()) };
+    if let Some(dropout) = model.dropout.filter(|&dropout| dropout > 0.0) {
+        let problem = format!(
+            "its `dropout` is {dropout}: it would split the same text at random, another way each time"
+        );
+        return Err((
+            problem,
+            "write `\"dropout\": null` in it, which is how a trained model is asked",
+        ));
+    }
+    // What has no letter becomes the unknown token, or else nothing.
+    if !is_byte_level(tokenizer) || model.unk_token.is_some() || model.byte_fallback {
+        return Ok(());
+    }
+    let mut missing: Vec<char> = ByteLevel::alphabet()
+        .into_iter()
+        // Bytes that UTF-8 never has are letters of their own number.
+        .filter(|letter| !matches!(letter, '\u{c0}' | '\u{c1}' | '\u{f5}'..='\u{ff}'))
+        .filter(|letter| tokenizer.token_to_id(&letter.to_string()).is_none())
+        .collect();
+    missing.sort_unstable();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let letters = counted(missing.len(), "letter");
+    Err((
+        format!(
+            "its vocabulary lacks {letters} of the byte-level alphabet, such as {first:?}: it would \
+             leave out in silence what they stand for"
+        ),
+        "export the model's tokenizer.json anew; a tokenizer of your own needs the whole alphabet \
+         or an `unk_token`",
+    ))
+}
+
+/// Whether text becomes letters for its bytes before it is looked up.
+fn is_byte_level(tokenizer: &tokenizers::Tokenizer) -> bool {
+    fn splits(by: &PreTokenizerWrapper) -> bool {
+        match by {
+            PreTokenizerWrapper::ByteLevel(_) => true,
+            PreTokenizerWrapper::Sequence(several) => several.as_ref().iter().any(splits),
+            _ => false,
+        }
+    }
+    fn normalises(by: &NormalizerWrapper) -> bool {
+        match by {
+            NormalizerWrapper::ByteLevel(_) => true,
+            NormalizerWrapper::Sequence(several) => several.as_ref().iter().any(normalises),
+            _ => false,
+        }
+    }
+    tokenizer.get_pre_tokenizer().is_some_and(splits)
+        || tokenizer.get_normalizer().is_some_and(normalises)
 }
 
 /// The tokens of `text` from number `from` on, which begins at byte `start` of what was encoded; a
@@ -172,3 +270,6 @@ fn candidate(encoding: &Encoding, from: usize, text: &str, start: usize) -> Cand
         words: encoding.get_offsets()[from..].iter().map(word).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

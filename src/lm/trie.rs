@@ -11,6 +11,9 @@ pub type NodeId = u32;
 pub type CandidateIndex = u32;
 
 /// Token sequences held in one allocation, as a million candidates need.
+///
+/// Tokens and sequences are fewer than 2^32 - 1, so that a trie can number its nodes, one more than
+/// there are tokens, and their ends.
 #[derive(Clone, Debug)]
 pub struct Sequences {
     tokens: Vec<u32>,
@@ -24,9 +27,17 @@ impl Sequences {
     }
 
     /// Adds a sequence, which becomes number `len()`.
+    ///
+    /// # Panics
+    /// Where there are too many for memory of some 16 GB.
     pub fn push(&mut self, sequence: &[u32]) {
+        let sequences = self.ends.len().checked_add(1);
+        let end = self.tokens.len().checked_add(sequence.len());
+        let (Some(_), Some(end)) = (sequences.and_then(number), end.and_then(number)) else {
+            panic!("an answer space has fewer than 2^32 - 1 tokens and candidates");
+        };
         self.tokens.extend_from_slice(sequence);
-        self.ends.push(self.tokens.len() as u32);
+        self.ends.push(end);
     }
 
     /// How many sequences there are.
@@ -44,6 +55,11 @@ impl Sequences {
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         &self.tokens[start..self.ends[index] as usize]
     }
+}
+
+/// A count of tokens or sequences as it is kept, if it can be.
+fn number(count: usize) -> Option<u32> {
+    u32::try_from(count).ok().filter(|&count| count < u32::MAX)
 }
 
 impl Default for Sequences {
@@ -248,6 +264,13 @@ mod tests {
         let mut empty = Sequences::new();
         [&[1, 2][..], &[]].iter().for_each(|x| empty.push(x));
         assert_eq!(Trie::new(empty, Nodes::Branchings).unwrap_err(), TrieError::Empty(1));
+    }
+
+    #[test]
+    fn what_cannot_be_numbered_is_not_taken() {
+        let most = u32::MAX as usize;
+        assert_eq!(number(most - 1), Some(u32::MAX - 1));
+        assert_eq!([most, most + 1, most + 8].map(number), [None; 3]);
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokeni
 
 use super::Error;
 use super::gguf::{Gguf, Value};
+use super::tokenizer_json::{built, check_merge};
 
 /// `tokenizer.ggml.token_type` of a token that is never made from text.
 const CONTROL: u64 = 3;
@@ -94,22 +95,7 @@ pub(super) fn tokenizer(gguf: &Gguf, vocabulary: usize) -> Result<Tokenizer, Err
         let problem = format!("{} tokens, but {vocabulary} rows of embeddings", tokens.len());
         return Err(corrupt(problem));
     }
-    let merges = texts(gguf, "tokenizer.ggml.merges")
-        .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.merges`".to_owned()))?;
-    let merges = merges.iter().map(|merge| {
-        let (left, right) = merge.split_once(' ')?;
-        Some((left.to_owned(), right.to_owned()))
-    });
-    let merges = merges
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| corrupt("a merge does not have two parts".to_owned()))?;
-
-    let ids = tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id as u32));
-    let bpe = BPE::builder()
-        .vocab_and_merges(ids.collect::<Vocab>(), merges)
-        .ignore_merges(splitting.whole_words_first)
-        .build()
-        .map_err(broken)?;
+    let bpe = byte_pairs(gguf, &tokens, splitting.whole_words_first)?;
     let mut tokenizer = Tokenizer::new(bpe);
     if splitting.normalised {
         tokenizer.with_normalizer(Some(NFC)).map_err(broken)?;
@@ -120,10 +106,21 @@ pub(super) fn tokenizer(gguf: &Gguf, vocabulary: usize) -> Result<Tokenizer, Err
     if tokenizer.get_vocab_size(true) != vocabulary {
         return Err(corrupt("two of its tokens are the same".to_owned()));
     }
+    add_first_token(&mut tokenizer, gguf, &tokens, splitting.begins_by_default)?;
+    Ok(tokenizer)
+}
 
+/// Puts the token in front of texts that the file wants there, if it wants one.
+fn add_first_token(
+    tokenizer: &mut Tokenizer,
+    gguf: &Gguf,
+    tokens: &[&str],
+    by_default: bool,
+) -> Result<(), Error> {
+    let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
     let begins = match gguf.metadata("tokenizer.ggml.add_bos_token") {
         Some(Value::Bool(begins)) => *begins,
-        _ => splitting.begins_by_default,
+        _ => by_default,
     };
     if begins {
         let id = match gguf.metadata("tokenizer.ggml.bos_token_id") {
@@ -141,7 +138,27 @@ pub(super) fn tokenizer(gguf: &Gguf, vocabulary: usize) -> Result<Tokenizer, Err
             .map_err(|error| corrupt(format!("its first token is `{token}`: {error}")))?;
         tokenizer.with_post_processor(Some(template));
     }
-    Ok(tokenizer)
+    Ok(())
+}
+
+/// The tokens and how they are merged.
+fn byte_pairs(gguf: &Gguf, tokens: &[&str], whole_words_first: bool) -> Result<BPE, Error> {
+    let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
+    let ids = tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id as u32));
+    let ids: Vocab = ids.collect();
+    let texts = texts(gguf, "tokenizer.ggml.merges")
+        .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.merges`".to_owned()))?;
+    let mut merges = Vec::with_capacity(texts.len());
+    for merge in texts {
+        let (left, right) = merge
+            .split_once(' ')
+            .ok_or_else(|| corrupt("a merge does not have two parts".to_owned()))?;
+        check_merge(left, right, 0, |part| ids.contains_key(part)).map_err(corrupt)?;
+        merges.push((left.to_owned(), right.to_owned()));
+    }
+    let builder = BPE::builder().vocab_and_merges(ids, merges).ignore_merges(whole_words_first);
+    built(|| builder.build())
+        .map_err(|problem| corrupt(format!("its tokenizer is unsound: {problem}")))
 }
 
 /// Marks the tokens that text is searched for before anything is split.
@@ -206,5 +223,22 @@ mod tests {
         assert_eq!(pieces("llama-bpe", "In 1984 he's"), ["In", "_", "198", "4", "_he", "'s"]);
         assert_eq!(pieces("qwen2", "In 198"), ["In", "_", "1", "9", "8"]);
         assert!(splitting("unheard-of").unwrap().is_none());
+    }
+
+    /// Longer than any token is what the merge makes: the library would write beyond its room.
+    #[test]
+    fn a_merge_into_nothing_is_an_error() {
+        use crate::onnx::tiny;
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tiny.gguf");
+        for (merge, part) in
+            [("<end> <end>", "\"<end><end>\", which is no token"), ("ab", "two parts")]
+        {
+            std::fs::write(&file, tiny::gguf_merging(merge)).unwrap();
+            let gguf = Gguf::open(&file).unwrap();
+            let said = tokenizer(&gguf, tiny::TOKENS.len()).unwrap_err().to_string();
+            assert!(said.contains("tiny.gguf") && said.contains(part), "{said}");
+        }
     }
 }

@@ -14,9 +14,12 @@ use super::validate::{External, external, read_model};
 const LANES: usize = 16;
 
 /// What a hidden state is multiplied with for the logits, a row a token; mapped, not read.
+///
+/// Its `vocabulary` rows of `width` numbers lie in `data` from `offset` on.
 pub struct Head {
     data: Mmap,
     offset: usize,
+    vocabulary: usize,
     width: usize,
 }
 
@@ -42,21 +45,32 @@ impl Head {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
         // SAFETY: the map is only read; see the remark at `Gguf::open`.
         let data = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
-        let (offset, width) = (offset as usize, width as usize);
-        let end = (vocabulary as usize).checked_mul(4 * width).and_then(|s| s.checked_add(offset));
-        if tensor.data_type != Some(data_type::FLOAT) || end.is_none_or(|end| end > data.len()) {
-            return Err(corrupt("its output matrix is not in f32, or cut off"));
+        let sizes = within(offset, vocabulary, width, data.len());
+        match sizes.filter(|_| tensor.data_type == Some(data_type::FLOAT)) {
+            Some((offset, vocabulary, width)) => Ok(Self { data, offset, vocabulary, width }),
+            None => Err(corrupt("its output matrix is not in f32, or cut off")),
         }
-        Ok(Self { data, offset, width })
+    }
+
+    /// How many tokens it has, and how wide a hidden state is.
+    pub fn sizes(&self) -> [usize; 2] {
+        [self.vocabulary, self.width]
     }
 
     /// The logit of a token after a hidden state, of the matrix's width.
     ///
     /// The same bits whatever else is asked for: a product of matrices sums in another order for
     /// other sizes.
+    ///
+    /// # Panics
+    /// Where the matrix has no row for the token, or the state is not as wide as it.
     pub fn logit(&self, hidden: &[f32], token: u32) -> f32 {
-        let start = self.offset + token as usize * 4 * self.width;
-        let (row, _) = self.data[start..start + 4 * self.width].as_chunks::<4>();
+        let token = token as usize;
+        assert!(token < self.vocabulary, "token {token} of {}", self.vocabulary);
+        assert_eq!(hidden.len(), self.width, "a hidden state is as wide as the output matrix");
+        // A row that there is lies within `data`, so that none of this can overflow.
+        let row = &self.data[self.offset + token * 4 * self.width..][..4 * self.width];
+        let (row, _) = row.as_chunks::<4>();
         let (rows, rest) = row.as_chunks::<LANES>();
         let (states, rest_of_states) = hidden.as_chunks::<LANES>();
         let mut sums = [0.0_f32; LANES];
@@ -67,5 +81,36 @@ impl Head {
         }
         let rest = rest.iter().zip(rest_of_states).map(|(w, x)| f32::from_le_bytes(*w) * x);
         sums.iter().copied().chain(rest).map(f64::from).sum::<f64>() as f32
+    }
+}
+
+/// Where a matrix of f32 begins, and its sizes, if it lies within so many bytes.
+fn within(offset: u64, rows: i64, columns: i64, bytes: usize) -> Option<(usize, usize, usize)> {
+    let offset = usize::try_from(offset).ok()?;
+    let (rows, columns) = (usize::try_from(rows).ok()?, usize::try_from(columns).ok()?);
+    let end = columns.checked_mul(4)?.checked_mul(rows)?.checked_add(offset)?;
+    (end <= bytes).then_some((offset, rows, columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn a_matrix_lies_in_its_file() {
+        assert_eq!(within(8, 3, 2, 32), Some((8, 3, 2)));
+        assert_eq!(within(9, 3, 2, 32), None);
+        // Sizes whose bytes, counted in 64 bits, are none, few or negative.
+        for (offset, rows, columns) in [
+            (0, 3, 1 << 62),
+            (0, 1 << 62, 4),
+            (0, -1, 2),
+            (0, 2, -1),
+            (0, i64::MIN, 1),
+            (u64::MAX, 1, 1),
+            (u64::MAX - 3, 1, 1),
+        ] {
+            assert_eq!(within(offset, rows, columns, 32), None, "{offset} {rows} {columns}");
+        }
     }
 }

@@ -379,9 +379,12 @@ fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
     config.check(weights.as_ref(), source, "safetensors")?;
     let from = source.join(TOKENIZER);
     let tokenizer = validate::read_tokenizer(&from)?;
-    let ids = tokenizer.get_vocab_size(true);
-    if ids > config.vocabulary {
-        let problem = format!("it has {ids} tokens, but the model only {} rows", config.vocabulary);
+    let last = tokenizer.get_vocab(true).into_values().max();
+    if let Some(last) = last
+        && last as usize >= config.vocabulary
+    {
+        let rows = config.vocabulary;
+        let problem = format!("it has tokens up to number {last}, but the model only {rows} rows");
         return Err(Error::corrupt(&from, TOKENIZER, problem));
     }
     let tokenizer_json = fs::read_to_string(&from).map_err(Error::io("read", &from))?;

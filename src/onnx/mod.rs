@@ -27,6 +27,7 @@ pub mod proto;
 mod safetensors_llama;
 #[cfg(test)]
 pub(crate) mod tiny;
+pub(crate) mod tokenizer_json;
 mod validate;
 
 pub use checkpoint::Weights;

@@ -98,6 +98,11 @@ fn text(out: &mut Vec<u8>, text: &str) {
 
 /// The same model as a GGUF file, with the rows of queries and keys interleaved.
 pub fn gguf() -> Vec<u8> {
+    gguf_merging("a b")
+}
+
+/// [`gguf`] with another merge of its tokens.
+pub fn gguf_merging(merge: &str) -> Vec<u8> {
     let config = config();
     let mut metadata: Vec<(&str, u32, Vec<u8>)> = Vec::new();
     let string = |value: &str| {
@@ -134,7 +139,7 @@ pub fn gguf() -> Vec<u8> {
     metadata.push(("tokenizer.ggml.model", 8, string("gpt2")));
     metadata.push(("tokenizer.ggml.pre", 8, string("gpt-2")));
     metadata.push(("tokenizer.ggml.tokens", 9, strings(&TOKENS)));
-    metadata.push(("tokenizer.ggml.merges", 9, strings(&["a b"])));
+    metadata.push(("tokenizer.ggml.merges", 9, strings(&[merge])));
     metadata.push(("tokenizer.ggml.add_bos_token", 7, vec![1]));
     let mut types = 5u32.to_le_bytes().to_vec();
     types.extend(6u64.to_le_bytes());

@@ -9,8 +9,8 @@ use prost::Message;
 use prost::bytes::Bytes;
 use tokenizers::Tokenizer;
 
-use super::Error;
 use super::proto::{EXTERNAL, GraphProto, ModelProto, TensorProto};
+use super::{Error, tokenizer_json};
 
 const FORMAT: &str = "ONNX";
 
@@ -114,8 +114,7 @@ pub(super) fn check_model(path: &Path) -> Result<(), Error> {
 /// [`Error::Corrupt`] where it is not one, [`Error::Io`].
 pub(super) fn read_tokenizer(path: &Path) -> Result<Tokenizer, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    Tokenizer::from_bytes(&bytes)
-        .map_err(|error| Error::corrupt(path, "tokenizer.json", error.to_string()))
+    tokenizer_json::parse(&bytes).map_err(|problem| Error::corrupt(path, "tokenizer.json", problem))
 }
 
 #[cfg(test)]

@@ -16,8 +16,11 @@ mod newcomer;
 mod output;
 mod pipeline_file;
 mod runtime;
+mod steering;
 mod store;
 mod tables;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod workplace;
 
 use std::collections::BTreeSet;

@@ -41,6 +41,37 @@ pub const CASES: &[Case] = &[
         spoil: |at| at.write("base/tokenizer.json", "{\"model\": {\"type\": \"Sentence\"}}"),
     },
     Case {
+        name: "tokenizer-with-dropout",
+        args: RUN,
+        spoil: |at| {
+            at.edit("base/tokenizer.json", "\"merges\":[]", "\"dropout\":0.1,\"merges\":[]");
+        },
+    },
+    Case {
+        name: "tokenizer-with-a-merge-into-nothing",
+        args: RUN,
+        spoil: |at| {
+            at.edit("base/tokenizer.json", "\"merges\":[]", "\"merges\":[[\"a\",\"b\"]]");
+        },
+    },
+    Case {
+        name: "tokenizer-with-tokens-it-has-not",
+        args: RUN,
+        spoil: |at| {
+            let processor = r#""post_processor":{"type":"BertProcessing","sep":["~",94],
+                "cls":["x",4000000000]},"added_tokens""#;
+            at.edit("base/tokenizer.json", "\"added_tokens\"", processor);
+        },
+    },
+    Case {
+        name: "checkpoint-with-tokens-beyond-its-rows",
+        args: RUN,
+        spoil: |at| {
+            checkpoint(at);
+            at.edit("llama/tokenizer.json", "\"~\":94", "\"~\":4000000000");
+        },
+    },
+    Case {
         name: "tokenizer-larger-than-the-model",
         args: RUN,
         spoil: |at| {

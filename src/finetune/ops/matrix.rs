@@ -19,11 +19,11 @@ impl<'a> Matrix<'a> {
     }
 
     /// Rows of `columns` values that begin `stride` values apart.
+    ///
+    /// # Panics
+    /// Where they do not lie within `values`.
     pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(
-            rows == 0 || (rows - 1) * stride + columns <= values.len(),
-            "a matrix in its slice"
-        );
+        assert!(lies_within(values.len(), rows, columns, stride), "a matrix in its slice");
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
@@ -55,13 +55,24 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// Rows of `columns` values that begin `stride` values apart.
+    ///
+    /// # Panics
+    /// Where they do not lie within `values`, or overlap.
     pub fn strided(values: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(
-            rows == 0 || (rows - 1) * stride + columns <= values.len(),
-            "a matrix in its slice"
-        );
+        assert!(lies_within(values.len(), rows, columns, stride), "a matrix in its slice");
+        assert!(rows <= 1 || columns <= stride, "rows that do not overlap");
         Self { values, rows, columns, stride }
     }
+}
+
+/// Whether `rows` rows of `columns` values that begin `stride` values apart lie within so many.
+///
+/// Then no offset into them overflows: none is larger than `length`, which fits `isize`. Steps that
+/// are never made, as between fewer than two rows, fit too.
+fn lies_within(length: usize, rows: usize, columns: usize, stride: usize) -> bool {
+    let Some(steps) = rows.checked_sub(1) else { return true };
+    let end = steps.checked_mul(stride).and_then(|last| last.checked_add(columns));
+    end.is_some_and(|end| end <= length) && isize::try_from(stride).is_ok()
 }
 
 /// What becomes of a result's earlier values.
@@ -147,5 +158,20 @@ mod tests {
         let target = MatrixMut::strided(&mut wide[1..], 2, 1, 3);
         multiply(target, Earlier::Added, 2.0, last, Matrix::new(&[1.0, 10.0], 1), Threads::All);
         assert_eq!(wide, [1.0, 65.0, 1.0, 1.0, 131.0, 1.0]);
+    }
+
+    #[test]
+    fn a_view_lies_in_its_slice() {
+        assert!(lies_within(6, 2, 3, 3) && lies_within(5, 2, 2, 3) && lies_within(0, 0, 3, 3));
+        assert!(!lies_within(4, 2, 2, 3) && !lies_within(6, 1, 7, 3));
+        // In 64 bits, the last row would begin at 0, and the one row end at 0.
+        assert!(!lies_within(6, 5, 1, 1 << 62) && !lies_within(6, 3, 1, usize::MAX / 2 + 1));
+        assert!(!lies_within(6, 2, 2, usize::MAX - 1) && !lies_within(6, 1, 1, usize::MAX));
+    }
+
+    #[test]
+    #[should_panic(expected = "rows that do not overlap")]
+    fn rows_that_are_written_do_not_overlap() {
+        MatrixMut::strided(&mut [0.0; 6], 2, 4, 2);
     }
 }

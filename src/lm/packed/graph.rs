@@ -56,8 +56,9 @@ pub enum Given<'a> {
 }
 
 impl Graph {
-    /// Finds the sizes of a packed graph in its session.
-    pub fn new(session: Session, file: &Path) -> Result<Self, Error> {
+    /// Finds the sizes of a packed graph in its session; its logits and hidden states have those of
+    /// its `head`.
+    pub fn new(session: Session, file: &Path, head: [usize; 2]) -> Result<Self, Error> {
         let name = file.display().to_string();
         let size = |name: &str, axis: usize, outlets: &[ort::value::Outlet]| {
             let found = outlets.iter().find(|outlet| outlet.name() == name)?;
@@ -74,14 +75,14 @@ impl Graph {
             .filter(|i| i.name().strip_prefix("cache.").is_some_and(|rest| rest.ends_with(".key")));
         let (layers, adapted) = (layers.count(), inputs.iter().any(|i| i.name() == ADAPTED));
         let slot = size("cache.0.key", 1, inputs);
-        let vocabulary = size("logits", 1, session.outputs());
-        let width = size("hidden", 1, session.outputs());
-        let (Some(slot), Some(vocabulary), Some(width)) = (slot, vocabulary, width) else {
+        let sizes = ["logits", "hidden"].map(|name| size(name, 1, session.outputs()));
+        let (Some(slot), true) = (slot, sizes == head.map(Some)) else {
             let problem = "it takes trees of tokens, but its sizes are not those that kgbuild \
                            writes; remove the folder, it is made again"
                 .to_owned();
             return Err(Error::Graph { model: name, problem });
         };
+        let [vocabulary, width] = head;
         Ok(Self { session, name, adapted, vocabulary, layers, slot, width, tokens: 0 })
     }
 
