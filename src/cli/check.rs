@@ -6,12 +6,12 @@ use super::failure::{Failure, show};
 use super::say::print;
 use crate::config::{self, ModelSource, Pipeline, Tuned};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity::Warning};
-use crate::fetch::Source;
+use crate::fetch::{self, Source};
 use crate::pipeline::Inputs;
 
 /// Checks and says that all is well, or shows the mistakes.
 pub fn check(file: &Path) -> Result<(), Failure> {
-    let (mut pipeline, mut warnings) = read(file)?;
+    let (mut pipeline, mut warnings) = read(file, false)?;
     if let Err(mistakes) = use_tuned(&mut pipeline) {
         // Numbers that are not tuned yet are missed when the pipeline is run.
         let (missing, wrong): (Vec<_>, Vec<_>) =
@@ -26,12 +26,24 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     print(&format!("{} is sound", pipeline.file.display()))
 }
 
-/// Reads a pipeline file, and what it says of its models; nothing is fetched.
-pub fn read(file: &Path) -> Result<(Pipeline, Diagnostics), Diagnostics> {
-    let (pipeline, mut notes) = config::read(file)?;
-    let sources = pipeline.models.base.iter().chain(&pipeline.models.finetuned);
-    notes.0.extend(sources.filter_map(malformed));
+/// Reads a pipeline file, and what it and its lock file say of its models; nothing is fetched.
+/// `locked` demands the lock file.
+pub fn read(file: &Path, locked: bool) -> Result<(Pipeline, Diagnostics), Diagnostics> {
+    let (mut pipeline, mut notes) = config::read(file)?;
+    notes.0.append(&mut sources(file, pipeline.model_sources(), locked).0);
     notes.or(pipeline)
+}
+
+/// What is wrong with the sources of a settings file, which are bound to its lock file.
+pub fn sources<'a>(
+    file: &Path,
+    sources: impl IntoIterator<Item = &'a mut ModelSource>,
+    locked: bool,
+) -> Diagnostics {
+    let sources: Vec<&mut ModelSource> = sources.into_iter().collect();
+    let mut found = Diagnostics(sources.iter().filter_map(|source| malformed(source)).collect());
+    found.0.append(&mut fetch::lock(file, sources, locked).0);
+    found
 }
 
 /// Takes the tuned numbers that the pipeline names into it, if it names some.

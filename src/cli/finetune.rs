@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::args::FinetuneArgs;
-use super::check::malformed;
+use super::check::sources;
 use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
 use super::say::{print, say};
@@ -21,7 +21,7 @@ use crate::finetune::{
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
-    let (settings, warnings) = read(&args.file)?;
+    let (settings, warnings) = read(&args.file, args.locked)?;
     show(&warnings);
     let (inputs, warnings) = Inputs::read(&settings)?;
     show(&warnings);
@@ -67,12 +67,11 @@ pub fn use_threads(threads: Option<usize>) -> Result<(), Failure> {
         .map_err(Failure::failed)
 }
 
-/// Reads a finetuning file, and what it says of its sources; nothing is fetched.
-pub fn read(file: &Path) -> Result<(Finetune, Diagnostics), Diagnostics> {
-    let (settings, mut notes) = config::read(file)?;
-    notes.0.extend(malformed(&settings.base));
-    let text = settings.mixture.as_ref().map(|mixture| &mixture.text);
-    notes.0.extend(text.and_then(malformed));
+/// Reads a finetuning file, and what it and its lock file say of its sources; nothing is fetched.
+/// `locked` demands the lock file.
+fn read(file: &Path, locked: bool) -> Result<(Finetune, Diagnostics), Diagnostics> {
+    let (mut settings, mut notes) = config::read(file)?;
+    notes.0.append(&mut sources(file, settings.model_sources(), locked).0);
     notes.or(settings)
 }
 

@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::args::ReproduceArgs;
-use super::check::malformed;
+use super::check::sources;
 use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::finetune::use_threads;
@@ -140,10 +140,10 @@ enum Unclaimed {
     InUse { folder: PathBuf },
 }
 
-/// Reads the experiment file, and what it says of its sources; nothing is fetched.
+/// Reads the experiment file, and what it and its lock file say of its sources; nothing is fetched.
 fn read_experiment(args: &ReproduceArgs) -> Result<(Experiment, Diagnostics), Diagnostics> {
-    let (experiment, mut notes) = config::read(&args.experiment, args.facts.as_deref())?;
-    notes.0.extend([&experiment.base, &experiment.text].into_iter().filter_map(malformed));
+    let (mut experiment, mut notes) = config::read(&args.experiment, args.facts.as_deref())?;
+    notes.0.append(&mut sources(&args.experiment, experiment.model_sources(), args.locked).0);
     notes.or(experiment)
 }
 

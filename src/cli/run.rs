@@ -40,7 +40,7 @@ struct NamedReport<'a> {
 
 /// Runs the pipeline, or says what a run would take.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (mut pipeline, warnings) = check::read(&args.pipeline)?;
+    let (mut pipeline, warnings) = check::read(&args.pipeline, args.locked)?;
     show(&warnings);
     check::use_tuned(&mut pipeline)?;
     let (inputs, warnings) = Inputs::read(&pipeline)?;

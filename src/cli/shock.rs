@@ -28,7 +28,7 @@ use report::{Of, Report};
 
 /// Diagnoses, and prints or writes what is seen.
 pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
-    let (mut pipeline, warnings) = check::read(&args.pipeline)?;
+    let (mut pipeline, warnings) = check::read(&args.pipeline, args.locked)?;
     show(&warnings);
     two_models(&pipeline)?;
     let (facts, entities) = facts(args, &pipeline)?;

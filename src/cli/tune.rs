@@ -19,7 +19,7 @@ use crate::shock::tune::{Measures, Numbers, Tuned as Chosen, Tuning};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
 pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
-    let (pipeline, warnings) = check::read(&args.pipeline)?;
+    let (pipeline, warnings) = check::read(&args.pipeline, args.locked)?;
     show(&warnings);
     let Some(tuning) = pipeline.tuning.clone() else {
         return Err(Diagnostics::from(no_section(&pipeline)).into());

@@ -28,10 +28,11 @@ use crate::diagnostic::Diagnostics;
 
 pub(crate) use paths::{folder_of, is_same_file};
 
+pub use document::{Kind as FileKind, kind};
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,
-    ModelSource, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
+    Annotation, Correction, Device, ExampledModels, Examples, Inputs, Locked, Masked, Method,
+    Mixing, ModelSource, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
 };
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};
 

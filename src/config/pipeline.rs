@@ -122,12 +122,26 @@ pub struct ModelSource {
     pub source: String,
     /// SHA-256 that the file must have, 64 lower-case hexadecimal digits.
     pub sha256: Option<String>,
+    /// What a lock file says of it; `fetch::lock` puts it here.
+    #[serde(skip)]
+    pub locked: Option<Locked>,
     /// The folder that a local path is relative to.
     #[serde(skip)]
     pub relative_to: PathBuf,
     /// Where it is written.
     #[serde(skip)]
     pub place: Place,
+}
+
+/// What a source was when it was locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locked {
+    /// The lock file.
+    pub file: PathBuf,
+    /// The commit of a hub's model.
+    pub revision: Option<String>,
+    /// 64 lower-case hexadecimal digits; those of the source itself, where it has some.
+    pub sha256: String,
 }
 
 impl ModelSource {
@@ -137,13 +151,20 @@ impl ModelSource {
         (!fetched).then(|| self.relative_to.join(&self.source))
     }
 
-    /// As it is written in a TOML file, so that it means the same from every folder.
+    /// As it is written in a TOML file, so that it means the same from every folder. What is locked
+    /// is pinned.
     pub fn anywhere(&self) -> toml::Value {
-        let source = match self.path() {
-            Some(path) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
-            None => self.source.clone(),
+        let revision = self.locked.as_ref().and_then(|locked| locked.revision.as_ref());
+        let source = match (self.path(), revision) {
+            (Some(path), _) => std::path::absolute(&path).unwrap_or(path).display().to_string(),
+            (None, Some(commit)) => {
+                let model = self.source.split('@').next().unwrap_or_default();
+                format!("{model}@{commit}")
+            }
+            (None, None) => self.source.clone(),
         };
-        match &self.sha256 {
+        let locked = self.locked.as_ref().map(|locked| &locked.sha256);
+        match self.sha256.as_ref().or(locked) {
             Some(sha256) => toml::Table::from_iter([
                 ("source".to_owned(), source.into()),
                 ("sha256".to_owned(), sha256.clone().into()),
@@ -312,6 +333,11 @@ impl Pipeline {
         named.cloned().chain(models.filter_map(ModelSource::path)).collect()
     }
 
+    /// Where its models come from.
+    pub fn model_sources(&mut self) -> impl Iterator<Item = &mut ModelSource> {
+        self.models.base.iter_mut().chain(&mut self.models.finetuned)
+    }
+
     /// Whether the finetuned and the base model are asked. Of two models without correction only the
     /// finetuned one is.
     pub fn asks(&self) -> [bool; 2] {
@@ -383,7 +409,8 @@ mod tests {
         let path = |source: &str| {
             let relative_to = PathBuf::from("here");
             let place = Place { file: PathBuf::new(), at: At::File };
-            ModelSource { source: source.into(), sha256: None, relative_to, place }.path()
+            let source = source.into();
+            ModelSource { source, sha256: None, locked: None, relative_to, place }.path()
         };
         assert_eq!(path("model"), Some(PathBuf::from("here/model")));
         assert_eq!(path("/model"), Some(PathBuf::from("/model")));

@@ -63,7 +63,7 @@ impl<'a> Resolver<'a> {
         let sha256 = sha256.map(|hash| self.sha256(&[at, &["sha256"]].concat(), hash));
         let place = Place { file: self.file.to_owned(), at: self.spans.value(&inner) };
         let relative_to = self.folder.to_owned();
-        let source = ModelSource { source, sha256, relative_to, place };
+        let source = ModelSource { source, sha256, locked: None, relative_to, place };
         if let Some(path) = source.path() {
             let mistake = paths::mistake(&path, kind).map(|wrong| {
                 let help = wrong.help.clone().unwrap_or_default();

