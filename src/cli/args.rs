@@ -66,13 +66,12 @@ pub struct InspectArgs {
 #[derive(Debug, clap::Args)]
 pub struct FetchArgs {
     /// The file whose sources are wanted: a pipeline.toml, finetune.toml or experiment.toml
-    #[arg(required_if_eq_any([("lock", "true"), ("locked", "true")]))]
     pub file: Option<PathBuf>,
     /// Note what its sources are now in a lock file beside it, which every command then holds to
-    #[arg(long, conflicts_with = "locked")]
+    #[arg(long, requires = "file", conflicts_with = "locked")]
     pub lock: bool,
     /// Demand a lock file beside it that names exactly its sources
-    #[arg(long)]
+    #[arg(long, requires = "file")]
     pub locked: bool,
 }
 

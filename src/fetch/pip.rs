@@ -3,11 +3,12 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
+
+use super::Error;
 
 /// What Python runs. pip is a module there, so that it can end with the pipe that this process
 /// holds, also where this process is killed.
@@ -25,19 +26,22 @@ pub(super) struct Ended {
 }
 
 /// Runs pip with `arguments` in the scratch folder `folder`, where its temporary files go too. It is
-/// killed where `is_stopped` says so.
+/// killed where `is_stopped` says so. `command` is what a person would write.
 ///
 /// # Errors
-/// Where Python cannot be started or waited for, or the folder cannot be written.
+/// [`Error::Python`] where it cannot be started, [`Error::Io`] where the folder cannot be written.
 pub(super) fn run(
     python: &OsStr,
     arguments: &[String],
     folder: &Path,
+    command: &str,
     is_stopped: &dyn Fn() -> bool,
-) -> io::Result<Ended> {
-    let folder = std::path::absolute(folder)?;
+) -> Result<Ended, Error> {
+    let folder = std::path::absolute(folder).map_err(Error::io("find", folder))?;
     let (log, temporary) = (folder.join("pip.log"), folder.join("temporary"));
-    fs::create_dir_all(&temporary)?;
+    fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
+    let log_file = File::create(&log).map_err(Error::io("write", &log))?;
+    let failed = |source| Error::Python { command: command.to_owned(), source };
     let mut pip = Command::new(python)
         .arg("-c")
         .arg(PROGRAM)
@@ -49,20 +53,21 @@ pub(super) fn run(
         // Held open until pip has ended, or this process has.
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(File::create(&log)?)
-        .spawn()?;
+        .stderr(log_file)
+        .spawn()
+        .map_err(failed)?;
     let status = loop {
-        if let Some(status) = pip.try_wait()? {
+        if let Some(status) = pip.try_wait().map_err(failed)? {
             break Some(status);
         }
         if is_stopped() {
-            pip.kill()?;
-            pip.wait()?;
+            pip.kill().and_then(|()| pip.wait()).map_err(failed)?;
             break None;
         }
         thread::sleep(LOOK);
     };
-    let words = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let words = fs::read(&log).map_err(Error::io("read", &log))?;
+    let words = String::from_utf8_lossy(&words).into_owned();
     Ok(Ended { status, words })
 }
 
@@ -70,7 +75,6 @@ pub(super) fn run(
 mod tests {
     use std::fs::TryLockError;
     use std::path::PathBuf;
-    use std::process::Child;
     use std::time::Instant;
 
     use super::*;
@@ -127,12 +131,12 @@ mod tests {
         if let Some(folder) = std::env::var_os(PARENT) {
             let folder = PathBuf::from(folder);
             let scratch = folder.join("scratch");
-            let ended = run(folder.join("python").as_os_str(), &[], &scratch, &|| false);
+            let ended = run(folder.join("python").as_os_str(), &[], &scratch, "pip", &|| false);
             panic!("pip ended by itself: {}", ended.unwrap().words);
         }
         let folder = tempfile::tempdir().unwrap();
         endless(folder.path());
-        let mut parent: Child = Command::new(std::env::current_exe().unwrap())
+        let mut parent = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "fetch::pip::tests::pip_ends_with_a_parent_that_is_killed"])
             .env(PARENT, folder.path())
             .stdout(Stdio::null())
@@ -152,7 +156,7 @@ mod tests {
         let python = endless(folder.path());
         let began = folder.path().join("began");
         let scratch = folder.path().join("scratch");
-        let ended = run(python.as_os_str(), &[], &scratch, &|| began.exists()).unwrap();
+        let ended = run(python.as_os_str(), &[], &scratch, "pip", &|| began.exists()).unwrap();
         assert!(ended.status.is_none());
         until("pip ends", || is_free(&folder.path().join("lock")));
     }
@@ -169,7 +173,8 @@ mod tests {
         for script in ["exec python3 \"$@\"", "unset PYTHONSAFEPATH; exec python3 \"$@\""] {
             let python = python(folder.path(), script);
             let arguments = ["--version".to_owned()];
-            let ended = run(python.as_os_str(), &arguments, folder.path(), &|| false).unwrap();
+            let ended =
+                run(python.as_os_str(), &arguments, folder.path(), "pip", &|| false).unwrap();
             assert!(ended.status.unwrap().success(), "{script}: {}", ended.words);
         }
     }

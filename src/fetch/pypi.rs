@@ -87,8 +87,8 @@ fn download(python: &OsStr, wheel: &Wheel, scratch: &Path) -> Result<(), Error> 
     let destination = std::path::absolute(wheels(scratch)).map_err(Error::io("find", scratch))?;
     fs::create_dir_all(&destination).map_err(Error::io("create", &destination))?;
     let command = wheel.command(python);
-    let ended = pip::run(python, &wheel.pip_arguments(&destination), scratch, &|| false)
-        .map_err(|source| Error::Python { command: command.clone(), source })?;
+    let arguments = wheel.pip_arguments(&destination);
+    let ended = pip::run(python, &arguments, scratch, &command, &|| false)?;
     if ended.status.is_some_and(|status| status.success()) {
         return Ok(());
     }
