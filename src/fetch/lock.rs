@@ -38,13 +38,13 @@ struct Document {
     version: u64,
     /// By the text of the source, none twice.
     #[serde(default, rename = "source", skip_serializing_if = "Vec::is_empty")]
-    entries: Vec<Entry>,
+    entries: Vec<LockEntry>,
 }
 
 /// What one source was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct LockEntry {
     /// As it is written in the settings file.
     pub source: String,
     /// The commit of a hub's model.
@@ -100,7 +100,7 @@ impl LockFile {
         cache: &Cache,
         report: &mut dyn FnMut(&str),
     ) -> Result<Self, Error> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<LockEntry> = Vec::new();
         for named in sources {
             let source = Source::parse(&named.source, &named.relative_to)?;
             let is_there = entries.iter().any(|entry| entry.source == named.source);
@@ -113,7 +113,7 @@ impl LockFile {
                 _ => None,
             };
             let sha256 = sha256_of(&path)?;
-            entries.push(Entry { source: named.source.clone(), revision, sha256 });
+            entries.push(LockEntry { source: named.source.clone(), revision, sha256 });
         }
         entries.sort_by(|a, b| a.source.cmp(&b.source));
         let document = Document { version: VERSION, entries };
@@ -129,17 +129,17 @@ impl LockFile {
     }
 
     /// The sources, by their text.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[LockEntry] {
         &self.document.entries
     }
 
     /// What it says of a source.
-    pub fn entry(&self, source: &str) -> Option<&Entry> {
+    pub fn entry(&self, source: &str) -> Option<&LockEntry> {
         self.document.entries.iter().find(|entry| entry.source == source)
     }
 
     /// Binds a source to its entry, and says where the settings say otherwise.
-    fn bind(&self, named: &mut ModelSource, entry: &Entry) -> Option<Diagnostic> {
+    fn bind(&self, named: &mut ModelSource, entry: &LockEntry) -> Option<Diagnostic> {
         if named.sha256.as_ref().is_some_and(|sha256| *sha256 != entry.sha256) {
             let message = format!(
                 "`{}` has another SHA-256 here than in `{}`",

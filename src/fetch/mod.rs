@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, Scratch};
 pub use hash::{TRAINING_CARD, sha256_of};
-pub use lock::{Entry, LockFile, lock};
+pub use lock::{LockEntry, LockFile, lock};
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::Source;
 
@@ -111,6 +111,10 @@ pub enum Error {
         #[source]
         source: Option<Box<hf_hub::api::sync::ApiError>>,
     },
+
+    /// The cache was told to stop, by Ctrl-C for instance.
+    #[error("interrupted; what was fetched is kept, and the same command goes on from there")]
+    Interrupted,
 
     /// What a variable names as ONNX Runtime is no file.
     #[error(

@@ -19,8 +19,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// How pip ended.
 pub(super) struct Ended {
-    /// None where it was stopped.
-    pub status: Option<ExitStatus>,
+    pub status: ExitStatus,
     /// What it wrote to standard error.
     pub words: String,
 }
@@ -29,7 +28,8 @@ pub(super) struct Ended {
 /// killed where `is_stopped` says so. `command` is what a person would write.
 ///
 /// # Errors
-/// [`Error::Python`] where it cannot be started, [`Error::Io`] where the folder cannot be written.
+/// [`Error::Python`] where it cannot be started, [`Error::Io`] where the folder cannot be written,
+/// [`Error::Interrupted`] where it was stopped.
 pub(super) fn run(
     python: &OsStr,
     arguments: &[String],
@@ -58,11 +58,11 @@ pub(super) fn run(
         .map_err(failed)?;
     let status = loop {
         if let Some(status) = pip.try_wait().map_err(failed)? {
-            break Some(status);
+            break status;
         }
         if is_stopped() {
             pip.kill().and_then(|()| pip.wait()).map_err(failed)?;
-            break None;
+            return Err(Error::Interrupted);
         }
         thread::sleep(LOOK);
     };
@@ -156,8 +156,8 @@ mod tests {
         let python = endless(folder.path());
         let began = folder.path().join("began");
         let scratch = folder.path().join("scratch");
-        let ended = run(python.as_os_str(), &[], &scratch, "pip", &|| began.exists()).unwrap();
-        assert!(ended.status.is_none());
+        let ended = run(python.as_os_str(), &[], &scratch, "pip", &|| began.exists());
+        assert!(matches!(ended, Err(Error::Interrupted)));
         until("pip ends", || is_free(&folder.path().join("lock")));
     }
 
@@ -175,7 +175,7 @@ mod tests {
             let arguments = ["--version".to_owned()];
             let ended =
                 run(python.as_os_str(), &arguments, folder.path(), "pip", &|| false).unwrap();
-            assert!(ended.status.unwrap().success(), "{script}: {}", ended.words);
+            assert!(ended.status.success(), "{script}: {}", ended.words);
         }
     }
 }

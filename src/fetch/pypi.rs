@@ -89,7 +89,7 @@ fn download(python: &OsStr, wheel: &Wheel, scratch: &Path) -> Result<(), Error> 
     let command = wheel.command(python);
     let arguments = wheel.pip_arguments(&destination);
     let ended = pip::run(python, &arguments, scratch, &command, &|| false)?;
-    if ended.status.is_some_and(|status| status.success()) {
+    if ended.status.success() {
         return Ok(());
     }
     let text = ended.words;
