@@ -70,7 +70,7 @@ pub struct FetchArgs {
     /// Note what its sources are now in a lock file beside it, which every command then holds to
     #[arg(long, requires = "file", conflicts_with = "locked")]
     pub lock: bool,
-    /// Demand a lock file beside it that names exactly its sources
+    /// Demand a lock file with exactly this file's sources
     #[arg(long, requires = "file")]
     pub locked: bool,
 }
@@ -85,7 +85,7 @@ pub struct RunArgs {
     /// Delete the graph that an earlier run made in the output folder, and start anew
     #[arg(long)]
     pub fresh: bool,
-    /// Demand a lock file beside it that names exactly its sources, as `kgbuild fetch --lock` writes it
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
     /// Show no progress
@@ -103,7 +103,7 @@ pub struct FinetuneArgs {
     /// Delete what an earlier training left in the output folder, and start anew
     #[arg(long)]
     pub fresh: bool,
-    /// Demand a lock file beside it that names exactly its sources, as `kgbuild fetch --lock` writes it
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
     /// Show no progress
@@ -115,7 +115,7 @@ pub struct FinetuneArgs {
 pub struct TuneArgs {
     /// The pipeline file; its [tuning] names the facts, and the file that is written
     pub pipeline: PathBuf,
-    /// Demand a lock file beside it that names exactly its sources, as `kgbuild fetch --lock` writes it
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
     /// Show no progress
@@ -133,7 +133,7 @@ pub struct ReproduceArgs {
     /// Delete what earlier runs left of these models, and train and ask them anew
     #[arg(long)]
     pub fresh: bool,
-    /// Demand a lock file beside it that names exactly its sources, as `kgbuild fetch --lock` writes it
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
     /// Show no progress
@@ -230,7 +230,7 @@ pub struct ShockArgs {
     /// Write to a file, whole or not at all, instead of standard output
     #[arg(short, long)]
     pub output: Option<PathBuf>,
-    /// Demand a lock file beside it that names exactly its sources, as `kgbuild fetch --lock` writes it
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
     /// Show no progress

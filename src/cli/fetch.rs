@@ -78,8 +78,7 @@ impl Settings {
     /// Fetches the sources, and imports a pipeline's models.
     fn fetch(mut self, cache: &Cache) -> Result<(), Failure> {
         if let Self::Pipeline(pipeline) = &self {
-            let models =
-                pipeline::locate(&pipeline, cache, &mut say).map_err(Failure::bad_input)?;
+            let models = pipeline::locate(pipeline, cache, &mut say).map_err(Failure::bad_input)?;
             for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
                 if let Some(model) = model {
                     print(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
