@@ -42,7 +42,10 @@ fn what_is_locked_stays_what_it_was() {
 
     let config = format!("snapshots/{COMMIT}/config.json");
     at.edit(&config, "128", "127");
-    at.refuses(RUN, "locking/changed");
+    let refused = at.kgbuild(RUN);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
+    assert!(refused.err.starts_with("error: `hf:owner/name` has SHA-256 "), "{}", refused.err);
+    assert!(refused.err.contains("but pipeline.lock says "), "{}", refused.err);
     // Another lock file says that the change is wanted, and from what to what.
     at.write("cache/hf/owner--name@main", at.path("snapshots").join(COMMIT).display().to_string());
     let again = at.kgbuild(FETCH_LOCK);
