@@ -102,7 +102,10 @@ fn write_note(note: &Path, folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let mut partial = NamedTempFile::new_in(parent).map_err(Error::io("write into", parent))?;
     let text = folder.display().to_string();
-    partial.write_all(text.as_bytes()).map_err(Error::io("write", note))?;
+    partial
+        .write_all(text.as_bytes())
+        .and_then(|()| partial.as_file().sync_all())
+        .map_err(Error::io("write", note))?;
     partial.persist(note).map_err(|error| Error::io("write", note)(error.error))?;
     Ok(())
 }

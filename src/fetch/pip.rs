@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -50,6 +51,8 @@ pub(super) fn run(
         .env("PYTHONSAFEPATH", "1")
         .env("PIP_NO_INPUT", "1")
         .env("TMPDIR", temporary)
+        // Ctrl-C is this process's to heed: what it is for, pip would call a failure.
+        .process_group(0)
         // Held open until pip has ended, or this process has.
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
