@@ -52,7 +52,7 @@ pub enum Error {
          change is wanted, note it with `kgbuild fetch --lock`",
         lock.display()
     )]
-    LockMismatch { named: String, lock: PathBuf, expected: String, found: String, help: String },
+    LockMismatch { named: String, lock: PathBuf, expected: Box<str>, found: Box<str>, help: String },
 
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -160,8 +160,8 @@ pub fn fetch_named(
         Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
             named: named.source.clone(),
             lock: locked.file.clone(),
-            expected,
-            found,
+            expected: expected.into(),
+            found: found.into(),
             help,
         },
         other => other,
