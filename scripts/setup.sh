@@ -20,22 +20,30 @@ if [ -n "${LIBCLANG_PATH:-}" ]; then # the user's own
 fi
 
 cache="${KGBUILD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kgbuild}"
+mkdir -p "$cache"
+root="$PWD"
+cache="$(cd "$cache" && pwd)"
 folder="$cache/libclang"
 if [ ! -d "$folder/libclang-18.1.1.dist-info" ]; then
     command -v python3 >/dev/null || missing "python3 is not installed" \
         "apt-get install python3 python3-pip, or set LIBCLANG_PATH to the folder of a libclang"
+    # A set-up takes minutes: what is older was left by one that was killed.
+    find "$cache" -maxdepth 1 -type d -name '.libclang-??????' -mmin +1440 -exec rm -rf {} +
+    partial="$(mktemp -d "$cache/.libclang-XXXXXX")"
+    trap 'rm -rf "$partial"' EXIT
+    # Python imports from the working directory: pip runs where only this script has put something.
+    cd "$partial"
+    export PYTHONSAFEPATH=1 PIP_ROOT_USER_ACTION=ignore TMPDIR="$partial"
     python3 -m pip --version >/dev/null 2>&1 || missing "python3 has no pip" \
         "apt-get install python3-pip, or set LIBCLANG_PATH to the folder of a libclang"
-    mkdir -p "$cache"
-    partial="$(mktemp -d "$cache/.partial-XXXXXX")"
-    trap 'rm -rf "$partial"' EXIT
-    install="python3 -m pip install --quiet --no-deps --only-binary=:all: --require-hashes -r scripts/libclang.txt"
     echo "fetching libclang 18.1.1 with pip" >&2
-    PIP_ROOT_USER_ACTION=ignore $install --target "$partial/libclang" || missing \
+    python3 -m pip install --quiet --no-deps --only-binary=:all: --require-hashes \
+        -r "$root/scripts/libclang.txt" --target "$partial/libclang" || missing \
         "libclang could not be fetched" \
         "connect to the network and run make again, or set LIBCLANG_PATH to the folder of a libclang"
     # Renamed when whole; an older version goes first, another setup may have been faster.
     rm -rf "$folder"
     mv "$partial/libclang" "$folder" 2>/dev/null || [ -d "$folder" ]
+    cd "$root"
 fi
 echo "$folder/clang/native"

@@ -33,10 +33,7 @@ pub enum Command {
         command: ModelsCommand,
     },
     /// Fetch ONNX Runtime, and a pipeline's models, into the cache
-    Fetch {
-        /// The pipeline file whose models are wanted
-        pipeline: Option<PathBuf>,
-    },
+    Fetch(FetchArgs),
     /// Write a commented pipeline.toml with small input tables
     Init {
         /// The folder to write them to
@@ -67,6 +64,18 @@ pub struct InspectArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// The file whose sources are wanted: a pipeline.toml, finetune.toml or experiment.toml
+    pub file: Option<PathBuf>,
+    /// Note what its sources are now in a lock file beside it, which every command then holds to
+    #[arg(long, requires = "file", conflicts_with = "locked")]
+    pub lock: bool,
+    /// Demand a lock file with exactly this file's sources
+    #[arg(long, requires = "file")]
+    pub locked: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// The pipeline file
     pub pipeline: PathBuf,
@@ -76,6 +85,9 @@ pub struct RunArgs {
     /// Delete the graph that an earlier run made in the output folder, and start anew
     #[arg(long)]
     pub fresh: bool,
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
+    #[arg(long)]
+    pub locked: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -91,6 +103,9 @@ pub struct FinetuneArgs {
     /// Delete what an earlier training left in the output folder, and start anew
     #[arg(long)]
     pub fresh: bool,
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
+    #[arg(long)]
+    pub locked: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -100,6 +115,9 @@ pub struct FinetuneArgs {
 pub struct TuneArgs {
     /// The pipeline file; its [tuning] names the facts, and the file that is written
     pub pipeline: PathBuf,
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
+    #[arg(long)]
+    pub locked: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -115,6 +133,9 @@ pub struct ReproduceArgs {
     /// Delete what earlier runs left of these models, and train and ask them anew
     #[arg(long)]
     pub fresh: bool,
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
+    #[arg(long)]
+    pub locked: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
@@ -209,6 +230,9 @@ pub struct ShockArgs {
     /// Write to a file, whole or not at all, instead of standard output
     #[arg(short, long)]
     pub output: Option<PathBuf>,
+    /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
+    #[arg(long)]
+    pub locked: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

@@ -7,13 +7,14 @@ use super::environment::{environment, stopping_environment};
 use super::failure::{Failure, Stopped};
 use super::say::{print, say};
 use super::table;
+use crate::config::locked;
 use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::finetune::{self, Card, Inputs, Outcome, Prepared, RunError, Sources, finished, use_threads};
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
     // A dry run has no step to finish.
-    let environment = match args.dry_run {
+    let mut environment = match args.dry_run {
         true => environment(args.quiet),
         false => stopping_environment(
             args.quiet,
@@ -21,9 +22,10 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
             "stopped; the same command goes on from the last checkpoint",
         )?,
     };
+    environment.locked = args.locked;
     let events = environment.events.as_ref();
-    let (settings, warnings) = config::read(&args.file)?;
-    events.warn(&warnings);
+    let (mut settings, notes) = config::read(&args.file)?;
+    events.warn(&locked(&args.file, settings.model_sources(), args.locked, notes)?);
     let (inputs, warnings) = Inputs::read(&settings)?;
     events.warn(&warnings);
     let sources = Sources::fetch(&settings, environment.cache()?, &mut |text| events.note(text))

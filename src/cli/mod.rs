@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
         Command::Finetune(args) => finetune::finetune(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Reproduce(args) => reproduce::reproduce(&args),
-        Command::Fetch { pipeline } => fetch::fetch(pipeline.as_deref()),
+        Command::Fetch(args) => fetch::fetch(&args),
         Command::Models { command: ModelsCommand::Inspect(args) } => inspect::inspect(&args),
         Command::Init { folder } => init::init(&folder),
         Command::Query(args) => query::query(&args),

@@ -7,19 +7,23 @@ use super::args::ReproduceArgs;
 use super::environment::stopping_environment;
 use super::failure::Failure;
 use super::say::print;
-use crate::config::experiment as config;
+use crate::config::{experiment as config, locked};
 use crate::experiment::{Measured, run};
 use crate::files::write_whole;
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
-    let environment = stopping_environment(
+    let mut environment = stopping_environment(
         args.quiet,
         "stopping when the step in work is done; again to stop at once",
         "stopped; the same command goes on from the last checkpoint",
     )?;
-    let (experiment, warnings) = config::read(&args.experiment, args.facts.as_deref())?;
-    environment.events.warn(&warnings);
+    environment.locked = args.locked;
+    let (mut experiment, notes) = config::read(&args.experiment, args.facts.as_deref())?;
+    let sources = experiment.model_sources();
+    environment.events.warn(&locked(&args.experiment, sources, args.locked, notes)?);
+    // What a cell's files name is locked already.
+    environment.locked = false;
     let measured = run(&experiment, &args.experiment, &environment, args.fresh);
     let measured = measured
         .map_err(|error| Failure::from(error).saying("stopped; the same command goes on from there"))?;

@@ -11,7 +11,7 @@ use crate::pipeline::{Counts, Job, PlannedJob};
 /// Runs the pipeline, or says what a run would take.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     // A dry run has no chunk to finish.
-    let environment = match args.dry_run {
+    let mut environment = match args.dry_run {
         true => environment(args.quiet),
         false => stopping_environment(
             args.quiet,
@@ -19,6 +19,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
             "stopped; the same command goes on after the chunks that were written",
         )?,
     };
+    environment.locked = args.locked;
     let mut job = Job::open(&args.pipeline, &environment)?.plan()?;
     if args.dry_run {
         return dry_run(&mut job);

@@ -25,11 +25,12 @@ struct WordedReport<'a> {
 
 /// Diagnoses, and prints or writes what is seen.
 pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
-    let environment = stopping_environment(
+    let mut environment = stopping_environment(
         args.quiet,
         "stopping; again to stop at once",
         "stopped; nothing was written",
     )?;
+    environment.locked = args.locked;
     let job = Job::open(&args.pipeline, &environment)?;
     let pipeline = job.pipeline();
     diagnosis::two_models(pipeline)?;

@@ -10,11 +10,12 @@ use crate::shock::tune::{Measures, Numbers, Tuned};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
 pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
-    let environment = stopping_environment(
+    let mut environment = stopping_environment(
         args.quiet,
         "stopping; again to stop at once",
         "stopped; nothing was written",
     )?;
+    environment.locked = args.locked;
     let job = Job::open(&args.pipeline, &environment)?;
     let removes_shift = job.pipeline().correction.removes_shift();
     let file = job.pipeline().tuning.as_ref().map(|tuning| tuning.file.display().to_string());

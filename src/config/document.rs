@@ -14,8 +14,11 @@ use crate::diagnostic::{At, Diagnostic, Diagnostics};
 /// What a file is to the person who wrote it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
+    /// A pipeline.toml.
     Pipeline,
+    /// A finetune.toml.
     Finetuning,
+    /// An experiment.toml.
     Experiment,
 }
 
@@ -59,14 +62,18 @@ impl Kind {
         }
     }
 
+    fn told_by(document: &DeTable<'_>) -> Option<Self> {
+        let kinds = [Self::Pipeline, Self::Finetuning, Self::Experiment];
+        kinds.into_iter().find(|kind| kind.is_told_by(document))
+    }
+
     /// The mistake of a file that is one of another kind, in a sentence instead of a page of unknown
     /// keys.
     fn mistaken(self, document: &DeTable<'_>, path: &Path) -> Option<Diagnostic> {
         if self.is_told_by(document) {
             return None;
         }
-        let kinds = [Self::Pipeline, Self::Finetuning, Self::Experiment];
-        let told = kinds.into_iter().find(|kind| kind.is_told_by(document))?;
+        let told = Self::told_by(document)?;
         let (owner, command) = told.owner_and_command();
         let message = format!("this is {owner} file, not {}", self.owner_and_command().0);
         let help = format!("use `kgbuild {command} {}`", path.display());
@@ -81,6 +88,16 @@ pub(super) struct Document<R> {
     pub spans: Spans,
     /// What does not agree.
     pub found: Diagnostics,
+}
+
+/// What kind of file this is by its tables; a pipeline where none of them tells.
+///
+/// # Errors
+/// Where it cannot be read, is not UTF-8, or is not TOML.
+pub(super) fn kind(path: &Path) -> Result<Kind, Diagnostics> {
+    let text = text(path, Kind::Pipeline)?;
+    let document = parse(path, &text)?;
+    Ok(Kind::told_by(&document).unwrap_or(Kind::Pipeline))
 }
 
 /// Reads a file and holds it against the schema of `R`.

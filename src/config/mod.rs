@@ -17,6 +17,7 @@ mod raw;
 mod resolve;
 mod resolver;
 mod schema;
+mod settings;
 mod tuned;
 mod walk;
 
@@ -31,6 +32,7 @@ pub use pipeline::{
     Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,
     Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
 };
+pub use settings::{Settings, locked};
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};
 
 /// Reads and checks a pipeline.toml.

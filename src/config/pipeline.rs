@@ -275,6 +275,11 @@ impl Pipeline {
         named.cloned().chain(models).collect()
     }
 
+    /// Where its models come from.
+    pub fn model_sources(&mut self) -> impl Iterator<Item = &mut ModelSource> {
+        self.models.base.iter_mut().chain(&mut self.models.finetuned)
+    }
+
     /// Whether the finetuned and the base model are asked. Of two models without correction only the
     /// finetuned one is.
     pub fn asks(&self) -> [bool; 2] {

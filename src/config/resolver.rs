@@ -70,7 +70,7 @@ impl<'a> Resolver<'a> {
                 return None;
             }
         };
-        let named = ModelSource { written, sha256, source, place };
+        let named = ModelSource { written, sha256, locked: None, source, place };
         if let Some(path) = named.path() {
             let mistake = paths::mistake(path, kind).map(|wrong| {
                 let help = wrong.help.clone().unwrap_or_default();

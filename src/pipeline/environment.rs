@@ -15,6 +15,8 @@ pub struct Environment {
     cache: OnceLock<Cache>,
     /// ONNX Runtime's shared library; none to look for it, and to fetch it where it is missing.
     pub library: Option<PathBuf>,
+    /// Whether a lock file must say what each source is.
+    pub locked: bool,
     /// Is told how work goes.
     pub events: Box<dyn Events>,
     /// Stops work where nothing is lost, once it is set.
@@ -28,6 +30,7 @@ impl Environment {
         Self {
             cache: OnceLock::new(),
             library: None,
+            locked: false,
             events: Box::new(events),
             stop: Arc::default(),
             runtime: OnceLock::new(),

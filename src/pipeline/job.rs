@@ -32,7 +32,8 @@ impl<'e> Job<'e> {
     /// # Errors
     /// All mistakes of the file.
     pub fn open(file: &Path, environment: &'e Environment) -> Result<Self, Error> {
-        let (pipeline, warnings) = config::read(file)?;
+        let (mut pipeline, notes) = config::read(file)?;
+        let warnings = config::locked(file, pipeline.model_sources(), environment.locked, notes)?;
         environment.events.warn(&warnings);
         Ok(Self { environment, pipeline })
     }

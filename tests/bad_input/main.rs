@@ -9,6 +9,7 @@ mod command_line;
 mod ended;
 mod families;
 mod fetching;
+mod locking;
 mod midway;
 mod model;
 mod models;

@@ -276,7 +276,7 @@ impl Workplace {
     }
 
     /// What is left of unfinished work in the cache.
-    fn half_made(&self) -> Vec<String> {
+    pub fn half_made(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path(CACHE)).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().display().to_string());
         names.filter(|name| name.starts_with('.')).map(|n| format!("left in cache: {n}")).collect()

@@ -85,6 +85,11 @@ impl Experiment {
     pub fn seed_folder(&self, seed: u32) -> PathBuf {
         self.folder.join(format!("seed-{seed}"))
     }
+
+    /// Where the model and the mixture's text come from.
+    pub fn model_sources(&mut self) -> impl Iterator<Item = &mut ModelSource> {
+        [&mut self.base, &mut self.text].into_iter()
+    }
 }
 
 /// Reads and checks an experiment.toml. `facts`, if given, takes the place of the folder of facts.

@@ -175,6 +175,14 @@ pub struct Finetune {
     pub named_relations: Vec<(String, Place)>,
 }
 
+impl Finetune {
+    /// Where the model and the mixture's text come from.
+    pub fn model_sources(&mut self) -> impl Iterator<Item = &mut ModelSource> {
+        let text = self.mixture.as_mut().map(|mixture| &mut mixture.text);
+        [&mut self.base].into_iter().chain(text)
+    }
+}
+
 /// Reads and checks a finetune.toml.
 ///
 /// Nothing is fetched or written; that local files are there is checked, their content is not.
