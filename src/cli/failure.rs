@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::iter;
 use std::process::ExitCode;
 
 use super::say::say;
 use crate::diagnostic::Diagnostics;
+use crate::fetch;
 
 /// Something that ends a command.
 #[derive(Debug)]
@@ -41,6 +43,10 @@ impl Failure {
                 show(mistakes);
                 ExitCode::from(2)
             }
+            Self::BadInput(error) | Self::Failed(error) if is_interruption(error.as_ref()) => {
+                say(&error.to_string());
+                ExitCode::from(1)
+            }
             Self::BadInput(error) => {
                 explain(error.as_ref());
                 ExitCode::from(2)
@@ -75,6 +81,12 @@ pub fn show(diagnostics: &Diagnostics) {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
 struct Unprintable<'a>(&'a io::Error);
+
+/// Whether an error, or what caused it, is Ctrl-C while something was fetched.
+fn is_interruption(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |error| error.source())
+        .any(|error| matches!(error.downcast_ref(), Some(fetch::Error::Interrupted)))
+}
 
 /// An error with its causes, each once.
 fn explain(error: &(dyn Error + '_)) {

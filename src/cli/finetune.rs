@@ -25,7 +25,6 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
     show(&warnings);
     let (inputs, warnings) = Inputs::read(&settings)?;
     show(&warnings);
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     // A dry run has no step to finish.
     let stop = match args.dry_run {
         true => Arc::default(),
@@ -34,6 +33,7 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
             "stopped; the same command goes on from the last checkpoint",
         )?,
     };
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.stop_on(Arc::clone(&stop));
     let sources = Sources::fetch(&settings, &cache, &mut say).map_err(unprepared)?;
     if args.dry_run {
         let prepared = Prepared::new(&settings, &inputs, sources).map_err(unprepared)?;

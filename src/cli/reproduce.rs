@@ -12,6 +12,7 @@ mod tables;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::ReproduceArgs;
 use super::check::malformed;
@@ -34,11 +35,11 @@ use lab::{Lab, Seed};
 pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     let (experiment, warnings) = read_experiment(args)?;
     show(&warnings);
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     let stop = stop_on_interrupt(
         "stopping when the step in work is done; again to stop at once",
         "stopped; the same command goes on from the last checkpoint",
     )?;
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.stop_on(Arc::clone(&stop));
     let relations = facts(&experiment, &cache)?;
     let cells = cells(&experiment);
     let _lock = claim(&experiment.folder)?;

@@ -45,7 +45,6 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     check::use_tuned(&mut pipeline)?;
     let (inputs, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
     // A dry run has no chunk to finish.
     let stop = match args.dry_run {
         true => Arc::default(),
@@ -54,6 +53,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
             "stopped; the same command goes on after the chunks that were written",
         )?,
     };
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.stop_on(Arc::clone(&stop));
     let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
     tuned_for(&pipeline, &models)?;
     let prompter = models.prompter().map_err(Failure::bad_input)?;

@@ -6,6 +6,7 @@ mod print;
 mod report;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::args::ShockArgs;
 use super::check;
@@ -47,7 +48,7 @@ pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
     };
     let stop =
         stop_on_interrupt("stopping; again to stop at once", "stopped; nothing was written")?;
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.stop_on(Arc::clone(&stop));
     let mut known = Known::read(&asked(&pipeline), &entities, &facts, &cache)?;
     tuned_for(&pipeline, &known.models)?;
     let training = training(&known, train.as_ref())?;

@@ -1,5 +1,7 @@
 //! `kgbuild tune`: a pipeline's numbers, chosen on held-out facts.
 
+use std::sync::Arc;
+
 use super::args::TuneArgs;
 use super::check;
 use super::export::whole_file;
@@ -31,7 +33,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     untested(&pipeline, &tuning)?;
     let stop =
         stop_on_interrupt("stopping; again to stop at once", "stopped; nothing was written")?;
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.stop_on(Arc::clone(&stop));
     let mut known = Known::read(&pipeline, &tuning.entities, &tuning.facts, &cache)?;
     let answerable = known.plan.answerable();
     if answerable < tuning.min_facts {

@@ -7,6 +7,7 @@
 mod cache;
 mod hash;
 mod hub;
+mod plain;
 mod pypi;
 mod runtime_library;
 mod source;
@@ -87,12 +88,11 @@ pub enum Error {
         "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
          the folder elsewhere and give its local path"
     )]
-    Hub {
-        model: String,
-        problem: String,
-        #[source]
-        source: Option<Box<hf_hub::api::sync::ApiError>>,
-    },
+    Hub { model: String, problem: String },
+
+    /// The cache was told to stop, by Ctrl-C for instance.
+    #[error("interrupted; what was fetched is kept, and the same command goes on from there")]
+    Interrupted,
 
     /// What a variable names as ONNX Runtime is no file.
     #[error(

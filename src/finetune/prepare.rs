@@ -25,7 +25,7 @@ const ENDS_OF_TEXT: [&str; 4] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<e
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error(transparent)]
+    #[error("{0}")]
     Fetch(#[from] fetch::Error),
     /// The base model's files are broken or of a kind that is not supported.
     #[error(transparent)]

@@ -31,7 +31,7 @@ pub enum Error {
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
     /// The cache failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Fetch(#[from] fetch::Error),
 
     /// A file is not what its format demands: cut off, damaged, or another format.

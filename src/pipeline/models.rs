@@ -19,7 +19,7 @@ use crate::runtime::Runtime;
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error(transparent)]
+    #[error("{0}")]
     Fetch(#[from] fetch::Error),
     /// A model's files are broken or of a kind that is not supported.
     #[error(transparent)]
