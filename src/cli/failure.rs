@@ -84,7 +84,7 @@ struct Unprintable<'a>(&'a io::Error);
 
 /// Whether an error, or what caused it, is Ctrl-C while something was fetched.
 fn is_interruption(error: &(dyn Error + 'static)) -> bool {
-    iter::successors(Some(error), |error| error.source())
+    iter::successors(Some(error), |&error| error.source())
         .any(|error| matches!(error.downcast_ref(), Some(fetch::Error::Interrupted)))
 }
 
