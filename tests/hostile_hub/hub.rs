@@ -180,7 +180,7 @@ impl Sound {
     }
 
     pub fn listing(&self) -> serde_json::Value {
-        let siblings: Vec<_> = self.files.iter().map(|(name, content)| {
+        let siblings = self.files.iter().map(|(name, content)| {
             if !self.says_hashes {
                 return json!({ "rfilename": name });
             }
