@@ -10,12 +10,13 @@ use crate::diagnostic::{Diagnostics, Explain, Fault, printable};
 /// Something that ends a command.
 #[derive(Debug)]
 pub enum Failure {
-    /// An error; its fault says the exit code, 2 or 1. Where work was stopped, what to do next has
-    /// been said.
+    /// An error; its fault says the exit code.
     Error(Box<dyn Explain>),
     /// Standard output takes nothing. Exit code 2, or 0 and not a word where its reader has seen
     /// enough and closed the pipe.
     Output(io::Error),
+    /// Work was stopped, and what to do next has been said.
+    Stopped,
 }
 
 impl Failure {
@@ -25,7 +26,7 @@ impl Failure {
             Self::Error(error) => {
                 match error.mistakes() {
                     Some(mistakes) => show(mistakes),
-                    None if error.fault() == Fault::Stopped => {}
+                    None if error.fault() == Fault::Stopped => say(&error.to_string()),
                     None => explain(error.as_ref()),
                 }
                 ExitCode::from(match error.fault() {
@@ -33,6 +34,7 @@ impl Failure {
                     Fault::Machine | Fault::Stopped => 1,
                 })
             }
+            Self::Stopped => ExitCode::from(1),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Output(error) => {
                 explain(&Unprintable(error));
@@ -42,31 +44,20 @@ impl Failure {
     }
 
     /// Says what to do next where work was stopped.
-    #[must_use]
     pub fn saying(self, next: &str) -> Self {
-        if let Self::Error(error) = &self
-            && error.fault() == Fault::Stopped
-        {
-            say(next);
+        match self {
+            Self::Error(error) if error.fault() == Fault::Stopped => {
+                say(next);
+                Self::Stopped
+            }
+            other => other,
         }
-        self
     }
 }
 
 impl<E: Explain + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Error(Box::new(error))
-    }
-}
-
-/// Work was stopped; what to do next has been said.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted")]
-pub struct Stopped;
-
-impl Explain for Stopped {
-    fn fault(&self) -> Fault {
-        Fault::Stopped
     }
 }
 

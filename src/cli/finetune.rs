@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::args::FinetuneArgs;
 use super::environment::{environment, stopping_environment};
-use super::failure::{Failure, Stopped};
+use super::failure::Failure;
 use super::say::{print, say};
 use super::table;
 use crate::config::locked;
@@ -49,7 +49,7 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
                 None => "stopped before the first step; the same command goes on from what was there"
                     .to_owned(),
             });
-            Err(Stopped.into())
+            Err(Failure::Stopped)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::failure::{Failure, Stopped};
+use super::failure::Failure;
 use super::say::{print, say};
 use super::table;
 use crate::config;
@@ -74,7 +74,7 @@ pub fn print_report(
             Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(Failure::Output(error))
             }
-            _ => Err(Stopped.into()),
+            _ => Err(Failure::Stopped),
         };
     }
     let folder = shown(&output.folder);

@@ -86,6 +86,8 @@ impl Explain for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::Interrupted => Fault::Stopped,
+            Self::Fetch(error) => error.fault(),
+            Self::Model(error) => error.fault(),
             Self::Finetune(error) => error.fault(),
             Self::Pipeline(error) => error.fault(),
             _ => Fault::User,

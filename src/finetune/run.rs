@@ -58,6 +58,7 @@ impl From<PrepareError> for RunError {
 impl Explain for RunError {
     fn fault(&self) -> Fault {
         match self {
+            Self::Prepare(error) => error.fault(),
             Self::Threads(_)
             | Self::Train(TrainError::NotFinite { .. } | TrainError::Engine(_)) => Fault::Machine,
             _ => Fault::User,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Explain;
+use crate::diagnostic::{Explain, Fault};
 use crate::fetch;
 
 /// Help, on a line of its own, where the kind of a failure says what to do.
@@ -32,7 +32,7 @@ pub enum Error {
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
     /// The cache failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Fetch(#[from] fetch::Error),
 
     /// A file is not what its format demands: cut off, damaged, or another format.
@@ -60,7 +60,14 @@ pub enum Error {
     Adapter { path: PathBuf, problem: String, help: String },
 }
 
-impl Explain for Error {}
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Fetch(error) => error.fault(),
+            _ => Fault::User,
+        }
+    }
+}
 
 impl Error {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

@@ -51,7 +51,7 @@ impl Environment {
         if let Some(cache) = self.cache.get() {
             return Ok(cache);
         }
-        let cache = Cache::from_environment()?;
+        let cache = Cache::from_environment()?.stop_on(Arc::clone(&self.stop));
         Ok(self.cache.get_or_init(|| cache))
     }
 

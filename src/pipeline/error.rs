@@ -87,6 +87,8 @@ impl Explain for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::Model(lm::Error::Runtime { .. }) => Fault::Machine,
+            Self::Fetch(error) => error.fault(),
+            Self::Models(error) => error.fault(),
             Self::Interrupted => Fault::Stopped,
             _ => Fault::User,
         }

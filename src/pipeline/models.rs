@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
 use crate::config::Pipeline;
+use crate::diagnostic::{Explain, Fault};
 use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
 use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
@@ -18,7 +19,7 @@ use crate::runtime::Runtime;
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error(transparent)]
+    #[error("{0}")]
     Fetch(#[from] fetch::Error),
     /// A model's files are broken or of a kind that is not supported.
     #[error(transparent)]
@@ -77,6 +78,16 @@ pub enum Error {
         /// The finetuned model's.
         finetuned: Family,
     },
+}
+
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Fetch(error) => error.fault(),
+            Self::Model(error) => error.fault(),
+            _ => Fault::User,
+        }
+    }
 }
 
 /// A model whose files are at hand.
