@@ -36,6 +36,9 @@ pub enum Command {
     Fetch {
         /// The pipeline file whose models are wanted
         pipeline: Option<PathBuf>,
+        /// Hash all that the cache holds of these models, and make again what has changed
+        #[arg(long, requires = "pipeline")]
+        verify: bool,
     },
     /// Write a commented pipeline.toml with small input tables
     Init {
@@ -76,6 +79,9 @@ pub struct RunArgs {
     /// Delete the graph that an earlier run made in the output folder, and start anew
     #[arg(long)]
     pub fresh: bool,
+    /// Hash all that the cache holds of the models, and make again what has changed
+    #[arg(long)]
+    pub verify: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

@@ -9,9 +9,10 @@ use super::say::{print, say};
 use crate::fetch::{Cache, runtime_library};
 use crate::pipeline;
 
-/// Fetches ONNX Runtime and the models of the pipeline, as far as they are missing.
-pub fn fetch(file: Option<&Path>) -> Result<(), Failure> {
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+/// Fetches ONNX Runtime and the models of the pipeline, as far as they are missing. With `verify`
+/// what was made of the models is hashed, and made again where it has changed.
+pub fn fetch(file: Option<&Path>, verify: bool) -> Result<(), Failure> {
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.verifying(verify);
     let pipeline = match file {
         Some(file) => {
             let (pipeline, warnings) = check::read(file)?;

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Command::Finetune(args) => finetune::finetune(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Reproduce(args) => reproduce::reproduce(&args),
-        Command::Fetch { pipeline } => fetch::fetch(pipeline.as_deref()),
+        Command::Fetch { pipeline, verify } => fetch::fetch(pipeline.as_deref(), verify),
         Command::Models { command: ModelsCommand::Inspect(args) } => inspect::inspect(&args),
         Command::Init { folder } => init::init(&folder),
         Command::Query(args) => query::query(&args),

@@ -45,7 +45,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     check::use_tuned(&mut pipeline)?;
     let (inputs, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
-    let cache = Cache::from_environment().map_err(Failure::bad_input)?;
+    let cache = Cache::from_environment().map_err(Failure::bad_input)?.verifying(args.verify);
     // A dry run has no chunk to finish.
     let stop = match args.dry_run {
         true => Arc::default(),

@@ -17,12 +17,24 @@ use super::Error;
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+    verifies: bool,
 }
 
 impl Cache {
     /// The cache in this folder, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), verifies: false }
+    }
+
+    /// The same cache, whose entries are hashed whenever they are opened if `all`. Else they are
+    /// only where the size or the time of a file differs.
+    pub fn verifying(self, all: bool) -> Self {
+        Self { verifies: all, ..self }
+    }
+
+    /// Whether every entry that is opened is hashed.
+    pub(super) fn verifies(&self) -> bool {
+        self.verifies
     }
 
     /// The cache in `$KGBUILD_CACHE`, else `$XDG_CACHE_HOME/kgbuild`, else `$HOME/.cache/kgbuild`.

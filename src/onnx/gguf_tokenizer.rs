@@ -94,16 +94,7 @@ pub(super) fn tokenizer(gguf: &Gguf, vocabulary: usize) -> Result<Tokenizer, Err
         let problem = format!("{} tokens, but {vocabulary} rows of embeddings", tokens.len());
         return Err(corrupt(problem));
     }
-    let merges = texts(gguf, "tokenizer.ggml.merges")
-        .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.merges`".to_owned()))?;
-    let merges = merges.iter().map(|merge| {
-        let (left, right) = merge.split_once(' ')?;
-        Some((left.to_owned(), right.to_owned()))
-    });
-    let merges = merges
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| corrupt("a merge does not have two parts".to_owned()))?;
-
+    let merges = merges(gguf)?;
     let ids = tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id as u32));
     let bpe = BPE::builder()
         .vocab_and_merges(ids.collect::<Vocab>(), merges)
@@ -121,27 +112,52 @@ pub(super) fn tokenizer(gguf: &Gguf, vocabulary: usize) -> Result<Tokenizer, Err
         return Err(corrupt("two of its tokens are the same".to_owned()));
     }
 
-    let begins = match gguf.metadata("tokenizer.ggml.add_bos_token") {
-        Some(Value::Bool(begins)) => *begins,
-        _ => splitting.begins_by_default,
-    };
-    if begins {
-        let id = match gguf.metadata("tokenizer.ggml.bos_token_id") {
-            Some(Value::Unsigned(id)) => usize::try_from(*id).unwrap_or(usize::MAX),
-            _ => usize::MAX,
-        };
-        let token = tokens.get(id).ok_or_else(|| {
-            corrupt("it asks for a first token, but `tokenizer.ggml.bos_token_id` is none".into())
-        })?;
-        let template = TemplateProcessing::builder()
-            .try_single(format!("{token} $A"))
-            .map_err(|problem| corrupt(format!("its first token is `{token}`: {problem}")))?
-            .special_tokens(vec![((*token).to_owned(), id as u32)])
-            .build()
-            .map_err(|error| corrupt(format!("its first token is `{token}`: {error}")))?;
+    if let Some(template) = beginning(gguf, &tokens, splitting.begins_by_default)? {
         tokenizer.with_post_processor(Some(template));
     }
     Ok(tokenizer)
+}
+
+/// The pairs of tokens that are merged, the first ones first.
+fn merges(gguf: &Gguf) -> Result<Vec<(String, String)>, Error> {
+    let corrupt = |problem: &str| Error::corrupt(gguf.path(), "GGUF", problem);
+    let merges = texts(gguf, "tokenizer.ggml.merges")
+        .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.merges`"))?;
+    let merges = merges.iter().map(|merge| {
+        let (left, right) = merge.split_once(' ')?;
+        Some((left.to_owned(), right.to_owned()))
+    });
+    merges.collect::<Option<Vec<_>>>().ok_or_else(|| corrupt("a merge does not have two parts"))
+}
+
+/// What puts a first token before every text, where the model wants one.
+fn beginning(
+    gguf: &Gguf,
+    tokens: &[&str],
+    by_default: bool,
+) -> Result<Option<TemplateProcessing>, Error> {
+    let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
+    let begins = match gguf.metadata("tokenizer.ggml.add_bos_token") {
+        Some(Value::Bool(begins)) => *begins,
+        _ => by_default,
+    };
+    if !begins {
+        return Ok(None);
+    }
+    let id = match gguf.metadata("tokenizer.ggml.bos_token_id") {
+        Some(Value::Unsigned(id)) => usize::try_from(*id).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    };
+    let token = tokens.get(id).ok_or_else(|| {
+        corrupt("it asks for a first token, but `tokenizer.ggml.bos_token_id` is none".into())
+    })?;
+    let template = TemplateProcessing::builder()
+        .try_single(format!("{token} $A"))
+        .map_err(|problem| corrupt(format!("its first token is `{token}`: {problem}")))?
+        .special_tokens(vec![((*token).to_owned(), id as u32)])
+        .build()
+        .map_err(|error| corrupt(format!("its first token is `{token}`: {error}")))?;
+    Ok(Some(template))
 }
 
 /// Marks the tokens that text is searched for before anything is split.

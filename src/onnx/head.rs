@@ -1,30 +1,32 @@
 //! The output matrix of a packed graph's model, for logits of single tokens.
 
-use std::fs::File;
-
-use memmap2::Mmap;
-
 use super::Error;
-use super::import::ModelFolder;
 use super::llama::{EMBEDDING, OUTPUT};
+use super::model_folder::ModelFolder;
 use super::proto::data_type;
 use super::validate::{External, external, read_model};
+use crate::fetch::PiecedFile;
 
 /// Independent partial sums, so that the compiler can use the machine's vectors.
 const LANES: usize = 16;
+/// Bytes of a number.
+const SIZE: u64 = 4;
 
-/// What a hidden state is multiplied with for the logits, a row a token; mapped, not read.
+/// What a hidden state is multiplied with for the logits, a row a token. A row is read when it is
+/// first asked for, and kept.
 pub struct Head {
-    data: Mmap,
-    offset: usize,
+    file: PiecedFile,
+    /// Where the matrix begins.
+    offset: u64,
     width: usize,
+    rows: Vec<Option<Box<[f32]>>>,
 }
 
 impl Head {
-    /// Maps the output matrix of a model with a packed graph.
+    /// Finds the output matrix of a model with a packed graph.
     ///
     /// # Errors
-    /// Where the graph has none, or its file cannot be mapped.
+    /// Where the graph has none, or its file cannot be read.
     pub fn open(model: &ModelFolder) -> Result<Self, Error> {
         let proto = read_model(&model.graph)?;
         let initializers = || proto.graph.iter().flat_map(|graph| &graph.initializer);
@@ -38,34 +40,89 @@ impl Head {
         else {
             return Err(corrupt("its output matrix is no matrix in a file of its own"));
         };
-        let path = model.graph.with_file_name(location);
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
-        // SAFETY: the map is only read; see the remark at `Gguf::open`.
-        let data = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
-        let (offset, width) = (offset as usize, width as usize);
-        let end = (vocabulary as usize).checked_mul(4 * width).and_then(|s| s.checked_add(offset));
-        if tensor.data_type != Some(data_type::FLOAT) || end.is_none_or(|end| end > data.len()) {
+        let file = PiecedFile::open(&model.graph.with_file_name(location))?;
+        let size = |dimension: i64| u64::try_from(dimension).ok();
+        let end = size(vocabulary)
+            .zip(size(width))
+            .and_then(|(rows, width)| rows.checked_mul(width)?.checked_mul(SIZE))
+            .and_then(|bytes| bytes.checked_add(offset));
+        let within = width > 0 && end.is_some_and(|end| end <= file.length());
+        if tensor.data_type != Some(data_type::FLOAT) || !within {
             return Err(corrupt("its output matrix is not in f32, or cut off"));
         }
-        Ok(Self { data, offset, width })
+        // Neither is negative, and both are less than the file's length.
+        let (vocabulary, width) = (vocabulary as usize, width as usize);
+        Ok(Self { file, offset, width, rows: vec![None; vocabulary] })
+    }
+
+    /// Reads the rows of these tokens, as far as they are not known yet.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] where the file was shortened after it was opened, [`Error::Io`].
+    pub fn load(&mut self, tokens: &[u32]) -> Result<(), Error> {
+        for &token in tokens {
+            let row = &mut self.rows[token as usize];
+            if row.is_none() {
+                let start = self.offset + u64::from(token) * SIZE * self.width as u64;
+                let bytes = self.file.read(start..start + SIZE * self.width as u64)?;
+                let (values, _) = bytes.as_chunks::<4>();
+                *row = Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect());
+            }
+        }
+        Ok(())
     }
 
     /// The logit of a token after a hidden state, of the matrix's width.
     ///
     /// The same bits whatever else is asked for: a product of matrices sums in another order for
     /// other sizes.
+    ///
+    /// # Panics
+    /// If the token was not [loaded](Self::load).
     pub fn logit(&self, hidden: &[f32], token: u32) -> f32 {
-        let start = self.offset + token as usize * 4 * self.width;
-        let (row, _) = self.data[start..start + 4 * self.width].as_chunks::<4>();
+        let row =
+            self.rows[token as usize].as_deref().expect("a token is loaded before it is asked");
         let (rows, rest) = row.as_chunks::<LANES>();
         let (states, rest_of_states) = hidden.as_chunks::<LANES>();
         let mut sums = [0.0_f32; LANES];
         for (row, states) in rows.iter().zip(states) {
             for lane in 0..LANES {
-                sums[lane] += f32::from_le_bytes(row[lane]) * states[lane];
+                sums[lane] += row[lane] * states[lane];
             }
         }
-        let rest = rest.iter().zip(rest_of_states).map(|(w, x)| f32::from_le_bytes(*w) * x);
+        let rest = rest.iter().zip(rest_of_states).map(|(w, x)| w * x);
         sums.iter().copied().chain(rest).map(f64::from).sum::<f64>() as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::{import, tiny};
+    use super::*;
+    use crate::fetch::Cache;
+
+    #[test]
+    fn logits_are_products_and_a_shortened_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let gguf = folder.path().join("tiny.gguf");
+        fs::write(&gguf, tiny::gguf()).unwrap();
+        let cache = Cache::at(folder.path().join("cache"));
+        let model = import(&gguf, &cache, &mut |_| {}).unwrap();
+        let mut head = Head::open(&model).unwrap();
+        head.load(&[4, 1, 4]).unwrap();
+        let (shape, matrix) = &tiny::tensors(&tiny::config())[OUTPUT];
+        let hidden: Vec<f32> = (0..shape[1]).map(|i| i as f32 - 2.5).collect();
+        for token in [1, 4] {
+            let row = &matrix[token * shape[1]..][..shape[1]];
+            let expected: f32 = row.iter().zip(&hidden).map(|(w, x)| w * x).sum();
+            assert!((head.logit(&hidden, token as u32) - expected).abs() < 1e-5);
+        }
+        let data = model.graph.with_file_name("model.onnx.data");
+        fs::File::options().write(true).open(&data).unwrap().set_len(5).unwrap();
+        let message = head.load(&[0]).unwrap_err().to_string();
+        assert!(message.contains("model.onnx.data changed while it was read"), "{message}");
+        head.load(&[1, 4]).unwrap();
     }
 }
