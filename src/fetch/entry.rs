@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cache, Error, digest_of_file};
 
-/// The manifest's file in its folder.
-const MANIFEST: &str = "manifest.json";
+/// The manifest's file in its folder; hidden, so that it is no part of a model's hash.
+const MANIFEST: &str = ".manifest.json";
 /// Held by whoever makes an entry, in the folder that the entry is to lie in.
 const LOCK: &str = ".lock";
 
@@ -69,7 +69,13 @@ impl Cache {
         make(scratch.path(), report)?;
         Manifest::of(scratch.path())?.write(scratch.path()).map_err(self.failed(folder))?;
         flush(scratch.path())?;
-        fs::rename(scratch.path(), folder).map_err(self.failed(folder))?;
+        if let Err(error) = fs::rename(scratch.path(), folder) {
+            // Where there are no locks, another process may have been as quick and made the same.
+            return match self.found(folder, &open) {
+                Some(Ok(found)) => Ok(found),
+                _ => Err(self.failed(folder)(error).into()),
+            };
+        }
         sync(parent)?;
         open(folder)
     }
@@ -285,8 +291,8 @@ mod tests {
             }),
             ("`inner/file` is missing", &|| fs::remove_file(kept.file()).unwrap()),
             ("`other` has 1 bytes", &|| fs::write(kept.at.join("other"), "x").unwrap()),
-            ("no manifest.json", &|| fs::remove_file(kept.at.join(MANIFEST)).unwrap()),
-            ("manifest.json is damaged", &|| fs::write(kept.at.join(MANIFEST), "{").unwrap()),
+            ("no .manifest.json", &|| fs::remove_file(kept.at.join(MANIFEST)).unwrap()),
+            (".manifest.json is damaged", &|| fs::write(kept.at.join(MANIFEST), "{").unwrap()),
         ] {
             damage();
             let (found, lines) = kept.get(&kept.cache);
