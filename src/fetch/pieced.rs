@@ -67,11 +67,15 @@ impl PiecedFile {
         self.length
     }
 
-    /// The bytes at `range`, which must lie within the file's length.
+    /// The bytes at `range`.
     ///
     /// # Errors
-    /// [`Error::Changed`] where the file is shorter by now or, if it was hashed, other; [`Error::Io`].
+    /// [`Error::Changed`] where the file is shorter or, if it was hashed, other; [`Error::Io`].
     pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Error> {
+        // Nothing is allocated for what cannot be there.
+        if range.start > range.end || range.end > self.length {
+            return Err(self.changed());
+        }
         let Some(hashes) = &self.hashes else { return self.plain(range) };
         // Pieces are read whole, and what was asked for is cut out.
         let first = range.start / PIECE;
@@ -111,10 +115,6 @@ impl PiecedFile {
     }
 
     fn plain(&self, range: Range<u64>) -> Result<Vec<u8>, Error> {
-        // Nothing is allocated for what cannot be there.
-        if range.start > range.end || range.end > self.length {
-            return Err(self.changed());
-        }
         let mut bytes = vec![0; (range.end - range.start) as usize];
         match self.file.read_exact_at(&mut bytes, range.start) {
             Ok(()) => Ok(bytes),
