@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut job = Job::open(&pipeline, &environment)?.plan()?;
     let report = job.run(false)?;
     for relation in &report.relations {
-        println!("{}: {} triples of {} subjects", relation.name, relation.triples, relation.subjects);
+        println!(
+            "{}: {} triples of {} subjects",
+            relation.name, relation.triples, relation.subjects
+        );
     }
     println!("graph: {}", job.pipeline().output.folder.display());
     Ok(())

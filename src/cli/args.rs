@@ -73,6 +73,9 @@ pub struct FetchArgs {
     /// Demand a lock file with exactly this file's sources
     #[arg(long, requires = "file")]
     pub locked: bool,
+    /// Hash all that the cache holds of its models, and make again what has changed
+    #[arg(long, requires = "file")]
+    pub verify: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,6 +91,9 @@ pub struct RunArgs {
     /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
+    /// Hash all that the cache holds of the models, and make again what has changed
+    #[arg(long)]
+    pub verify: bool,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

@@ -15,8 +15,10 @@ use crate::pipeline::{Environment, Error, locate};
 
 /// Fetches ONNX Runtime and the sources of the settings file, as far as they are missing.
 pub fn fetch(args: &FetchArgs) -> Result<(), Failure> {
-    let environment = environment(false);
-    let settings = args.file.as_deref().map(|file| Ok::<_, Failure>((file, read(file, args, &environment)?)));
+    let mut environment = environment(false);
+    environment.verify = args.verify;
+    let settings =
+        args.file.as_deref().map(|file| Ok::<_, Failure>((file, read(file, args, &environment)?)));
     let settings = settings.transpose()?;
     print(&format!("ONNX Runtime: {}", environment.runtime_library()?.display()))?;
     let Some((file, mut settings)) = settings else { return Ok(()) };

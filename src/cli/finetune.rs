@@ -7,9 +7,11 @@ use super::environment::{environment, stopping_environment};
 use super::failure::Failure;
 use super::say::{print, say};
 use super::table;
-use crate::config::locked;
 use crate::config::finetune::{self as config, Finetune, Keep};
-use crate::finetune::{self, Card, Inputs, Outcome, Prepared, RunError, Sources, finished, use_threads};
+use crate::config::locked;
+use crate::finetune::{
+    self, Card, Inputs, Outcome, Prepared, RunError, Sources, finished, use_threads,
+};
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
@@ -46,8 +48,10 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
                 Some(total) => format!(
                     "stopped after step {done} of {total}; the same command goes on from there"
                 ),
-                None => "stopped before the first step; the same command goes on from what was there"
-                    .to_owned(),
+                None => {
+                    "stopped before the first step; the same command goes on from what was there"
+                        .to_owned()
+                }
             });
             Err(Failure::Stopped)
         }

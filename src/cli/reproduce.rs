@@ -25,8 +25,9 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     // What a cell's files name is locked already.
     environment.locked = false;
     let measured = run(&experiment, &args.experiment, &environment, args.fresh);
-    let measured = measured
-        .map_err(|error| Failure::from(error).saying("stopped; the same command goes on from there"))?;
+    let measured = measured.map_err(|error| {
+        Failure::from(error).saying("stopped; the same command goes on from there")
+    })?;
     let Measured { relations, results, rows } = &measured;
     let html = experiment.folder.join("frequency-shock.html");
     write_whole(&html, page::page(*relations, rows, results).into_string().as_bytes())?;

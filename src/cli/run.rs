@@ -20,6 +20,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         )?,
     };
     environment.locked = args.locked;
+    environment.verify = args.verify;
     let mut job = Job::open(&args.pipeline, &environment)?.plan()?;
     if args.dry_run {
         return dry_run(&mut job);

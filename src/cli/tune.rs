@@ -1,6 +1,5 @@
 //! `kgbuild tune`: a pipeline's numbers, chosen on held-out facts.
 
-
 use super::args::TuneArgs;
 use super::environment::stopping_environment;
 use super::failure::Failure;

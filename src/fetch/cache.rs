@@ -27,12 +27,24 @@ const DRAWN: usize = 6;
 pub struct Cache {
     root: PathBuf,
     stop: Arc<AtomicBool>,
+    verifies: bool,
 }
 
 impl Cache {
     /// The cache in this folder, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), stop: Arc::default() }
+        Self { root: root.into(), stop: Arc::default(), verifies: false }
+    }
+
+    /// The same cache, whose entries are hashed whenever they are opened if `all`. Else they are
+    /// only where the size or the time of a file differs.
+    pub fn verifying(self, all: bool) -> Self {
+        Self { verifies: all, ..self }
+    }
+
+    /// Whether every entry that is opened is hashed.
+    pub(super) fn verifies(&self) -> bool {
+        self.verifies
     }
 
     /// The cache in `$KGBUILD_CACHE`, else `$XDG_CACHE_HOME/kgbuild`, else `$HOME/.cache/kgbuild`.

@@ -1,5 +1,6 @@
 //! SHA-256 of files and folders, streamed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use super::Error;
 /// What a training tells of itself, beside the model that it made.
 pub const TRAINING_CARD: &str = "training.json";
 
+/// The SHA-256 of files whose bytes were read, by path.
+pub type FileHashes = BTreeMap<PathBuf, [u8; 32]>;
+
 /// The SHA-256 of a file's bytes, or of a folder: of the sorted relative paths of its files, each
 /// with the SHA-256 of its content. In lower-case hexadecimal. Links are followed. What lies in a
 /// model's folder but is no part of it is left out: hidden files and folders, Markdown, and the
@@ -19,19 +23,54 @@ pub const TRAINING_CARD: &str = "training.json";
 /// # Errors
 /// [`Error::Io`] naming what cannot be read.
 pub fn sha256_of(path: &Path) -> Result<String, Error> {
+    combined(path, &files(path)?, &FileHashes::new())
+}
+
+/// Fails where the file or folder `path` has another hash than `sha256` by the bytes that were
+/// `read` of its files. The files that were not read count with what they hold now.
+///
+/// So that what was made of these bytes may be kept under `sha256`, whatever another process did
+/// meanwhile.
+///
+/// # Errors
+/// [`Error::Changed`], [`Error::NotHashed`] where a file that was read is left out of the hash,
+/// [`Error::Io`].
+pub fn unchanged(path: &Path, sha256: &str, read: &FileHashes) -> Result<(), Error> {
+    let files = files(path)?;
+    if let Some(other) = read.keys().find(|file| !files.contains(file)) {
+        return Err(Error::NotHashed { path: other.clone() });
+    }
+    match combined(path, &files, read)? == sha256 {
+        true => Ok(()),
+        false => Err(Error::Changed { path: path.to_owned() }),
+    }
+}
+
+/// The files that a hash is over, sorted.
+fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
-        return Ok(hex::encode(of_file(path)?));
+        return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
     list(path, &mut files)?;
     files.sort();
+    Ok(files)
+}
+
+/// The hash over `files`, of which those in `known` are not read.
+fn combined(path: &Path, files: &[PathBuf], known: &FileHashes) -> Result<String, Error> {
+    let hash_of =
+        |file: &Path| known.get(file).map_or_else(|| digest_of_file(file), |hash| Ok(*hash));
+    if files == [path] {
+        return Ok(hex::encode(hash_of(path)?));
+    }
     let mut hash = Sha256::new();
     for file in files {
-        let relative = file.strip_prefix(path).unwrap_or(&file);
+        let relative = file.strip_prefix(path).unwrap_or(file);
         let name: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         hash.update(name.join("/"));
         hash.update([0]);
-        hash.update(of_file(&file)?);
+        hash.update(hash_of(file)?);
     }
     Ok(hex::encode(hash.finalize()))
 }
@@ -74,7 +113,16 @@ fn is_beside(path: &Path) -> bool {
         || path.extension().is_some_and(|extension| extension == "md")
 }
 
-fn of_file(path: &Path) -> Result<[u8; 32], Error> {
+/// The SHA-256 of bytes.
+pub fn digest_of_bytes(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The SHA-256 of a file's bytes.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read.
+pub fn digest_of_file(path: &Path) -> Result<[u8; 32], Error> {
     let mut file = File::open(path).map_err(Error::io("read", path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -126,6 +174,28 @@ mod tests {
         assert_eq!(hash(&one), hash(&other));
         write(other.path(), "b/c", "3");
         assert_ne!(hash(&one), hash(&other));
+    }
+
+    #[test]
+    fn what_was_read_is_what_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, hidden) = (folder.path().join("a"), folder.path().join(".b"));
+        fs::write(&a, "1").unwrap();
+        fs::write(&hidden, "2").unwrap();
+        let sha256 = sha256_of(folder.path()).unwrap();
+        let one = FileHashes::from([(a.clone(), digest_of_file(&a).unwrap())]);
+        fs::write(&a, "3").unwrap();
+        let three = FileHashes::from([(a.clone(), digest_of_file(&a).unwrap())]);
+        assert!(unchanged(folder.path(), &sha256, &one).is_ok());
+        let error = unchanged(folder.path(), &sha256, &three).unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{error}");
+        let error = unchanged(folder.path(), &sha256, &FileHashes::new()).unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{error}");
+        let unhashed = FileHashes::from([(hidden.clone(), digest_of_file(&hidden).unwrap())]);
+        let error = unchanged(folder.path(), &sha256, &unhashed).unwrap_err();
+        assert!(matches!(error, Error::NotHashed { .. }), "{error}");
+        assert!(unchanged(&a, &sha256_of(&a).unwrap(), &three).is_ok());
+        assert!(unchanged(&a, &sha256_of(&a).unwrap(), &one).is_err());
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! cache holds is used without network and without Python.
 
 mod cache;
+mod entry;
 mod hash;
 mod hub;
 mod lock;
 mod model_source;
+mod pieced;
 mod pip;
 mod plain;
 mod pypi;
@@ -19,9 +21,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, Scratch};
-pub use hash::{TRAINING_CARD, sha256_of};
+pub use hash::{FileHashes, TRAINING_CARD, digest_of_bytes, digest_of_file, sha256_of, unchanged};
 pub use lock::{LockEntry, LockFile, lock};
 pub use model_source::{Locked, ModelSource};
+pub use pieced::PiecedFile;
 pub use runtime_library::{RUNTIME_VERSION, runtime_library};
 pub use source::{Malformed, Source};
 
@@ -53,6 +56,21 @@ pub enum Error {
         lock.display()
     )]
     LockMismatch { named: String, lock: PathBuf, expected: Box<str>, found: Box<str>, help: String },
+    /// A file is no longer what it was when it was hashed or opened.
+    #[error(
+        "{} changed while it was read\n  = help: see to it that nothing writes to it, then run the \
+         same command again",
+        path.display()
+    )]
+    Changed { path: PathBuf },
+
+    /// A file belongs to a model, but its hash leaves it out.
+    #[error(
+        "{} belongs to the model, but hidden files, Markdown and {TRAINING_CARD} are no part of a \
+         model's hash\n  = help: give the file another name",
+        path.display()
+    )]
+    NotHashed { path: PathBuf },
 
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -85,7 +85,8 @@ mod tests {
         let path = |text: &str| {
             let source = Source::parse(text, Path::new("here")).unwrap();
             let place = Place { file: PathBuf::new(), at: At::File };
-            let named = ModelSource { written: text.into(), sha256: None, locked: None, source, place };
+            let named =
+                ModelSource { written: text.into(), sha256: None, locked: None, source, place };
             named.path().map(Path::to_owned)
         };
         assert_eq!(path("model"), Some(PathBuf::from("here/model")));

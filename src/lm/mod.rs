@@ -169,6 +169,9 @@ pub enum Error {
         /// The prompt's tokens.
         prompt: Vec<u32>,
     },
+    /// Its weights cannot be read.
+    #[error(transparent)]
+    Weights(#[from] crate::onnx::Error),
     /// ONNX Runtime failed.
     #[error("ONNX Runtime failed on {model}")]
     Runtime {

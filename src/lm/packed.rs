@@ -98,6 +98,7 @@ impl PackedModel {
                 let taken = match given {
                     Given::Logits(logits) => answers[model].take(index, row, logits),
                     Given::Hidden(hidden) => {
+                        self.head.load(&row.wanted)?;
                         let logit = |token| self.head.logit(hidden, token);
                         answers[model].take_relative(index, row, logit)
                     }

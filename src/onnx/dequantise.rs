@@ -53,6 +53,11 @@ impl Quantisation {
         entry.map_or((1, 1), |entry| (entry.3, entry.4))
     }
 
+    /// The bytes of a block, which holds one or more values.
+    pub fn block_bytes(self) -> usize {
+        self.block().1
+    }
+
     /// The bytes of `count` values; none where they do not fill whole blocks.
     pub fn bytes(self, count: u64) -> Option<u64> {
         let (values, bytes) = self.block();

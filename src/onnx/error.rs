@@ -31,9 +31,9 @@ pub enum Error {
     )]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
-    /// The cache failed.
-    #[error("{0}")]
-    Fetch(#[from] fetch::Error),
+    /// The cache failed, or a file changed while it was read.
+    #[error(transparent)]
+    Fetch(fetch::Error),
 
     /// A file is not what its format demands: cut off, damaged, or another format.
     #[error(
@@ -58,6 +58,15 @@ pub enum Error {
     /// An adapter that does not fit, or asks for what is not done.
     #[error("the adapter {} cannot be used: {problem}\n  = help: {help}", path.display())]
     Adapter { path: PathBuf, problem: String, help: String },
+}
+
+impl From<fetch::Error> for Error {
+    fn from(error: fetch::Error) -> Self {
+        match error {
+            fetch::Error::Io { action, path, source } => Self::Io { action, path, source },
+            other => Self::Fetch(other),
+        }
+    }
 }
 
 impl Explain for Error {

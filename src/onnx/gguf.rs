@@ -4,19 +4,19 @@
 //! [`TensorInfo`] of an opened file lies within it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-use memmap2::Mmap;
+use std::path::Path;
 
 use super::Error;
 use super::dequantise::Quantisation;
+use crate::fetch::{self, PiecedFile};
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// Arrays of arrays are legal; deeper ones than this occur in no model.
 const MAX_NESTING: usize = 4;
+/// Bytes that are read at once of what stands in front of the tensors.
+const AHEAD: u64 = 1 << 20;
 
 /// A metadata value.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,7 @@ pub enum Value {
 pub(super) struct TensorInfo {
     pub shape: Vec<usize>,
     pub quantisation: Quantisation,
-    pub bytes: Range<usize>,
+    pub bytes: Range<u64>,
 }
 
 /// What stands in front of a file's tensors.
@@ -46,29 +46,33 @@ struct Header {
 
 /// An opened GGUF file.
 pub struct Gguf {
-    path: PathBuf,
-    map: Mmap,
+    file: PiecedFile,
+    sha256: [u8; 32],
     header: Header,
 }
 
 impl Gguf {
-    /// Opens and checks a file. Tensor data is read later, by [`Self::tensor`].
+    /// Opens, hashes and checks a file. Tensor data is read later, by [`Self::tensor`], and is then
+    /// what was hashed.
     ///
     /// # Errors
     /// [`Error::Corrupt`] with the byte; [`Error::Unsupported`] for a tensor of a type that cannot
     /// be read; [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        // SAFETY: the map is only read. Another process that shortens the file meanwhile could end
-        // this one with SIGBUS; model files are written once and then left alone.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-        let header = parse(&map).map_err(|error| error.in_file(path))?;
-        Ok(Self { path: path.to_owned(), map, header })
+        let (file, sha256) = PiecedFile::hashed(path)?;
+        let read = |range| file.read(range);
+        let header = parse(&read, file.length()).map_err(|error| error.in_file(path))?;
+        Ok(Self { file, sha256, header })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
+    }
+
+    /// The SHA-256 of its bytes.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
     }
 
     /// The metadata value of `key`.
@@ -86,17 +90,26 @@ impl Gguf {
         Some(&self.header.tensors.get(name)?.shape)
     }
 
-    /// A tensor's values, dequantised, in row-major order.
-    pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
-        let info = self.header.tensors.get(name)?;
-        Some(info.quantisation.dequantise(&self.map[info.bytes.clone()]))
+    /// A tensor's values, dequantised, in row-major order; none where there is no such tensor.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] where the file is no longer what it was when it was opened, [`Error::Io`].
+    pub fn tensor(&self, name: &str) -> Result<Option<Vec<f32>>, Error> {
+        let Some(info) = self.header.tensors.get(name) else { return Ok(None) };
+        let mut values = Vec::with_capacity(info.shape.iter().product());
+        let quantisation = info.quantisation;
+        self.file.steps(info.bytes.clone(), quantisation.block_bytes(), |bytes| {
+            values.extend_from_slice(&quantisation.dequantise(bytes));
+        })?;
+        Ok(Some(values))
     }
 }
 
 #[derive(Debug)]
 enum ParseError {
-    Corrupt { problem: String, at: usize },
+    Corrupt { problem: String, at: u64 },
     Unsupported { problem: String, help: String },
+    Read(fetch::Error),
 }
 
 impl ParseError {
@@ -104,33 +117,51 @@ impl ParseError {
         let path = path.to_owned();
         match self {
             Self::Corrupt { problem, at } => {
-                Error::Corrupt { path, format: "GGUF", problem, at: Some(at as u64) }
+                Error::Corrupt { path, format: "GGUF", problem, at: Some(at) }
             }
             Self::Unsupported { problem, help } => Error::Unsupported { path, problem, help },
+            Self::Read(error) => error.into(),
         }
     }
 }
 
+/// Gives the bytes of a file at a range within it.
+type Read<'a> = &'a dyn Fn(Range<u64>) -> Result<Vec<u8>, fetch::Error>;
+
+/// Goes through a file from its beginning.
 struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    read: Read<'a>,
+    length: u64,
+    at: u64,
+    /// What was read, and where in the file it begins.
+    ahead: Vec<u8>,
+    ahead_from: u64,
 }
 
-impl<'a> Cursor<'a> {
+impl Cursor<'_> {
     fn corrupt<T>(&self, problem: impl Into<String>) -> Result<T, ParseError> {
         Err(ParseError::Corrupt { problem: problem.into(), at: self.at })
     }
 
-    fn take(&mut self, count: u64, what: &str) -> Result<&'a [u8], ParseError> {
-        let left = self.bytes.len() - self.at;
-        match usize::try_from(count) {
-            Ok(count) if count <= left => {
-                let taken = &self.bytes[self.at..self.at + count];
-                self.at += count;
-                Ok(taken)
-            }
-            _ => self.corrupt(format!("{what} needs {count} bytes, but {left} are left")),
+    fn left(&self) -> u64 {
+        self.length - self.at
+    }
+
+    fn take(&mut self, count: u64, what: &str) -> Result<&[u8], ParseError> {
+        let left = self.left();
+        if count > left {
+            return self.corrupt(format!("{what} needs {count} bytes, but {left} are left"));
         }
+        let end = self.at + count;
+        if end > self.ahead_from + self.ahead.len() as u64 {
+            let until = end.max(self.at.saturating_add(AHEAD)).min(self.length);
+            self.ahead = (self.read)(self.at..until).map_err(ParseError::Read)?;
+            self.ahead_from = self.at;
+        }
+        // No more than what lies ahead, which is in memory.
+        let start = (self.at - self.ahead_from) as usize;
+        self.at = end;
+        Ok(&self.ahead[start..start + count as usize])
     }
 
     fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], ParseError> {
@@ -148,11 +179,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number of things of at least `smallest` bytes each: more than fit cannot be meant.
-    fn count(&mut self, smallest: usize, what: &str) -> Result<u64, ParseError> {
+    fn count(&mut self, smallest: u64, what: &str) -> Result<u64, ParseError> {
         let start = self.at;
         let count = self.u64(what)?;
-        let left = self.bytes.len() - self.at;
-        if count > (left / smallest) as u64 {
+        if count > self.left() / smallest {
             self.at = start;
             return self.corrupt(format!("{what} is {count}, more than the file can hold"));
         }
@@ -199,22 +229,9 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Header, ParseError> {
-    let mut cursor = Cursor { bytes, at: 0 };
-    if cursor.take(4, "the magic number")? != MAGIC {
-        cursor.at = 0;
-        return cursor.corrupt("it does not begin with `GGUF`");
-    }
-    let version = cursor.u32("the version")?;
-    if !(2..=3).contains(&version) {
-        let order =
-            if (2..=3).contains(&version.swap_bytes()) { " in big-endian order" } else { "" };
-        let version = if order.is_empty() { version } else { version.swap_bytes() };
-        return Err(ParseError::Unsupported {
-            problem: format!("it is GGUF version {version}{order}"),
-            help: "versions 2 and 3 in little-endian order can be read".to_owned(),
-        });
-    }
+fn parse(read: Read<'_>, length: u64) -> Result<Header, ParseError> {
+    let mut cursor = Cursor { read, length, at: 0, ahead: Vec::new(), ahead_from: 0 };
+    check_version(&mut cursor)?;
     let tensor_count = cursor.count(24, "the number of tensors")?;
     let metadata_count = cursor.count(13, "the number of metadata entries")?;
     let mut metadata = BTreeMap::new();
@@ -235,15 +252,15 @@ fn parse(bytes: &[u8]) -> Result<Header, ParseError> {
         let (name, offset, info) = tensor_info(&mut cursor)?;
         placed.push((at, name, offset, info));
     }
-    let Some(start) = (cursor.at as u64).checked_next_multiple_of(alignment) else {
+    let Some(start) = cursor.at.checked_next_multiple_of(alignment) else {
         return cursor.corrupt(format!("the alignment is {alignment}"));
     };
     let mut tensors = BTreeMap::new();
     for (at, name, offset, mut info) in placed {
         let place = start
             .checked_add(offset)
-            .and_then(|begin| Some((begin, begin.checked_add(info.bytes.end as u64)?)));
-        let Some((begin, end)) = place.filter(|&(_, end)| end <= bytes.len() as u64) else {
+            .and_then(|begin| Some(begin..begin.checked_add(info.bytes.end)?));
+        let Some(place) = place.filter(|place| place.end <= length) else {
             let problem = format!(
                 "the tensor `{name}` begins at {offset} of the data and is {} bytes long, but the \
                  file ends before it does: it is cut off",
@@ -251,8 +268,7 @@ fn parse(bytes: &[u8]) -> Result<Header, ParseError> {
             );
             return Err(ParseError::Corrupt { problem, at });
         };
-        // Both are at most the file's length, which is a usize.
-        info.bytes = begin as usize..end as usize;
+        info.bytes = place;
         if tensors.insert(name.clone(), info).is_some() {
             return Err(ParseError::Corrupt { problem: format!("`{name}` occurs twice"), at });
         }
@@ -260,8 +276,28 @@ fn parse(bytes: &[u8]) -> Result<Header, ParseError> {
     Ok(Header { metadata, tensors })
 }
 
+fn check_version(cursor: &mut Cursor<'_>) -> Result<(), ParseError> {
+    if cursor.take(4, "the magic number")? != MAGIC {
+        cursor.at = 0;
+        return cursor.corrupt("it does not begin with `GGUF`");
+    }
+    let version = cursor.u32("the version")?;
+    if (2..=3).contains(&version) {
+        return Ok(());
+    }
+    let swapped = version.swap_bytes();
+    let (version, order) = match swapped {
+        2..=3 => (swapped, " in big-endian order"),
+        _ => (version, ""),
+    };
+    Err(ParseError::Unsupported {
+        problem: format!("it is GGUF version {version}{order}"),
+        help: "versions 2 and 3 in little-endian order can be read".to_owned(),
+    })
+}
+
 /// A tensor's name, its offset in the data, and the rest; its `bytes` still begin at 0.
-fn tensor_info(cursor: &mut Cursor) -> Result<(String, u64, TensorInfo), ParseError> {
+fn tensor_info(cursor: &mut Cursor<'_>) -> Result<(String, u64, TensorInfo), ParseError> {
     let name = cursor.text("a tensor's name")?;
     let dimensions = cursor.u32(&name)?;
     if !(1..=4).contains(&dimensions) {
@@ -288,10 +324,7 @@ fn tensor_info(cursor: &mut Cursor) -> Result<(String, u64, TensorInfo), ParseEr
             help: format!("quantise the model as one of {readable}"),
         })?;
     let rows = shape[..shape.len() - 1].iter().try_fold(1u64, |n, &s| n.checked_mul(s as u64));
-    let length = quantisation
-        .bytes(row)
-        .zip(rows)
-        .and_then(|(row, rows)| usize::try_from(row.checked_mul(rows)?).ok());
+    let length = quantisation.bytes(row).zip(rows).and_then(|(row, rows)| row.checked_mul(rows));
     let Some(length) = length else {
         let problem = format!("the tensor `{name}` of shape {shape:?} is not made of whole blocks");
         return cursor.corrupt(problem);

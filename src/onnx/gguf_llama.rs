@@ -59,7 +59,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<LlamaConfig, Error> {
         return Err(unsupported("it rotates only a part of each head".to_owned()));
     }
     let mut rope = rope_frequencies(number_or(gguf, "llama.rope.freq_base", 10_000.0)?, head_size);
-    if let Some(factors) = gguf.tensor(ROPE_FACTORS) {
+    if let Some(factors) = gguf.tensor(ROPE_FACTORS)? {
         if factors.len() != rope.len() {
             let problem = format!("`{ROPE_FACTORS}` has {} values", factors.len());
             return Err(Error::corrupt(path, "GGUF", problem));
@@ -142,7 +142,10 @@ impl Weights for GgufWeights {
     }
 
     fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
-        let found = to_gguf(name).and_then(|name| self.gguf.tensor(&name));
+        let found = match to_gguf(name) {
+            Some(name) => self.gguf.tensor(&name)?,
+            None => None,
+        };
         let values = found.ok_or_else(|| {
             Error::corrupt(self.gguf.path(), "GGUF", format!("it has no `{name}`"))
         })?;

@@ -50,6 +50,12 @@ fn open(bytes: &[u8]) -> Result<Gguf, Error> {
     Gguf::open(file.path())
 }
 
+/// Parses what stands in front of the tensors of these bytes.
+fn parsed(bytes: &[u8]) -> Result<Header, ParseError> {
+    let read = |range: Range<u64>| Ok(bytes[range.start as usize..range.end as usize].to_vec());
+    parse(&read, bytes.len() as u64)
+}
+
 #[test]
 fn metadata_and_tensors_are_read() {
     let gguf = open(&sample()).unwrap();
@@ -58,16 +64,17 @@ fn metadata_and_tensors_are_read() {
     let tokens = vec![Value::Text("x".into()), Value::Text("yz".into())];
     assert_eq!(gguf.metadata("tokens"), Some(&Value::Array(tokens)));
     assert_eq!(gguf.shape("a"), Some(&[2, 3][..]));
-    assert_eq!(gguf.tensor("a").unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-    assert_eq!(gguf.tensor("b").unwrap(), [1.0; 32]);
-    assert!(gguf.tensor("c").is_none());
+    let tensor = |name| gguf.tensor(name).unwrap();
+    assert_eq!(tensor("a").unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(tensor("b").unwrap(), [1.0; 32]);
+    assert!(tensor("c").is_none());
 }
 
 #[test]
 fn every_truncation_is_an_error_that_names_the_byte() {
     let whole = sample();
     for length in 0..whole.len() {
-        let message = parse(&whole[..length]).map(|_| ()).map_err(|e| e.in_file(Path::new("m")));
+        let message = parsed(&whole[..length]).map(|_| ()).map_err(|e| e.in_file(Path::new("m")));
         let message = message.unwrap_err().to_string();
         assert!(message.contains("at byte"), "{length}: {message}");
     }
@@ -89,6 +96,40 @@ fn another_format_and_an_unknown_type_are_named() {
     assert!(message.contains("Q4_K"), "{message}");
 }
 
+#[test]
+fn a_file_that_is_shortened_or_changed_after_it_was_opened_is_an_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let whole = sample();
+    std::fs::write(file.path(), &whole).unwrap();
+    let gguf = Gguf::open(file.path()).unwrap();
+    let mut changed = whole.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    for bytes in [&changed[..], &whole[..whole.len() - 40], &[]] {
+        std::fs::write(file.path(), bytes).unwrap();
+        let message = gguf.tensor("b").unwrap_err().to_string();
+        assert!(message.contains(file.path().to_str().unwrap()), "{message}");
+        assert!(message.contains("changed while it was read"), "{message}");
+    }
+    std::fs::write(file.path(), &whole).unwrap();
+    assert_eq!(gguf.tensor("b").unwrap().unwrap(), [1.0; 32]);
+}
+
+#[test]
+fn a_header_longer_than_what_is_read_ahead_is_read() {
+    let mut long = MAGIC.to_vec();
+    long.extend(3u32.to_le_bytes());
+    long.extend(0u64.to_le_bytes());
+    long.extend(2u64.to_le_bytes());
+    let value = "v".repeat(AHEAD as usize + 3);
+    for key in ["first", "second"] {
+        text(&mut long, key);
+        long.extend(8u32.to_le_bytes());
+        text(&mut long, &value);
+    }
+    let gguf = open(&long).unwrap();
+    assert_eq!(gguf.metadata("second"), Some(&Value::Text(value)));
+}
+
 proptest! {
     #[test]
     fn changed_bytes_never_panic(
@@ -101,9 +142,10 @@ proptest! {
             bytes[at] = byte;
         }
         for bytes in [&bytes[..], &bytes[..keep.index(bytes.len())]] {
-            if let Ok(header) = parse(bytes) {
+            if let Ok(header) = parsed(bytes) {
                 for info in header.tensors.values() {
-                    let values = info.quantisation.dequantise(&bytes[info.bytes.clone()]);
+                    let place = info.bytes.start as usize..info.bytes.end as usize;
+                    let values = info.quantisation.dequantise(&bytes[place]);
                     prop_assert_eq!(values.len(), info.shape.iter().product::<usize>());
                 }
             }
@@ -113,7 +155,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let with_magic = [&MAGIC[..], &3u32.to_le_bytes(), &bytes].concat();
-        prop_assert!(parse(&bytes).is_err() || bytes.starts_with(MAGIC));
-        let _ = parse(&with_magic);
+        prop_assert!(parsed(&bytes).is_err() || bytes.starts_with(MAGIC));
+        let _ = parsed(&with_magic);
     }
 }

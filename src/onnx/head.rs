@@ -1,33 +1,32 @@
 //! The output matrix of a packed graph's model, for logits of single tokens.
 
-use std::fs::File;
-
-use memmap2::Mmap;
-
 use super::Error;
-use super::import::ModelFolder;
 use super::llama::{EMBEDDING, OUTPUT};
+use super::model_folder::ModelFolder;
 use super::proto::data_type;
 use super::validate::{External, external, read_model};
+use crate::fetch::PiecedFile;
 
 /// Independent partial sums, so that the compiler can use the machine's vectors.
 const LANES: usize = 16;
+/// Bytes of a number.
+const SIZE: u64 = 4;
 
-/// What a hidden state is multiplied with for the logits, a row a token; mapped, not read.
-///
-/// Its `vocabulary` rows of `width` numbers lie in `data` from `offset` on.
+/// What a hidden state is multiplied with for the logits, a row a token. A row is read when it is
+/// first asked for, and kept.
 pub struct Head {
-    data: Mmap,
-    offset: usize,
-    vocabulary: usize,
+    file: PiecedFile,
+    /// Where the matrix begins.
+    offset: u64,
     width: usize,
+    rows: Vec<Option<Box<[f32]>>>,
 }
 
 impl Head {
-    /// Maps the output matrix of a model with a packed graph.
+    /// Finds the output matrix of a model with a packed graph.
     ///
     /// # Errors
-    /// Where the graph has none, or its file cannot be mapped.
+    /// Where the graph has none, or its file cannot be read.
     pub fn open(model: &ModelFolder) -> Result<Self, Error> {
         let proto = read_model(&model.graph)?;
         let initializers = || proto.graph.iter().flat_map(|graph| &graph.initializer);
@@ -41,20 +40,36 @@ impl Head {
         else {
             return Err(corrupt("its output matrix is no matrix in a file of its own"));
         };
-        let path = model.graph.with_file_name(location);
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
-        // SAFETY: the map is only read; see the remark at `Gguf::open`.
-        let data = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
-        let sizes = within(offset, vocabulary, width, data.len());
+        let file = PiecedFile::open(&model.graph.with_file_name(location))?;
+        let sizes = within(offset, vocabulary, width, file.length());
         match sizes.filter(|_| tensor.data_type == Some(data_type::FLOAT)) {
-            Some((offset, vocabulary, width)) => Ok(Self { data, offset, vocabulary, width }),
+            Some([vocabulary, width]) => {
+                Ok(Self { file, offset, width, rows: vec![None; vocabulary] })
+            }
             None => Err(corrupt("its output matrix is not in f32, or cut off")),
         }
     }
 
     /// How many tokens it has, and how wide a hidden state is.
     pub fn sizes(&self) -> [usize; 2] {
-        [self.vocabulary, self.width]
+        [self.rows.len(), self.width]
+    }
+
+    /// Reads the rows of these tokens, as far as they are not known yet.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] where the file was shortened after it was opened, [`Error::Io`].
+    pub fn load(&mut self, tokens: &[u32]) -> Result<(), Error> {
+        for &token in tokens {
+            let row = &mut self.rows[token as usize];
+            if row.is_none() {
+                let start = self.offset + u64::from(token) * SIZE * self.width as u64;
+                let bytes = self.file.read(start..start + SIZE * self.width as u64)?;
+                let (values, _) = bytes.as_chunks::<4>();
+                *row = Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect());
+            }
+        }
+        Ok(())
     }
 
     /// The logit of a token after a hidden state, of the matrix's width.
@@ -63,42 +78,43 @@ impl Head {
     /// other sizes.
     ///
     /// # Panics
-    /// Where the matrix has no row for the token, or the state is not as wide as it.
+    /// If the token was not [loaded](Self::load), or the state is not as wide as the matrix.
     pub fn logit(&self, hidden: &[f32], token: u32) -> f32 {
-        let token = token as usize;
-        assert!(token < self.vocabulary, "token {token} of {}", self.vocabulary);
         assert_eq!(hidden.len(), self.width, "a hidden state is as wide as the output matrix");
-        // A row that there is lies within `data`, so that none of this can overflow.
-        let row = &self.data[self.offset + token * 4 * self.width..][..4 * self.width];
-        let (row, _) = row.as_chunks::<4>();
+        let row =
+            self.rows[token as usize].as_deref().expect("a token is loaded before it is asked");
         let (rows, rest) = row.as_chunks::<LANES>();
         let (states, rest_of_states) = hidden.as_chunks::<LANES>();
         let mut sums = [0.0_f32; LANES];
         for (row, states) in rows.iter().zip(states) {
             for lane in 0..LANES {
-                sums[lane] += f32::from_le_bytes(row[lane]) * states[lane];
+                sums[lane] += row[lane] * states[lane];
             }
         }
-        let rest = rest.iter().zip(rest_of_states).map(|(w, x)| f32::from_le_bytes(*w) * x);
+        let rest = rest.iter().zip(rest_of_states).map(|(w, x)| w * x);
         sums.iter().copied().chain(rest).map(f64::from).sum::<f64>() as f32
     }
 }
 
-/// Where a matrix of f32 begins, and its sizes, if it lies within so many bytes.
-fn within(offset: u64, rows: i64, columns: i64, bytes: usize) -> Option<(usize, usize, usize)> {
-    let offset = usize::try_from(offset).ok()?;
-    let (rows, columns) = (usize::try_from(rows).ok()?, usize::try_from(columns).ok()?);
-    let end = columns.checked_mul(4)?.checked_mul(rows)?.checked_add(offset)?;
-    (end <= bytes).then_some((offset, rows, columns))
+/// The sizes of a matrix of f32 that begins at `offset`, if it lies within so many bytes.
+fn within(offset: u64, rows: i64, columns: i64, bytes: u64) -> Option<[usize; 2]> {
+    let (rows, columns) = (u64::try_from(rows).ok()?, u64::try_from(columns).ok()?);
+    let end = columns.checked_mul(SIZE)?.checked_mul(rows)?.checked_add(offset)?;
+    let sizes = [usize::try_from(rows).ok()?, usize::try_from(columns).ok()?];
+    (columns > 0 && end <= bytes).then_some(sizes)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::within;
+    use std::fs;
+
+    use super::super::{import, tiny};
+    use super::*;
+    use crate::fetch::Cache;
 
     #[test]
     fn a_matrix_lies_in_its_file() {
-        assert_eq!(within(8, 3, 2, 32), Some((8, 3, 2)));
+        assert_eq!(within(8, 3, 2, 32), Some([3, 2]));
         assert_eq!(within(9, 3, 2, 32), None);
         // Sizes whose bytes, counted in 64 bits, are none, few or negative.
         for (offset, rows, columns) in [
@@ -112,5 +128,28 @@ mod tests {
         ] {
             assert_eq!(within(offset, rows, columns, 32), None, "{offset} {rows} {columns}");
         }
+    }
+
+    #[test]
+    fn logits_are_products_and_a_shortened_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let gguf = folder.path().join("tiny.gguf");
+        fs::write(&gguf, tiny::gguf()).unwrap();
+        let cache = Cache::at(folder.path().join("cache"));
+        let model = import(&gguf, &cache, &mut |_| {}).unwrap();
+        let mut head = Head::open(&model).unwrap();
+        head.load(&[4, 1, 4]).unwrap();
+        let (shape, matrix) = &tiny::tensors(&tiny::config())[OUTPUT];
+        let hidden: Vec<f32> = (0..shape[1]).map(|i| i as f32 - 2.5).collect();
+        for token in [1, 4] {
+            let row = &matrix[token * shape[1]..][..shape[1]];
+            let expected: f32 = row.iter().zip(&hidden).map(|(w, x)| w * x).sum();
+            assert!((head.logit(&hidden, token as u32) - expected).abs() < 1e-5);
+        }
+        let data = model.graph.with_file_name("model.onnx.data");
+        fs::File::options().write(true).open(&data).unwrap().set_len(5).unwrap();
+        let message = head.load(&[0]).unwrap_err().to_string();
+        assert!(message.contains("model.onnx.data changed while it was read"), "{message}");
+        head.load(&[1, 4]).unwrap();
     }
 }

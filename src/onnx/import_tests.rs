@@ -1,9 +1,13 @@
 //! Imports of a tiny model, whole and damaged.
 
+use std::time::SystemTime;
+
 use proptest::prelude::*;
+use serde_json::json;
 use tempfile::TempDir;
 use tokenizers::Tokenizer;
 
+use super::super::llama_checkpoint::{DATA, IMPORTER_KEY};
 use super::super::tiny;
 use super::*;
 
@@ -21,6 +25,23 @@ fn sources() -> (TempDir, PathBuf, PathBuf, Cache) {
     tiny::write_safetensors(&checkpoint);
     let cache = Cache::at(folder.path().join("cache"));
     (folder, gguf, checkpoint, cache)
+}
+
+/// The names of what the cache holds of models.
+fn kept(cache: &Cache) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(cache.root().join("models")) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != ".lock").collect()
+}
+
+/// Changes the last byte of a file, and leaves its time as it was where that is given.
+fn flip_last(path: &Path, time: Option<SystemTime>) {
+    let mut bytes = fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(path, bytes).unwrap();
+    if let Some(time) = time {
+        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
 }
 
 fn bytes_of(model: &ModelFolder) -> (Vec<u8>, Vec<u8>) {
@@ -87,6 +108,98 @@ fn a_second_import_does_nothing_and_a_damaged_one_is_made_again() {
 }
 
 #[test]
+fn what_changes_in_the_cache_is_made_again() {
+    let (_folder, gguf, _, cache) = sources();
+    let model = quiet(&gguf, &cache).unwrap();
+    let whole = bytes_of(&model);
+    let data = model.graph.with_file_name(DATA);
+    let tokenizer = fs::read(&model.tokenizer).unwrap();
+    for (file, damage) in [
+        (DATA, &(|| flip_last(&data, Some(SystemTime::UNIX_EPOCH))) as &dyn Fn()),
+        (GRAPH, &|| flip_last(&model.graph, Some(SystemTime::UNIX_EPOCH))),
+        (TOKENIZER, &|| fs::write(&model.tokenizer, "").unwrap()),
+        (CONFIG, &|| fs::write(model.config.as_ref().unwrap(), "{}").unwrap()),
+    ] {
+        damage();
+        let mut said = Vec::new();
+        let again = import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+        assert_eq!(again, model);
+        assert!(said[0].contains("made again") && said[0].contains(file), "{said:?}");
+        assert!(bytes_of(&model) == whole && fs::read(&model.tokenizer).unwrap() == tokenizer);
+    }
+    // What size and time hide, only a verifying cache finds.
+    flip_last(&data, Some(fs::metadata(&data).unwrap().modified().unwrap()));
+    let mut said = Vec::new();
+    import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+    assert!(said.is_empty() && bytes_of(&model) != whole, "{said:?}");
+    let cache = cache.verifying(true);
+    import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+    assert!(said[0].contains("made again") && said[0].contains(DATA), "{said:?}");
+    assert!(bytes_of(&model) == whole);
+}
+
+#[test]
+fn a_source_that_changes_between_hashing_and_conversion_is_not_kept() {
+    let (_folder, gguf, checkpoint, cache) = sources();
+    let append = |path: &Path| {
+        let bytes = [&fs::read(path).unwrap()[..], b"\n"].concat();
+        fs::write(path, bytes).unwrap();
+    };
+    let weights = checkpoint.join("model.safetensors");
+    for (source, change) in [
+        (&gguf, &(|| flip_last(&gguf, None)) as &dyn Fn()),
+        (&checkpoint, &|| flip_last(&weights, None)),
+        (&checkpoint, &|| append(&checkpoint.join(CONFIG))),
+        (&checkpoint, &|| append(&checkpoint.join(TOKENIZER))),
+        (&checkpoint, &|| fs::write(checkpoint.join("another"), "").unwrap()),
+    ] {
+        // It is told of after the source was hashed, and before it is opened.
+        let refused = import(source, &cache, &mut |line| {
+            assert!(line.contains("converting"), "{line}");
+            change();
+        });
+        let message = refused.unwrap_err().to_string();
+        let named = format!("{} changed while it was read", source.display());
+        assert!(message.contains(&named), "{message}");
+        assert_eq!(kept(&cache), [""; 0]);
+    }
+    // Left alone, it is kept under its own hash.
+    let model = quiet(&gguf, &cache).unwrap();
+    assert_eq!(model.sha256, sha256_of(&gguf).unwrap());
+    assert_eq!(kept(&cache), [format!("{}-{IMPORTER_VERSION}", model.sha256)]);
+}
+
+#[test]
+fn a_source_that_is_cut_off_during_its_conversion_is_an_error_that_names_it() {
+    let (folder, gguf, checkpoint, _) = sources();
+    let weights = checkpoint.join("model.safetensors");
+    let from_gguf = (from_gguf(&gguf).unwrap(), &gguf);
+    let from_safetensors = (from_safetensors(&checkpoint).unwrap(), &weights);
+    for (opened, file) in [from_gguf, from_safetensors] {
+        fs::File::options().write(true).open(file).unwrap().set_len(50).unwrap();
+        let written = opened.write(opened.weights.as_ref(), folder.path());
+        let message = written.unwrap_err().to_string();
+        let named = format!("{} changed while it was read", file.display());
+        assert!(message.contains(&named), "{message}");
+    }
+}
+
+#[test]
+fn weights_that_no_hash_covers_are_refused() {
+    let (_folder, _, checkpoint, cache) = sources();
+    let hidden = checkpoint.join(".weights.safetensors");
+    fs::rename(checkpoint.join("model.safetensors"), hidden).unwrap();
+    let names = tiny::tensors(&tiny::config()).into_keys();
+    let map: serde_json::Map<_, _> =
+        names.map(|name| (name, json!(".weights.safetensors"))).collect();
+    let index = json!({ "weight_map": map }).to_string();
+    fs::write(checkpoint.join("model.safetensors.index.json"), index).unwrap();
+    let message = quiet(&checkpoint, &cache).unwrap_err().to_string();
+    assert!(message.contains(".weights.safetensors belongs to the model"), "{message}");
+    assert_eq!(kept(&cache), [""; 0]);
+}
+
+#[test]
 fn imports_at_the_same_time_end_in_one_whole_folder() {
     let (_folder, gguf, _, cache) = sources();
     let models: Vec<ModelFolder> = std::thread::scope(|scope| {
@@ -94,7 +207,7 @@ fn imports_at_the_same_time_end_in_one_whole_folder() {
         threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
     });
     assert!(models.iter().all(|model| *model == models[0]));
-    validate::check_model(&models[0].graph).unwrap();
+    validate::checked_model(&models[0].graph).unwrap();
     let left: Vec<_> =
         fs::read_dir(cache.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["models"]);
@@ -178,7 +291,7 @@ fn a_checkpoint_that_is_no_plain_llama_is_refused() {
         let message = quiet(&checkpoint, &cache).unwrap_err().to_string();
         assert!(message.contains(part), "{key}: {message}");
     }
-    assert!(!cache.root().join("models").exists());
+    assert_eq!(kept(&cache), [""; 0]);
 }
 
 #[test]
@@ -239,10 +352,12 @@ proptest! {
         }
         fs::write(&path, &bytes).unwrap();
         match quiet(&path, &cache) {
-            Ok(model) => validate::check_model(&model.graph).unwrap(),
+            Ok(model) => {
+                validate::checked_model(&model.graph).unwrap();
+            }
             Err(error) => {
                 prop_assert!(error.to_string().contains("m.gguf"), "{}", error);
-                prop_assert!(!cache.root().join("models").exists());
+                prop_assert!(kept(&cache).is_empty());
             }
         }
     }

@@ -7,26 +7,23 @@
 //! the finetuned model and the base, whose tokens ride in the same run. An export, whose weights
 //! bear the names that PEFT knows, always gets it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use prost::Message;
-use prost::bytes::Bytes;
 use serde::Deserialize;
 
+use self::branches::adapt;
 use super::Error;
-use super::builder::{Attribute, Dim, Element, attribute, value_info};
-use super::checkpoint::transpose;
-use super::import::ModelFolder;
-use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, data_type};
-use super::safetensors_llama::TensorFile;
+use super::model_folder::ModelFolder;
+use super::proto::{ModelProto, TensorProto};
+use super::tensor_file::TensorFile;
 use super::validate::read_model;
 
-/// The input that says for each token, [tokens, 1], whether the adapter acts on it: 1 or 0.
-pub const ADAPTED: &str = "adapted";
-/// The same of the wanted tokens.
-const OF_WANTED: &str = "adapted of wanted";
+mod branches;
+
+pub use branches::ADAPTED;
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -197,7 +194,7 @@ fn adaptations(
         return Err(refuse("its rank `r` is 0".to_owned(), "train it with a rank of 1 or more"));
     }
     let file = TensorFile::open(&folder.join(WEIGHTS))?;
-    let pairs = pairs(file.shapes()?).map_err(|name| {
+    let pairs = pairs(file.shapes()).map_err(|name| {
         let problem = format!("its tensor `{name}` is not part of a LoRA over linear layers");
         refuse(problem, "merge it into its base with PEFT and name that checkpoint")
     })?;
@@ -223,34 +220,34 @@ fn adaptations(
         };
         let name = format!("{module}.weight");
         let tensor = initializers.get(name.as_str()).ok_or_else(|| {
-            refuse(
-                format!("the base {} has no `{name}`", base.named(&base.graph).display()),
-                wrong_base,
-            )
+            let base = base.named(&base.graph);
+            refuse(format!("the base {} has no `{name}`", base.display()), wrong_base)
         })?;
-        let shape: Vec<usize> = tensor.dims.iter().map(|&dim| dim as usize).collect();
-        let fits = matches!(
-            (&a_shape[..], &b_shape[..], &shape[..]),
-            (&[rank_a, inner], &[out, rank_b], &[base_inner, base_out])
-                if rank_a == config.r && rank_b == config.r && inner == base_inner && out == base_out
-        );
-        if !fits {
-            let problem = format!(
-                "`{module}` has A {a_shape:?} and B {b_shape:?}, which do not make a weight of \
-                 rank {} for the base's {shape:?} [in, out]",
-                config.r
-            );
+        if let Some(problem) = unfit(&module, &a_shape, &b_shape, &tensor.dims, config.r) {
             return Err(refuse(problem, wrong_base));
         }
-        adaptations.push(Adaptation {
-            weight: name,
-            rank: config.r,
-            a: file.read(&a)?,
-            b: file.read(&b)?,
-            scale: config.scale(),
-        });
+        let (a, b) = (file.read(&a)?, file.read(&b)?);
+        adaptations.push(Adaptation { weight: name, rank: config.r, a, b, scale: config.scale() });
     }
     Ok(adaptations)
+}
+
+/// Why the matrices of a module do not fit the base's weight, which is stored `[in, out]`; none
+/// where they do.
+fn unfit(module: &str, a: &[usize], b: &[usize], base: &[i64], rank: usize) -> Option<String> {
+    let base: Vec<usize> =
+        base.iter().map(|&size| usize::try_from(size).unwrap_or_default()).collect();
+    let fits = matches!(
+        (a, b, &base[..]),
+        (&[rank_a, inner], &[out, rank_b], &[base_inner, base_out])
+            if rank_a == rank && rank_b == rank && inner == base_inner && out == base_out
+    );
+    (!fits).then(|| {
+        format!(
+            "`{module}` has A {a:?} and B {b:?}, which do not make a weight of rank {rank} for the \
+             base's {base:?} [in, out]"
+        )
+    })
 }
 
 /// Tensors by the module that they change, or the name of one that changes none.
@@ -269,133 +266,6 @@ fn pairs(shapes: BTreeMap<String, Vec<usize>>) -> Result<BTreeMap<String, Pair>,
         }
     }
     Ok(pairs)
-}
-
-/// Adds the branches of `adaptations` to a graph that multiplies by each of their weights once,
-/// with a switch where it is a packed one. Gives the first weight by which it does not.
-///
-/// Weights that are multiplied with the same x share one product x · Aᵀ.
-fn adapt(graph: &mut GraphProto, adaptations: Vec<Adaptation>, packed: bool) -> Option<String> {
-    let narrow = if packed { add_switch(graph) } else { BTreeSet::new() };
-    let mut by_weight: BTreeMap<String, Adaptation> =
-        adaptations.into_iter().map(|a| (a.weight.clone(), a)).collect();
-    // By x, the products that are adapted: where in the list of nodes they are, and by what.
-    let mut by_input: Vec<(String, Vec<(usize, Adaptation)>)> = Vec::new();
-    for (at, node) in graph.node.iter().enumerate() {
-        let [x, weight] = node.input.as_slice() else { continue };
-        if node.op_type.as_deref() != Some("MatMul") {
-            continue;
-        }
-        let Some(adaptation) = by_weight.remove(weight) else { continue };
-        match by_input.iter_mut().find(|(input, _)| input == x) {
-            Some((_, products)) => products.push((at, adaptation)),
-            None => by_input.push((x.clone(), vec![(at, adaptation)])),
-        }
-    }
-    if let Some(left) = by_weight.into_keys().next() {
-        return Some(left);
-    }
-    // What is to stand before and after a node.
-    let mut added: BTreeMap<usize, [Vec<NodeProto>; 2]> = BTreeMap::new();
-    for (x, products) in by_input {
-        let name = |what: &str| format!("{x} adapted: {what}");
-        let rank: usize = products.iter().map(|(_, adaptation)| adaptation.rank).sum();
-        let inner = products[0].1.a.len() / products[0].1.rank;
-        let a: Vec<f32> =
-            products.iter().flat_map(|(_, adaptation)| adaptation.a.clone()).collect();
-        graph.initializer.push(matrix(&name("A"), [inner, rank], &transpose(&a, rank, inner)));
-        let switch = if narrow.contains(&x) { OF_WANTED } else { ADAPTED };
-        let first = products[0].0;
-        let [before, _] = added.entry(first).or_default();
-        let product = [x.clone(), name("A")];
-        if packed {
-            before.push(node("MatMul", &product, &[&name("thin")], &[]));
-            let switched = [name("thin"), switch.to_owned()];
-            before.push(node("Mul", &switched, &[&name("switched")], &[]));
-        } else {
-            before.push(node("MatMul", &product, &[&name("switched")], &[]));
-        }
-        let parts: Vec<String> = (0..products.len()).map(|i| name(&format!("part {i}"))).collect();
-        let sizes: Vec<i64> = products.iter().map(|(_, a)| a.rank as i64).collect();
-        graph.initializer.push(list(&name("ranks"), &sizes));
-        let outputs: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let inputs = [name("switched"), name("ranks")];
-        before.push(node("Split", &inputs, &outputs, &[("axis", Attribute::Int(-1))]));
-        for ((at, adaptation), part) in products.into_iter().zip(parts) {
-            let Adaptation { weight, rank, b, scale, .. } = adaptation;
-            let out = b.len() / rank;
-            let scaled: Vec<f32> = b.iter().map(|b| scale * b).collect();
-            let b = format!("{weight} adapted: B");
-            graph.initializer.push(matrix(&b, [rank, out], &transpose(&scaled, out, rank)));
-            let [plain, delta] = ["plain", "delta"].map(|what| format!("{weight} adapted: {what}"));
-            let output = std::mem::replace(&mut graph.node[at].output[0], plain.clone());
-            let [_, after] = added.entry(at).or_default();
-            after.push(node("MatMul", &[part, b], &[&delta], &[]));
-            after.push(node("Add", &[plain, delta], &[&output], &[]));
-        }
-    }
-    let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
-    graph.node = nodes
-        .flat_map(|(at, node)| {
-            let [before, after] = added.remove(&at).unwrap_or_default();
-            before.into_iter().chain([node]).chain(after)
-        })
-        .collect();
-    None
-}
-
-/// Adds the switch to a packed graph, and gives the values that have a row for each wanted token
-/// and not for each token: their switch is [`OF_WANTED`].
-fn add_switch(graph: &mut GraphProto) -> BTreeSet<String> {
-    let narrow = of_wanted_tokens(graph);
-    graph.input.push(value_info(ADAPTED, Element::F32, &[Dim::Named("tokens"), Dim::Size(1)]));
-    let inputs = [ADAPTED.to_owned(), "wanted".to_owned()];
-    let gather = node("Gather", &inputs, &[OF_WANTED], &[("axis", Attribute::Int(0))]);
-    graph.node.insert(0, gather);
-    narrow
-}
-
-fn of_wanted_tokens(graph: &GraphProto) -> BTreeSet<String> {
-    let mut narrow: BTreeSet<String> = BTreeSet::new();
-    for node in &graph.node {
-        let gathers = node.op_type.as_deref() == Some("Gather")
-            && node.input.get(1).is_some_and(|indices| indices == "wanted");
-        if gathers || node.input.iter().any(|input| narrow.contains(input)) {
-            narrow.extend(node.output.iter().cloned());
-        }
-    }
-    narrow
-}
-
-fn node(op: &str, inputs: &[String], outputs: &[&str], with: &[(&str, Attribute)]) -> NodeProto {
-    NodeProto {
-        name: Some(outputs[0].to_owned()),
-        op_type: Some(op.to_owned()),
-        input: inputs.to_vec(),
-        output: outputs.iter().map(|&output| output.to_owned()).collect(),
-        attribute: with.iter().map(|(name, value)| attribute(name, value)).collect(),
-        ..NodeProto::default()
-    }
-}
-
-fn matrix(name: &str, shape: [usize; 2], values: &[f32]) -> TensorProto {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    constant(name, &shape.map(|size| size as i64), data_type::FLOAT, bytes)
-}
-
-fn list(name: &str, values: &[i64]) -> TensorProto {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    constant(name, &[values.len() as i64], data_type::INT64, bytes)
-}
-
-fn constant(name: &str, shape: &[i64], data_type: i32, bytes: Vec<u8>) -> TensorProto {
-    TensorProto {
-        name: Some(name.to_owned()),
-        dims: shape.to_vec(),
-        data_type: Some(data_type),
-        raw_data: Some(Bytes::from(bytes)),
-        ..TensorProto::default()
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::Error;
-use super::proto::{GraphProto, NodeProto, data_type};
+use super::proto::{GraphProto, ModelProto, NodeProto, data_type};
 use super::validate::read_model;
 
 /// What a graph computes in, by its roughest part.
@@ -47,27 +47,31 @@ const WEIGHT_ONLY: [&str; 4] =
 /// # Errors
 /// [`Error::Corrupt`] where it is no ONNX file, [`Error::Io`].
 pub fn of(graph: &Path) -> Result<Precision, Error> {
-    let model = read_model(graph)?;
+    Ok(of_model(&read_model(graph)?))
+}
+
+/// The precision of a graph that was read.
+pub(super) fn of_model(model: &ModelProto) -> Precision {
     let functions = model.functions.iter().flat_map(|function| &function.node);
     let nodes = model.graph.iter().flat_map(|graph| &graph.node).chain(functions);
     let mut operators = Vec::new();
     nodes.for_each(|node| collect(node, &mut operators));
     let any = |of: &[&str]| operators.iter().any(|operator| of.contains(operator));
     if any(&INT8) {
-        return Ok(Precision::Int8);
+        return Precision::Int8;
     }
     if any(&WEIGHT_ONLY) {
-        return Ok(Precision::WeightOnly);
+        return Precision::WeightOnly;
     }
     let tensors: Vec<_> = model.graph.iter().flat_map(GraphProto::tensors).collect();
     let has = |kind: i32| tensors.iter().any(|tensor| tensor.data_type == Some(kind));
-    Ok(if has(data_type::FLOAT16) {
+    if has(data_type::FLOAT16) {
         Precision::F16
     } else if has(data_type::BFLOAT16) {
         Precision::Bf16
     } else {
         Precision::F32
-    })
+    }
 }
 
 /// The operators of a node and of the graphs inside it.

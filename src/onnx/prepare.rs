@@ -20,8 +20,8 @@ use super::proto::{
     TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto, attribute_type,
     data_type,
 };
-use super::validate::{check_model, read_model};
-use crate::fetch::Cache;
+use super::validate::{checked_model, decode, read_bytes};
+use crate::fetch::{self, Cache, FileHashes, digest_of_bytes};
 
 mod asked;
 mod constants;
@@ -53,14 +53,16 @@ pub struct Prepared {
 
 /// Rewrites the exported graph in the file `graph`, or finds what an earlier run made of it.
 ///
-/// `sha256` is that of the model's folder, in which graphs have different file names. `report` is
-/// told where something in the cache is made again.
+/// `source` is the model's folder, in which graphs have different file names, and `sha256` its hash.
+/// `report` is told where something in the cache is made again.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where the graph has `positions` of its own; [`Error::Corrupt`];
-/// [`Error::Fetch`] where the cache cannot be written; [`Error::Io`].
+/// [`Error::Fetch`] where the cache cannot be written, or the folder has another hash by what was
+/// read of it; [`Error::Io`].
 pub fn prepare(
     graph: &Path,
+    source: &Path,
     sha256: &str,
     cache: &Cache,
     report: &mut dyn FnMut(&str),
@@ -69,41 +71,34 @@ pub fn prepare(
     let parent = cache.root().join("models").join(format!("{sha256}-prepared-{PREPARER_VERSION}"));
     // A folder for each graph of a model, so that each appears whole.
     let folder = parent.join(graph.file_stem().unwrap_or_default());
-    let file = folder.join(name);
-    if folder.is_dir() {
-        if let Some(prepared) = whole(&file) {
-            return Ok(prepared);
-        }
-        report(&format!("{} is damaged and is made again", folder.display()));
-        fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
-    }
-    let scratch = cache.scratch()?;
-    let mut model = read_model(graph)?;
-    rewrite(&mut model, graph)?;
-    weights::store(&mut model, graph, scratch.path())?;
-    let path = scratch.path().join(name);
-    fs::write(&path, model.encode_to_vec()).map_err(Error::io("write", &path))?;
-    fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-    let renamed = fs::rename(scratch.path(), &folder);
-    // Where it failed, another process may have been as quick and made the same.
-    match (whole(&file), renamed) {
-        (Some(prepared), _) => Ok(prepared),
-        (None, Err(error)) => Err(Error::io("write", &folder)(error)),
-        (None, Ok(())) => Err(Error::corrupt(&file, "ONNX", "it cannot be read back")),
-    }
+    cache.entry(
+        &folder,
+        report,
+        |folder| open(&folder.join(name)),
+        |scratch, _| {
+            let bytes = read_bytes(graph)?;
+            let mut read = FileHashes::from([(graph.to_owned(), digest_of_bytes(&bytes))]);
+            let mut model = decode(graph, bytes)?;
+            rewrite(&mut model, graph)?;
+            weights::store(&mut model, graph, scratch, &mut read)?;
+            fetch::unchanged(source, sha256, &read)?;
+            let path = scratch.join(name);
+            fs::write(&path, model.encode_to_vec()).map_err(Error::io("write", &path))
+        },
+    )
 }
 
-/// What is in the cache, unless it is damaged or of another version.
-fn whole(file: &Path) -> Option<Prepared> {
-    check_model(file).ok()?;
-    let model = read_model(file).ok()?;
+/// What is in the cache.
+fn open(file: &Path) -> Result<Prepared, Error> {
+    let model = checked_model(file)?;
     let value = |key: &str| {
         let mut entries = model.metadata_props.iter();
         entries.find(|entry| entry.key.as_deref() == Some(key))?.value.as_deref()
     };
-    let is_set = |key: &str| value(key) == Some("true");
-    (value(VERSION_KEY)? == PREPARER_VERSION.to_string())
-        .then(|| Prepared { graph: file.to_owned(), cut: is_set(CUT_KEY) })
+    if value(VERSION_KEY) != Some(PREPARER_VERSION.to_string().as_str()) {
+        return Err(Error::corrupt(file, "ONNX", "it is of another version of kgbuild"));
+    }
+    Ok(Prepared { graph: file.to_owned(), cut: value(CUT_KEY) == Some("true") })
 }
 
 fn rewrite(model: &mut ModelProto, file: &Path) -> Result<(), Error> {

@@ -2,17 +2,16 @@
 //! shards with `model.safetensors.index.json`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use super::Error;
 use super::checkpoint::Weights;
 use super::llama::{LlamaConfig, rope_frequencies};
+use super::llama_checkpoint::read_text;
+use super::tensor_file::TensorFile;
+use crate::fetch::FileHashes;
 
 const FORMAT: &str = "safetensors";
 const SINGLE: &str = "model.safetensors";
@@ -63,18 +62,16 @@ struct Llama3Scaling {
     original_max_position_embeddings: f64,
 }
 
-/// Reads `config.json`.
+/// Reads the `text` of the `config.json` at `path`.
 ///
 /// # Errors
 /// [`Error::Corrupt`] where it is not one, [`Error::Unsupported`] for what is no plain Llama.
-pub(super) fn config(folder: &Path) -> Result<LlamaConfig, Error> {
-    let path = folder.join("config.json");
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    let raw: RawConfig = serde_json::from_str(&text)
-        .map_err(|error| Error::corrupt(&path, "config.json", error.to_string()))?;
+pub(super) fn config(path: &Path, text: &str) -> Result<LlamaConfig, Error> {
+    let raw: RawConfig = serde_json::from_str(text)
+        .map_err(|error| Error::corrupt(path, "config.json", error.to_string()))?;
     let unsupported = |problem: String| {
         let help = "export the model to ONNX with its own tools and name that folder";
-        Error::unsupported(&path, problem, help)
+        Error::unsupported(path, problem, help)
     };
     if raw.model_type != "llama" {
         return Err(unsupported(format!("its model type is `{}`, not `llama`", raw.model_type)));
@@ -86,7 +83,7 @@ pub(super) fn config(folder: &Path) -> Result<LlamaConfig, Error> {
         return Err(unsupported(format!("its activation is `{}`, not `silu`", raw.hidden_act)));
     }
     if raw.num_attention_heads == 0 {
-        return Err(Error::corrupt(&path, "config.json", "it has no attention head"));
+        return Err(Error::corrupt(path, "config.json", "it has no attention head"));
     }
     let head_size = raw.head_dim.unwrap_or(raw.hidden_size / raw.num_attention_heads);
     let nested = raw.rope_parameters.as_ref();
@@ -98,7 +95,7 @@ pub(super) fn config(folder: &Path) -> Result<LlamaConfig, Error> {
             "default" => {}
             "llama3" => {
                 let scaling = Llama3Scaling::deserialize(scaling)
-                    .map_err(|error| Error::corrupt(&path, "config.json", error.to_string()))?;
+                    .map_err(|error| Error::corrupt(path, "config.json", error.to_string()))?;
                 rope.iter_mut().for_each(|frequency| *frequency = scaling.scaled(*frequency));
             }
             other => return Err(unsupported(format!("it uses RoPE scaling of type `{other}`"))),
@@ -130,62 +127,6 @@ impl Llama3Scaling {
     }
 }
 
-/// An opened safetensors file.
-pub(super) struct TensorFile {
-    path: PathBuf,
-    map: Mmap,
-}
-
-impl TensorFile {
-    /// Opens a file and checks its header.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] where it is cut off or damaged, [`Error::Io`].
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        // SAFETY: the map is only read; see the remark at `Gguf::open`.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-        let this = Self { path: path.to_owned(), map };
-        this.header()?;
-        Ok(this)
-    }
-
-    fn header(&self) -> Result<SafeTensors<'_>, Error> {
-        SafeTensors::deserialize(&self.map)
-            .map_err(|error| Error::corrupt(&self.path, FORMAT, error.to_string()))
-    }
-
-    /// The tensors' names and shapes.
-    pub(super) fn shapes(&self) -> Result<BTreeMap<String, Vec<usize>>, Error> {
-        let header = self.header()?;
-        Ok(header.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect())
-    }
-
-    /// A tensor's values.
-    pub(super) fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
-        let header = self.header()?;
-        let view = header
-            .tensor(name)
-            .map_err(|error| Error::corrupt(&self.path, FORMAT, error.to_string()))?;
-        let data = view.data();
-        match view.dtype() {
-            Dtype::F32 => Ok(values(data, f32::from_le_bytes)),
-            Dtype::F16 => Ok(values(data, |bytes| f16::from_le_bytes(bytes).to_f32())),
-            Dtype::BF16 => Ok(values(data, |bytes| bf16::from_le_bytes(bytes).to_f32())),
-            other => Err(Error::unsupported(
-                &self.path,
-                format!("its tensor `{name}` has type {other:?}"),
-                "save the checkpoint as F32, F16 or BF16",
-            )),
-        }
-    }
-}
-
-fn values<const N: usize>(data: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    let (chunks, _) = data.as_chunks::<N>();
-    chunks.iter().map(|bytes| value(*bytes)).collect()
-}
-
 /// All tensors of a checkpoint's files.
 pub(super) struct SafetensorsWeights {
     folder: PathBuf,
@@ -195,16 +136,19 @@ pub(super) struct SafetensorsWeights {
 }
 
 impl SafetensorsWeights {
-    /// Opens the files of a folder. `tied`: a copy of the embedding as output is passed over.
+    /// Opens the files of a folder, and adds their hashes to `read`. `tied`: a copy of the embedding
+    /// as output is passed over.
     ///
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Io`] naming the file.
-    pub(super) fn open(folder: &Path, tied: bool) -> Result<Self, Error> {
+    pub(super) fn open(folder: &Path, tied: bool, read: &mut FileHashes) -> Result<Self, Error> {
         let mut this =
             Self { folder: folder.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
-        for name in shards(folder)? {
-            let file = TensorFile::open(&folder.join(name))?;
-            for (name, shape) in file.shapes()? {
+        for name in shards(folder, read)? {
+            let path = folder.join(name);
+            let (file, sha256) = TensorFile::hashed(&path)?;
+            read.insert(path, sha256);
+            for (name, shape) in file.shapes() {
                 let is_copy = tied && name == super::llama::OUTPUT;
                 if !is_copy && !name.ends_with(".rotary_emb.inv_freq") {
                     this.tensors.insert(name, (shape, this.files.len()));
@@ -216,7 +160,7 @@ impl SafetensorsWeights {
     }
 }
 
-fn shards(folder: &Path) -> Result<Vec<String>, Error> {
+fn shards(folder: &Path, read: &mut FileHashes) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
@@ -225,7 +169,7 @@ fn shards(folder: &Path) -> Result<Vec<String>, Error> {
     if !path.is_file() {
         return Ok(vec![SINGLE.to_owned()]);
     }
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let text = read_text(&path, read)?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| Error::corrupt(&path, "safetensors index", error.to_string()))?;
     let mut files: Vec<String> = index.weight_map.into_values().collect();

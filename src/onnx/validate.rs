@@ -2,9 +2,9 @@
 //! hold its weights there and long enough?
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Component, Path};
 
-use memmap2::Mmap;
 use prost::Message;
 use prost::bytes::Bytes;
 use tokenizers::Tokenizer;
@@ -13,16 +13,39 @@ use super::proto::{EXTERNAL, GraphProto, ModelProto, TensorProto};
 use super::{Error, tokenizer_json};
 
 const FORMAT: &str = "ONNX";
+/// The largest protobuf message.
+const LARGEST: u64 = 1 << 31;
 
-/// Reads a model's messages. Tensors inside the file stay in the file: they are mapped.
+/// Reads a model's messages.
 ///
 /// # Errors
 /// [`Error::Corrupt`] where it does not decode or holds no graph, [`Error::Io`].
 pub(super) fn read_model(path: &Path) -> Result<ModelProto, Error> {
+    decode(path, read_bytes(path)?)
+}
+
+/// Reads a model's file, which holds no more than a message can.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is larger, [`Error::Io`].
+pub(super) fn read_bytes(path: &Path) -> Result<Bytes, Error> {
     let file = File::open(path).map_err(Error::io("read", path))?;
-    // SAFETY: the map is only read; see the remark at `Gguf::open`.
-    let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-    let model = ModelProto::decode(Bytes::from_owner(map))
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    let mut bytes = Vec::with_capacity(length.min(LARGEST) as usize);
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > LARGEST {
+        let problem = "it is larger than 2 GiB, where ONNX files end";
+        return Err(Error::corrupt(path, FORMAT, problem));
+    }
+    Ok(Bytes::from(bytes))
+}
+
+/// The messages in the bytes of a model's file, which its tensors share.
+///
+/// # Errors
+/// [`Error::Corrupt`] where they do not decode or hold no graph.
+pub(super) fn decode(path: &Path, bytes: Bytes) -> Result<ModelProto, Error> {
+    let model = ModelProto::decode(bytes)
         .map_err(|error| Error::corrupt(path, FORMAT, format!("{error}; is it cut off?")))?;
     if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
         return Err(Error::corrupt(path, FORMAT, "it holds no graph; is it cut off?"));
@@ -34,12 +57,8 @@ pub(super) fn read_model(path: &Path) -> Result<ModelProto, Error> {
 }
 
 /// The names of a model's inputs.
-///
-/// # Errors
-/// As [`read_model`].
-pub(super) fn inputs(path: &Path) -> Result<Vec<String>, Error> {
-    let model = read_model(path)?;
-    Ok(model.graph.iter().flat_map(|graph| &graph.input).filter_map(|i| i.name.clone()).collect())
+pub(super) fn inputs(model: &ModelProto) -> Vec<String> {
+    model.graph.iter().flat_map(|graph| &graph.input).filter_map(|i| i.name.clone()).collect()
 }
 
 /// Where a tensor's values are: the file's name and the bytes in it.
@@ -74,11 +93,11 @@ pub(super) fn external<'a>(
     Ok(Some(External { location, offset: number("offset")?, length: number("length")? }))
 }
 
-/// Checks a model file and the files beside it that hold its weights.
+/// Reads a model's messages, and checks the files beside it that hold its weights.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming what is wrong, [`Error::Io`].
-pub(super) fn check_model(path: &Path) -> Result<(), Error> {
+pub(super) fn checked_model(path: &Path) -> Result<ModelProto, Error> {
     let model = read_model(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut lengths = std::collections::HashMap::new();
@@ -105,7 +124,7 @@ pub(super) fn check_model(path: &Path) -> Result<(), Error> {
             return Err(Error::corrupt(&data, "ONNX weight", problem));
         }
     }
-    Ok(())
+    Ok(model)
 }
 
 /// Reads a `tokenizer.json`.
@@ -114,7 +133,15 @@ pub(super) fn check_model(path: &Path) -> Result<(), Error> {
 /// [`Error::Corrupt`] where it is not one, [`Error::Io`].
 pub(super) fn read_tokenizer(path: &Path) -> Result<Tokenizer, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    tokenizer_json::parse(&bytes).map_err(|problem| Error::corrupt(path, "tokenizer.json", problem))
+    parse_tokenizer(path, &bytes)
+}
+
+/// The tokenizer in the bytes of a `tokenizer.json`.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is none.
+pub(super) fn parse_tokenizer(path: &Path, bytes: &[u8]) -> Result<Tokenizer, Error> {
+    tokenizer_json::parse(bytes).map_err(|problem| Error::corrupt(path, "tokenizer.json", problem))
 }
 
 #[cfg(test)]
@@ -143,7 +170,7 @@ mod tests {
         let path = small(folder.path());
         let bytes = fs::read(&path).unwrap();
         assert_eq!(read_model(&path).unwrap().encode_to_vec(), bytes);
-        check_model(&path).unwrap();
+        checked_model(&path).unwrap();
     }
 
     #[test]
@@ -167,7 +194,7 @@ mod tests {
                 value: Some(value.to_owned()),
             });
             fs::write(&path, model.encode_to_vec()).unwrap();
-            let message = check_model(&path).unwrap_err().to_string();
+            let message = checked_model(&path).unwrap_err().to_string();
             assert!(message.contains(part), "{value}: {message}");
         }
     }
@@ -179,7 +206,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         for length in 0..bytes.len() {
             fs::write(&path, &bytes[..length]).unwrap();
-            let message = check_model(&path).unwrap_err().to_string();
+            let message = checked_model(&path).unwrap_err().to_string();
             assert!(message.contains("not a sound ONNX file"), "{length}: {message}");
         }
     }

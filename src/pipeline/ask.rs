@@ -29,7 +29,12 @@ impl PlannedJob<'_> {
     ///
     /// # Errors
     /// Where the pipeline does not ask this, or a model cannot be loaded or fails.
-    pub fn ask(&mut self, subject: &str, relation: &str, most: usize) -> Result<Vec<Object>, Error> {
+    pub fn ask(
+        &mut self,
+        subject: &str,
+        relation: &str,
+        most: usize,
+    ) -> Result<Vec<Object>, Error> {
         let (index, id) = self.question(subject, relation)?;
         let mut predictor = match self.asking.take() {
             Some(predictor) => predictor,

@@ -17,6 +17,8 @@ pub struct Environment {
     pub library: Option<PathBuf>,
     /// Whether a lock file must say what each source is.
     pub locked: bool,
+    /// Whether all that the cache holds of the models is hashed again.
+    pub verify: bool,
     /// Is told how work goes.
     pub events: Box<dyn Events>,
     /// Stops work where nothing is lost, once it is set.
@@ -31,6 +33,7 @@ impl Environment {
             cache: OnceLock::new(),
             library: None,
             locked: false,
+            verify: false,
             events: Box::new(events),
             stop: Arc::default(),
             runtime: OnceLock::new(),
@@ -51,7 +54,8 @@ impl Environment {
         if let Some(cache) = self.cache.get() {
             return Ok(cache);
         }
-        let cache = Cache::from_environment()?.stop_on(Arc::clone(&self.stop));
+        let cache = Cache::from_environment()?;
+        let cache = cache.stop_on(Arc::clone(&self.stop)).verifying(self.verify);
         Ok(self.cache.get_or_init(|| cache))
     }
 

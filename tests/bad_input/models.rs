@@ -261,3 +261,32 @@ fn sound_checkpoints_and_adapters_run() {
     let mut rows = both.lines().skip(1).map(|line| line.trim().split_once(',').unwrap());
     assert!(rows.clone().count() == 3 && rows.any(|(finetuned, base)| finetuned != base), "{both}");
 }
+
+/// What size and time of a file in the cache hide, `--verify` finds.
+#[test]
+fn what_changed_in_the_cache_is_made_again_where_all_is_verified() {
+    let at = Workplace::new();
+    checkpoint(&at);
+    const DRY: &[&str] = &["run", "--dry-run", "pipeline.toml"];
+    at.done(DRY);
+    let models = fs::read_dir(at.path("cache/models")).unwrap();
+    let mut files = models.map(|entry| entry.unwrap().path().join("model.onnx.data"));
+    let file = files.find(|file| file.is_file()).unwrap();
+    let whole = fs::read(&file).unwrap();
+    for verifying in [
+        &["run", "--dry-run", "--verify", "pipeline.toml"][..],
+        &["fetch", "--verify", "pipeline.toml"],
+    ] {
+        let time = fs::metadata(&file).unwrap().modified().unwrap();
+        let mut bytes = whole.clone();
+        bytes[100] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+        for (args, again) in [(DRY, false), (verifying, true), (verifying, false)] {
+            let ended = at.kgbuild(args);
+            assert_eq!(ended.code, Some(0), "{}", ended.err);
+            assert_eq!(ended.err.contains("is damaged and is made again"), again, "{}", ended.err);
+        }
+        assert!(fs::read(&file).unwrap() == whole);
+    }
+}

@@ -5,7 +5,13 @@ use super::*;
 /// What is said while a graph is prepared in this cache.
 fn said(graph: &Path, cache: &Path) -> (Prepared, Vec<String>) {
     let mut lines = Vec::new();
-    let found = prepare(graph, "sha", &Cache::at(cache), &mut |line| lines.push(line.to_owned()));
+    let report = &mut |line: &str| {
+        // Others may have to wait for the one that makes it.
+        if !line.starts_with("waiting") {
+            lines.push(line.to_owned());
+        }
+    };
+    let found = prepare_alone(graph, &Cache::at(cache), report);
     (found.unwrap(), lines)
 }
 
@@ -15,7 +21,8 @@ fn a_graph_is_prepared_once_and_again_where_it_is_damaged() {
     let cache = tempfile::tempdir().unwrap();
     let (first, lines) = said(&graph, cache.path());
     assert!(lines.is_empty(), "{lines:?}");
-    let file = cache.path().join("models/sha-prepared-1/model/model.onnx");
+    let sha256 = sha256_of(graph.parent().unwrap()).unwrap();
+    let file = cache.path().join(format!("models/{sha256}-prepared-1/model/model.onnx"));
     assert_eq!(first, Prepared { graph: file.clone(), cut: true });
     assert_eq!(said(&graph, cache.path()), (first.clone(), Vec::new()));
     let weights = file.with_file_name("model.onnx.weights");
@@ -23,6 +30,9 @@ fn a_graph_is_prepared_once_and_again_where_it_is_damaged() {
     for damage in [
         &(|| fs::write(&file, &bytes.0[..500]).unwrap()) as &dyn Fn(),
         &|| fs::write(&weights, &bytes.1[..5000]).unwrap(),
+        &|| fs::write(&weights, "").unwrap(),
+        // As long as what was written, and not the same.
+        &|| fs::write(&weights, vec![0; bytes.1.len()]).unwrap(),
         &|| fs::remove_file(&weights).unwrap(),
         &|| fs::remove_file(&file).unwrap(),
         // Not what was made: the graph it was made from.
@@ -49,27 +59,62 @@ fn graphs_of_one_folder_do_not_meet() {
     assert_ne!(made[0].graph.parent(), made[1].graph.parent());
 }
 
-#[test]
-fn weights_beside_a_graph_are_linked_and_never_written() {
+/// A folder with a graph whose weights are a symbolic link, relative to where it is, as hubs keep
+/// them.
+fn as_hubs_keep_it() -> tempfile::TempDir {
     let from = model("llama-tied/hub/onnx");
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // As hubs keep them: symbolic links, relative to where they are.
     fs::create_dir(at("blobs")).unwrap();
     fs::create_dir(at("model")).unwrap();
     fs::copy(from.join("model.onnx"), at("model/model.onnx")).unwrap();
     fs::copy(from.join("model.onnx_data"), at("blobs/weights")).unwrap();
-    #[cfg(unix)]
     std::os::unix::fs::symlink("../blobs/weights", at("model/model.onnx_data")).unwrap();
-    #[cfg(not(unix))]
-    fs::copy(at("blobs/weights"), at("model/model.onnx_data")).unwrap();
+    folder
+}
+
+#[test]
+fn weights_beside_a_graph_are_copied_so_that_their_owner_may_change_them() {
+    use std::os::unix::fs::MetadataExt;
+
+    let from = model("llama-tied/hub/onnx");
+    let folder = as_hubs_keep_it();
+    let at = |name: &str| folder.path().join(name);
     let (made, _) = said(&at("model/model.onnx"), &at("cache"));
-    let linked = made.graph.with_file_name("model.onnx_data");
-    let is_file = fs::symlink_metadata(&linked).unwrap().is_file();
-    assert!(is_file, "a link that leads nowhere from here");
-    assert_eq!(fs::read(linked).unwrap(), fs::read(from.join("model.onnx_data")).unwrap());
+    let copy = made.graph.with_file_name("model.onnx_data");
+    let file = fs::symlink_metadata(&copy).unwrap();
+    assert!(file.is_file(), "a link that leads nowhere from here");
+    assert_eq!(file.nlink(), 1, "a name of its owner's file");
+    let weights = fs::read(from.join("model.onnx_data")).unwrap();
+    assert_eq!(fs::read(&copy).unwrap(), weights);
+    fs::write(at("blobs/weights"), vec![0; weights.len()]).unwrap();
+    assert_eq!(fs::read(copy).unwrap(), weights);
     // ONNX Runtime refuses the links themselves.
     check(&from.join("model.onnx"), &made, &[1], F32);
+}
+
+#[test]
+fn a_folder_that_changes_between_hashing_and_preparing_is_not_kept() {
+    for file in ["model.onnx", "model.onnx_data"] {
+        let folder = as_hubs_keep_it();
+        let (graph, cache) = (folder.path().join("model/model.onnx"), folder.path().join("cache"));
+        let (made, _) = said(&graph, &cache);
+        // What is said of a damaged one comes after the folder was hashed.
+        fs::write(&made.graph, "").unwrap();
+        let refused = prepare_alone(&graph, &Cache::at(&cache), &mut |line| {
+            assert!(line.contains("is damaged"), "{line}");
+            let path = graph.with_file_name(file);
+            let mut bytes = fs::read(&path).unwrap();
+            // Of the graph the name of its exporter, which nothing depends on.
+            let name = bytes.windows(7).position(|bytes| bytes == b"pytorch");
+            let at = name.unwrap_or(bytes.len() - 1);
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        });
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("model changed while it was read"), "{message}");
+        assert!(!made.graph.exists(), "{file} is kept");
+    }
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kgbuild::fetch::Cache;
+use kgbuild::fetch::{Cache, sha256_of};
 use kgbuild::onnx::proto::{EXTERNAL, GraphProto, ModelProto};
-use kgbuild::onnx::{Precision, Prepared, precision, prepare};
+use kgbuild::onnx::{self, Precision, Prepared, precision, prepare};
 use ort::session::Session;
 use ort::value::TensorElementType;
 use prost::Message;
@@ -30,7 +30,17 @@ fn model(path: &str) -> PathBuf {
 fn prepared(graph: &Path) -> (Prepared, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(folder.path());
-    (prepare(graph, "sha", &cache, &mut |_| {}).unwrap(), folder)
+    (prepare_alone(graph, &cache, &mut |_| {}).unwrap(), folder)
+}
+
+/// Prepares a graph as the only one of the folder it lies in.
+fn prepare_alone(
+    graph: &Path,
+    cache: &Cache,
+    report: &mut dyn FnMut(&str),
+) -> Result<Prepared, onnx::Error> {
+    let source = graph.parent().unwrap();
+    prepare(graph, source, &sha256_of(source).unwrap(), cache, report)
 }
 
 fn decoded(graph: &Path) -> ModelProto {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::fetch::{FileHashes, digest_of_file};
 use crate::onnx::Error;
 use crate::onnx::data_file::DataFile;
 use crate::onnx::proto::{GraphProto, ModelProto, TensorProto};
@@ -13,15 +14,20 @@ use crate::onnx::validate::external;
 /// see there.
 const SMALL: usize = 1024;
 
-/// Moves the large weights of `model`, read from `source`, into a file in `folder`, and brings the
-/// files there that hold others.
+/// Moves the large weights of `model`, read from `source`, into a file in `folder`, and copies the
+/// files there that hold others. Adds the hashes of what was copied to `read`.
 ///
-/// A file is linked, not copied, where the file system can.
+/// Never linked: what its owner writes into such a file later would change the cache.
 ///
 /// # Errors
 /// [`Error::Corrupt`] where a weight's file is outside the source's folder or is the source itself;
 /// [`Error::Io`].
-pub(super) fn store(model: &mut ModelProto, source: &Path, folder: &Path) -> Result<(), Error> {
+pub(super) fn store(
+    model: &mut ModelProto,
+    source: &Path,
+    folder: &Path,
+    read: &mut FileHashes,
+) -> Result<(), Error> {
     let file = source.file_name().unwrap_or_default().to_string_lossy();
     let locations = locations(model, source)?;
     if locations.contains(&*file) {
@@ -30,14 +36,12 @@ pub(super) fn store(model: &mut ModelProto, source: &Path, folder: &Path) -> Res
     }
     for location in &locations {
         let from = source.with_file_name(location);
-        // A link to a symbolic link would end where that one is relative to.
-        let from = from.canonicalize().map_err(Error::io("read the weights in", &from))?;
         let to = folder.join(location);
         let parent = to.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-        fs::hard_link(&from, &to)
-            .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-            .map_err(Error::io("write", &to))?;
+        fs::copy(&from, &to).map_err(Error::io("copy the weights in", &from))?;
+        // The copy's, whatever happened to the file meanwhile.
+        read.insert(from, digest_of_file(&to)?);
     }
     let is_large = |tensor: &&mut TensorProto| {
         tensor.raw_data.as_ref().is_some_and(|values| values.len() >= SMALL)

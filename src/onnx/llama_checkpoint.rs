@@ -1,0 +1,160 @@
+//! Checkpoints of the Llama family, opened, whatever their format, and written as ONNX folders.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tokenizers::Tokenizer;
+
+use super::checkpoint::Weights;
+use super::form::Form;
+use super::gguf::{Gguf, Value};
+use super::gguf_llama::GgufWeights;
+use super::import::IMPORTER_VERSION;
+use super::llama::LlamaConfig;
+use super::safetensors_llama::SafetensorsWeights;
+use super::{Error, gguf_llama, gguf_tokenizer, llama_graph, safetensors_llama, validate};
+use crate::fetch::{FileHashes, digest_of_bytes};
+
+/// The key under which an imported `config.json` names its importer.
+pub(super) const IMPORTER_KEY: &str = "kgbuild_importer";
+
+pub(super) const GRAPH: &str = "model.onnx";
+pub(super) const DATA: &str = "model.onnx.data";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(super) const CONFIG: &str = "config.json";
+
+/// A model of the Llama family as its source has it, whatever the format.
+pub struct Checkpoint {
+    pub config: LlamaConfig,
+    /// By Hugging Face name, in the row order of Hugging Face.
+    pub weights: Box<dyn Weights>,
+    pub tokenizer: Tokenizer,
+    /// The text of `tokenizer.json`.
+    tokenizer_json: String,
+    /// What `config.json` says beside the sizes: the ids of special tokens, for instance.
+    keys: serde_json::Map<String, serde_json::Value>,
+    /// The hashes of the files that it is read from. Weights that are read later are what was
+    /// hashed, or an error.
+    pub(super) files: FileHashes,
+}
+
+/// Opens a GGUF file or a safetensors folder of the Llama family. Weights are read when asked for.
+///
+/// # Errors
+/// See [`Error`]: [`Error::Unsupported`] for an ONNX folder too, which can be run, not trained.
+pub fn open_checkpoint(source: &Path) -> Result<Checkpoint, Error> {
+    match Form::of(source)? {
+        Form::Gguf => from_gguf(source),
+        Form::Safetensors => from_safetensors(source),
+        Form::Onnx(graph) => Err(Error::unsupported(
+            &graph,
+            "it is an ONNX graph, which can be used but not trained",
+            "name the GGUF file or the safetensors folder that it was made from",
+        )),
+    }
+}
+
+pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
+    let gguf = Gguf::open(source)?;
+    let config = gguf_llama::config(&gguf)?;
+    let weights = Box::new(GgufWeights::new(gguf, &config));
+    config.check(weights.as_ref(), source, "GGUF")?;
+    let gguf = weights.gguf();
+    let files = FileHashes::from([(source.to_owned(), gguf.sha256())]);
+    let tokenizer = gguf_tokenizer::tokenizer(gguf, config.vocabulary)?;
+    let tokenizer_json = tokenizer
+        .to_string(false)
+        .map_err(|error| Error::corrupt(source, "GGUF", format!("its tokenizer: {error}")))?;
+    let mut keys = serde_json::Map::new();
+    for (key, from) in [
+        ("bos_token_id", "tokenizer.ggml.bos_token_id"),
+        ("eos_token_id", "tokenizer.ggml.eos_token_id"),
+        ("pad_token_id", "tokenizer.ggml.padding_token_id"),
+    ] {
+        if let Some(Value::Unsigned(id)) = gguf.metadata(from) {
+            keys.insert(key.to_owned(), json!(id));
+        }
+    }
+    Ok(Checkpoint { config, weights, tokenizer, tokenizer_json, keys, files })
+}
+
+pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
+    let mut files = FileHashes::new();
+    let path = source.join(CONFIG);
+    let text = read_text(&path, &mut files)?;
+    let config = safetensors_llama::config(&path, &text)?;
+    let keys = parse_settings(&path, &text)?;
+    let weights = Box::new(SafetensorsWeights::open(source, config.tied, &mut files)?);
+    config.check(weights.as_ref(), source, "safetensors")?;
+    let from = source.join(TOKENIZER);
+    let tokenizer_json = read_text(&from, &mut files)?;
+    let tokenizer = validate::parse_tokenizer(&from, tokenizer_json.as_bytes())?;
+    let last = tokenizer.get_vocab(true).into_values().max();
+    if let Some(last) = last
+        && last as usize >= config.vocabulary
+    {
+        let rows = config.vocabulary;
+        let problem = format!("it has tokens up to number {last}, but the model only {rows} rows");
+        return Err(Error::corrupt(&from, TOKENIZER, problem));
+    }
+    Ok(Checkpoint { config, weights, tokenizer, tokenizer_json, keys, files })
+}
+
+/// Reads a text, and adds its hash to `files`.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Corrupt`] where it is not UTF-8.
+pub(super) fn read_text(path: &Path, files: &mut FileHashes) -> Result<String, Error> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    files.insert(path.to_owned(), digest_of_bytes(&bytes));
+    String::from_utf8(bytes).map_err(|error| Error::corrupt(path, "text", error.to_string()))
+}
+
+/// The keys of a file of settings.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is no JSON object.
+pub(super) fn parse_settings(
+    path: &Path,
+    text: &str,
+) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+    serde_json::from_str(text).map_err(|error| Error::corrupt(path, "JSON", error.to_string()))
+}
+
+impl Checkpoint {
+    /// Writes an ONNX folder (graph, weights, `config.json`, `tokenizer.json`) of this model with
+    /// `weights`: its own, or what training made of them.
+    ///
+    /// # Errors
+    /// Where a weight cannot be read or a file not be written.
+    pub fn write(&self, weights: &dyn Weights, folder: &Path) -> Result<(), Error> {
+        let path = folder.join(TOKENIZER);
+        fs::write(&path, &self.tokenizer_json).map_err(Error::io("write", &path))?;
+        let config = &self.config;
+        let keys = json!({
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "num_hidden_layers": config.layers,
+            "hidden_size": config.width,
+            "num_attention_heads": config.heads,
+            "num_key_value_heads": config.kv_heads,
+            "head_dim": config.head_size,
+            "intermediate_size": config.feed_forward,
+            "vocab_size": config.vocabulary,
+            "max_position_embeddings": config.context,
+            "rms_norm_eps": config.rms_epsilon,
+            "tie_word_embeddings": config.tied,
+            "torch_dtype": "float32",
+            IMPORTER_KEY: IMPORTER_VERSION,
+        });
+        let mut all = self.keys.clone();
+        if let serde_json::Value::Object(keys) = keys {
+            all.extend(keys);
+        }
+        let path = folder.join(CONFIG);
+        let text = format!("{:#}\n", serde_json::Value::Object(all));
+        fs::write(&path, text).map_err(Error::io("write", &path))?;
+        llama_graph::write(config, weights, &folder.join(GRAPH), &folder.join(DATA))
+    }
+}
