@@ -227,14 +227,14 @@ impl Reader<'_> {
             before.push(self.text(0).to_owned());
             if !self.is_followed_by_path() {
                 self.at += 1;
-                let path = self.from_root(before);
+                let path = self.resolved(before);
                 self.arrows.push(Arrow { path, line });
                 break;
             }
             self.at += 3;
             if self.text(0) == "<" {
                 // A function's type arguments end the path.
-                let path = self.from_root(before);
+                let path = self.resolved(before);
                 self.arrows.push(Arrow { path, line });
                 break;
             }
@@ -242,7 +242,7 @@ impl Reader<'_> {
         before.truncate(length);
     }
 
-    fn from_root(&self, path: &[String]) -> Vec<String> {
+    fn resolved(&self, path: &[String]) -> Vec<String> {
         let mut found: Vec<String> = self.modules.iter().map(|(name, _)| name.clone()).collect();
         for part in path {
             match part.as_str() {

@@ -80,7 +80,7 @@ impl Walker<'_> {
         let properties = schema["properties"].as_object();
         let any = Some(&schema["additionalProperties"]).filter(|s| s.is_object());
         let mut kept = Map::new();
-        for (key, value) in table.iter() {
+        for (key, value) in table {
             let name: &str = key.get_ref();
             self.path.push(name.to_owned());
             if let Some(schema) = properties.and_then(|p| p.get(name)).or(any) {

@@ -63,6 +63,9 @@ fn encoded(name: &str) -> String {
 }
 
 /// Writes the ontology: every relation with its templates, and as its range its own objects.
+///
+/// # Errors
+/// Where the file cannot be written.
 pub fn write_ontology(file: &Path, relations: &[Relation]) -> io::Result<()> {
     let mut text = String::from(
         "@prefix kgb: <https://w3id.org/kgbuild#> .\n\
@@ -103,6 +106,9 @@ fn quoted(text: &str) -> String {
 
 /// Writes the entities of all relations that are objects, subjects, or both, with the classes that
 /// make them so.
+///
+/// # Errors
+/// Where the file cannot be written.
 pub fn write_entities(
     file: &Path,
     names: &Names<'_>,
@@ -129,6 +135,9 @@ pub fn write_entities(
 }
 
 /// Writes facts as a table of IRIs.
+///
+/// # Errors
+/// Where the file cannot be written.
 pub fn write_facts(
     file: &Path,
     names: &Names<'_>,

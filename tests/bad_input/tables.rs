@@ -48,7 +48,7 @@ pub const CASES: &[Case] = &[
         name: "object-before-subject",
         args: RUN,
         spoil: |at| {
-            at.edit("world.ttl", "The capital of [X] is [Y].", "[Y] is the capital of [X].")
+            at.edit("world.ttl", "The capital of [X] is [Y].", "[Y] is the capital of [X].");
         },
     },
     Case {
