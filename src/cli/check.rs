@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::{Failure, show};
-use super::say::print;
+use super::say::print_summary;
 use crate::config::{self, ModelSource, Pipeline, Tuned};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity::Warning};
 use crate::fetch::Source;
@@ -23,7 +23,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     show(&warnings);
     let (_, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
-    print(&format!("{} is sound", pipeline.file.display()))
+    print_summary(&format!("{} is sound", pipeline.file.display()))
 }
 
 /// Reads a pipeline file, and what it says of its models; nothing is fetched.

@@ -1,25 +1,34 @@
-//! Why a command ended early, and the exit code that says whose turn it is.
+//! Why a command ended early, and the exit code that says whose turn it is. 0 is done, 128 and a
+//! signal's number interrupted by it.
 
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use super::say::say;
+use super::interrupt;
+use super::say::warn;
 use crate::diagnostic::Diagnostics;
+
+/// The exit code of what the person who called can mend.
+const BAD_INPUT: u8 = 2;
+/// The exit code of what they cannot.
+const FAILED: u8 = 1;
+/// The exit code of a bug, as `sysexits.h` has it.
+pub const BUG: u8 = 70;
 
 /// Something that ends a command.
 #[derive(Debug)]
 pub enum Failure {
-    /// Mistakes in files, shown with their places. Exit code 2.
+    /// Mistakes in files, shown with their places.
     Mistakes(Diagnostics),
-    /// Something that the person who called can mend. Exit code 2.
+    /// Something that the person who called can mend.
     BadInput(Box<dyn Error>),
-    /// Something that they cannot. Exit code 1.
+    /// Something that they cannot.
     Failed(Box<dyn Error>),
-    /// Standard output takes nothing. Exit code 2, or 0 and not a word where its reader has seen
+    /// Standard output takes nothing: bad input, or done and not a word where its reader has seen
     /// enough and closed the pipe.
     Output(io::Error),
-    /// Ctrl-C; what to do next has been said. Exit code 1.
+    /// A signal; what to do next has been said.
     Interrupted,
 }
 
@@ -39,22 +48,22 @@ impl Failure {
         match self {
             Self::Mistakes(mistakes) => {
                 show(mistakes);
-                ExitCode::from(2)
+                ExitCode::from(BAD_INPUT)
             }
             Self::BadInput(error) => {
                 explain(error.as_ref());
-                ExitCode::from(2)
+                ExitCode::from(BAD_INPUT)
             }
             Self::Failed(error) => {
                 explain(error.as_ref());
-                ExitCode::from(1)
+                ExitCode::from(FAILED)
             }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Output(error) => {
                 explain(&Unprintable(error));
-                ExitCode::from(2)
+                ExitCode::from(BAD_INPUT)
             }
-            Self::Interrupted => ExitCode::from(1),
+            Self::Interrupted => ExitCode::from(interrupt::exit_code()),
         }
     }
 }
@@ -68,7 +77,7 @@ impl From<Diagnostics> for Failure {
 /// Shows diagnostics on standard error, in colour where it is a terminal that wants it.
 pub fn show(diagnostics: &Diagnostics) {
     if !diagnostics.0.is_empty() {
-        say(diagnostics.render(console::colors_enabled_stderr()).trim_end());
+        warn(diagnostics.render(console::colors_enabled_stderr()).trim_end());
     }
 }
 
@@ -80,12 +89,12 @@ struct Unprintable<'a>(&'a io::Error);
 fn explain(error: &(dyn Error + '_)) {
     let head = console::style("error").red().bold().for_stderr();
     let mut said = error.to_string();
-    say(&format!("{head}: {said}"));
+    warn(&format!("{head}: {said}"));
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         if !said.contains(&text) {
-            say(&format!("  caused by: {text}"));
+            warn(&format!("  caused by: {text}"));
         }
         said = text;
         cause = error.source();

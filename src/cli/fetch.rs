@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::check;
 use super::failure::{Failure, show};
-use super::say::{print, say};
+use super::say::{print_summary, say};
 use crate::fetch::{Cache, runtime_library};
 use crate::pipeline;
 
@@ -20,17 +20,13 @@ pub fn fetch(file: Option<&Path>) -> Result<(), Failure> {
         }
         None => None,
     };
-    let own = pipeline.as_ref().and_then(|p| p.runtime.library.clone());
-    let library = match own {
-        Some(library) => library,
-        None => runtime_library(&cache, &mut say).map_err(Failure::bad_input)?,
-    };
-    print(&format!("ONNX Runtime: {}", library.display()))?;
+    let library = runtime_library(&cache, &mut say).map_err(Failure::bad_input)?;
+    print_summary(&format!("ONNX Runtime: {}", library.display()))?;
     if let Some(pipeline) = pipeline {
         let models = pipeline::locate(&pipeline, &cache, &mut say).map_err(Failure::bad_input)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
-                print(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
+                print_summary(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
             }
         }
     }

@@ -9,7 +9,7 @@ use super::args::FinetuneArgs;
 use super::check::malformed;
 use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
-use super::say::{print, say};
+use super::say::{is_quiet, print, print_summary, say, warn};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::diagnostic::Diagnostics;
@@ -43,7 +43,7 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
         say("this training is finished; --fresh starts it anew");
     }
     use_threads(settings.training.threads)?;
-    let trained = train(&settings, &inputs, sources, args.fresh, args.quiet, &stop)?;
+    let trained = train(&settings, &inputs, sources, args.fresh, is_quiet(), &stop)?;
     match trained {
         Some(card) => print_card(&settings, &card),
         None => Err(Failure::Interrupted),
@@ -126,7 +126,7 @@ pub fn train(
     progress.finish();
     if ended.map_err(failed)? == Ended::Interrupted {
         let done = trainer.done();
-        say(&format!("stopped after step {done} of {total}; the same command goes on from there"));
+        warn(&format!("stopped after step {done} of {total}; the same command goes on from there"));
         return Ok(None);
     }
     let stopped_early = trainer.stopped_early();
@@ -141,7 +141,7 @@ pub fn train(
 fn is_early(stop: &AtomicBool) -> bool {
     let stopped = stop.load(Ordering::Relaxed);
     if stopped {
-        say("stopped before the first step; the same command goes on from what was there");
+        warn("stopped before the first step; the same command goes on from what was there");
     }
     stopped
 }
@@ -174,15 +174,15 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
     }
     header.push("seconds");
     row.push(format!("{:.*}", usize::from(card.seconds < 10.0), card.seconds));
-    print(&table::table(&header, vec![row], table::terminal_width(), &SPARE))?;
-    print(LOSSES)?;
+    print_summary(&table::table(&header, vec![row], table::terminal_width(), &SPARE))?;
+    print_summary(LOSSES)?;
     if card.stopped_early {
-        print(&format!(
+        print_summary(&format!(
             "\nThe held-out loss fell no more; the weights are those after step {}.",
             card.written_step
         ))?;
     } else if card.written_step == 0 {
-        print(
+        print_summary(
             "\nThe held-out loss never fell below the base model's, so that the weights are those of \
              the base: lower `learning_rate`, or train on more facts.",
         )?;
@@ -191,7 +191,7 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
         && let (Some(before), Some(after)) = (before, after)
         && after.facts > before.facts
     {
-        print(
+        print_summary(
             "\nThe held-out loss is larger than the base model's, and the weights are the last all \
              the same: lower `learning_rate`, train on more facts, or write `keep = \"best\"`.",
         )?;
@@ -203,7 +203,7 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
     let folder = settings.file.parent().unwrap_or(Path::new(""));
     let output = settings.folder.strip_prefix(folder).unwrap_or(&settings.folder);
     let output = if output.as_os_str().is_empty() { Path::new(".") } else { output };
-    print(&format!(
+    print_summary(&format!(
         "\n{} holds the finetuned model and its card. To use it in a pipeline.toml beside {}, write \
          under [models]\n\nbase = {base}\nfinetuned = {:?}",
         settings.folder.display(),

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::args::InspectArgs;
 use super::failure::Failure;
+use super::models::library;
 use super::say::{print, say};
-use crate::fetch::{self, Cache, Source, runtime_library};
+use crate::fetch::{self, Cache, Source};
 use crate::lm::{self, Prompter};
 use crate::onnx::{self, Family, Interface, ModelFolder, Precision, lora};
 use crate::runtime::{Device, Runtime};
@@ -46,7 +47,8 @@ pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
         let prompter = Prompter::new(model);
         asked(model, &prompter, &mut lines);
         if let Ok(prompter) = &prompter
-            && let Err(problem) = tried(model, prompter, &cache, &mut lines)
+            && let Err(problem) =
+                tried(model, prompter, args.library.path.as_deref(), &cache, &mut lines)
         {
             lines.missing(problem);
         }
@@ -163,10 +165,11 @@ fn asked(model: &ModelFolder, prompter: &Result<Prompter, lm::PrompterError>, li
 fn tried(
     model: &ModelFolder,
     prompter: &Prompter,
+    own_library: Option<&Path>,
     cache: &Cache,
     lines: &mut Lines,
 ) -> Result<(), String> {
-    let library = runtime_library(cache, &mut say).map_err(|error| error.to_string())?;
+    let library = library(own_library, cache).map_err(|error| error.to_string())?;
     let runtime = Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())?;
     let opened =
         lm::open(&runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;

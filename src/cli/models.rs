@@ -1,5 +1,6 @@
 //! From located models to predict workers, as the pipeline's `[runtime]` says.
 
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::failure::Failure;
@@ -18,15 +19,28 @@ const MOST_WORKERS: usize = 4;
 /// How much faster a worker for each thread has to be than one with all.
 const MUCH_FASTER: f64 = 1.05;
 
-/// Loads ONNX Runtime as the pipeline's `[runtime]` says. Once a process.
+/// The library file of ONNX Runtime: `own`, from the command line, else as the environment says.
+/// Nothing that is read may name it, for what is in it is run.
+///
+/// # Errors
+/// Where there is none.
+pub fn library(own: Option<&Path>, cache: &Cache) -> Result<PathBuf, fetch::Error> {
+    match own {
+        Some(own) => fetch::own_library(own, "--library"),
+        None => fetch::runtime_library(cache, &mut say),
+    }
+}
+
+/// Loads ONNX Runtime for the device of the pipeline's `[runtime]`. Once a process.
 ///
 /// # Errors
 /// Where there is no library, or it cannot be used.
-pub fn load_runtime(pipeline: &Pipeline, cache: &Cache) -> Result<Runtime, Failure> {
-    let library = match &pipeline.runtime.library {
-        Some(library) => library.clone(),
-        None => fetch::runtime_library(cache, &mut say).map_err(Failure::bad_input)?,
-    };
+pub fn load_runtime(
+    pipeline: &Pipeline,
+    own: Option<&Path>,
+    cache: &Cache,
+) -> Result<Runtime, Failure> {
+    let library = library(own, cache).map_err(Failure::bad_input)?;
     let device = match pipeline.runtime.device {
         config::Device::Auto => Device::Auto,
         config::Device::Cpu => Device::Cpu,

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::args::{QueryArgs, ResultFormat};
 use super::failure::Failure;
 use super::{store, table};
-use crate::graph::{self, QueryError, SyntaxError};
+use crate::graph::{self, QueryError, QueryOptions, SyntaxError};
 
 fn read(file: &Path) -> io::Result<String> {
     if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) }
@@ -29,8 +29,9 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         ResultFormat::Tsv => graph::ResultFormat::Tsv,
         ResultFormat::Json => graph::ResultFormat::Json,
     };
+    let options = QueryOptions { format, width: table::terminal_width(), timeout: args.timeout };
     let mut out = BufWriter::new(io::stdout().lock());
-    graph::query(&store, &sparql, format, table::terminal_width(), &mut out)
+    graph::query(&store, &sparql, options, &mut out)
         .and_then(|()| Ok(io::Write::flush(&mut out)?))
         .map_err(|error| match error {
             QueryError::Output(error) => Failure::Output(error),
@@ -40,6 +41,7 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
                 }
                 None => Failure::bad_input(source),
             },
+            QueryError::TooDeep(error) => Failure::bad_input(error),
             error => Failure::failed(error),
         })
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::{print, say};
+use super::say::{print_summary, warn};
 use super::table;
 use crate::config;
 use crate::diagnostic::counted;
@@ -67,7 +67,7 @@ pub fn print_report(
         text += "\n\nnothing was left to do: the graph is complete";
     }
     if !report.complete {
-        let printed = print(&text);
+        let printed = print_summary(&text);
         say_interrupted(pipeline);
         // A closed pipe ends in silence, but is no success here.
         return match printed {
@@ -93,13 +93,13 @@ pub fn print_report(
          }} ORDER BY DESC(?confidence) LIMIT 10'\n  \
          {program} export {folder}"
     );
-    print(&text)
+    print_summary(&text)
 }
 
 /// What to do next after a run that was interrupted.
 pub fn say_interrupted(pipeline: &Path) {
     let (program, pipeline) = (program(), shown(pipeline));
-    say(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
+    warn(&format!("interrupted: `{program} run {pipeline}` goes on where this run stopped"));
 }
 
 /// How the program was called, to be typed again.

@@ -19,7 +19,8 @@ use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::finetune::use_threads;
 use super::interrupt::stop_on_interrupt;
-use super::say::{print, say};
+use super::models::library;
+use super::say::{is_quiet, print_summary, say};
 use crate::config::ModelSource;
 use crate::config::experiment::{self as config, Experiment};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
@@ -51,7 +52,7 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
         experiment.passes,
     ));
     use_threads(experiment.threads)?;
-    let library = fetch::runtime_library(&cache, &mut say).map_err(Failure::bad_input)?;
+    let library = library(args.library.path.as_deref(), &cache).map_err(Failure::bad_input)?;
     let runtime = Runtime::load(&library, Device::Auto).map_err(Failure::bad_input)?;
     let lab = Lab {
         experiment: &experiment,
@@ -59,7 +60,7 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
         cache: &cache,
         runtime: &runtime,
         stop: &stop,
-        quiet: args.quiet,
+        quiet: is_quiet(),
     };
     if args.fresh {
         lab.clear(&cells)?;
@@ -87,7 +88,7 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     whole_file(&experiment.folder.join("frequency-shock.svg"), |out| {
         out.write_all(image.as_bytes()).map_err(Failure::Output)
     })?;
-    print(&format!("{}\n\nplots: {}", tables::text(&rows), html.display()))
+    print_summary(&format!("{}\n\nplots: {}", tables::text(&rows), html.display()))
 }
 
 /// A warning where relations have so few facts to train on that a training set has all of them.

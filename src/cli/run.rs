@@ -16,7 +16,7 @@ use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
 use super::models::{load_runtime, model_failure, open_models, workers};
 use super::report::{print_report, say_interrupted};
-use super::say::{print, say};
+use super::say::{is_quiet, print, say};
 use super::tune::made_from;
 use super::{check, table};
 use crate::config::{self, Pipeline};
@@ -119,7 +119,7 @@ fn build(
                 pipeline,
                 plan,
                 models,
-                &load_runtime(pipeline, cache)?,
+                &load_runtime(pipeline, args.library.path.as_deref(), cache)?,
                 missing.chunks,
             )?;
             heed(stop, args)?;
@@ -137,10 +137,10 @@ fn build(
     if pipeline.correction.removes_shift() && missing.chunks > 0 {
         say("taking the models' mean predictions");
         let workers = workers(pipeline);
-        pipeline::take_priors(plan, &mut predictors, workers, args.quiet, stop)
+        pipeline::take_priors(plan, &mut predictors, workers, is_quiet(), stop)
             .map_err(model_failure)?;
     }
-    let progress = Progress::new(missing.prompts, args.quiet);
+    let progress = Progress::new(missing.prompts, is_quiet());
     pipeline::run(plan, &mut predictors, models.asked(), workers(pipeline), writer, &progress, stop)
         .map_err(model_failure)
 }

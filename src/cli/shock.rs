@@ -15,7 +15,7 @@ use super::interrupt::stop_on_interrupt;
 use super::known::Known;
 use super::models::load_runtime;
 use super::run::tuned_for;
-use super::say::say;
+use super::say::{is_quiet, say, warn};
 use super::table;
 use super::target::writable;
 use crate::config::{self, Pipeline};
@@ -51,9 +51,9 @@ pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
     let mut known = Known::read(&asked(&pipeline), &entities, &facts, &cache)?;
     tuned_for(&pipeline, &known.models)?;
     let training = training(&known, train.as_ref())?;
-    let runtime = load_runtime(&pipeline, &cache)?;
-    let Some(scored) = known.ask(&pipeline, &runtime, args.quiet, &stop)? else {
-        say("interrupted: nothing was written");
+    let runtime = load_runtime(&pipeline, args.library.path.as_deref(), &cache)?;
+    let Some(scored) = known.ask(&pipeline, &runtime, is_quiet(), &stop)? else {
+        warn("interrupted: nothing was written");
         return Err(Failure::Interrupted);
     };
     let questions = known.questions(scored);

@@ -7,7 +7,7 @@ use super::failure::{Failure, show};
 use super::interrupt::stop_on_interrupt;
 use super::known::Known;
 use super::models::load_runtime;
-use super::say::{print, say};
+use super::say::{is_quiet, print_summary, warn};
 use super::table;
 use super::target::unwritable;
 use crate::config::{self, MadeFrom, Pipeline, Tuned, TunedNumbers};
@@ -37,9 +37,9 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     if answerable < tuning.min_facts {
         return Err(too_few(&tuning, answerable));
     }
-    let runtime = load_runtime(&pipeline, &cache)?;
-    let Some(scored) = known.ask(&pipeline, &runtime, args.quiet, &stop)? else {
-        say("interrupted: nothing was written");
+    let runtime = load_runtime(&pipeline, args.library.path.as_deref(), &cache)?;
+    let Some(scored) = known.ask(&pipeline, &runtime, is_quiet(), &stop)? else {
+        warn("interrupted: nothing was written");
         return Err(Failure::Interrupted);
     };
     let questions = known.questions(scored);
@@ -197,7 +197,7 @@ fn print_tuning(
          over the questions of all relations, each answered with its relation's numbers\n\
          written: {file}"
     );
-    print(&text)
+    print_summary(&text)
 }
 
 /// A relation of the table, or all; `-` stands for what cannot be known of so few questions.

@@ -28,7 +28,7 @@ pub use export::{ExportFormat, export};
 pub use folder::open_for_reading;
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
-pub use query::{QueryError, ResultFormat, query};
+pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use syntax::SyntaxError;
 pub use write::{
     Annotation, Assertion, ChunkRecord, EntityDescription, GraphWriter, ModelDescription,

@@ -16,6 +16,7 @@ mod newcomer;
 mod output;
 mod pipeline_file;
 mod runtime;
+mod signals;
 mod store;
 mod tables;
 mod workplace;

@@ -16,7 +16,7 @@ use crate::cli::export::whole_file;
 use crate::cli::failure::{Failure, show};
 use crate::cli::finetune::{self, train, unprepared};
 use crate::cli::known::{Known, Scored};
-use crate::cli::say::say;
+use crate::cli::say::{say, warn};
 use crate::config::Correction;
 use crate::config::experiment::Experiment;
 use crate::config::finetune::Finetune;
@@ -192,7 +192,7 @@ impl<'a> Lab<'a> {
         match known.ask(&pipeline, self.runtime, self.quiet, self.stop)? {
             Some(scored) => Ok((known, scored)),
             None => {
-                say("stopped; the same command goes on with this model's questions");
+                warn("stopped; the same command goes on with this model's questions");
                 Err(Failure::Interrupted)
             }
         }
