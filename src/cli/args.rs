@@ -1,5 +1,6 @@
 //! The command line's words.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,11 @@ fn with_command_meant(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return error;
     };
+    let first = env::args_os().skip(1).find(|word| !word.to_string_lossy().starts_with('-'));
+    if first.is_none_or(|first| first != word.as_str()) {
+        // The word of a command within a command.
+        return error;
+    }
     let known = Args::command();
     let meant = nearest(word, known.get_subcommands().map(clap::Command::get_name));
     if let Some(meant) = meant.filter(|_| error.get(ContextKind::SuggestedSubcommand).is_none()) {
