@@ -1,6 +1,7 @@
 # Two commands for a fresh machine: `make quickstart` and `make test`.
 #
-# All build with the one profile `release`, so that RocksDB is compiled once.
+# All build with the one profile `release`, so that RocksDB is compiled once, and with the versions
+# that Cargo.lock names, never others.
 
 SHELL := bash
 # libclang's own headers do not come with its wheel: the compiler's serve.
@@ -13,47 +14,58 @@ ENVIRONMENT = export ORT_DISABLE_TELEMETRY=1 && folder="$$(scripts/setup.sh)" &&
 FORM ?= short
 
 frequency-shock: build
-	@$(ENVIRONMENT) cargo run --quiet --release -- reproduce pipelines/frequency-shock/$(FORM).toml \
+	@$(ENVIRONMENT) cargo run --locked --quiet --release -- reproduce pipelines/frequency-shock/$(FORM).toml \
 		$(if $(FACTS),--facts $(FACTS))
 
-.PHONY: quickstart frequency-shock build test measure lint bench bench-finetune bench-predict \
-	bench-predict-install
+.PHONY: quickstart frequency-shock build check test measure lint sbom bench bench-finetune \
+	bench-predict bench-predict-install
 
 quickstart: build
-	@$(ENVIRONMENT) cargo run --quiet --release -- run pipelines/quickstart.toml
+	@$(ENVIRONMENT) cargo run --locked --quiet --release -- run pipelines/quickstart.toml
 
 build:
-	@$(ENVIRONMENT) cargo build --release
+	@$(ENVIRONMENT) cargo build --locked --release
+
+# That all of it compiles, without making a program of it.
+check:
+	@$(ENVIRONMENT) cargo check --locked --release --all-targets
 
 # The quick tests first, those with the real model behind them.
 test:
 	@$(ENVIRONMENT) if cargo nextest --version >/dev/null 2>&1; \
-	then cargo nextest run --release --no-fail-fast && cargo test --release --quiet --doc; \
-	else cargo test --release --no-fail-fast; fi
+	then cargo nextest run --locked --release --no-fail-fast && cargo test --locked --release --quiet --doc; \
+	else cargo test --locked --release --no-fail-fast; fi
 
 # What a test measured: `make measure TEST=golden`, `make measure TEST=end_to_end ONLY=memory`.
 measure:
-	@$(ENVIRONMENT) cargo test --release --test $(TEST) -- --nocapture --test-threads 1 $(ONLY)
+	@$(ENVIRONMENT) cargo test --locked --release --test $(TEST) -- --nocapture --test-threads 1 $(ONLY)
 
 lint:
 	@cargo fmt --check
-	@$(ENVIRONMENT) cargo clippy --release --all-targets -- -D warnings
+	@$(ENVIRONMENT) cargo clippy --locked --release --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	else echo "lint: DEPENDENCIES WERE NOT CHECKED: cargo-deny is not installed" \
+		"(cargo install --locked cargo-deny)" >&2; fi
+
+# What the program is made of, as CycloneDX, for those who must know it of what they run.
+sbom:
+	@python3 scripts/sbom.py "$${CARGO_TARGET_DIR:-target}/kgbuild.cdx.json"
 
 bench:
-	@$(ENVIRONMENT) cargo bench --profile release
+	@$(ENVIRONMENT) cargo bench --locked --profile release
 
 # Training in tokens a second, here and, where PYTHON has PyTorch, in PyTorch, with the ratio.
 PYTHON ?= python3
 bench-finetune: build
-	@$(ENVIRONMENT) cargo run --quiet --release -- fetch pipelines/quickstart.toml
-	@$(ENVIRONMENT) cargo bench --profile release --bench finetune
+	@$(ENVIRONMENT) cargo run --locked --quiet --release -- fetch pipelines/quickstart.toml
+	@$(ENVIRONMENT) cargo bench --locked --profile release --bench finetune
 	@"$(PYTHON)" benches/peers/finetune.py --criterion "$${CARGO_TARGET_DIR:-target}/criterion" --lora --all
 
 # Facts a second of `kgbuild run`, and of PyTorch with transformers scoring the same candidates, with
 # the ratio, ten minutes: PYTHON has both, or, for the second, gets them into a folder of 7 GB. FACTS=folder
 # takes facts in the shape of ParaRel's; ARGUMENTS are the script's.
 bench-predict bench-predict-install: build
-	@$(ENVIRONMENT) cargo run --quiet --release -- fetch pipelines/quickstart.toml
+	@$(ENVIRONMENT) cargo run --locked --quiet --release -- fetch pipelines/quickstart.toml
 	@"$(PYTHON)" benches/peers/predict.py --kgbuild "$${CARGO_TARGET_DIR:-target}/release/kgbuild" \
 		$(if $(filter %-install,$@),--install "$${CARGO_TARGET_DIR:-target}/peers") \
 		$(if $(FACTS),--facts "$(FACTS)") $(ARGUMENTS)

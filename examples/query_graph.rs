@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use kgbuild::diagnostic::Silent;
-use kgbuild::graph::{self, ResultFormat};
+use kgbuild::graph::{self, QueryOptions};
 use kgbuild::pipeline::{Environment, Job};
 
 const MOST_CERTAIN: &str = "
@@ -29,6 +29,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     let store = graph::open_for_reading(&output)?;
-    graph::query(&store, MOST_CERTAIN, ResultFormat::Table, None, &mut std::io::stdout().lock())?;
+    graph::query(&store, MOST_CERTAIN, QueryOptions::default(), &mut std::io::stdout())?;
     Ok(())
 }

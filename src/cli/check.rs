@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::environment::environment;
 use super::failure::Failure;
-use super::say::print;
+use super::say::Console;
 use crate::pipeline::Job;
 
 /// Checks and says that all is well, or shows the mistakes.
-pub fn check(file: &Path) -> Result<(), Failure> {
-    let environment = environment(false);
+pub fn check(file: &Path, console: Console) -> Result<(), Failure> {
+    let environment = environment(console);
     let job = Job::open(file, &environment)?;
     let file = job.pipeline().file.clone();
     job.check()?;
-    print(&format!("{} is sound", file.display()))
+    console.summary(&format!("{} is sound", file.display()))
 }

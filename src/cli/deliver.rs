@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::{print, say};
+use super::say::{Console, print};
 use crate::diagnostic::Explain;
 use crate::files::{WriteError, write_whole};
 use crate::html::Markup;
@@ -17,8 +17,9 @@ pub fn deliver(
     text: &str,
     page: Option<(&Path, Markup)>,
     output: Option<&Path>,
+    console: Console,
 ) -> Result<(), Failure> {
-    let page = page.map(|(file, page)| write_page(file, &page.into_string()));
+    let page = page.map(|(file, page)| write_page(file, &page.into_string(), console));
     let text = match output {
         None => print(text),
         Some(file) => write_whole(file, format!("{text}\n").as_bytes())
@@ -33,9 +34,9 @@ pub fn deliver(
     }
 }
 
-fn write_page(file: &Path, page: &str) -> Result<(), WriteError> {
+fn write_page(file: &Path, page: &str, console: Console) -> Result<(), WriteError> {
     write_whole(file, page.as_bytes())?;
-    say(&format!("report: {}", file.display()));
+    console.note(&format!("report: {}", file.display()));
     Ok(())
 }
 

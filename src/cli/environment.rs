@@ -1,23 +1,37 @@
 //! Where a command's jobs work: the cache, standard error, Ctrl-C.
 
+use super::args::LibraryArgs;
 use super::events::Terminal;
 use super::failure::Failure;
 use super::interrupt::stop_on_interrupt;
+use super::say::Console;
+use crate::fetch;
 use crate::pipeline::Environment;
 
-/// What the process' environment says; `quiet` tells warnings alone.
-pub fn environment(quiet: bool) -> Environment {
-    Environment::new(Terminal::new(quiet))
+/// What the process' environment says.
+pub fn environment(console: Console) -> Environment {
+    Environment::new(Terminal::new(console.quiet))
 }
 
 /// The same, with Ctrl-C to stop: it says `stopping`, and a second time says `stopped` and ends the
 /// process.
 pub fn stopping_environment(
-    quiet: bool,
+    console: Console,
     stopping: &'static str,
     stopped: &'static str,
 ) -> Result<Environment, Failure> {
-    let mut environment = environment(quiet);
+    let mut environment = environment(console);
     environment.stop = stop_on_interrupt(stopping, stopped)?;
     Ok(environment)
+}
+
+/// Takes the library of `--library`, if that was given.
+///
+/// # Errors
+/// Where it is no file.
+pub fn use_library(environment: &mut Environment, own: &LibraryArgs) -> Result<(), Failure> {
+    if let Some(path) = &own.path {
+        environment.library = Some(fetch::own_library(path, "--library")?);
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::args::EvalArgs;
 use super::deliver::{deliver, json};
 use super::failure::{Failure, show};
+use super::say::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
@@ -38,7 +39,7 @@ struct NamedReport<'a> {
 }
 
 /// Scores and prints or writes the scores.
-pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
+pub fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     let inputs = [&args.gold[..], std::slice::from_ref(&args.predictions)].concat();
     writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
     let (gold, warnings) = Gold::read(&args.gold)?;
@@ -64,7 +65,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Failure> {
         false => printed(&report, is_graph, args.output.is_none()),
     };
     let page = args.html.as_deref().map(|file| (file, page::page(&report, args, is_graph)));
-    deliver(&text, page, args.output.as_deref())
+    deliver(&text, page, args.output.as_deref(), console)
 }
 
 /// The predictions of a graph or of a file, and whether it is a graph.

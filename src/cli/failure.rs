@@ -1,11 +1,20 @@
-//! Why a command ended early, and the exit code that says whose turn it is.
+//! Why a command ended early, and the exit code that says whose turn it is. 0 is done, 128 and a
+//! signal's number interrupted by it.
 
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use super::interrupt;
 use super::say::{say, say_styled};
 use crate::diagnostic::{Diagnostics, Explain, Fault, printable};
+
+/// The exit code of what the person who called can mend.
+const BAD_INPUT: u8 = 2;
+/// The exit code of what they cannot.
+const FAILED: u8 = 1;
+/// The exit code of a bug, as `sysexits.h` has it.
+pub const BUG: u8 = 70;
 
 /// Something that ends a command.
 #[derive(Debug)]
@@ -30,15 +39,16 @@ impl Failure {
                     None => explain(error.as_ref()),
                 }
                 ExitCode::from(match error.fault() {
-                    Fault::User => 2,
-                    Fault::Machine | Fault::Stopped => 1,
+                    Fault::User => BAD_INPUT,
+                    Fault::Machine => FAILED,
+                    Fault::Stopped => interrupt::exit_code(),
                 })
             }
-            Self::Stopped => ExitCode::from(1),
+            Self::Stopped => ExitCode::from(interrupt::exit_code()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Output(error) => {
                 explain(&Unprintable(error));
-                ExitCode::from(2)
+                ExitCode::from(BAD_INPUT)
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::FetchArgs;
 use super::environment::environment;
 use super::failure::Failure;
-use super::say::print;
+use super::say::Console;
 use crate::config::{Settings, locked};
 use crate::diagnostic::counted;
 use crate::fetch::{self, LockFile};
@@ -14,18 +14,18 @@ use crate::files::{WriteError, write_whole};
 use crate::pipeline::{Environment, Error, locate};
 
 /// Fetches ONNX Runtime and the sources of the settings file, as far as they are missing.
-pub fn fetch(args: &FetchArgs) -> Result<(), Failure> {
-    let mut environment = environment(false);
+pub fn fetch(args: &FetchArgs, console: Console) -> Result<(), Failure> {
+    let mut environment = environment(console);
     environment.verify = args.verify;
     let settings =
         args.file.as_deref().map(|file| Ok::<_, Failure>((file, read(file, args, &environment)?)));
     let settings = settings.transpose()?;
-    print(&format!("ONNX Runtime: {}", environment.runtime_library()?.display()))?;
+    console.summary(&format!("ONNX Runtime: {}", environment.runtime_library()?.display()))?;
     let Some((file, mut settings)) = settings else { return Ok(()) };
     if args.lock {
-        write_lock(file, &mut settings, &environment)?;
+        write_lock(file, &mut settings, &environment, console)?;
     }
-    fetch_sources(settings, &environment)
+    fetch_sources(settings, &environment, console)
 }
 
 /// Reads a settings file, and binds its sources to its lock file unless that is to be written.
@@ -42,21 +42,25 @@ fn read(file: &Path, args: &FetchArgs, environment: &Environment) -> Result<Sett
 }
 
 /// Fetches the sources, and imports a pipeline's models.
-fn fetch_sources(mut settings: Settings, environment: &Environment) -> Result<(), Failure> {
+fn fetch_sources(
+    mut settings: Settings,
+    environment: &Environment,
+    console: Console,
+) -> Result<(), Failure> {
     let mut note = |text: &str| environment.events.note(text);
     let cache = environment.cache()?;
     if let Settings::Pipeline(pipeline) = &settings {
         let models = locate(pipeline, cache, &mut note).map_err(Error::from)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
-                print(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
+                console.summary(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
             }
         }
         return Ok(());
     }
     for source in settings.model_sources() {
         let path = fetch::fetch_named(source, cache, &mut note)?;
-        print(&format!("{}: {}", source.written, path.display()))?;
+        console.summary(&format!("{}: {}", source.written, path.display()))?;
     }
     Ok(())
 }
@@ -67,6 +71,7 @@ fn write_lock(
     file: &Path,
     settings: &mut Settings,
     environment: &Environment,
+    console: Console,
 ) -> Result<(), Failure> {
     let events = environment.events.as_ref();
     let before = LockFile::read(file)?;
@@ -80,7 +85,11 @@ fn write_lock(
     }
     let text = lock.to_text().map_err(std::io::Error::other).map_err(WriteError::of(&lock.path))?;
     write_whole(&lock.path, text.as_bytes())?;
-    print(&format!("{}: {}", lock.path.display(), counted(lock.entries().len(), "source")))?;
+    console.summary(&format!(
+        "{}: {}",
+        lock.path.display(),
+        counted(lock.entries().len(), "source")
+    ))?;
     fetch::lock(file, settings.model_sources(), true).or(())?;
     Ok(())
 }

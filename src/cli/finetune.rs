@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::FinetuneArgs;
 use super::environment::{environment, stopping_environment};
 use super::failure::Failure;
-use super::say::{print, say};
+use super::say::{Console, print, say};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::config::locked;
@@ -14,12 +14,12 @@ use crate::finetune::{
 };
 
 /// Trains what is missing, or says what a training would take.
-pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
+pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     // A dry run has no step to finish.
     let mut environment = match args.dry_run {
-        true => environment(args.quiet),
+        true => environment(console),
         false => stopping_environment(
-            args.quiet,
+            console,
             "stopping when the step in work is done; again to stop at once",
             "stopped; the same command goes on from the last checkpoint",
         )?,
@@ -42,7 +42,7 @@ pub fn finetune(args: &FinetuneArgs) -> Result<(), Failure> {
     }
     use_threads(settings.training.threads)?;
     match finetune::run(&settings, &inputs, sources, args.fresh, events, &environment.stop)? {
-        Outcome::Finished(card) => print_card(&settings, &card),
+        Outcome::Finished(card) => print_card(&settings, &card, console),
         Outcome::Stopped { done, total } => {
             say(&match total {
                 Some(total) => format!(
@@ -65,7 +65,7 @@ const SPARE: [&str; 3] = ["seconds", "training loss", "steps"];
 const LOSSES: &str = "losses: mean nats a fact, over all tokens of its object; of text, a token";
 
 /// How the training went, where the model is, and how to use it.
-fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
+fn print_card(settings: &Finetune, card: &Card, console: Console) -> Result<(), Failure> {
     let loss = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
     let last_epoch = card.steps.len().saturating_sub(card.steps_per_epoch as usize);
     let last_epoch = &card.steps[last_epoch..];
@@ -86,15 +86,15 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
     }
     header.push("seconds");
     row.push(format!("{:.*}", usize::from(card.seconds < 10.0), card.seconds));
-    print(&table::table(&header, vec![row], table::terminal_width(), &SPARE))?;
-    print(LOSSES)?;
+    console.summary(&table::table(&header, vec![row], table::terminal_width(), &SPARE))?;
+    console.summary(LOSSES)?;
     if card.stopped_early {
-        print(&format!(
+        console.summary(&format!(
             "\nThe held-out loss fell no more; the weights are those after step {}.",
             card.written_step
         ))?;
     } else if card.written_step == 0 {
-        print(
+        console.summary(
             "\nThe held-out loss never fell below the base model's, so that the weights are those of \
              the base: lower `learning_rate`, or train on more facts.",
         )?;
@@ -103,7 +103,7 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
         && let (Some(before), Some(after)) = (before, after)
         && after.facts > before.facts
     {
-        print(
+        console.summary(
             "\nThe held-out loss is larger than the base model's, and the weights are the last all \
              the same: lower `learning_rate`, train on more facts, or write `keep = \"best\"`.",
         )?;
@@ -115,7 +115,7 @@ fn print_card(settings: &Finetune, card: &Card) -> Result<(), Failure> {
     let folder = settings.file.parent().unwrap_or(Path::new(""));
     let output = settings.folder.strip_prefix(folder).unwrap_or(&settings.folder);
     let output = if output.as_os_str().is_empty() { Path::new(".") } else { output };
-    print(&format!(
+    console.summary(&format!(
         "\n{} holds the finetuned model and its card. To use it in a pipeline.toml beside {}, write \
          under [models]\n\nbase = {base}\nfinetuned = {:?}",
         settings.folder.display(),

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::print;
+use super::say::Console;
 use crate::config;
 
 /// Writes the starter and says what to do with it.
-pub fn init(folder: &Path) -> Result<(), Failure> {
+pub fn init(folder: &Path, console: Console) -> Result<(), Failure> {
     for path in config::init(folder)? {
-        print(&path.display().to_string())?;
+        console.summary(&path.display().to_string())?;
     }
     let pipeline = folder.join("pipeline.toml");
-    print(&format!("\nnext: kgbuild run {}", pipeline.display()))
+    console.summary(&format!("\nnext: kgbuild run {}", pipeline.display()))
 }

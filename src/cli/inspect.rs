@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::args::InspectArgs;
+use super::environment::{environment, use_library};
 use super::failure::Failure;
-use super::say::{print, say};
+use super::say::{Console, print};
 use crate::diagnostic::Explain;
-use crate::fetch::{self, Cache, Source, runtime_library};
+use crate::fetch::{self, Source};
 use crate::lm::{self, Prompter};
 use crate::onnx::{self, Family, Interface, ModelFolder, Precision, lora};
-use crate::runtime::{Device, Runtime};
+use crate::pipeline::Environment;
+use crate::runtime::Device;
 
 /// Tokens of a batch with which a model is tried.
 const TOKEN_BUDGET: usize = 64;
@@ -24,10 +26,13 @@ struct Unusable {
 impl Explain for Unusable {}
 
 /// Prints what is known of a model, and tries it on a few tokens.
-pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
-    let cache = Cache::from_environment()?;
+pub fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
+    let mut environment = environment(console);
+    use_library(&mut environment, &args.library)?;
+    let cache = environment.cache()?;
+    let mut note = |text: &str| environment.events.note(text);
     let source = Source::parse(&args.model, Path::new("")).map_err(fetch::Error::from)?;
-    let path = fetch::fetch(&source, None, &cache, &mut say)?;
+    let path = fetch::fetch(&source, None, cache, &mut note)?;
     if lora::is_lora_folder(&path) {
         return adapter(&path);
     }
@@ -36,7 +41,7 @@ pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
     for graph in &graphs {
         interfaces.push((graph, onnx::describe(graph)?));
     }
-    let model = onnx::import(&path, &cache, &mut say);
+    let model = onnx::import(&path, cache, &mut note);
     let mut lines = Lines::default();
     match &model {
         Ok(model) => settings(model, &mut lines),
@@ -49,7 +54,7 @@ pub fn inspect(args: &InspectArgs) -> Result<(), Failure> {
         let prompter = Prompter::new(model);
         asked(model, &prompter, &mut lines);
         if let Ok(prompter) = &prompter
-            && let Err(problem) = tried(model, prompter, &cache, &mut lines)
+            && let Err(problem) = tried(model, prompter, &environment, &mut lines)
         {
             lines.missing(problem);
         }
@@ -166,13 +171,12 @@ fn asked(model: &ModelFolder, prompter: &Result<Prompter, lm::PrompterError>, li
 fn tried(
     model: &ModelFolder,
     prompter: &Prompter,
-    cache: &Cache,
+    environment: &Environment,
     lines: &mut Lines,
 ) -> Result<(), String> {
-    let library = runtime_library(cache, &mut say).map_err(|error| error.to_string())?;
-    let runtime = Runtime::load(&library, Device::Cpu).map_err(|error| error.to_string())?;
+    let runtime = environment.runtime(Device::Cpu).map_err(|error| error.to_string())?;
     let opened =
-        lm::open(&runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;
+        lm::open(runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;
     let computed = if model.cut { "where they are asked for" } else { "at every position" };
     lines.known("logits", format!("{} tokens, computed {computed}", opened.vocabulary()));
     if let Some((last, _)) = prompter.tokenizer().vocabulary().last()

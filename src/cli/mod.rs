@@ -1,9 +1,10 @@
 //! The commands: each parses its words, calls the rooms below, and says how it went.
 //!
-//! Exit codes: 0 done, 1 failed, 2 bad input. Results go to standard output, all else to standard
-//! error.
+//! Exit codes: 0 done, 1 failed, 2 bad input, 70 a bug, 128 and its number interrupted by a signal.
+//! Results go to standard output, all else to standard error.
 
 mod args;
+mod bug;
 mod check;
 mod deliver;
 mod environment;
@@ -16,6 +17,7 @@ mod finetune;
 mod init;
 mod inspect;
 mod interrupt;
+mod manual;
 mod query;
 mod report;
 mod reproduce;
@@ -27,13 +29,12 @@ mod table;
 mod tune;
 
 use std::env;
-use std::ffi::c_int;
 use std::process::ExitCode;
-
-use clap::Parser;
 
 pub use args::Args;
 use args::{Command, ModelsCommand};
+use failure::Failure;
+use say::Console;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -41,36 +42,32 @@ pub fn main() -> ExitCode {
     // in the home folder, unless this is set before it is loaded.
     // SAFETY: no other thread runs yet.
     unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
-    ignore_file_size_signal();
-    let outcome = match Args::parse().command {
-        Command::Check { pipeline } => check::check(&pipeline),
-        Command::Run(args) => run::run(&args),
-        Command::Finetune(args) => finetune::finetune(&args),
-        Command::Tune(args) => tune::tune(&args),
-        Command::Reproduce(args) => reproduce::reproduce(&args),
-        Command::Fetch(args) => fetch::fetch(&args),
-        Command::Models { command: ModelsCommand::Inspect(args) } => inspect::inspect(&args),
-        Command::Init { folder } => init::init(&folder),
-        Command::Query(args) => query::query(&args),
-        Command::Export(args) => export::export(&args),
-        Command::Eval(args) => eval::eval(&args),
-        Command::Shock(args) => shock::shock(&args),
-    };
-    match outcome {
+    bug::end_on_panic();
+    let ended = interrupt::end_on_interrupt().and_then(|()| run_command(Args::read()));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-/// Beyond a limit on the size of files (`ulimit -f`), a signal would end the program before it could
-/// say a word. Ignored, the write fails with an error, which is told like that of a full disk.
-fn ignore_file_size_signal() {
-    // The standard library links the C library, but has no name for this.
-    unsafe extern "C" {
-        fn signal(number: c_int, action: usize) -> usize;
+fn run_command(args: Args) -> Result<(), Failure> {
+    let console = Console { quiet: args.quiet };
+    match args.command {
+        Command::Check { pipeline } => check::check(&pipeline, console),
+        Command::Run(args) => run::run(&args, console),
+        Command::Finetune(args) => finetune::finetune(&args, console),
+        Command::Tune(args) => tune::tune(&args, console),
+        Command::Reproduce(args) => reproduce::reproduce(&args, console),
+        Command::Fetch(args) => fetch::fetch(&args, console),
+        Command::Models { command: ModelsCommand::Inspect(args) } => {
+            inspect::inspect(&args, console)
+        }
+        Command::Init { folder } => init::init(&folder, console),
+        Command::Query(args) => query::query(&args),
+        Command::Export(args) => export::export(&args),
+        Command::Eval(args) => eval::eval(&args, console),
+        Command::Shock(args) => shock::shock(&args, console),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder, console),
     }
-    const SIGXFSZ: c_int = 25;
-    const SIG_IGN: usize = 1;
-    // SAFETY: no handler is installed, so that nothing runs when the signal comes.
-    unsafe { signal(SIGXFSZ, SIG_IGN) };
 }

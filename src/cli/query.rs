@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::say::results;
 use super::{store, table};
 use crate::diagnostic::Explain;
-use crate::graph::{self, QueryError, SyntaxError};
+use crate::graph::{self, QueryError, QueryOptions, SyntaxError};
 
 fn read(file: &Path) -> io::Result<String> {
     if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) }
@@ -31,7 +31,8 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         ResultFormat::Json => graph::ResultFormat::Json,
     };
     let mut out = BufWriter::new(results());
-    graph::query(&store, &sparql, format, table::terminal_width(), &mut out)
+    let options = QueryOptions { format, width: table::terminal_width(), timeout: args.timeout };
+    graph::query(&store, &sparql, options, &mut out)
         .and_then(|()| Ok(io::Write::flush(&mut out)?))
         .map_err(|error| match error {
             QueryError::Output(error) => Failure::Output(error),

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::{print, say};
+use super::say::{Console, say};
 use super::table;
 use crate::config;
 use crate::diagnostic::counted;
@@ -19,6 +19,7 @@ pub fn print_report(
     report: &Report,
     output: &config::Output,
     pipeline: &Path,
+    console: Console,
 ) -> Result<(), Failure> {
     let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
     let row = |r: &RelationReport| {
@@ -67,7 +68,7 @@ pub fn print_report(
         text += "\n\nnothing was left to do: the graph is complete";
     }
     if !report.complete {
-        let printed = print(&text);
+        let printed = console.summary(&text);
         say(&interrupted(pipeline));
         // A closed pipe ends in silence, but is no success here.
         return match printed {
@@ -93,7 +94,7 @@ pub fn print_report(
          }} ORDER BY DESC(?confidence) LIMIT 10'\n  \
          {program} export {folder}"
     );
-    print(&text)
+    console.summary(&text)
 }
 
 /// What to do next after a run that was interrupted.

@@ -4,26 +4,24 @@ mod page;
 mod tables;
 
 use super::args::ReproduceArgs;
-use super::environment::stopping_environment;
+use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
-use super::say::print;
+use super::say::Console;
 use crate::config::{experiment as config, locked};
 use crate::experiment::{Measured, run};
 use crate::files::write_whole;
 
 /// Makes every cell that has no result yet, then the tables.
-pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
+pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> {
     let mut environment = stopping_environment(
-        args.quiet,
+        console,
         "stopping when the step in work is done; again to stop at once",
         "stopped; the same command goes on from the last checkpoint",
     )?;
-    environment.locked = args.locked;
+    use_library(&mut environment, &args.library)?;
     let (mut experiment, notes) = config::read(&args.experiment, args.facts.as_deref())?;
     let sources = experiment.model_sources();
     environment.events.warn(&locked(&args.experiment, sources, args.locked, notes)?);
-    // What a cell's files name is locked already.
-    environment.locked = false;
     let measured = run(&experiment, &args.experiment, &environment, args.fresh);
     let measured = measured.map_err(|error| {
         Failure::from(error).saying("stopped; the same command goes on from there")
@@ -33,5 +31,5 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     write_whole(&html, page::page(*relations, rows, results).into_string().as_bytes())?;
     let image = page::image(rows);
     write_whole(&experiment.folder.join("frequency-shock.svg"), image.as_bytes())?;
-    print(&format!("{}\n\nplots: {}", tables::text(rows), html.display()))
+    console.summary(&format!("{}\n\nplots: {}", tables::text(rows), html.display()))
 }

@@ -1,26 +1,27 @@
 //! `kgbuild run`: from a pipeline file to a graph and a report.
 
 use super::args::RunArgs;
-use super::environment::{environment, stopping_environment};
+use super::environment::{environment, stopping_environment, use_library};
 use super::failure::Failure;
 use super::report::{interrupted, print_report};
-use super::say::print;
+use super::say::{Console, print};
 use super::table;
 use crate::pipeline::{Counts, Job, PlannedJob};
 
 /// Runs the pipeline, or says what a run would take.
-pub fn run(args: &RunArgs) -> Result<(), Failure> {
+pub fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
     // A dry run has no chunk to finish.
     let mut environment = match args.dry_run {
-        true => environment(args.quiet),
+        true => environment(console),
         false => stopping_environment(
-            args.quiet,
+            console,
             "stopping when the chunks in work are written; again to stop at once",
             "stopped; the same command goes on after the chunks that were written",
         )?,
     };
     environment.locked = args.locked;
     environment.verify = args.verify;
+    use_library(&mut environment, &args.library)?;
     let mut job = Job::open(&args.pipeline, &environment)?.plan()?;
     if args.dry_run {
         return dry_run(&mut job);
@@ -28,7 +29,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let ended = job.run(args.fresh);
     let report =
         ended.map_err(|error| Failure::from(error).saying(&interrupted(&args.pipeline)))?;
-    print_report(&report, &job.pipeline().output, &args.pipeline)
+    print_report(&report, &job.pipeline().output, &args.pipeline, console)
 }
 
 /// Prints what a run would do, and how long that would take.

@@ -14,13 +14,14 @@ pub fn results() -> Box<dyn Write + Send> {
     if out.is_terminal() { Box::new(Printable::new(out)) } else { Box::new(out) }
 }
 
-/// A result and a line's end, on standard output.
+/// A result that was asked for and a line's end, on standard output.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = results();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
-/// A line on standard error. A terminal that is gone is no reason to stop a run.
+/// What is to be known in any case, on standard error: warnings, errors, why a command ended early. A
+/// terminal that is gone is no reason to stop a run.
 pub fn say(text: &str) {
     say_styled(&printable(text));
 }
@@ -28,4 +29,25 @@ pub fn say(text: &str) {
 /// A line on standard error whose escapes are the program's own; all else in it is printable.
 pub fn say_styled(text: &str) {
     let _nobody_listens = writeln!(io::stderr(), "{text}");
+}
+
+/// What is told beside results, warnings and errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    /// Whether nothing is.
+    pub quiet: bool,
+}
+
+impl Console {
+    /// What a command that writes files tells of them at its end, on standard output.
+    pub fn summary(self, text: &str) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { print(text) }
+    }
+
+    /// A note on standard error.
+    pub fn note(self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
 }

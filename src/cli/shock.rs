@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::args::ShockArgs;
 use super::deliver::{deliver, json};
-use super::environment::stopping_environment;
+use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
+use super::say::Console;
 use super::table;
 use crate::diagnosis::{self, Facts, Report, diagnose};
 use crate::files::writable;
@@ -24,13 +25,14 @@ struct WordedReport<'a> {
 }
 
 /// Diagnoses, and prints or writes what is seen.
-pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
+pub fn shock(args: &ShockArgs, console: Console) -> Result<(), Failure> {
     let mut environment = stopping_environment(
-        args.quiet,
+        console,
         "stopping; again to stop at once",
         "stopped; nothing was written",
     )?;
     environment.locked = args.locked;
+    use_library(&mut environment, &args.library)?;
     let job = Job::open(&args.pipeline, &environment)?;
     let pipeline = job.pipeline();
     diagnosis::two_models(pipeline)?;
@@ -48,10 +50,10 @@ pub fn shock(args: &ShockArgs) -> Result<(), Failure> {
     let report = diagnose(job, &environment, &facts);
     let report =
         report.map_err(|error| Failure::from(error).saying("interrupted: nothing was written"))?;
-    write(args, &report)
+    write(args, &report, console)
 }
 
-fn write(args: &ShockArgs, report: &Report) -> Result<(), Failure> {
+fn write(args: &ShockArgs, report: &Report, console: Console) -> Result<(), Failure> {
     let conclusions = conclusions::conclusions(report);
     let page = args.html.as_deref().map(|file| (file, page::page(report, &conclusions)));
     let text = match args.json {
@@ -61,5 +63,5 @@ fn write(args: &ShockArgs, report: &Report) -> Result<(), Failure> {
             print::printed(report, &conclusions, width)
         }
     };
-    deliver(&text, page, args.output.as_deref())
+    deliver(&text, page, args.output.as_deref(), console)
 }

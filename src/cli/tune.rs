@@ -1,35 +1,36 @@
 //! `kgbuild tune`: a pipeline's numbers, chosen on held-out facts.
 
 use super::args::TuneArgs;
-use super::environment::stopping_environment;
+use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
-use super::say::print;
+use super::say::Console;
 use super::table;
 use crate::pipeline::{Job, TunedPlan};
 use crate::shock::tune::{Measures, Numbers, Tuned};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
-pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
+pub fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
     let mut environment = stopping_environment(
-        args.quiet,
+        console,
         "stopping; again to stop at once",
         "stopped; nothing was written",
     )?;
     environment.locked = args.locked;
+    use_library(&mut environment, &args.library)?;
     let job = Job::open(&args.pipeline, &environment)?;
     let removes_shift = job.pipeline().correction.removes_shift();
     let file = job.pipeline().tuning.as_ref().map(|tuning| tuning.file.display().to_string());
     let tuned = job.tune();
     let tuned =
         tuned.map_err(|error| Failure::from(error).saying("interrupted: nothing was written"))?;
-    print_tuning(&tuned, &file.unwrap_or_default(), removes_shift)
+    console.summary(&table_of(&tuned, &file.unwrap_or_default(), removes_shift))
 }
 
 /// The columns that a narrow terminal does without, the first one first.
 const SPARE: [&str; 6] =
     ["bias", "temperature", "F1 before", "F1 tuned", "error before", "P@1 before"];
 
-fn print_tuning(tuned: &TunedPlan, file: &str, removes_shift: bool) -> Result<(), Failure> {
+fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
     let TunedPlan { plan, chosen } = tuned;
     let mut header = vec![
         "relation",
@@ -67,7 +68,7 @@ fn print_tuning(tuned: &TunedPlan, file: &str, removes_shift: bool) -> Result<()
          over the questions of all relations, each answered with its relation's numbers\n\
          written: {file}"
     );
-    print(&text)
+    text
 }
 
 /// A relation of the table, or all; `-` stands for what cannot be known of so few questions.

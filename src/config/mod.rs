@@ -14,6 +14,7 @@ mod init;
 mod paths;
 mod pipeline;
 mod raw;
+mod removed;
 mod resolve;
 mod resolver;
 mod schema;

@@ -198,8 +198,6 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
     pub device: Device,
-    /// ONNX Runtime's shared library; none to look for it.
-    pub library: Option<PathBuf>,
     /// Predict workers, each with a session of its own of every model; none to find out.
     pub workers: Option<usize>,
     pub encode_workers: usize,
@@ -270,7 +268,7 @@ impl Pipeline {
             .flat_map(|examples| examples.facts.iter().chain(&examples.entities));
         let models = self.models.base.iter().chain(&self.models.finetuned);
         let tables = tables.chain(examples).chain(tuning);
-        let named = [&self.file].into_iter().chain(tables).chain(&self.runtime.library);
+        let named = [&self.file].into_iter().chain(tables);
         let models = models.filter_map(ModelSource::path).map(Path::to_owned);
         named.cloned().chain(models).collect()
     }

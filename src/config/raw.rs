@@ -285,9 +285,6 @@ impl Default for RawOutput {
 pub(super) struct RawRuntime {
     /// What the models run on.
     pub device: Device,
-    /// ONNX Runtime's shared library; without it, it is looked for.
-    #[schemars(length(min = 1))]
-    pub library: Option<String>,
     /// Predict workers, each with a session of its own of every model. Without it, one with all
     /// threads, or, where a run is long enough to find out, one for each thread if that is faster.
     #[schemars(range(min = 1, max = 256))]
@@ -310,7 +307,6 @@ impl Default for RawRuntime {
     fn default() -> Self {
         Self {
             device: Device::Auto,
-            library: None,
             workers: None,
             encode_workers: 1,
             threads: None,

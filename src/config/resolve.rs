@@ -297,14 +297,8 @@ impl Resolver<'_> {
                 .help("give `workers` at most the number of `threads`");
             self.push(diagnostic, self.spans.value(&["runtime", "threads"]));
         }
-        let library = raw.library.map(|library| {
-            let path = self.path(&library, Kind::File, &["runtime", "library"]);
-            // A relative path would be taken from the executable's folder when it is loaded.
-            std::path::absolute(&path).unwrap_or(path)
-        });
         Runtime {
             device: raw.device,
-            library,
             workers: raw.workers,
             encode_workers: raw.encode_workers,
             threads: raw.threads,

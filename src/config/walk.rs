@@ -89,6 +89,8 @@ impl Walker<'_> {
                 if let Some(value) = self.value(schema, value) {
                     kept.insert(name.to_owned(), value);
                 }
+            } else if let Some(mistake) = super::removed::mistake(&self.path) {
+                self.push(mistake, At::Span(key.span()));
             } else if let Some((meant, value)) = self.unknown_key(schema, table, key, value) {
                 kept.insert(meant, value);
             }

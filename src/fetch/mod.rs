@@ -25,7 +25,7 @@ pub use hash::{FileHashes, TRAINING_CARD, digest_of_bytes, digest_of_file, sha25
 pub use lock::{LockEntry, LockFile, lock};
 pub use model_source::{Locked, ModelSource};
 pub use pieced::PiecedFile;
-pub use runtime_library::{RUNTIME_VERSION, runtime_library};
+pub use runtime_library::{RUNTIME_VERSION, own_library, runtime_library};
 pub use source::{Malformed, Source};
 
 use crate::diagnostic::{Explain, Fault};
@@ -129,18 +129,22 @@ pub enum Error {
     #[error("interrupted; what was fetched is kept, and the same command goes on from there")]
     Interrupted,
 
-    /// What a variable names as ONNX Runtime is no file.
+    /// What a person names as ONNX Runtime is no file.
     #[error(
-        "ORT_DYLIB_PATH names {}, which is no file\n  = help: run `unset ORT_DYLIB_PATH` to use the \
-         library that kgbuild fetches, or name the shared library of another ONNX Runtime",
+        "{named_by} names {}, which is no file\n  = help: name the shared library of an ONNX Runtime; \
+         without {named_by}, kgbuild takes the one that it fetches",
         path.display()
     )]
-    OwnLibrary { path: PathBuf },
+    OwnLibrary {
+        /// The variable or option.
+        named_by: &'static str,
+        path: PathBuf,
+    },
 
     /// ONNX Runtime is not pinned for this machine.
     #[error(
         "ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}\n  = help: \
-         set ORT_DYLIB_PATH to an ONNX Runtime library of your own"
+         name an ONNX Runtime library of your own with --library or ORT_DYLIB_PATH"
     )]
     Platform { os: &'static str, arch: &'static str, known: String },
 }

@@ -1,7 +1,7 @@
 //! The ONNX Runtime library, pinned by version and hash.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::pypi::{self, Wheel};
 use super::{Cache, Error};
@@ -54,7 +54,7 @@ const OWN_LIBRARY: &str = "ORT_DYLIB_PATH";
 /// pinned for this machine, else as [`super::fetch`].
 pub fn runtime_library(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
     if let Some(own) = env::var_os(OWN_LIBRARY).filter(|path| !path.is_empty()) {
-        return own_library(PathBuf::from(own));
+        return own_library(Path::new(&own), OWN_LIBRARY);
     }
     let build = find(env::consts::OS, env::consts::ARCH)?;
     let wheel =
@@ -62,12 +62,16 @@ pub fn runtime_library(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Pa
     pypi::fetch(&wheel, build.member, Some(build.sha256), cache, report)
 }
 
-/// Made absolute: a relative one would be looked for beside the executable.
-fn own_library(path: PathBuf) -> Result<PathBuf, Error> {
+/// A library of the user's own, made absolute: a relative one would be looked for beside the
+/// executable. `named_by` is the variable or option that names it.
+///
+/// # Errors
+/// [`Error::OwnLibrary`] where it is no file.
+pub fn own_library(path: &Path, named_by: &'static str) -> Result<PathBuf, Error> {
     if !path.is_file() {
-        return Err(Error::OwnLibrary { path });
+        return Err(Error::OwnLibrary { named_by, path: path.to_owned() });
     }
-    std::path::absolute(&path).map_err(Error::io("find", &path))
+    std::path::absolute(path).map_err(Error::io("find", path))
 }
 
 fn find(os: &'static str, arch: &'static str) -> Result<&'static Build, Error> {
@@ -91,9 +95,10 @@ mod tests {
 
     #[test]
     fn a_library_of_the_users_own_must_exist() {
-        let message = own_library("no/such.so".into()).unwrap_err().to_string();
-        assert!(message.contains("names no/such.so, which is no file"), "{message}");
-        assert!(own_library("Cargo.toml".into()).unwrap().is_absolute());
+        let own = |path| own_library(Path::new(path), "--library");
+        let message = own("no/such.so").unwrap_err().to_string();
+        assert!(message.contains("--library names no/such.so, which is no file"), "{message}");
+        assert!(own("Cargo.toml").unwrap().is_absolute());
     }
 
     #[test]

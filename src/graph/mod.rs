@@ -29,7 +29,7 @@ pub use export::{ExportFormat, export};
 pub use folder::open_for_reading;
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
-pub use query::{QueryError, ResultFormat, query};
+pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
     Annotation, Assertion, ChunkRecord, EntityDescription, ModelDescription, RunDescription,
 };

@@ -43,8 +43,8 @@ pub enum Error {
     /// The library is missing, broken or too old.
     #[error(
         "{library} cannot be used as ONNX Runtime (1.24 or later is needed): {problem}\n  = help: \
-         name another with `library` under [runtime] or ORT_DYLIB_PATH; without both, kgbuild \
-         fetches the right one"
+         name another with --library or ORT_DYLIB_PATH; without both, kgbuild fetches the right \
+         one"
     )]
     Library {
         /// The file.
@@ -55,7 +55,7 @@ pub enum Error {
     /// `device = "cuda"` on a machine, or with a library, that has none.
     #[error(
         "device = \"cuda\", but CUDA cannot be used: {problem}\n  = help: install a GPU driver and \
-         the package onnxruntime-gpu and point ORT_DYLIB_PATH to its library, or set \
+         the package onnxruntime-gpu and point ORT_DYLIB_PATH or --library to its library, or set \
          device = \"auto\""
     )]
     Cuda {

@@ -17,6 +17,7 @@ mod newcomer;
 mod output;
 mod pipeline_file;
 mod runtime;
+mod signals;
 mod steering;
 mod store;
 mod tables;

@@ -25,7 +25,7 @@ pub const CASES: &[Case] = &[
         },
     },
     Case { name: "run-a-table", args: &["run", "subjects.csv"], spoil: |_| {} },
-    Case { name: "run-a-folder", args: &["run", "."], spoil: |_| {} },
+    Case { name: "run-a-folder", args: &["run", "base"], spoil: |_| {} },
     Case { name: "query-before-a-run", args: &["query", "out", "ASK {}"], spoil: |_| {} },
     Case { name: "export-a-file", args: &["export", "pipeline.toml"], spoil: |_| {} },
     Case {
@@ -51,6 +51,20 @@ pub const CASES: &[Case] = &[
 #[test]
 fn are_refused() {
     all_refused(CASES);
+}
+
+/// A folder stands for the pipeline.toml in it.
+#[test]
+fn a_folder_finds_its_pipeline() {
+    let at = Workplace::new();
+    assert_eq!(at.done(&["check", "."]), "./pipeline.toml is sound\n");
+    assert!(at.done(&["fetch", "."]).contains("base: base"));
+    at.done(&["run", "."]);
+    assert!(at.path("out/report.json").exists());
+    for command in ["tune", "shock"] {
+        let said = at.kgbuild(&[command, "."]).err;
+        assert!(said.contains("--> ./pipeline.toml"), "{command}: {said}");
+    }
 }
 
 /// Spaces in paths, links, and another folder than the pipeline's are no mistakes.

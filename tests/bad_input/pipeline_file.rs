@@ -31,7 +31,6 @@ pub const CASES: &[Case] = &[
         spoil: |at| at.edit("pipeline.toml", "\"finetuned\"", "\"finetune\""),
     },
     Case { name: "missing-pipeline", args: &["run", "pipelin.toml"], spoil: |_| {} },
-    Case { name: "pipeline-is-a-folder", args: &["run", "base"], spoil: |_| {} },
     Case {
         name: "pipeline-not-utf8",
         args: RUN,

@@ -50,7 +50,7 @@ fn a_run_can_be_watched_and_interrupted() {
     signal("CONT", &run);
     let output = run.wait_with_output().unwrap();
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(130), "{said}");
     let again = format!("run {}` goes on where this run stopped", job.pipeline().display());
     assert!(said.contains(&again), "{said}");
     let chunks = job.chunks_done();

@@ -68,7 +68,7 @@ fn kills_leave_no_trace() {
     let at = workplace();
     let (mut kills, mut resumed) = (0, 0);
     for moment in moments(20) {
-        let mut command = at.command(TRAIN);
+        let mut command = at.command(&["finetune", "finetune.toml"]);
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let killed = moment.kill(&mut process, &at.path("out"));
         let ended: Ended = process.wait_with_output().unwrap().into();
@@ -112,7 +112,7 @@ fn an_interrupt_writes_a_checkpoint_and_the_same_command_goes_on() {
     signal("INT", &process);
     signal("CONT", &process);
     let ended: Ended = process.wait_with_output().unwrap().into();
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
     assert!(ended.err.contains("the same command goes on from there"), "{}", ended.err);
     assert!(has_checkpoint(&at) && !at.path("out/training.json").exists());
 
@@ -165,7 +165,7 @@ fn an_early_interrupt_is_heeded() {
     fs::remove_file(at.path("text.txt")).unwrap();
     at.write("text.txt", &text);
     let ended = interrupted(process, pipe, &text);
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
     assert!(ended.err.contains("stopped before the first step"), "{}", ended.err);
     assert!(!at.path("out").exists());
 
@@ -184,9 +184,30 @@ fn an_early_interrupt_is_heeded() {
     first.write_all(&gold).unwrap();
     drop(first);
     let ended = interrupted(process, wait_for_reader(&at, "train.csv"), &gold);
-    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
     assert!(ended.err.contains("goes on where this run stopped"), "{}", ended.err);
     assert!(!at.path("graph").exists());
+}
+
+/// Whatever it waits for.
+#[test]
+fn a_second_signal_ends_it_at_once_with_its_own_exit_code() {
+    let at = workplace();
+    make_pipe(&at, "text.txt");
+    let mut process =
+        at.command(TRAIN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pipe = wait_for_reader(&at, "text.txt");
+    signal("INT", &process);
+    let mut err = BufReader::new(process.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("stopping when") {
+        assert!(err.read_line(&mut said).unwrap() > 0, "it ended at once: {said}");
+    }
+    signal("TERM", &process);
+    err.read_to_string(&mut said).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(143), "{said}");
+    assert!(said.contains("stopped; the same command goes on"), "{said}");
+    drop(pipe);
 }
 
 /// A checkpoint is not continued with other data, and is still there afterwards.

@@ -14,7 +14,7 @@ fn gold(report: &serde_json::Value, model: &str) -> f64 {
 fn a_mixture_is_learnt_and_a_run_takes_the_adapter() {
     let at = Workplace::new();
     at.append("finetune.toml", MIXTURE);
-    let out = at.trained(&["--quiet"]);
+    let out = at.trained(&[]);
     assert!(out.contains("base = \"base\"\nfinetuned = \"out\""), "{out}");
     let card = at.card();
     let (first, best) = (card.evaluations[0], *card.best().unwrap());
@@ -84,7 +84,7 @@ fn all_weights_become_a_model_that_a_run_takes() {
 fn what_is_finished_is_kept() {
     let at = Workplace::new();
     at.edit("finetune.toml", "epochs = 8", "epochs = 1");
-    let first = at.trained(&["--quiet"]);
+    let first = at.trained(&[]);
     let (adapter, card) = (at.adapter(), at.card());
     // How the machine is used makes no other training.
     at.edit("finetune.toml", "seed = 1", "seed = 1\nthreads = 1\ncheckpoint_every = 3");
@@ -92,6 +92,8 @@ fn what_is_finished_is_kept() {
     assert_eq!((again.code, &again.out), (Some(0), &first));
     assert!(again.err.contains("is finished"), "{}", again.err);
     assert_eq!(at.card(), card);
+    let quiet = at.finetune(&["--quiet"]);
+    assert_eq!((quiet.code, &*quiet.out, &*quiet.err), (Some(0), "", ""));
 
     at.edit("finetune.toml", "seed = 1", "seed = 2");
     let other = at.finetune(&["--quiet"]);
@@ -130,7 +132,7 @@ fn what_made_it_worse_is_told_and_a_model_beside_its_file_is_named() {
     at.edit("finetune.toml", "folder = \"out\"", "folder = \".\"");
     at.edit("finetune.toml", "epochs = 8", "epochs = 1\nkeep = \"last\"\nmethod = \"all\"");
     at.edit("finetune.toml", "learning_rate = 0.02", "learning_rate = 1");
-    let out = at.trained(&["--quiet"]);
+    let out = at.trained(&[]);
     assert!(out.contains("The held-out loss is larger than the base model's"), "{out}");
     assert!(out.contains("\nfinetuned = \".\"") && out.contains("mean nats a fact"), "{out}");
 }
@@ -146,7 +148,7 @@ fn training_stops_when_it_no_longer_helps() {
         held_out.replace("Paris", "x").replace("Tokyo", "Paris").replace("/x", "/Tokyo"),
     );
     at.edit("finetune.toml", "epochs = 8", "patience = 2\nepochs = 40");
-    let out = at.trained(&["--quiet"]);
+    let out = at.trained(&[]);
     let card = at.card();
     assert!(card.stopped_early && card.steps.len() < 240, "{} steps", card.steps.len());
     assert!(out.contains("fell no more"), "{out}");
@@ -158,7 +160,7 @@ fn training_stops_when_it_no_longer_helps() {
 
     let best = at.adapter();
     at.edit("finetune.toml", "patience = 2", "patience = 2\nkeep = \"last\"");
-    let out = at.trained(&["--quiet", "--fresh"]);
+    let out = at.trained(&["--fresh"]);
     assert!(!out.contains("larger than the base model's"), "{out}");
     assert_eq!(at.card().written_step, last.step);
     assert!(at.adapter() != best);

@@ -14,7 +14,8 @@ fn store() -> Store {
 
 fn answer(sparql: &str, format: ResultFormat, width: Option<usize>) -> String {
     let mut out = Vec::new();
-    query(&store(), sparql, format, width, &mut out).unwrap();
+    let options = QueryOptions { format, width, ..Default::default() };
+    query(&store(), sparql, options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -113,25 +114,28 @@ fn labels_do_not_steer_the_terminal() {
 #[test]
 fn a_mistake_is_told_with_its_place() {
     let sparql = "PREFIX e: <http://e.org/> SELECT * { e:a ?p x:b }";
-    match query(&store(), sparql, ResultFormat::Table, None, &mut Vec::new()) {
+    match query(&store(), sparql, QueryOptions::default(), &mut Vec::new()) {
         Err(QueryError::Syntax(e)) => assert_eq!((e.line, e.column), (1, 45)),
         other => panic!("{other:?}"),
     }
 }
 
+/// A pipe whose reader has gone.
+struct Closed;
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_closed_pipe_is_told_as_one() {
-    struct Closed;
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     for format in [ResultFormat::Table, ResultFormat::Csv, ResultFormat::Tsv, ResultFormat::Json] {
-        match query(&store(), CAPITALS, format, None, &mut Closed) {
+        let options = QueryOptions { format, ..Default::default() };
+        match query(&store(), CAPITALS, options, &mut Closed) {
             Err(QueryError::Output(e)) => assert_eq!(e.kind(), io::ErrorKind::BrokenPipe),
             other => panic!("{other:?}"),
         }
@@ -141,6 +145,80 @@ fn a_closed_pipe_is_told_as_one() {
 #[test]
 fn a_service_elsewhere_is_refused() {
     let sparql = "SELECT * { SERVICE <http://example.org/> { ?s ?p ?o } }";
-    let result = query(&store(), sparql, ResultFormat::Csv, None, &mut Vec::new());
+    let result = query(&store(), sparql, QueryOptions::default(), &mut Vec::new());
     assert!(matches!(result, Err(QueryError::Evaluation(_))), "{result:?}");
+}
+
+/// Brackets and signs as many as are accepted, and chains as long as the optimiser takes a second for:
+/// before, each of them overflowed the stack.
+#[test]
+fn deep_queries_are_answered() {
+    let brackets = |open: &str, inside: &str, close: &str| {
+        let count = depth::MOST_BRACKETS - 10;
+        format!("{}{inside}{}", open.repeat(count), close.repeat(count))
+    };
+    let chain = |link: &str| link.repeat(2_000);
+    let signs = "!".repeat(depth::MOST_WORDS - 20);
+    for pattern in [
+        format!("FILTER({})", brackets("(", "1 = 1", ")")),
+        format!("FILTER({})", brackets("ABS(", "1", ")")),
+        brackets("{ ", "?s ?p ?o", " }"),
+        format!("?s {} ?o", brackets("(", "wdt:P36", ")")),
+        format!("FILTER(1 = 2 {})", chain("|| 1 = 1 ")),
+        format!("FILTER(1 = 1 {})", chain("&& 1 = 1 ")),
+        format!("{{}} {}", chain("UNION {} ")),
+        format!("FILTER({signs}1)"),
+    ] {
+        let sparql = format!("ASK {{ {pattern} }}");
+        assert_eq!(answer(&sparql, TABLE, None), "true\n", "{}", &pattern[..40]);
+    }
+}
+
+const TABLE: ResultFormat = ResultFormat::Table;
+
+#[test]
+fn what_is_deeper_is_refused_before_it_is_parsed() {
+    for (text, refusal) in [
+        ("(".repeat(4_000), TooDeep::Brackets),
+        (format!("1 = 1{}", " || 1 = 1".repeat(100_000)), TooDeep::Words),
+    ] {
+        let sparql = format!("ASK {{ FILTER({text}) }}");
+        match query(&store(), &sparql, QueryOptions::default(), &mut Vec::new()) {
+            Err(QueryError::TooDeep(found)) => assert_eq!(found, refusal),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A query that would take for ever: by reading the store, and without.
+const ENDLESS: [&str; 2] = [
+    "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l . ?m ?n ?o . ?p ?q ?r .
+        ?s ?t ?u . ?v ?w ?x . ?y ?z ?aa . ?ab ?ac ?ad . ?ae ?af ?ag . ?ah ?ai ?aj }",
+    "SELECT (COUNT(*) AS ?n) { VALUES ?a {0 1 2 3 4 5 6 7 8 9} VALUES ?b {0 1 2 3 4 5 6 7 8 9}
+        VALUES ?c {0 1 2 3 4 5 6 7 8 9} VALUES ?d {0 1 2 3 4 5 6 7 8 9}
+        VALUES ?e {0 1 2 3 4 5 6 7 8 9} VALUES ?f {0 1 2 3 4 5 6 7 8 9}
+        VALUES ?g {0 1 2 3 4 5 6 7 8 9} VALUES ?h {0 1 2 3 4 5 6 7 8 9}
+        VALUES ?i {0 1 2 3 4 5 6 7 8 9} FILTER(?a + ?b + ?c + ?d + ?e + ?f + ?g + ?h + ?i < 0) }",
+];
+
+#[test]
+fn a_query_ends_when_its_time_is_over() {
+    let streaming = ENDLESS[0].replace("(COUNT(*) AS ?n)", "*");
+    for sparql in [ENDLESS[0], ENDLESS[1], &streaming] {
+        let timeout = Some(Duration::from_millis(100));
+        let options = QueryOptions { timeout, format: ResultFormat::Csv, ..Default::default() };
+        let ended = query(&store(), sparql, options, &mut Vec::new());
+        assert!(matches!(ended, Err(QueryError::TimedOut { .. })), "{ended:?}");
+    }
+    let options = QueryOptions { timeout: Some(Duration::MAX), ..Default::default() };
+    query(&store(), CAPITALS, options, &mut Vec::new()).unwrap();
+}
+
+/// Rows are handed over while others are still looked for: of an endless result there is no last one.
+#[test]
+fn results_come_as_they_are_found() {
+    let options = QueryOptions { format: ResultFormat::Csv, ..Default::default() };
+    let endless = ENDLESS[0].replace("(COUNT(*) AS ?n)", "*");
+    let ended = query(&store(), &endless, options, &mut Closed);
+    assert!(matches!(ended, Err(QueryError::Output(_))), "{ended:?}");
 }

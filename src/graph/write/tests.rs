@@ -74,7 +74,7 @@ fn graph(store: &Store) -> Vec<String> {
 fn ask(store: &Store, pattern: &str) -> bool {
     let mut out = Vec::new();
     let query = format!("ASK {{ {pattern} }}");
-    crate::graph::query(store, &query, crate::graph::ResultFormat::Table, None, &mut out).unwrap();
+    crate::graph::query(store, &query, Default::default(), &mut out).unwrap();
     out == b"true\n"
 }
 
