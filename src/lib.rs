@@ -13,6 +13,7 @@ pub mod eval;
 pub mod experiment;
 pub mod facts;
 pub mod fetch;
+pub mod files;
 pub mod finetune;
 pub mod graph;
 pub mod html;

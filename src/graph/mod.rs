@@ -16,6 +16,7 @@ mod ledger;
 mod predictions;
 mod prefixes;
 mod query;
+mod record;
 mod syntax;
 mod table;
 mod turtle;
@@ -29,8 +30,9 @@ pub use folder::open_for_reading;
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, ResultFormat, query};
-pub use syntax::SyntaxError;
-pub use write::{
-    Annotation, Assertion, ChunkRecord, EntityDescription, GraphWriter, ModelDescription,
-    PROBABILITY_DECIMALS, RunDescription,
+pub use record::{
+    Annotation, Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription,
+    RunDescription,
 };
+pub use syntax::SyntaxError;
+pub use write::{GraphWriter, PROBABILITY_DECIMALS};

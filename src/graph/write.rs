@@ -6,21 +6,24 @@
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
+use super::record::{
+    Annotation, Assertion, ChunkRecord, Durability, EntityDescription, RunDescription,
+};
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
 use oxigraph::store::Store;
 use oxsdatatypes::DateTime;
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Probabilities enter the graph rounded to this many decimal places, here and nowhere else.
 pub const PROBABILITY_DECIMALS: usize = 6;
 
-/// How long what is committed may wait before it is forced to the disk. A killed process loses
-/// nothing of it; a power cut may.
+/// How long what is committed may wait before it is forced to the disk, unless each chunk is. A
+/// killed process loses nothing of it; a power cut may.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
 /// How many quads may wait for that. It bounds the memory that the store holds them in, and the
@@ -31,80 +34,6 @@ const CHECKPOINT_QUADS: usize = 100_000;
 /// again, which costs time and changes nothing.
 const REMEMBERED_DESCRIPTIONS: usize = 1 << 20;
 
-/// How a triple's confidence is attached to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Annotation {
-    /// RDF 1.2: a reifier that `rdf:reifies` the triple.
-    #[default]
-    Rdf12,
-    /// RDF 1.1: an `rdf:Statement` with subject, predicate and object.
-    Reification,
-}
-
-/// A triple that a run asserts, by IRIs, with its probabilities (0 to 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Assertion<'a> {
-    pub subject: &'a str,
-    pub relation: &'a str,
-    pub object: &'a str,
-    /// The confidence in the triple: the corrected probability, calibrated where the run was tuned.
-    pub confidence: f64,
-    /// The corrected probability before calibration, where that differs.
-    pub corrected: Option<f64>,
-    /// The finetuned model's probability of the object.
-    pub finetuned: Option<f64>,
-    /// The base model's probability of the object.
-    pub base: Option<f64>,
-}
-
-/// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityDescription<'a> {
-    pub iri: &'a str,
-    pub label: &'a str,
-    /// IRIs of classes; empty for a relation.
-    pub types: Vec<&'a str>,
-}
-
-/// What is written for a chunk, all or nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChunkRecord<'a> {
-    pub chunk: Chunk,
-    pub assertions: Vec<Assertion<'a>>,
-    /// The entities and relations that occur in the assertions.
-    pub entities: Vec<EntityDescription<'a>>,
-    /// What was counted; the ledger keeps it and gives it back as it is.
-    pub statistics: serde_json::Value,
-}
-
-/// A model of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelDescription {
-    /// Its source, as configured.
-    pub source: String,
-    /// The SHA-256 of its weights, in hexadecimal.
-    pub sha256: String,
-}
-
-/// What is known about a run before it starts.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunDescription {
-    /// All that the result depends on: the name of each part (`ontology`, `subjects`, ...) and
-    /// its hash or value. Two runs with the same signature are one run, and have one IRI.
-    pub signature: BTreeMap<String, String>,
-    /// The models that are asked, at least one.
-    pub base_model: Option<ModelDescription>,
-    pub finetuned_model: Option<ModelDescription>,
-    pub config_sha256: String,
-    /// The mixing weight, 0 to 1, where the correction has one.
-    pub lambda: Option<f64>,
-    pub correction: String,
-    /// The SHA-256 of the tuned numbers that its confidences are calibrated by, if they are.
-    pub tuned_sha256: Option<String>,
-    /// The version of kgbuild.
-    pub version: String,
-}
-
 /// The one writer of an output folder.
 pub struct GraphWriter {
     store: Store,
@@ -112,6 +41,7 @@ pub struct GraphWriter {
     base_iri: String,
     run: NamedNode,
     annotation: Annotation,
+    durability: Durability,
     done: HashSet<Chunk>,
     complete: bool,
     /// Fingerprints of the descriptions that this process has committed.
@@ -165,11 +95,17 @@ impl GraphWriter {
             base_iri: base_iri.to_owned(),
             run: iri,
             annotation,
+            durability: Durability::default(),
             described: HashSet::new(),
             uncheckpointed: 0,
             checkpoint: Instant::now(),
             folder,
         })
+    }
+
+    /// The same writer with another durability; [`Durability::Periodic`] is what it has.
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     /// The chunks that are in the graph.
@@ -236,15 +172,14 @@ impl GraphWriter {
         }
         self.described.extend(described);
         self.uncheckpointed += count;
-        if self.uncheckpointed >= CHECKPOINT_QUADS || self.checkpoint.elapsed() >= CHECKPOINT_EVERY
-        {
-            self.checkpoint()?;
-        }
-        Ok(())
+        let is_due = self.durability == Durability::Chunk
+            || self.uncheckpointed >= CHECKPOINT_QUADS
+            || self.checkpoint.elapsed() >= CHECKPOINT_EVERY;
+        if is_due { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Forces all that is committed to the disk. [`Self::commit`] does so by itself every half
-    /// minute.
+    /// Forces all that is committed to the disk. [`Self::commit`] does so by itself as its
+    /// [`Durability`] says.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.

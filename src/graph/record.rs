@@ -1,0 +1,89 @@
+//! What is written into a graph, and how.
+
+use super::ledger::Chunk;
+use std::collections::BTreeMap;
+
+/// How a triple's confidence is attached to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Annotation {
+    /// RDF 1.2: a reifier that `rdf:reifies` the triple.
+    #[default]
+    Rdf12,
+    /// RDF 1.1: an `rdf:Statement` with subject, predicate and object.
+    Reification,
+}
+
+/// When what is committed is forced to the disk. The graph is the same: chunks that a power cut
+/// takes are written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every half minute, and at the end.
+    #[default]
+    Periodic,
+    /// After each chunk.
+    Chunk,
+}
+
+/// A triple that a run asserts, by IRIs, with its probabilities (0 to 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assertion<'a> {
+    pub subject: &'a str,
+    pub relation: &'a str,
+    pub object: &'a str,
+    /// The confidence in the triple: the corrected probability, calibrated where the run was tuned.
+    pub confidence: f64,
+    /// The corrected probability before calibration, where that differs.
+    pub corrected: Option<f64>,
+    /// The finetuned model's probability of the object.
+    pub finetuned: Option<f64>,
+    /// The base model's probability of the object.
+    pub base: Option<f64>,
+}
+
+/// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityDescription<'a> {
+    pub iri: &'a str,
+    pub label: &'a str,
+    /// IRIs of classes; empty for a relation.
+    pub types: Vec<&'a str>,
+}
+
+/// What is written for a chunk, all or nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChunkRecord<'a> {
+    pub chunk: Chunk,
+    pub assertions: Vec<Assertion<'a>>,
+    /// The entities and relations that occur in the assertions.
+    pub entities: Vec<EntityDescription<'a>>,
+    /// What was counted; the ledger keeps it and gives it back as it is.
+    pub statistics: serde_json::Value,
+}
+
+/// A model of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelDescription {
+    /// Its source, as configured.
+    pub source: String,
+    /// The SHA-256 of its weights, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What is known about a run before it starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunDescription {
+    /// All that the result depends on: the name of each part (`ontology`, `subjects`, ...) and
+    /// its hash or value. Two runs with the same signature are one run, and have one IRI.
+    pub signature: BTreeMap<String, String>,
+    /// The models that are asked, at least one.
+    pub base_model: Option<ModelDescription>,
+    pub finetuned_model: Option<ModelDescription>,
+    pub config_sha256: String,
+    /// The mixing weight, 0 to 1, where the correction has one.
+    pub lambda: Option<f64>,
+    pub correction: String,
+    /// The SHA-256 of the tuned numbers that its confidences are calibrated by, if they are.
+    pub tuned_sha256: Option<String>,
+    /// The version of kgbuild.
+    pub version: String,
+}
