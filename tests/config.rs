@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use kgbuild::config::experiment;
 use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
-use kgbuild::config::{self, Annotation, Correction, Device, Method, Mixing, Normalise, Pipeline};
+use kgbuild::config::{
+    self, Annotation, Correction, Device, Durability, Method, Mixing, Normalise, Pipeline,
+};
 use kgbuild::diagnostic::Diagnostics;
 use kgbuild::experiment::{Sizes, Skew};
 use proptest::prelude::*;
@@ -117,6 +119,8 @@ fn every_key_arrives() {
     assert_eq!(pipeline.correction, Correction::LogLinear(Mixing::Candidate));
     assert_eq!(pipeline.output.folder, folder.join("out"));
     assert_eq!(pipeline.output.annotation, Annotation::Reification);
+    assert_eq!(pipeline.output.durability, Durability::Chunk);
+    assert_eq!(accepted("accepted-two-models.toml").output.durability, Durability::Periodic);
     assert_eq!(pipeline.output.base_iri, "https://example.org/run/");
     assert_eq!(pipeline.runtime.device, Device::Cpu);
     assert_eq!(pipeline.runtime.library, None);
@@ -294,6 +298,7 @@ fn piece() -> impl Strategy<Value = String> {
         "max_objects",
         "folder",
         "annotation",
+        "durability",
         "base_iri",
         "device",
         "library",

@@ -133,7 +133,7 @@ pub fn train(
     let (model, state) = trainer.finish().map_err(failed)?;
     let card = prepared.card(settings, state, stopped_early);
     let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
-    output.finish::<TrainError>(&card, save).map_err(failed)?;
+    let card = output.finish::<TrainError>(card, save).map_err(failed)?;
     Ok(Some(card))
 }
 

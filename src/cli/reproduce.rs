@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 use super::args::ReproduceArgs;
 use super::check::malformed;
-use super::export::whole_file;
 use super::failure::{Failure, show};
 use super::finetune::use_threads;
 use super::interrupt::stop_on_interrupt;
@@ -25,10 +24,11 @@ use crate::config::experiment::{self as config, Experiment};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::experiment::{Relation, Skew, read, rows};
 use crate::fetch::{self, Cache};
+use crate::files::{self, Scratch, Written};
 use crate::lm::Tokenizer;
 use crate::onnx;
 use crate::runtime::{Device, Runtime};
-use lab::{Lab, Seed};
+use lab::{DRAFT, Lab, Seed};
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
@@ -59,10 +59,12 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
         cache: &cache,
         runtime: &runtime,
         stop: &stop,
+        fresh: args.fresh,
         quiet: args.quiet,
     };
-    if args.fresh {
-        lab.clear(&cells)?;
+    let written = || Written::read(&experiment.folder).map_err(Failure::bad_input);
+    for name in TABLES {
+        written()?.replaceable(name).map_err(Failure::bad_input)?;
     }
     // All are looked at before one is made, so that a refusal changes nothing.
     let check = |&seed: &u32| lab.check(seed, cells.iter().filter(|c| c.seed == seed).collect());
@@ -70,25 +72,32 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
     if let Some(warning) = scarce(&seeds, relations.len(), experiment.sizes.train) {
         show(&warning.at(&args.experiment, At::File).into());
     }
+    if args.fresh {
+        lab.clear(&cells)?;
+    }
     let mut results = Vec::new();
     for seed in seeds {
         let progress = (results.len(), cells.len());
         results.append(&mut lab.make(seed, progress)?);
     }
     let rows = rows(&results);
-    whole_file(&experiment.folder.join("results.json"), |out| {
-        serde_json::to_writer_pretty(&mut *out, &rows).map_err(|e| Failure::Output(e.into()))?;
-        out.write_all(b"\n").map_err(Failure::Output)
-    })?;
-    let page = page::page(relations.len(), &rows, &results).into_string();
-    let html = experiment.folder.join("frequency-shock.html");
-    whole_file(&html, |out| out.write_all(page.as_bytes()).map_err(Failure::Output))?;
-    let image = page::image(&rows);
-    whole_file(&experiment.folder.join("frequency-shock.svg"), |out| {
-        out.write_all(image.as_bytes()).map_err(Failure::Output)
-    })?;
+    let [json, html, svg] = [
+        serde_json::to_string_pretty(&rows).map_err(Failure::failed)? + "\n",
+        page::page(relations.len(), &rows, &results).into_string(),
+        page::image(&rows),
+    ];
+    let failed = |source| Failure::bad_input(unclaimed(&experiment.folder, source));
+    let draft = Scratch::new(&experiment.folder, DRAFT).map_err(failed)?;
+    for (name, text) in TABLES.iter().zip([json, html, svg]) {
+        fs::write(draft.path().join(name), text).map_err(failed)?;
+    }
+    written()?.place(&draft).map_err(Failure::bad_input)?;
+    let html = experiment.folder.join(TABLES[1]);
     print(&format!("{}\n\nplots: {}", tables::text(&rows), html.display()))
 }
+
+/// What is made of all results: their figures, a page with plots, and the first of these alone.
+const TABLES: [&str; 3] = ["results.json", "frequency-shock.html", "frequency-shock.svg"];
 
 /// A warning where relations have so few facts to train on that a training set has all of them.
 fn scarce(seeds: &[Seed<'_>], relations: usize, train: usize) -> Option<Diagnostic> {
@@ -106,19 +115,28 @@ fn scarce(seeds: &[Seed<'_>], relations: usize, train: usize) -> Option<Diagnost
     Some(Diagnostic::warning("few-training-facts", message).help(help))
 }
 
-/// Makes the output folder, which belongs to this process until the lock is dropped.
+/// Makes the output folder, which belongs to this process until the lock is dropped, and clears away
+/// the drafts of killed ones.
 fn claim(folder: &Path) -> Result<File, Failure> {
-    let failed = |source| Failure::bad_input(Unclaimed::Io { folder: folder.to_owned(), source });
+    let failed = |source| Failure::bad_input(unclaimed(folder, source));
     fs::create_dir_all(folder).map_err(failed)?;
     let file = File::options().write(true).create(true).truncate(false).open(folder.join(".lock"));
     let file = file.map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+        Ok(()) => {}
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
         Err(TryLockError::WouldBlock) => {
-            Err(Failure::bad_input(Unclaimed::InUse { folder: folder.to_owned() }))
+            return Err(Failure::bad_input(Unclaimed::InUse { folder: folder.to_owned() }));
         }
     }
+    for draft in files::left(folder, DRAFT).map_err(failed)? {
+        files::remove(&draft).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+fn unclaimed(folder: &Path, source: io::Error) -> Unclaimed {
+    Unclaimed::Io { folder: folder.to_owned(), source }
 }
 
 /// Why the output folder cannot be used.

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::args::RunArgs;
@@ -26,23 +24,19 @@ use crate::graph::{self, GraphWriter, RunDescription};
 use crate::lm::Prompt;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::pipeline::{
-    self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Progress, RelationPlan, Report,
+    self, CHUNK_SUBJECTS, Inputs, LocatedModels, Plan, Progress, RelationPlan, Report, ReportFile,
+    report_text,
 };
 use crate::shock::Calibration;
-
-/// The report with what it is a report of.
-#[derive(Serialize)]
-struct NamedReport<'a> {
-    signature: &'a BTreeMap<String, String>,
-    #[serde(flatten)]
-    report: &'a Report,
-}
 
 /// Runs the pipeline, or says what a run would take.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (mut pipeline, warnings) = check::read(&args.pipeline)?;
     show(&warnings);
     check::use_tuned(&mut pipeline)?;
+    if !args.dry_run {
+        ReportFile::find(&pipeline.output.folder).map_err(Failure::bad_input)?;
+    }
     let (inputs, warnings) = Inputs::read(&pipeline)?;
     show(&warnings);
     let cache = Cache::from_environment().map_err(Failure::bad_input)?;
@@ -64,24 +58,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let description = describe(&pipeline, &plan, &models)?;
     let report = build(args, &pipeline, &mut plan, &models, &cache, &description, &stop)?;
-    let file = pipeline.output.folder.join("report.json");
+    let file = ReportFile::find(&pipeline.output.folder).map_err(Failure::bad_input)?;
     // A run that had nothing to do has nothing to add to what is known of the one that did.
-    if report.prompts > 0 || !is_reported(&file, &description) {
-        let named = NamedReport { signature: &description.signature, report: &report };
-        whole_file(&file, |out| {
-            serde_json::to_writer_pretty(&mut *out, &named)
-                .map_err(|e| Failure::Output(e.into()))?;
-            out.write_all(b"\n").map_err(Failure::Output)
-        })?;
+    if report.prompts > 0 || !file.is_complete(&description.signature) {
+        let text = report_text(&description.signature, &report).map_err(Failure::failed)?;
+        whole_file(file.path(), |out| out.write_all(text.as_bytes()).map_err(Failure::Output))?;
     }
     print_report(&report, &pipeline.output, &args.pipeline)
-}
-
-/// Whether a file is the report of this run, complete.
-fn is_reported(file: &Path, description: &RunDescription) -> bool {
-    let Ok(text) = fs::read(file) else { return false };
-    let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    report["complete"] == true && report["signature"] == serde_json::json!(description.signature)
 }
 
 /// Predicts and writes what is missing.
@@ -99,8 +82,13 @@ fn build(
         config::Annotation::Rdf12 => graph::Annotation::Rdf12,
         config::Annotation::Reification => graph::Annotation::Reification,
     };
+    let durability = match output.durability {
+        config::Durability::Periodic => graph::Durability::Periodic,
+        config::Durability::Chunk => graph::Durability::Chunk,
+    };
     let open = || {
         GraphWriter::open(&output.folder, &output.base_iri, description, annotation, args.fresh)
+            .map(|writer| writer.with_durability(durability))
             .map_err(Failure::bad_input)
     };
     // A graph that is there is looked at before the models are loaded; a new one is made after, so

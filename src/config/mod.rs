@@ -30,8 +30,8 @@ pub(crate) use paths::{folder_of, is_same_file};
 
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,
-    ModelSource, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
+    Annotation, Correction, Device, Durability, ExampledModels, Examples, Inputs, Masked, Method,
+    Mixing, ModelSource, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
 };
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};
 

@@ -281,6 +281,7 @@ impl Resolver<'_> {
         Output {
             folder: folder.unwrap_or_default(),
             annotation: raw.annotation,
+            durability: raw.durability,
             base_iri: raw.base_iri,
         }
     }

@@ -1,5 +1,6 @@
 //! Folders for work in progress.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,12 +32,28 @@ impl Scratch {
         &self.0
     }
 
-    /// The names of what was put into it, sorted.
+    /// The folder, to be deleted with [`remove`].
+    pub fn keep(self) -> PathBuf {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        std::mem::take(&mut this.0)
+    }
+
+    /// The files that were put into it, by their names relative to it, as in `folder/file`.
     ///
     /// # Errors
-    /// Where it cannot be read.
-    pub fn names(&self) -> io::Result<Vec<String>> {
-        names(&self.0)
+    /// Where it cannot be read, or a name is not UTF-8.
+    pub fn files(&self) -> io::Result<BTreeMap<String, PathBuf>> {
+        let mut files = BTreeMap::new();
+        let mut open: Vec<String> = names(&self.0)?;
+        while let Some(name) = open.pop() {
+            let path = self.0.join(&name);
+            if is_plain_folder(&path) {
+                open.extend(names(&path)?.into_iter().map(|inner| format!("{name}/{inner}")));
+            } else {
+                files.insert(name, path);
+            }
+        }
+        Ok(files)
     }
 }
 
@@ -88,16 +105,16 @@ pub fn remove(scratch: &Path) -> io::Result<()> {
     fs::remove_dir(scratch)
 }
 
-fn names(scratch: &Path) -> io::Result<Vec<String>> {
+/// The names in a folder, but for a mark.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(scratch)? {
+    for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let name = name.into_string().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         if name != MARK {
             names.push(name);
         }
     }
-    names.sort();
     Ok(names)
 }
 
@@ -159,7 +176,9 @@ mod tests {
         fs::write(kept.join("file"), "mine").unwrap();
         let scratch = Scratch::new(folder.path(), ".x-").unwrap();
         symlink(&kept, scratch.path().join("link")).unwrap();
-        assert_eq!(scratch.names().unwrap(), ["link"]);
+        fs::create_dir(scratch.path().join("a")).unwrap();
+        fs::write(scratch.path().join("a/b"), "").unwrap();
+        assert_eq!(scratch.files().unwrap().keys().collect::<Vec<_>>(), ["a/b", "link"]);
         drop(scratch);
         assert!(left(folder.path(), ".x-").unwrap().is_empty());
         assert_eq!(fs::read(kept.join("file")).unwrap(), b"mine");

@@ -106,54 +106,55 @@ impl Written {
         Err(Error::Foreign { path })
     }
 
-    /// That [`Self::place`] would put each of these files in place.
+    /// That [`Self::place`] would put the files of a scratch folder in place.
     ///
     /// # Errors
     /// [`Error::Foreign`] for the first that would replace what kgbuild did not write, or where a
     /// file cannot be read.
-    pub fn placeable(&self, files: &BTreeMap<String, PathBuf>) -> Result<(), Error> {
-        for (name, draft) in files {
-            if !self.is_in_place(name, draft)? {
-                self.replaceable(name)?;
-            }
-        }
-        Ok(())
+    pub fn placeable(&self, scratch: &Scratch) -> Result<(), Error> {
+        self.changes(scratch).map(drop)
     }
 
-    /// Moves files from a scratch folder to their places below this one, by name; folders are made
-    /// where they are missing. What has its content already is left as it is.
+    /// Moves the files of a scratch folder to their places below this folder, by their names there.
+    /// What has its content already is left as it is.
     ///
     /// # Errors
     /// As [`Self::placeable`], before anything is changed; or where a file cannot be moved.
-    pub fn place(
-        &mut self,
-        files: &BTreeMap<String, PathBuf>,
-        scratch: &Scratch,
-    ) -> Result<(), Error> {
-        self.placeable(files)?;
-        let mut changed = Vec::new();
-        for (name, draft) in files {
-            if self.is_in_place(name, draft)? {
-                continue;
-            }
-            let path = self.root.join(name);
-            let old = if is_taken(&path) { Some(hash(&path)?) } else { None };
-            let new = hash(draft)?;
-            File::open(draft).and_then(|file| file.sync_all()).map_err(io("write", draft))?;
-            self.files.insert(name.clone(), old.into_iter().chain([new]).collect());
-            changed.push((draft, path));
-        }
-        if changed.is_empty() {
+    pub fn place(&mut self, scratch: &Scratch) -> Result<(), Error> {
+        let changes = self.changes(scratch)?;
+        if changes.is_empty() {
             return Ok(());
         }
+        for (name, draft) in &changes {
+            File::open(draft).and_then(|file| file.sync_all()).map_err(io("write", draft))?;
+            let path = self.root.join(name);
+            let old = if is_taken(&path) { Some(hash(&path)?) } else { None };
+            self.files.insert(name.clone(), old.into_iter().chain([hash(draft)?]).collect());
+        }
         self.store(scratch)?;
-        for (draft, path) in changed {
+        for (name, draft) in changes {
+            let path = self.root.join(name);
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(io("make", folder))?;
             }
             fs::rename(draft, &path).map_err(io("write", &path))?;
         }
         Ok(())
+    }
+
+    /// The files of a scratch folder whose places hold something else or nothing.
+    fn changes(&self, scratch: &Scratch) -> Result<BTreeMap<String, PathBuf>, Error> {
+        let mut files = scratch.files().map_err(io("read", scratch.path()))?;
+        let mut same = Vec::new();
+        for (name, draft) in &files {
+            if self.is_in_place(name, draft)? {
+                same.push(name.clone());
+            } else {
+                self.replaceable(name)?;
+            }
+        }
+        files.retain(|name, _| !same.contains(name));
+        Ok(files)
     }
 
     /// Whether the file has the draft's content already.
@@ -195,9 +196,10 @@ mod tests {
     /// Places a file of this content as kgbuild does.
     fn place(root: &Path, name: &str, content: &str) -> Result<(), Error> {
         let scratch = Scratch::new(root, ".draft-").unwrap();
-        let draft = scratch.path().join("draft");
+        let draft = scratch.path().join(name);
+        fs::create_dir_all(draft.parent().unwrap()).unwrap();
         fs::write(&draft, content).unwrap();
-        Written::read(root)?.place(&[(name.to_owned(), draft)].into(), &scratch)
+        Written::read(root)?.place(&scratch)
     }
 
     fn is_foreign(result: Result<(), Error>, path: &Path) -> bool {

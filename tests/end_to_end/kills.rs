@@ -43,7 +43,9 @@ impl Moment {
                 let begun = || {
                     let entries = job.output().read_dir().into_iter().flatten().flatten();
                     let mut names = entries.map(|entry| entry.file_name());
-                    names.any(|name| name == "store" || name.to_string_lossy().starts_with(".store-"))
+                    names.any(|name| {
+                        name == "store" || name.to_string_lossy().starts_with(".store-")
+                    })
                 };
                 while !begun() && !ended(child) {
                     thread::sleep(Duration::from_millis(1));

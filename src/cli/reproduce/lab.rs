@@ -22,7 +22,8 @@ use crate::config::experiment::Experiment;
 use crate::config::finetune::Finetune;
 use crate::experiment::{CellResult, Relation, split};
 use crate::fetch::{self, Cache};
-use crate::finetune::{Inputs, Output, Sources, finished};
+use crate::files::{self, Scratch, Written, is_plain_file, is_taken};
+use crate::finetune::{Inputs, Output, Sources, finished, replaceable};
 use crate::pipeline::System;
 use crate::runtime::Runtime;
 
@@ -33,6 +34,8 @@ pub struct Lab<'a> {
     pub cache: &'a Cache,
     pub runtime: &'a Runtime,
     pub stop: &'a AtomicBool,
+    /// Whether what earlier runs left of these cells is deleted.
+    pub fresh: bool,
     /// Whether no progress is shown.
     pub quiet: bool,
 }
@@ -46,8 +49,9 @@ pub struct Seed<'a> {
     signatures: Vec<String>,
 }
 
-/// Where a seed's files are looked at before they take their place, in the output folder.
-const DRAFT: &str = ".draft";
+/// Begins the name of the folder, in the output folder, where files are looked at before they take
+/// their place.
+pub(super) const DRAFT: &str = ".draft-";
 
 impl Seed<'_> {
     /// How many facts of a relation there are to train on.
@@ -57,21 +61,26 @@ impl Seed<'_> {
 }
 
 impl<'a> Lab<'a> {
-    /// Looks at what earlier runs left of a seed's cells, and leaves all of it as it is.
+    /// Looks at what is in the places of a seed's files and cells, and leaves all of it as it is.
     ///
     /// # Errors
-    /// Where a source cannot be had, or a cell holds a model that was trained otherwise.
+    /// Where a source cannot be had, a cell holds a model that was trained otherwise and is to be
+    /// kept, or something is in a place that no experiment wrote.
     pub fn check(&self, seed: u32, cells: Vec<&'a Cell>) -> Result<Seed<'a>, Failure> {
         let parts = self.parts(seed);
-        // One run at a time has the output folder, so that a draft there is one of a killed run.
-        let draft = self.experiment.folder.join(DRAFT);
-        cleared(&draft)?;
-        let signatures = self.write(&draft, &parts, &cells).and_then(|()| {
-            let each = cells.iter().map(|cell| self.signature(cell, seed, &draft));
-            each.collect::<Result<Vec<_>, Failure>>()
-        });
-        cleared(&draft)?;
-        Ok(Seed { seed, cells, parts, signatures: signatures? })
+        let folder = &self.experiment.folder;
+        let draft = self.draft(seed, &parts, &cells)?;
+        Written::read(folder)
+            .and_then(|written| written.placeable(&draft))
+            .map_err(Failure::bad_input)?;
+        let place = self.experiment.seed_folder(seed);
+        let drafted = draft.path().join(place.strip_prefix(folder).unwrap_or(&place));
+        let signature = |cell: &&Cell| {
+            found(&place.join(cell.folder()))?;
+            self.signature(&drafted.join(cell.folder()), &place.join(cell.folder()))
+        };
+        let signatures = cells.iter().map(signature).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Seed { seed, cells, parts, signatures })
     }
 
     /// Makes those of a seed's cells that have no result yet. `before` cells of `all` were looked
@@ -86,12 +95,15 @@ impl<'a> Lab<'a> {
     ) -> Result<Vec<CellResult>, Failure> {
         let Seed { seed, cells, parts, signatures } = seed;
         let folder = self.experiment.seed_folder(seed);
-        self.write(&folder, &parts, &cells)?;
+        let draft = self.draft(seed, &parts, &cells)?;
+        Written::read(&self.experiment.folder)
+            .and_then(|mut written| written.place(&draft))
+            .map_err(Failure::bad_input)?;
         let mut base: Option<(Known, Scored)> = None;
         let mut results = Vec::new();
         for ((number, cell), signature) in (before + 1..).zip(cells).zip(signatures) {
             let place = folder.join(cell.folder());
-            if let Some(result) = earlier(&place, &signature) {
+            if let Some(result) = found(&place)?.filter(|found| found.signature == signature) {
                 results.push(result);
                 continue;
             }
@@ -104,7 +116,9 @@ impl<'a> Lab<'a> {
             let result =
                 result(cell, signature, self.relations, &parts, known, of_base, &finetuned);
             write_json(&place.join(RESULT), &result)?;
-            let result = earlier(&place, &result.signature).unwrap_or(result);
+            // Every result goes through its file, so that one that was made earlier has the same
+            // digits as one that is made now.
+            let result = found(&place)?.unwrap_or(result);
             self.progress(&summary(&result));
             results.push(result);
         }
@@ -117,7 +131,8 @@ impl<'a> Lab<'a> {
         }
     }
 
-    /// Deletes what earlier runs left of these cells: their results and models.
+    /// Deletes what earlier runs left of these cells: their results and models, which
+    /// [`Self::check`] has looked at.
     ///
     /// # Errors
     /// Where it cannot be deleted, or another training is writing there.
@@ -151,32 +166,44 @@ impl<'a> Lab<'a> {
         Parts { splits, train }
     }
 
-    /// Writes a seed's files and those of its cells.
-    fn write(&self, folder: &Path, parts: &Parts<'_>, cells: &[&Cell]) -> Result<(), Failure> {
-        write_seed(folder, self.experiment, self.relations, parts).map_err(unwritable(folder))?;
+    /// A seed's files and those of its cells, in a scratch folder, under the names that they will
+    /// have in the output folder.
+    fn draft(&self, seed: u32, parts: &Parts<'_>, cells: &[&Cell]) -> Result<Scratch, Failure> {
+        let folder = &self.experiment.folder;
+        let draft = Scratch::new(folder, DRAFT).map_err(unwritable(folder))?;
+        let place = self.experiment.seed_folder(seed);
+        let drafted = draft.path().join(place.strip_prefix(folder).unwrap_or(&place));
+        write_seed(&drafted, self.experiment, self.relations, parts)
+            .map_err(unwritable(&drafted))?;
         for cell in cells {
-            let place = folder.join(cell.folder());
+            let place = drafted.join(cell.folder());
             write_cell(&place, self.experiment, cell).map_err(unwritable(&place))?;
         }
-        Ok(())
+        Ok(draft)
     }
 
-    /// What the result of a cell of `seed` depends on, by the files in `folder`: all that its
-    /// weights depend on, and what is asked.
+    /// What the result of a cell depends on, by its drafted files: all that its weights depend on,
+    /// and what is asked. `place` is the cell's folder.
     ///
     /// # Errors
-    /// Where a source cannot be had, or the cell holds a model that was trained otherwise.
-    fn signature(&self, cell: &Cell, seed: u32, folder: &Path) -> Result<String, Failure> {
-        let settings = settings(&folder.join(cell.folder()))?;
+    /// Where a source cannot be had, or the cell holds a model that was trained otherwise and is to
+    /// be kept, or files that no training wrote.
+    fn signature(&self, drafted: &Path, place: &Path) -> Result<String, Failure> {
+        let settings = settings(drafted)?;
         let sources = Sources::fetch(&settings, self.cache, &mut say).map_err(unprepared)?;
-        let model = self.experiment.seed_folder(seed).join(cell.folder()).join(MODEL);
-        finished(&model, &sources.signature).map_err(Failure::bad_input)?;
+        let model = place.join(MODEL);
+        match self.fresh {
+            true => replaceable(&model),
+            false => finished(&model, &sources.signature).map(drop),
+        }
+        .map_err(Failure::bad_input)?;
         let mut hasher = Sha256::new();
         for (name, value) in &sources.signature {
             hasher.update(format!("{name}\n{value}\n"));
         }
+        let seed = drafted.parent().unwrap_or(drafted);
         for file in ["subjects.csv", "candidates.csv", "tune.csv", "test.csv"] {
-            hasher.update(fetch::sha256_of(&folder.join(file)).map_err(Failure::bad_input)?);
+            hasher.update(fetch::sha256_of(&seed.join(file)).map_err(Failure::bad_input)?);
         }
         Ok(hex::encode(hasher.finalize()))
     }
@@ -221,14 +248,21 @@ fn settings(place: &Path) -> Result<Finetune, Failure> {
     Ok(settings)
 }
 
-/// The result of a cell, if it has one of this signature.
+/// The result of a cell, if it has one.
 ///
-/// Every result goes through its file, so that one that was made earlier has the same digits as one
-/// that is made now.
-fn earlier(place: &Path, signature: &str) -> Option<CellResult> {
-    let text = fs::read(place.join(RESULT)).ok()?;
-    let result: CellResult = serde_json::from_slice(&text).ok()?;
-    (result.signature == signature).then_some(result)
+/// # Errors
+/// Where something else has its name.
+fn found(place: &Path) -> Result<Option<CellResult>, Failure> {
+    let path = place.join(RESULT);
+    if !is_taken(&path) {
+        return Ok(None);
+    }
+    let result = is_plain_file(&path).then(|| fs::read(&path)).transpose();
+    let result = result.map_err(unwritable(&path))?;
+    match result.and_then(|text| serde_json::from_slice::<CellResult>(&text).ok()) {
+        Some(result) => Ok(Some(result)),
+        None => Err(Failure::bad_input(files::Error::Foreign { path })),
+    }
 }
 
 fn summary(result: &CellResult) -> String {
@@ -248,14 +282,6 @@ fn write_json(file: &Path, value: &impl serde::Serialize) -> Result<(), Failure>
     whole_file(file, |out| {
         serde_json::to_writer(&mut *out, value).map_err(|e| Failure::Output(e.into()))
     })
-}
-
-/// Deletes a draft, if there is one.
-fn cleared(draft: &Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(draft)(error)),
-        _ => Ok(()),
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
