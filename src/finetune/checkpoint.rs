@@ -265,7 +265,7 @@ impl Left {
     /// Where it cannot be deleted.
     pub(super) fn delete(&self) -> Result<(), Error> {
         self.delete_partial()?;
-        for path in &self.latest {
+        if let Some(path) = &self.latest {
             delete(path, fs::remove_file(path))?;
         }
         match fs::remove_dir(&self.folder) {
