@@ -22,7 +22,7 @@ use super::say::{print, say};
 use crate::config::ModelSource;
 use crate::config::experiment::{self as config, Experiment};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
-use crate::experiment::{Relation, Skew, read, rows};
+use crate::experiment::{Relation, Row, Skew, read, rows};
 use crate::fetch::{self, Cache};
 use crate::files::{self, Scratch, Written};
 use crate::lm::Tokenizer;
@@ -62,10 +62,9 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
         fresh: args.fresh,
         quiet: args.quiet,
     };
-    let written = || Written::read(&experiment.folder).map_err(Failure::bad_input);
-    for name in TABLES {
-        written()?.replaceable(name).map_err(Failure::bad_input)?;
-    }
+    Written::read(&experiment.folder)
+        .and_then(|written| TABLES.iter().try_for_each(|name| written.replaceable(name)))
+        .map_err(Failure::bad_input)?;
     // All are looked at before one is made, so that a refusal changes nothing.
     let check = |&seed: &u32| lab.check(seed, cells.iter().filter(|c| c.seed == seed).collect());
     let seeds = experiment.seeds.iter().map(check).collect::<Result<Vec<_>, Failure>>()?;
@@ -81,23 +80,27 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<(), Failure> {
         results.append(&mut lab.make(seed, progress)?);
     }
     let rows = rows(&results);
-    let [json, html, svg] = [
-        serde_json::to_string_pretty(&rows).map_err(Failure::failed)? + "\n",
-        page::page(relations.len(), &rows, &results).into_string(),
-        page::image(&rows),
-    ];
-    let failed = |source| Failure::bad_input(unclaimed(&experiment.folder, source));
-    let draft = Scratch::new(&experiment.folder, DRAFT).map_err(failed)?;
-    for (name, text) in TABLES.iter().zip([json, html, svg]) {
-        fs::write(draft.path().join(name), text).map_err(failed)?;
-    }
-    written()?.place(&draft).map_err(Failure::bad_input)?;
-    let html = experiment.folder.join(TABLES[1]);
+    let page = page::page(relations.len(), &rows, &results).into_string();
+    let html = write_tables(&experiment.folder, &rows, page)?;
     print(&format!("{}\n\nplots: {}", tables::text(&rows), html.display()))
 }
 
 /// What is made of all results: their figures, a page with plots, and the first of these alone.
 const TABLES: [&str; 3] = ["results.json", "frequency-shock.html", "frequency-shock.svg"];
+
+/// Writes [`TABLES`] and gives the page's path.
+fn write_tables(folder: &Path, rows: &[Row], page: String) -> Result<PathBuf, Failure> {
+    let json = serde_json::to_string_pretty(rows).map_err(Failure::failed)? + "\n";
+    let failed = |source| Failure::bad_input(unclaimed(folder, source));
+    let draft = Scratch::new(folder, DRAFT).map_err(failed)?;
+    for (name, text) in TABLES.iter().zip([json, page, page::image(rows)]) {
+        fs::write(draft.path().join(name), text).map_err(failed)?;
+    }
+    Written::read(folder)
+        .and_then(|mut written| written.place(&draft))
+        .map_err(Failure::bad_input)?;
+    Ok(folder.join(TABLES[1]))
+}
 
 /// A warning where relations have so few facts to train on that a training set has all of them.
 fn scarce(seeds: &[Seed<'_>], relations: usize, train: usize) -> Option<Diagnostic> {

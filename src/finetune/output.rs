@@ -236,9 +236,15 @@ impl Output {
         if let Some(path) = all().map(|name| self.folder.join(name)).find(|path| is_taken(path)) {
             return Err(Error::Foreign { path });
         }
+        let mut moved = Vec::new();
         for name in all() {
             let path = self.folder.join(name);
-            fs::rename(scratch.path().join(name), &path).map_err(io("write", &path))?;
+            if let Err(source) = fs::rename(scratch.path().join(name), &path) {
+                // Without the card nobody would know whose the others are.
+                moved.iter().for_each(|path| drop(fs::remove_file(path)));
+                return Err(io("write", &path)(source));
+            }
+            moved.push(path);
         }
         File::open(&self.folder).and_then(|f| f.sync_all()).map_err(io("write", &self.folder))?;
         Ok(card)

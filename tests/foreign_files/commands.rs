@@ -20,15 +20,14 @@ fn untuned() -> Workplace {
 #[test]
 fn a_run_refuses_to_replace_any_of_its_names() {
     let at = untuned();
-    for (name, kinds) in [
-        ("report.json", &KINDS[..]),
-        ("store", &[Kind::File, Kind::Link, Kind::LinkToNothing, Kind::Folder]),
-        ("store/CURRENT", &[Kind::File, Kind::Link]),
-    ] {
+    for (name, kinds) in
+        [("report.json", &KINDS[..]), ("store", &KINDS[..]), ("store/CURRENT", &KINDS[..2])]
+    {
+        let path = format!("out/{name}");
         let named = format!("out/{}", name.split('/').next().unwrap());
         for &kind in kinds {
             for args in [RUN, FRESH] {
-                let mine = at.mine(&[&format!("out/{name}")], kind);
+                let mine = at.mine(&[&*path], kind);
                 at.refused(args, &named, &mine);
                 at.clear("out");
             }
@@ -141,7 +140,7 @@ fn a_starter_replaces_nothing() {
     for name in ["pipeline.toml", "ontology.ttl", "subjects.csv", "candidates.csv"] {
         let name = format!("out/{name}");
         for kind in KINDS {
-            let mine = at.mine(&[&name], kind);
+            let mine = at.mine(&[&*name], kind);
             at.refused(&["init", "out"], &name, &mine);
             at.clear("out");
         }

@@ -40,16 +40,17 @@ const BESIDE_A_TRAINING: [&str; 8] = [
 fn a_training_refuses_to_replace_any_of_its_names() {
     let at = Workplace::new();
     for (number, name) in OF_A_TRAINING.into_iter().enumerate() {
-        let named = if name.contains("run-1") { "out/checkpoint/run-1" } else { name };
+        let path = format!("out/{name}");
+        let named = if name.contains("run-1") { "out/checkpoint/run-1" } else { &path };
         // Half of the kinds for one command, half for the other, by turns.
         for (turn, kind) in KINDS.into_iter().enumerate() {
-            let mine = at.mine(&[&format!("out/{name}")], kind);
+            let mine = at.mine(&[&*path], kind);
             let args = if (number + turn) % 2 == 0 { FINETUNE } else { FINETUNE_FRESH };
             at.refused(args, named, &mine);
             at.clear("out");
         }
         for args in [FINETUNE, FINETUNE_FRESH] {
-            let mine = at.mine(&[&format!("out/{name}")], Kind::File);
+            let mine = at.mine(&[&*path], Kind::File);
             at.refused(args, named, &mine);
             at.clear("out");
         }
@@ -127,10 +128,11 @@ const BESIDE_AN_EXPERIMENT: [&str; 9] = [
 fn an_experiment_refuses_to_replace_any_of_its_names() {
     let at = Workplace::new();
     for (number, name) in OF_AN_EXPERIMENT.into_iter().enumerate() {
+        let path = format!("out/{name}");
         for (turn, kind) in [Kind::File, Kind::Link].into_iter().enumerate() {
-            let mine = at.mine(&[&format!("out/{name}")], kind);
+            let mine = at.mine(&[&*path], kind);
             let args = if (number + turn) % 2 == 0 { REPRODUCE } else { REPRODUCE_FRESH };
-            at.refused(args, &format!("out/{name}"), &mine);
+            at.refused(args, &path, &mine);
             at.clear("out");
         }
     }

@@ -99,6 +99,7 @@ impl<'a> Lab<'a> {
         Written::read(&self.experiment.folder)
             .and_then(|mut written| written.place(&draft))
             .map_err(Failure::bad_input)?;
+        drop(draft);
         let mut base: Option<(Known, Scored)> = None;
         let mut results = Vec::new();
         for ((number, cell), signature) in (before + 1..).zip(cells).zip(signatures) {
