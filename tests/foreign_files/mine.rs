@@ -42,12 +42,12 @@ pub struct Mine(BTreeMap<PathBuf, Content>);
 impl Mine {
     /// Puts something under a name below `root`, and remembers it.
     pub fn put(&mut self, root: &Path, name: &str, kind: Kind) {
-        let path = root.join(name);
+        let (path, flat) = (root.join(name), name.replace('/', "-"));
         let target = match kind {
             Kind::File => return self.write(&path),
             Kind::Folder => return self.write(&path.join("data.txt")),
-            Kind::Link => root.join("elsewhere").join(name),
-            Kind::LinkToNothing => root.join("nowhere").join(name),
+            Kind::Link => root.join("elsewhere").join(flat),
+            Kind::LinkToNothing => root.join("nowhere").join(flat),
         };
         if kind == Kind::Link {
             self.write(&target);

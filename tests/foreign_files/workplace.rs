@@ -65,6 +65,7 @@ passes = [1]
 batch_size = 8
 device = "cpu"
 [mixture]
+weight = 0.3
 text = "text.txt"
 sequence_length = 12
 [output]
