@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use kgbuild::config::experiment::{self, Sizes, Skew};
 use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
-use kgbuild::config::{self, Annotation, Correction, Device, Method, Mixing, Normalise, Pipeline};
+use kgbuild::config::{
+    self, Annotation, Correction, Device, Durability, Method, Mixing, Normalise, Pipeline,
+};
 use kgbuild::diagnostic::Diagnostics;
 use kgbuild::fetch::Source;
 use proptest::prelude::*;
@@ -118,6 +120,8 @@ fn every_key_arrives() {
     assert_eq!(pipeline.correction, Correction::LogLinear(Mixing::Candidate));
     assert_eq!(pipeline.output.folder, folder.join("out"));
     assert_eq!(pipeline.output.annotation, Annotation::Reification);
+    assert_eq!(pipeline.output.durability, Durability::Chunk);
+    assert_eq!(accepted("accepted-two-models.toml").output.durability, Durability::Periodic);
     assert_eq!(pipeline.output.base_iri, "https://example.org/run/");
     assert_eq!(pipeline.runtime.device, Device::Cpu);
     let runtime = &pipeline.runtime;

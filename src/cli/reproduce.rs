@@ -8,8 +8,7 @@ use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
 use super::say::Console;
 use crate::config::{experiment as config, locked};
-use crate::experiment::{Measured, run};
-use crate::files::write_whole;
+use crate::experiment::{Measured, run, write_tables};
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> {
@@ -27,9 +26,7 @@ pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> 
         Failure::from(error).saying("stopped; the same command goes on from there")
     })?;
     let Measured { relations, results, rows } = &measured;
-    let html = experiment.folder.join("frequency-shock.html");
-    write_whole(&html, page::page(*relations, rows, results).into_string().as_bytes())?;
-    let image = page::image(rows);
-    write_whole(&experiment.folder.join("frequency-shock.svg"), image.as_bytes())?;
+    let page = page::page(*relations, rows, results).into_string();
+    let html = write_tables(&experiment.folder, rows, page, page::image(rows))?;
     console.summary(&format!("{}\n\nplots: {}", tables::text(rows), html.display()))
 }

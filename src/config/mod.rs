@@ -30,8 +30,8 @@ use crate::diagnostic::Diagnostics;
 
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    Annotation, Correction, Device, ExampledModels, Examples, Inputs, Masked, Method, Mixing,
-    Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
+    Annotation, Correction, Device, Durability, ExampledModels, Examples, Inputs, Masked, Method,
+    Mixing, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
 };
 pub use settings::{Settings, locked};
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};

@@ -104,6 +104,17 @@ pub enum Annotation {
     Reification,
 }
 
+/// When what is written is forced to the disk; never changes the graph. What a power cut takes is
+/// done again by the next run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Every 30 seconds, or more often where much is written, and at the end.
+    Periodic,
+    /// After each chunk.
+    Chunk,
+}
+
 /// What the models run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -190,6 +201,7 @@ pub struct Output {
     /// A folder, or a path at which one can be made.
     pub folder: PathBuf,
     pub annotation: Annotation,
+    pub durability: Durability,
     /// An absolute IRI that begins those of runs and of annotations.
     pub base_iri: String,
 }

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{Annotation, Device, ExampledModels, Masked, Method, Mixing, Normalise};
+use super::pipeline::{
+    Annotation, Device, Durability, ExampledModels, Masked, Method, Mixing, Normalise,
+};
 
 /// What a run of kgbuild reads, does and writes. Paths are relative to this file's folder.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -269,6 +271,8 @@ pub(super) struct RawOutput {
     pub folder: Option<String>,
     /// How a triple carries its confidence and provenance.
     pub annotation: Annotation,
+    /// When what is written is forced to the disk; never changes the graph.
+    pub durability: Durability,
     /// Begins the IRIs of runs and of annotations.
     #[schemars(length(min = 1))]
     pub base_iri: String,
@@ -276,7 +280,12 @@ pub(super) struct RawOutput {
 
 impl Default for RawOutput {
     fn default() -> Self {
-        Self { folder: None, annotation: Annotation::Rdf12, base_iri: "urn:kgbuild:".into() }
+        Self {
+            folder: None,
+            annotation: Annotation::Rdf12,
+            durability: Durability::Periodic,
+            base_iri: "urn:kgbuild:".into(),
+        }
     }
 }
 

@@ -284,6 +284,7 @@ impl Resolver<'_> {
         Output {
             folder: folder.unwrap_or_default(),
             annotation: raw.annotation,
+            durability: raw.durability,
             base_iri: raw.base_iri,
         }
     }

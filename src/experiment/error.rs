@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostics, Explain, Fault};
-use crate::files::WriteError;
+use crate::files::{self, WriteError};
 use crate::finetune::{OutputError, PrepareError, RunError};
 use crate::{fetch, lm, onnx, pipeline, runtime};
 
@@ -33,6 +33,9 @@ pub enum Error {
     /// A model could not be asked.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
+    /// Something is in a place that no experiment wrote.
+    #[error(transparent)]
+    Files(#[from] files::Error),
     /// A result could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -22,7 +22,7 @@ pub use error::Error;
 pub use results::{
     Frequencies, MIN_QUESTIONS, Outcome, Questions, answer, gold_counts, lambda_curve,
 };
-pub use run::{Measured, run};
+pub use run::{Measured, run, write_tables};
 pub use source::{Relation, read};
 pub use split::{Fact, Split, distance, split};
 pub use summary::{CellResult, Column, Measures, Row, rows};

@@ -1,15 +1,15 @@
 //! A whole experiment: every cell that has no result yet, then their rows.
 
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cell::{Cell, cells};
-use super::runner::{Runner, Seed};
+use super::runner::{DRAFT, Runner, Seed};
 use super::{CellResult, Error, Relation, Row, read, rows};
 use crate::config::experiment::Experiment;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::fetch;
-use crate::files::{WriteError, write_whole};
+use crate::files::{self, Scratch, Written};
 use crate::finetune::use_threads;
 use crate::lm::Tokenizer;
 use crate::onnx;
@@ -22,7 +22,7 @@ pub struct Measured {
     pub relations: usize,
     /// By cell.
     pub results: Vec<CellResult>,
-    /// The cells of all seeds together, which results.json in the output folder holds too.
+    /// The cells of all seeds together.
     pub rows: Vec<Row>,
 }
 
@@ -51,15 +51,17 @@ pub fn run(
     ));
     use_threads(experiment.threads)?;
     environment.runtime(Device::Auto)?;
-    let runner = Runner { experiment, relations: &relations, environment };
-    if fresh {
-        runner.clear(&cells)?;
-    }
+    let runner = Runner { experiment, relations: &relations, environment, fresh };
+    let written = Written::read(&experiment.folder)?;
+    TABLES.iter().try_for_each(|name| written.replaceable(name))?;
     // All are looked at before one is made, so that a refusal changes nothing.
     let check = |&seed: &u32| runner.check(seed, of_seed(&cells, seed));
     let seeds = experiment.seeds.iter().map(check).collect::<Result<Vec<_>, Error>>()?;
     if let Some(warning) = scarce(&seeds, relations.len(), experiment.sizes.train) {
         events.warn(&warning.at(file, At::File).into());
+    }
+    if fresh {
+        runner.clear(&cells)?;
     }
     let mut results = Vec::new();
     for seed in seeds {
@@ -67,11 +69,31 @@ pub fn run(
         results.append(&mut runner.make(seed, progress)?);
     }
     let rows = rows(&results);
-    let file = experiment.folder.join("results.json");
-    let text = serde_json::to_string_pretty(&rows);
-    let text = text.map_err(|error| WriteError::of(&file)(error.into()))?;
-    write_whole(&file, format!("{text}\n").as_bytes())?;
     Ok(Measured { relations: relations.len(), results, rows })
+}
+
+/// What is made of all results: their figures, a page with plots, and the first of these alone.
+const TABLES: [&str; 3] = ["results.json", "frequency-shock.html", "frequency-shock.svg"];
+
+/// Writes the figures, and a page and an image that show them, into the output folder. Gives the
+/// page's path.
+///
+/// # Errors
+/// Where the folder cannot be written, or no experiment wrote what is there.
+pub fn write_tables(
+    folder: &Path,
+    rows: &[Row],
+    page: String,
+    image: String,
+) -> Result<PathBuf, Error> {
+    let failed = Error::of_folder(folder);
+    let json = serde_json::to_string_pretty(rows).map_err(|error| failed(error.into()))? + "\n";
+    let draft = Scratch::new(folder, DRAFT).map_err(&failed)?;
+    for (name, text) in TABLES.iter().zip([json, page, image]) {
+        fs::write(draft.path().join(name), text).map_err(&failed)?;
+    }
+    Written::read(folder)?.place(&draft)?;
+    Ok(folder.join(TABLES[1]))
 }
 
 fn of_seed(cells: &[Cell], seed: u32) -> Vec<&Cell> {
@@ -94,17 +116,22 @@ fn scarce(seeds: &[Seed<'_>], relations: usize, train: usize) -> Option<Diagnost
     Some(Diagnostic::warning("few-training-facts", message).help(help))
 }
 
-/// Makes the output folder, which belongs to this process until the lock is dropped.
+/// Makes the output folder, which belongs to this process until the lock is dropped, and clears away
+/// the drafts of killed ones.
 fn claim(folder: &Path) -> Result<File, Error> {
     let failed = Error::of_folder(folder);
     fs::create_dir_all(folder).map_err(&failed)?;
     let file = File::options().write(true).create(true).truncate(false).open(folder.join(".lock"));
     let file = file.map_err(&failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: folder.to_owned() }),
+        Ok(()) => {}
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+        Err(TryLockError::WouldBlock) => return Err(Error::InUse { folder: folder.to_owned() }),
     }
+    for draft in files::left(folder, DRAFT).map_err(&failed)? {
+        files::remove(&draft).map_err(&failed)?;
+    }
+    Ok(file)
 }
 
 /// The relations with enough questions whose objects are short enough.

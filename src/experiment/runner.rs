@@ -17,8 +17,8 @@ use crate::config::finetune::{self as config, Finetune};
 use crate::diagnosis::System;
 use crate::diagnostic::Events;
 use crate::fetch;
-use crate::files::{WriteError, write_whole};
-use crate::finetune::{self, Inputs, Outcome, Output, Sources, finished};
+use crate::files::{self, Scratch, WriteError, Written, is_plain_file, is_taken, write_whole};
+use crate::finetune::{self, Inputs, Outcome, Output, Sources, finished, replaceable};
 use crate::pipeline::{Environment, Job, KnownQuestions, Scored};
 
 /// What makes the cells, and what they share.
@@ -26,6 +26,8 @@ pub(super) struct Runner<'a> {
     pub experiment: &'a Experiment,
     pub relations: &'a [Relation],
     pub environment: &'a Environment,
+    /// Whether what earlier runs left of these cells is deleted.
+    pub fresh: bool,
 }
 
 /// A seed's cells and what they are made of; nothing that lies in their folders speaks against it.
@@ -37,8 +39,9 @@ pub(super) struct Seed<'a> {
     signatures: Vec<String>,
 }
 
-/// Where a seed's files are looked at before they take their place, in the output folder.
-const DRAFT: &str = ".draft";
+/// Begins the name of the folder, in the output folder, where files are looked at before they take
+/// their place.
+pub(super) const DRAFT: &str = ".draft-";
 
 impl Seed<'_> {
     /// How many facts of a relation there are to train on.
@@ -48,21 +51,24 @@ impl Seed<'_> {
 }
 
 impl<'a> Runner<'a> {
-    /// Looks at what earlier runs left of a seed's cells, and leaves all of it as it is.
+    /// Looks at what is in the places of a seed's files and cells, and leaves all of it as it is.
     ///
     /// # Errors
-    /// Where a source cannot be had, or a cell holds a model that was trained otherwise.
+    /// Where a source cannot be had, a cell holds a model that was trained otherwise and is to be
+    /// kept, or something is in a place that no experiment wrote.
     pub(super) fn check(&self, seed: u32, cells: Vec<&'a Cell>) -> Result<Seed<'a>, Error> {
         let parts = self.parts(seed);
-        // One run at a time has the output folder, so that a draft there is one of a killed run.
-        let draft = self.experiment.folder.join(DRAFT);
-        cleared(&draft)?;
-        let signatures = self.write(&draft, &parts, &cells).and_then(|()| {
-            let each = cells.iter().map(|cell| self.signature(cell, seed, &draft));
-            each.collect::<Result<Vec<_>, Error>>()
-        });
-        cleared(&draft)?;
-        Ok(Seed { seed, cells, parts, signatures: signatures? })
+        let folder = &self.experiment.folder;
+        let draft = self.draft(seed, &parts, &cells)?;
+        Written::read(folder)?.placeable(&draft)?;
+        let place = self.experiment.seed_folder(seed);
+        let drafted = draft.path().join(place.strip_prefix(folder).unwrap_or(&place));
+        let signature = |cell: &&Cell| {
+            found(&place.join(cell.folder()))?;
+            self.signature(&drafted.join(cell.folder()), &place.join(cell.folder()))
+        };
+        let signatures = cells.iter().map(signature).collect::<Result<Vec<_>, Error>>()?;
+        Ok(Seed { seed, cells, parts, signatures })
     }
 
     /// Makes those of a seed's cells that have no result yet. `before` cells of `all` were looked
@@ -77,12 +83,14 @@ impl<'a> Runner<'a> {
     ) -> Result<Vec<CellResult>, Error> {
         let Seed { seed, cells, parts, signatures } = seed;
         let folder = self.experiment.seed_folder(seed);
-        self.write(&folder, &parts, &cells)?;
+        let draft = self.draft(seed, &parts, &cells)?;
+        Written::read(&self.experiment.folder)?.place(&draft)?;
+        drop(draft);
         let mut base: Option<(KnownQuestions<'a>, Scored)> = None;
         let mut results = Vec::new();
         for ((number, cell), signature) in (before + 1..).zip(cells).zip(signatures) {
             let place = folder.join(cell.folder());
-            if let Some(result) = earlier(&place, &signature) {
+            if let Some(result) = found(&place)?.filter(|found| found.signature == signature) {
                 results.push(result);
                 continue;
             }
@@ -95,7 +103,9 @@ impl<'a> Runner<'a> {
             let result =
                 result(cell, signature, self.relations, &parts, known, of_base, &finetuned);
             write_result(&place.join(RESULT), &result)?;
-            let result = earlier(&place, &result.signature).unwrap_or(result);
+            // Every result goes through its file, so that one that was made earlier has the same
+            // digits as one that is made now.
+            let result = found(&place)?.unwrap_or(result);
             self.events().note(&summary(&result));
             results.push(result);
         }
@@ -106,7 +116,8 @@ impl<'a> Runner<'a> {
         self.environment.events.as_ref()
     }
 
-    /// Deletes what earlier runs left of these cells: their results and models.
+    /// Deletes what earlier runs left of these cells: their results and models, which
+    /// [`Self::check`] has looked at.
     ///
     /// # Errors
     /// Where it cannot be deleted, or another training is writing there.
@@ -140,33 +151,43 @@ impl<'a> Runner<'a> {
         Parts { splits, train }
     }
 
-    /// Writes a seed's files and those of its cells.
-    fn write(&self, folder: &Path, parts: &Parts<'_>, cells: &[&Cell]) -> Result<(), Error> {
-        write_seed(folder, self.experiment, self.relations, parts)
-            .map_err(Error::of_folder(folder))?;
+    /// A seed's files and those of its cells, in a scratch folder, under the names that they will
+    /// have in the output folder.
+    fn draft(&self, seed: u32, parts: &Parts<'_>, cells: &[&Cell]) -> Result<Scratch, Error> {
+        let folder = &self.experiment.folder;
+        let draft = Scratch::new(folder, DRAFT).map_err(Error::of_folder(folder))?;
+        let place = self.experiment.seed_folder(seed);
+        let drafted = draft.path().join(place.strip_prefix(folder).unwrap_or(&place));
+        write_seed(&drafted, self.experiment, self.relations, parts)
+            .map_err(Error::of_folder(&drafted))?;
         for cell in cells {
-            let place = folder.join(cell.folder());
+            let place = drafted.join(cell.folder());
             write_cell(&place, self.experiment, cell).map_err(Error::of_folder(&place))?;
         }
-        Ok(())
+        Ok(draft)
     }
 
-    /// What the result of a cell of `seed` depends on, by the files in `folder`: all that its
-    /// weights depend on, and what is asked.
+    /// What the result of a cell depends on, by its drafted files: all that its weights depend on,
+    /// and what is asked. `place` is the cell's folder.
     ///
     /// # Errors
-    /// Where a source cannot be had, or the cell holds a model that was trained otherwise.
-    fn signature(&self, cell: &Cell, seed: u32, folder: &Path) -> Result<String, Error> {
-        let settings = self.settings(&folder.join(cell.folder()))?;
+    /// Where a source cannot be had, or the cell holds a model that was trained otherwise and is to
+    /// be kept, or files that no training wrote.
+    fn signature(&self, drafted: &Path, place: &Path) -> Result<String, Error> {
+        let settings = self.settings(drafted)?;
         let sources = self.sources(&settings)?;
-        let model = self.experiment.seed_folder(seed).join(cell.folder()).join(MODEL);
-        finished(&model, &sources.signature)?;
+        let model = place.join(MODEL);
+        match self.fresh {
+            true => replaceable(&model)?,
+            false => drop(finished(&model, &sources.signature)?),
+        }
         let mut hasher = Sha256::new();
         for (name, value) in &sources.signature {
             hasher.update(format!("{name}\n{value}\n"));
         }
+        let seed = drafted.parent().unwrap_or(drafted);
         for file in ["subjects.csv", "candidates.csv", "tune.csv", "test.csv"] {
-            hasher.update(fetch::sha256_of(&folder.join(file))?);
+            hasher.update(fetch::sha256_of(&seed.join(file))?);
         }
         Ok(hex::encode(hasher.finalize()))
     }
@@ -213,14 +234,21 @@ const RESULT: &str = "result.json";
 /// Of a cell's model.
 pub(super) const MODEL: &str = "model";
 
-/// The result of a cell, if it has one of this signature.
+/// The result of a cell, if it has one.
 ///
-/// Every result goes through its file, so that one that was made earlier has the same digits as one
-/// that is made now.
-fn earlier(place: &Path, signature: &str) -> Option<CellResult> {
-    let text = fs::read(place.join(RESULT)).ok()?;
-    let result: CellResult = serde_json::from_slice(&text).ok()?;
-    (result.signature == signature).then_some(result)
+/// # Errors
+/// Where something else has its name.
+fn found(place: &Path) -> Result<Option<CellResult>, Error> {
+    let path = place.join(RESULT);
+    if !is_taken(&path) {
+        return Ok(None);
+    }
+    let result = is_plain_file(&path).then(|| fs::read(&path)).transpose();
+    let result = result.map_err(Error::of_folder(&path))?;
+    match result.and_then(|text| serde_json::from_slice::<CellResult>(&text).ok()) {
+        Some(result) => Ok(Some(result)),
+        None => Err(files::Error::Foreign { path }.into()),
+    }
 }
 
 fn summary(result: &CellResult) -> String {
@@ -239,14 +267,4 @@ fn summary(result: &CellResult) -> String {
 fn write_result(file: &Path, result: &CellResult) -> Result<(), WriteError> {
     let text = serde_json::to_vec(result).map_err(|error| WriteError::of(file)(error.into()))?;
     write_whole(file, &text)
-}
-
-/// Deletes a draft, if there is one.
-fn cleared(draft: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::of_folder(draft)(error))
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,113 +1,36 @@
-//! Files that are written whole or not at all, and whether they can be.
+//! Files that are written whole or not at all, and whether they can be; which files are kgbuild's
+//! own: only these are ever replaced or deleted.
+//!
+//! A process can be killed at any moment, so that what it was doing must be known again as its own
+//! by the next one. Work in progress lies in a [`Scratch`] folder with a mark in it; a [`Written`]
+//! list says what was put into a folder that people also work in.
 
+mod scratch;
 mod target;
+mod whole;
+mod written;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
-
-use crate::diagnostic::Explain;
-
+pub use scratch::{Scratch, left, remove};
 pub use target::{unwritable, writable};
+pub use whole::{WholeFile, WriteError, write_whole};
+pub use written::{Error, Written};
 
-/// Why a file cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", file.display())]
-pub struct WriteError {
-    /// The file.
-    pub file: PathBuf,
-    /// What the system says.
-    #[source]
-    pub source: io::Error,
+use std::fs;
+use std::path::Path;
+
+/// Whether there is anything at a path, be it a link to nothing.
+pub fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
-impl Explain for WriteError {}
-
-impl WriteError {
-    /// What the system says of a file, with its name.
-    pub fn of(file: &Path) -> impl Fn(io::Error) -> Self + use<> {
-        let file = file.to_owned();
-        move |source| Self { file: file.clone(), source }
-    }
+/// Whether a path is a file itself, not a link to one.
+pub fn is_plain_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
-/// A file that takes its place when it is whole: it is written under another name beside it, and
-/// [`WholeFile::commit`] renames it. Dropped before, it leaves nothing.
-///
-/// A link's target is written; a device or pipe is written straight away.
-pub struct WholeFile {
-    named: PathBuf,
-    out: Out,
-}
-
-enum Out {
-    Special(File),
-    Partial { partial: NamedTempFile, target: PathBuf },
-}
-
-impl WholeFile {
-    /// Begins the file.
-    ///
-    /// # Errors
-    /// Where its folder takes none.
-    pub fn create(file: &Path) -> Result<Self, WriteError> {
-        let cannot = WriteError::of(file);
-        let named = file.to_owned();
-        let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        if target.exists() && !target.is_file() && !target.is_dir() {
-            let special = OpenOptions::new().write(true).open(&target).map_err(cannot)?;
-            return Ok(Self { named, out: Out::Special(special) });
-        }
-        let partial = tempfile::Builder::new()
-            .prefix(".kgbuild-")
-            .permissions(default_permissions())
-            .tempfile_in(folder_of(&target))
-            .map_err(cannot)?;
-        Ok(Self { named, out: Out::Partial { partial, target } })
-    }
-
-    /// Puts the file in its place, on the disk.
-    ///
-    /// # Errors
-    /// Where the disk refuses; what was there before stays.
-    pub fn commit(self) -> Result<(), WriteError> {
-        let cannot = WriteError::of(&self.named);
-        match self.out {
-            Out::Special(_) => Ok(()),
-            Out::Partial { partial, target } => {
-                partial.as_file().sync_all().map_err(&cannot)?;
-                partial.persist(target).map(drop).map_err(|error| cannot(error.error))
-            }
-        }
-    }
-}
-
-impl Write for WholeFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.out {
-            Out::Special(file) => file.write(bytes),
-            Out::Partial { partial, .. } => partial.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.out {
-            Out::Special(file) => file.flush(),
-            Out::Partial { partial, .. } => partial.flush(),
-        }
-    }
-}
-
-/// Writes a file whole or not at all; see [`WholeFile`].
-///
-/// # Errors
-/// Where the file cannot be written; what was there before stays.
-pub fn write_whole(file: &Path, content: &[u8]) -> Result<(), WriteError> {
-    let mut whole = WholeFile::create(file)?;
-    whole.write_all(content).map_err(WriteError::of(file))?;
-    whole.commit()
+/// Whether a path is a folder itself, not a link to one.
+pub fn is_plain_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 /// The folder that a path's last name is in.
@@ -129,29 +52,9 @@ pub fn is_same_file(a: &Path, b: &Path) -> bool {
     resolved(a).is_some_and(|a| resolved(b) == Some(a))
 }
 
-/// Those of an ordinary new file, which the process' umask narrows.
-fn default_permissions() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o666)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_that_is_not_whole_leaves_what_was_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.txt");
-        write_whole(&file, b"before").unwrap();
-        let mut whole = WholeFile::create(&file).unwrap();
-        whole.write_all(b"half").unwrap();
-        drop(whole);
-        assert_eq!(fs::read(&file).unwrap(), b"before");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        write_whole(&file, b"after").unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"after");
-    }
 
     #[test]
     fn files_are_the_same_however_they_are_written() {
@@ -164,12 +67,5 @@ mod tests {
         assert!(same("a.csv", "x/../a.csv") && same("link", "a.csv"));
         assert!(same("new", "x/../new") && !same("new", "x/new") && !same("a.csv", "new"));
         assert!(!is_same_file(Path::new("/dev/null"), Path::new("/dev/null")));
-    }
-
-    #[test]
-    fn an_error_names_the_file() {
-        let missing = Path::new("no such folder/a.txt");
-        let error = write_whole(missing, b"").unwrap_err();
-        assert_eq!(error.to_string(), "cannot write no such folder/a.txt");
     }
 }

@@ -37,6 +37,11 @@ pub fn unwritable(option: &str, file: &Path) -> Option<Diagnostic> {
         let help = "name a file, in that folder or elsewhere";
         return Some(Diagnostic::error("not-a-file", message).help(help));
     }
+    if file.is_symlink() && !file.exists() {
+        let message = format!("`{option}` names `{shown}`, which is a link to nothing");
+        let help = "make what it leads to, or name another file";
+        return Some(Diagnostic::error("link-to-nothing", message).help(help));
+    }
     if !folder.is_dir() {
         let folder = folder.display();
         let message =

@@ -52,6 +52,10 @@ pub struct Card {
     pub tokens: u64,
     /// Seconds that training took, over all its processes; evaluations included.
     pub seconds: f64,
+    /// The model's files: the SHA-256 of each by its name. What is beside the card and not among
+    /// them is someone else's, and is left alone.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// A model before finetuning.
@@ -118,7 +122,11 @@ pub enum CardError {
         source: io::Error,
     },
     /// It is not a card, or one of another version.
-    #[error("{} is no training card of this version of kgbuild: finetune again, with --fresh", path.display())]
+    #[error(
+        "{} is no training card of this version of kgbuild: move it away, then finetune again, or \
+         name another folder",
+        path.display()
+    )]
     Content {
         path: PathBuf,
         #[source]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -15,11 +15,16 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::card::{Evaluation, Step};
+use crate::files::{is_plain_file, is_plain_folder, is_taken};
 use crate::onnx::{self, TensorFile};
 
 /// The checkpoints' folder in the output folder.
 pub const FOLDER: &str = "checkpoint";
 const FILE: &str = "latest.safetensors";
+/// Begins the name of a checkpoint that is being written.
+const PARTIAL: &str = ".partial-";
+/// How the header of every checkpoint begins, after its length.
+const BEGINNING: &[u8] = br#"{"__metadata__":{"kgbuild":"#;
 /// The key of [`Head`] in the file's metadata.
 const HEAD: &str = "kgbuild";
 /// The curves' names among the tensors.
@@ -75,12 +80,20 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The file is not one that kgbuild wrote.
+    /// The file is not one that kgbuild wrote, or not as it wrote it.
     #[error(
-        "the checkpoint {} is damaged ({problem}): delete it, or run with --fresh to start anew",
+        "the checkpoint {} is damaged, or someone else's ({problem}): move it away to start anew, \
+         or name another `folder` under [output]",
         path.display()
     )]
     Damaged { path: PathBuf, problem: String },
+    /// There is something else where checkpoints go.
+    #[error(
+        "{} is where checkpoints go, and no training wrote it. Nothing was changed; move it away, \
+         or name another `folder` under [output]",
+        path.display()
+    )]
+    Foreign { path: PathBuf },
     /// A tensor cannot be read from its device.
     #[error("the weights cannot be read from the device")]
     Tensor(#[from] candle_core::Error),
@@ -117,10 +130,8 @@ impl Checkpoint {
         tensors.push((EVALUATIONS.to_owned(), evaluations));
         let head =
             Head { signature: self.signature.clone(), tokens: self.tokens, seconds: self.seconds };
-        let partial = tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempfile_in(&folder)
-            .map_err(io("write"))?;
+        let partial =
+            tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&folder).map_err(io("write"))?;
         let mut out = BufWriter::new(partial.as_file());
         out.write_all(&header(&head, &tensors).map_err(|e| io("write")(e.into()))?)
             .map_err(io("write"))?;
@@ -142,21 +153,14 @@ impl Checkpoint {
     pub fn read(output: &Path) -> Result<Option<Self>, Error> {
         let path = output.join(FOLDER).join(FILE);
         let damaged = |problem: String| Error::Damaged { path: path.clone(), problem };
-        let unreadable = |error: onnx::Error| match error {
-            onnx::Error::Io { source, .. } => {
-                Error::Io { doing: "read", path: path.clone(), source }
-            }
-            onnx::Error::Corrupt { problem, .. } => damaged(problem),
-            other => damaged(other.to_string()),
-        };
+        let unreadable = |error| unreadable(&path, error);
         let file = match TensorFile::open(&path) {
             Err(onnx::Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Ok(None);
             }
             file => file.map_err(unreadable)?,
         };
-        let head = file.metadata(HEAD).ok_or_else(|| damaged("it has no head".to_owned()))?;
-        let head: Head = serde_json::from_str(head).map_err(|error| damaged(error.to_string()))?;
+        let head = head(&file).map_err(damaged)?;
         let mut read = Self {
             signature: head.signature,
             tokens: head.tokens,
@@ -183,38 +187,122 @@ impl Checkpoint {
         }
         Ok(Some(read))
     }
+}
 
-    /// Deletes the checkpoint in `output` and what a killed process left of one.
+/// Why a checkpoint's file cannot be read.
+fn unreadable(path: &Path, error: onnx::Error) -> Error {
+    let damaged = |problem| Error::Damaged { path: path.to_owned(), problem };
+    match error {
+        onnx::Error::Io { source, .. } => {
+            Error::Io { doing: "read", path: path.to_owned(), source }
+        }
+        onnx::Error::Corrupt { problem, .. } => damaged(problem),
+        other => damaged(other.to_string()),
+    }
+}
+
+/// The head of a checkpoint, or why it is none.
+fn head(file: &TensorFile) -> Result<Head, String> {
+    let head = file.metadata(HEAD).ok_or("it has no head")?;
+    serde_json::from_str(head).map_err(|error| error.to_string())
+}
+
+/// What trainings left of checkpoints in an output folder.
+pub(super) struct Left {
+    folder: PathBuf,
+    latest: Option<PathBuf>,
+    /// Those that a killed process was writing.
+    partial: Vec<PathBuf>,
+}
+
+impl Left {
+    /// Looks for it. Someone else's files beside a checkpoint are left alone.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where there is something else and no checkpoint, [`Error::Damaged`] where
+    /// something else has the checkpoint's name, or where the folder cannot be read.
+    pub(super) fn find(output: &Path) -> Result<Self, Error> {
+        let folder = output.join(FOLDER);
+        let mut left = Self { folder: folder.clone(), latest: None, partial: Vec::new() };
+        if !is_taken(&folder) {
+            return Ok(left);
+        }
+        if !is_plain_folder(&folder) {
+            return Err(Error::Foreign { path: folder });
+        }
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { doing: "read", path, source }
+        };
+        let mut other: Option<PathBuf> = None;
+        for entry in fs::read_dir(&folder).map_err(io(&folder))? {
+            let entry = entry.map_err(io(&folder))?;
+            let (name, path) = (entry.file_name(), entry.path());
+            let is_partial = name.to_string_lossy().starts_with(PARTIAL);
+            if name == FILE && is_plain_file(&path) {
+                let file = TensorFile::open(&path).map_err(|error| unreadable(&path, error))?;
+                let damaged = |problem| Error::Damaged { path: path.clone(), problem };
+                head(&file).map_err(damaged)?;
+                left.latest = Some(path);
+            } else if is_partial && is_plain_file(&path) && is_begun(&path).map_err(io(&path))? {
+                left.partial.push(path);
+            } else if is_taken(&path) {
+                // Its name is the same whatever the folder's order.
+                other = other.into_iter().chain([path]).min();
+            }
+        }
+        match other {
+            Some(path) if left.latest.is_none() => Err(Error::Foreign { path }),
+            _ => Ok(left),
+        }
+    }
+
+    /// Deletes what killed processes were writing.
     ///
     /// # Errors
     /// Where it cannot be deleted.
-    pub fn delete(output: &Path) -> Result<(), Error> {
-        let folder = output.join(FOLDER);
-        match fs::remove_dir_all(&folder) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(Error::Io { doing: "delete", path: folder, source })
-            }
-            _ => Ok(()),
+    pub(super) fn delete_partial(&self) -> Result<(), Error> {
+        self.partial.iter().try_for_each(|path| delete(path, fs::remove_file(path)))
+    }
+
+    /// Deletes the checkpoint and what killed processes were writing, and the folder, unless
+    /// someone else's files are in it.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub(super) fn delete(&self) -> Result<(), Error> {
+        self.delete_partial()?;
+        if let Some(path) = &self.latest {
+            delete(path, fs::remove_file(path))?;
+        }
+        match fs::remove_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => delete(&self.folder, removed),
         }
     }
 }
 
-/// Clears away what a killed process left of a checkpoint that it was writing.
-///
-/// # Errors
-/// Where it cannot be deleted.
-pub fn clear_partial(output: &Path) -> Result<(), Error> {
-    let entries = match fs::read_dir(output.join(FOLDER)) {
-        Ok(entries) => entries,
-        Err(_) => return Ok(()),
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".partial-") {
-            let path = entry.path();
-            fs::remove_file(&path).map_err(|source| Error::Io { doing: "delete", path, source })?;
+/// The outcome of deleting a path, which may be gone already.
+fn delete(path: &Path, outcome: io::Result<()>) -> Result<(), Error> {
+    match outcome {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Io { doing: "delete", path: path.to_owned(), source })
         }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a file begins as a checkpoint does, or is as empty as one that is not begun; one that is
+/// gone meanwhile is none.
+fn is_begun(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let length = size_of::<u64>();
+    let mut beginning = Vec::new();
+    file.take((length + BEGINNING.len()) as u64).read_to_end(&mut beginning)?;
+    Ok(beginning.is_empty() || beginning.get(length..) == Some(BEGINNING))
 }
 
 /// A table of numbers, a row an item.
@@ -344,8 +432,10 @@ mod tests {
         }
         let names: Vec<_> = fs::read_dir(output.path().join(FOLDER)).unwrap().flatten().collect();
         assert_eq!(names.len(), 1, "nothing half written is left");
-        Checkpoint::delete(output.path()).unwrap();
-        Checkpoint::delete(output.path()).unwrap();
+        for _ in 0..2 {
+            Left::find(output.path()).unwrap().delete().unwrap();
+            assert!(!output.path().join(FOLDER).exists());
+        }
         assert!(Checkpoint::read(output.path()).unwrap().is_none());
     }
 
@@ -363,14 +453,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_half_written_is_cleared_away() {
+    fn what_is_half_written_is_cleared_away_and_nothing_like_it() {
         let output = tempfile::tempdir().unwrap();
-        clear_partial(output.path()).unwrap();
+        let folder = output.path().join(FOLDER);
         checkpoint().write(output.path()).unwrap();
-        let partial = output.path().join(FOLDER).join(".partial-abc");
-        fs::write(&partial, "x").unwrap();
-        clear_partial(output.path()).unwrap();
-        assert!(!partial.exists());
+        let whole = fs::read(folder.join(FILE)).unwrap();
+        let partial = |length: usize| folder.join(format!(".partial-{length}"));
+        let lengths = [0, 100, whole.len()];
+        for length in lengths {
+            fs::write(partial(length), &whole[..length]).unwrap();
+        }
+        fs::write(folder.join(".partial-mine"), "mine").unwrap();
+        fs::write(folder.join(".partial-novel"), "It was a dark and stormy night. ".repeat(9))
+            .unwrap();
+        fs::create_dir(folder.join(".partial-folder")).unwrap();
+        Left::find(output.path()).unwrap().delete_partial().unwrap();
+        assert!(lengths.iter().all(|&length| !partial(length).exists()));
         assert!(Checkpoint::read(output.path()).unwrap().is_some());
+
+        Left::find(output.path()).unwrap().delete().unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".partial-folder", ".partial-mine", ".partial-novel"]);
+        // Without a checkpoint the folder is someone's.
+        let error = Left::find(output.path()).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Foreign { .. }), "{error}");
     }
 }

@@ -127,6 +127,6 @@ pub fn run(
     let (model, state) = trainer.finish()?;
     let card = prepared.card(settings, state, stopped_early);
     let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
-    output.finish::<TrainError>(&card, save)?;
+    let card = output.finish::<TrainError>(card, save)?;
     Ok(Outcome::Finished(Box::new(card)))
 }

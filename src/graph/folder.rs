@@ -1,11 +1,13 @@
 //! The output folder: its lock, whose store lies in it, and how a new store comes into being.
 //!
 //! Invariant: `store/` either does not exist or is a whole store with a signature. A new store
-//! is made under another name and renamed when its first transaction is on disk; an old one that
-//! is to go is renamed before it is deleted. Only these names are ever deleted.
+//! is made in a scratch folder and moved out of it when its first transaction is on disk; an old one
+//! that is to go is moved into it before it is deleted. Nothing else is ever deleted, and no store
+//! in which there is a file that is not RocksDB's.
 
 use super::error::Error;
 use super::ledger::{self, Signature};
+use crate::files::{self, Scratch, is_plain_file};
 use oxigraph::model::Quad;
 use oxigraph::store::Store;
 use std::collections::BTreeMap;
@@ -17,12 +19,14 @@ use std::time::{Duration, Instant};
 
 const STORE: &str = "store";
 const LOCK: &str = ".lock";
-/// A store that is being made.
-const NEW: &str = ".store-new";
-/// A store that is being deleted.
-const OLD: &str = ".store-old";
+/// Begins the name of the scratch folder in which a store is made or deleted.
+const SCRATCH: &str = ".store-";
 /// RocksDB has this file in every database that was ever opened in full.
 const ROCKSDB_MARK: &str = "CURRENT";
+/// The other files of a database: their names, what these begin with, and what they end with.
+const ROCKSDB_NAMES: [&str; 3] = ["IDENTITY", "LOCK", "LOG"];
+const ROCKSDB_PREFIXES: [&str; 3] = ["LOG.old.", "MANIFEST-", "OPTIONS-"];
+const ROCKSDB_SUFFIXES: [&str; 4] = [".blob", ".dbtmp", ".log", ".sst"];
 
 /// An output folder that this process alone writes to, until it is dropped.
 pub(super) struct Folder {
@@ -33,7 +37,7 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Creates the folder where it is missing, takes its lock, and clears away what a killed run
-    /// left half made or half deleted.
+    /// left half made or half deleted, which is known by the mark of a [`Scratch`] folder.
     ///
     /// # Errors
     /// [`Error::InUse`] where another run has the lock, [`Error::Folder`] where the folder cannot
@@ -54,8 +58,10 @@ impl Folder {
             TryLockError::Error(e) => Error::folder("lock", &lock_path, e),
         })?;
         let folder = Self { path: path.to_owned(), _lock: lock };
-        folder.delete(NEW)?;
-        folder.delete(OLD)?;
+        let left = files::left(path, SCRATCH).map_err(|e| Error::folder("read", path, e))?;
+        for scratch in left {
+            files::remove(&scratch).map_err(|e| Error::folder("delete", &scratch, e))?;
+        }
         Ok(folder)
     }
 
@@ -92,8 +98,15 @@ impl Folder {
     /// Puts a new store that holds `quads` in the place of the one that is there, if any.
     ///
     /// The caller has made sure by [`Self::signature`] that the old one is ours.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where the old one holds files that are not a store's, or is a link.
     pub(super) fn create(&self, quads: Vec<Quad>) -> Result<Store, Error> {
-        let (new, old, path) = (self.path.join(NEW), self.path.join(OLD), self.store_path());
+        let path = self.store_path();
+        holds_nothing_else(&path)?;
+        let scratch = Scratch::new(&self.path, SCRATCH)
+            .map_err(|e| Error::folder("write to the output folder", &self.path, e))?;
+        let (new, old) = (scratch.path().join("new"), scratch.path().join("old"));
         let made = |e| Error::storage("making", &new, e);
         let store = Store::open(&new).map_err(made)?;
         store.extend(quads).map_err(made)?;
@@ -103,28 +116,55 @@ impl Folder {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             result => result.map_err(|e| Error::folder("move away the old", &path, e))?,
         }
-        fs::rename(&new, &path).map_err(|e| Error::folder("move the new store to", &path, e))?;
+        fs::rename(&new, &path).map_err(|e| {
+            // What cannot be replaced is kept.
+            let _kept = fs::rename(&old, &path);
+            Error::folder("move the new store to", &path, e)
+        })?;
         // The rename itself must outlive a power cut; not every system can sync a folder.
         if let Ok(folder) = File::open(&self.path) {
             let _unsupported = folder.sync_all();
         }
-        self.delete(OLD)?;
+        drop(scratch);
         self.open()
     }
+}
 
-    fn delete(&self, name: &str) -> Result<(), Error> {
-        let path = self.path.join(name);
-        match fs::remove_dir_all(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(|e| Error::folder("delete", &path, e)),
+/// That all that is at `path`, if anything, are a store's own files.
+fn holds_nothing_else(path: &Path) -> Result<(), Error> {
+    let foreign = |path: &Path, why| Err(Error::Foreign { path: path.to_owned(), why });
+    if path.is_symlink() {
+        return foreign(path, "it is a link");
+    }
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| Error::folder("read the folder", path, e))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::folder("read the folder", path, e))?;
+        let name = entry.file_name();
+        if !is_plain_file(&entry.path()) || !is_rocksdbs(&name.to_string_lossy()) {
+            return foreign(&entry.path(), "it lies in the store and is no part of it");
         }
     }
+    Ok(())
+}
+
+/// Whether RocksDB gives its files such names.
+fn is_rocksdbs(name: &str) -> bool {
+    name == ROCKSDB_MARK
+        || ROCKSDB_NAMES.contains(&name)
+        || ROCKSDB_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || ROCKSDB_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Whether there is a store at `path`; an empty folder is none.
 fn holds_store(path: &Path) -> Result<bool, Error> {
     let foreign = |why| Err(Error::Foreign { path: path.to_owned(), why });
     match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            return foreign("it is a link to nothing");
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(Error::folder("look at", path, e)),
         Ok(metadata) if !metadata.is_dir() => return foreign("it is not a folder"),

@@ -31,7 +31,8 @@ pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
-    Annotation, Assertion, ChunkRecord, EntityDescription, ModelDescription, RunDescription,
+    Annotation, Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription,
+    RunDescription,
 };
 pub use syntax::SyntaxError;
 pub use write::{GraphWriter, PROBABILITY_DECIMALS};

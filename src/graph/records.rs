@@ -14,6 +14,17 @@ pub enum Annotation {
     Reification,
 }
 
+/// When what is committed is forced to the disk. The graph is the same: chunks that a power cut
+/// takes are written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every half minute, and at the end.
+    #[default]
+    Periodic,
+    /// After each chunk.
+    Chunk,
+}
+
 /// A triple that a run asserts, by IRIs, with its probabilities (0 to 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Assertion<'a> {

@@ -6,7 +6,9 @@
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
-use super::records::{Annotation, Assertion, ChunkRecord, EntityDescription, RunDescription};
+use super::records::{
+    Annotation, Assertion, ChunkRecord, Durability, EntityDescription, RunDescription,
+};
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
@@ -20,8 +22,8 @@ use std::time::{Duration, Instant};
 /// Probabilities enter the graph rounded to this many decimal places, here and nowhere else.
 pub const PROBABILITY_DECIMALS: usize = 6;
 
-/// How long what is committed may wait before it is forced to the disk. A killed process loses
-/// nothing of it; a power cut may.
+/// How long what is committed may wait before it is forced to the disk, unless each chunk is. A
+/// killed process loses nothing of it; a power cut may.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
 /// How many quads may wait for that. It bounds the memory that the store holds them in, and the
@@ -39,6 +41,7 @@ pub struct GraphWriter {
     base_iri: String,
     run: NamedNode,
     annotation: Annotation,
+    durability: Durability,
     done: HashSet<Chunk>,
     complete: bool,
     /// Fingerprints of the descriptions that this process has committed.
@@ -92,11 +95,17 @@ impl GraphWriter {
             base_iri: base_iri.to_owned(),
             run: iri,
             annotation,
+            durability: Durability::default(),
             described: HashSet::new(),
             uncheckpointed: 0,
             checkpoint: Instant::now(),
             folder,
         })
+    }
+
+    /// The same writer with another durability; [`Durability::Periodic`] is what it has.
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     /// The chunks that are in the graph.
@@ -163,15 +172,14 @@ impl GraphWriter {
         }
         self.described.extend(described);
         self.uncheckpointed += count;
-        if self.uncheckpointed >= CHECKPOINT_QUADS || self.checkpoint.elapsed() >= CHECKPOINT_EVERY
-        {
-            self.checkpoint()?;
-        }
-        Ok(())
+        let is_due = self.durability == Durability::Chunk
+            || self.uncheckpointed >= CHECKPOINT_QUADS
+            || self.checkpoint.elapsed() >= CHECKPOINT_EVERY;
+        if is_due { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Forces all that is committed to the disk. [`Self::commit`] does so by itself every half
-    /// minute.
+    /// Forces all that is committed to the disk. [`Self::commit`] does so by itself as its
+    /// [`Durability`] says.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.

@@ -1,6 +1,6 @@
 //! Why a job ended before its end.
 
-use super::ModelsError;
+use super::{ModelsError, ReportFileError};
 use crate::diagnostic::{Diagnostics, Explain, Fault};
 use crate::files::WriteError;
 use crate::{fetch, finetune, graph, lm, runtime};
@@ -75,6 +75,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// Something else has the report's name.
+    #[error(transparent)]
+    Report(#[from] ReportFileError),
     /// The report or the tuned numbers could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

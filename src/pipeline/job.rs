@@ -1,17 +1,14 @@
 //! The one front door: a pipeline file, from reading it to its graph.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use serde::Serialize;
 
 use super::open::{device, open_models, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
 use super::{
-    Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, Report, estimate, locate,
-    run, take_priors, tuned,
+    Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, Report, ReportFile,
+    estimate, locate, report_text, run, take_priors, tuned,
 };
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
@@ -131,14 +128,6 @@ pub struct PlannedJob<'e> {
     pub(super) asking: Option<Predictor>,
 }
 
-/// The report with what it is a report of.
-#[derive(Serialize)]
-struct NamedReport<'a> {
-    signature: &'a std::collections::BTreeMap<String, String>,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
 impl PlannedJob<'_> {
     /// What the file says.
     pub fn pipeline(&self) -> &Pipeline {
@@ -197,11 +186,15 @@ impl PlannedJob<'_> {
     /// See [`Error`]; what was written before stays.
     pub fn run(&mut self, fresh: bool) -> Result<Report, Error> {
         let description = describe(&self.pipeline, &self.plan, &self.models)?;
+        let folder = self.pipeline.output.folder.clone();
+        ReportFile::find(&folder)?;
         let report = self.build(&description, fresh)?;
-        let file = self.pipeline.output.folder.join("report.json");
+        let file = ReportFile::find(&folder)?;
         // A run that had nothing to do has nothing to add to what is known of the one that did.
-        if report.prompts > 0 || !is_reported(&file, &description) {
-            write_report(&file, &description, &report)?;
+        if report.prompts > 0 || !file.is_complete(&description.signature) {
+            let text = report_text(&description.signature, &report);
+            let text = text.map_err(|error| WriteError::of(file.path())(error.into()))?;
+            write_whole(file.path(), text.as_bytes())?;
         }
         Ok(report)
     }
@@ -212,7 +205,13 @@ impl PlannedJob<'_> {
             config::Annotation::Rdf12 => graph::Annotation::Rdf12,
             config::Annotation::Reification => graph::Annotation::Reification,
         };
-        Ok(GraphWriter::open(&output.folder, &output.base_iri, description, annotation, fresh)?)
+        let durability = match output.durability {
+            config::Durability::Periodic => graph::Durability::Periodic,
+            config::Durability::Chunk => graph::Durability::Chunk,
+        };
+        let (folder, base_iri) = (&output.folder, &output.base_iri);
+        let writer = GraphWriter::open(folder, base_iri, description, annotation, fresh)?;
+        Ok(writer.with_durability(durability))
     }
 
     /// Predicts and writes what is missing.
@@ -251,18 +250,4 @@ impl PlannedJob<'_> {
         }
         run(&self.plan, &mut predictors, workers, writer, events, &environment.stop)
     }
-}
-
-/// Whether a file is the report of this run, complete.
-fn is_reported(file: &Path, description: &RunDescription) -> bool {
-    let Ok(text) = fs::read(file) else { return false };
-    let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    report["complete"] == true && report["signature"] == serde_json::json!(description.signature)
-}
-
-fn write_report(file: &Path, description: &RunDescription, report: &Report) -> Result<(), Error> {
-    let named = NamedReport { signature: &description.signature, report };
-    let text = serde_json::to_string_pretty(&named);
-    let text = text.map_err(|error| WriteError::of(file)(error.into()))?;
-    Ok(write_whole(file, format!("{text}\n").as_bytes())?)
 }

@@ -40,8 +40,13 @@ impl Moment {
         let delay = match self {
             Self::Started(delay) => delay,
             Self::StoreBegun(delay) => {
-                let begun =
-                    || ["store", ".store-new"].iter().any(|n| job.output().join(n).exists());
+                let begun = || {
+                    let entries = job.output().read_dir().into_iter().flatten().flatten();
+                    let mut names = entries.map(|entry| entry.file_name());
+                    names.any(|name| {
+                        name == "store" || name.to_string_lossy().starts_with(".store-")
+                    })
+                };
                 while !begun() && !ended(child) {
                     thread::sleep(Duration::from_millis(1));
                 }

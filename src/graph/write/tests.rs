@@ -228,15 +228,85 @@ fn what_kgbuild_did_not_make_is_refused_and_kept() {
 }
 
 #[test]
-fn leftovers_of_a_killed_creation_are_cleared() {
+fn leftovers_of_a_killed_creation_are_cleared_and_nothing_like_them() {
     let folder = tempfile::tempdir().unwrap();
-    for name in [".store-new", ".store-old"] {
-        fs::create_dir(folder.path().join(name)).unwrap();
-        fs::write(folder.path().join(name).join("000004.log"), "torn").unwrap();
+    let killed = crate::files::Scratch::new(folder.path(), ".store-").unwrap();
+    fs::create_dir(killed.path().join("new")).unwrap();
+    fs::write(killed.path().join("new/000004.log"), "torn").unwrap();
+    let mine = [".store-new/CURRENT", ".store-old/thesis.doc", ".store-abc123/new/000004.log"];
+    for name in mine {
+        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(name), "mine").unwrap();
     }
-    open(folder.path());
-    assert!(!folder.path().join(".store-new").exists());
-    assert!(!folder.path().join(".store-old").exists());
+    for fresh in [false, true] {
+        let opened =
+            GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, fresh);
+        drop(opened.unwrap());
+        assert!(!killed.path().exists());
+        for name in mine {
+            assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"mine");
+        }
+    }
+}
+
+#[test]
+fn a_store_with_someones_file_in_it_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    commit(&mut open(folder.path()), 0, 2).unwrap();
+    let fresh = || GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, true);
+    fs::write(store.join("notes.txt"), "mine").unwrap();
+    let error = fresh().err().unwrap().to_string();
+    assert!(error.contains("store/notes.txt"), "{error}");
+    assert_eq!(fs::read(store.join("notes.txt")).unwrap(), b"mine");
+    assert_eq!(open(folder.path()).done().len(), 1, "it still goes on");
+
+    fs::remove_file(store.join("notes.txt")).unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&store, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &store).unwrap();
+    assert!(matches!(fresh(), Err(Error::Foreign { .. })), "a link");
+    assert_eq!(open(folder.path()).done().len(), 1, "it still goes on");
+    fs::remove_dir_all(&elsewhere).unwrap();
+    for fresh in [false, true] {
+        let opened =
+            GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, fresh);
+        assert!(matches!(opened, Err(Error::Foreign { .. })), "a link to nothing");
+    }
+    assert!(store.is_symlink() && !elsewhere.exists());
+    fs::remove_file(&store).unwrap();
+    drop(open(folder.path()));
+    assert!(fresh().unwrap().done().is_empty(), "what is ours alone is replaced");
+}
+
+#[test]
+fn what_must_be_durable_is_on_the_disk_after_its_chunk() {
+    for (durability, kept) in [(Durability::Periodic, 0), (Durability::Chunk, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = open(folder.path()).with_durability(durability);
+        for index in 0..3 {
+            commit(&mut writer, index, 2).unwrap();
+        }
+        // A power cut takes with it what RocksDB's logs have not brought to the disk.
+        let cut = tempfile::tempdir().unwrap();
+        fs::create_dir(cut.path().join("store")).unwrap();
+        for entry in fs::read_dir(folder.path().join("store")).unwrap() {
+            let entry = entry.unwrap();
+            let copy = cut.path().join("store").join(entry.file_name());
+            fs::copy(entry.path(), &copy).unwrap();
+            if copy.extension().is_some_and(|extension| extension == "log") {
+                fs::write(copy, "").unwrap();
+            }
+        }
+        drop(writer);
+        // The same run, whatever its durability.
+        let mut after = open(cut.path());
+        assert_eq!(after.done().len(), kept, "{durability:?}");
+        for index in 0..3 {
+            commit(&mut after, index, 2).unwrap();
+        }
+        assert_eq!(graph(after.store()), graph(open(folder.path()).store()), "{durability:?}");
+    }
 }
 
 #[test]
