@@ -182,7 +182,12 @@ impl Workplace {
         let ended = self.kgbuild(args);
         mine.assert_unchanged(&format!("{args:?} for {named}"));
         assert_eq!(ended.code, Some(2), "{args:?} for {named}: {}", ended.err);
-        assert!(ended.err.contains(named), "{args:?}: {named} is not named in {}", ended.err);
+        assert!(
+            ended.err.contains(named),
+            "{args:?}: {named} is not named in {}{}",
+            ended.err,
+            ended.out
+        );
     }
 
     /// Deletes what a command and someone put below a folder.
