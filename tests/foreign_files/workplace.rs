@@ -173,7 +173,7 @@ impl Workplace {
     /// Runs the program, which must end well and leave someone's files alone.
     pub fn done(&self, args: &[&str], mine: &Mine) {
         let ended = self.kgbuild(args);
-        assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.err);
+        assert_eq!(ended.code, Some(0), "{args:?}: {}{}", ended.out, ended.err);
         mine.assert_unchanged(&format!("{args:?}"));
     }
 
