@@ -1,14 +1,12 @@
 //! `kgbuild reproduce`: the measurement of Frequency Shock, from a folder of facts to tables.
 
-mod page;
-mod tables;
-
 use super::args::ReproduceArgs;
 use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
 use super::say::Console;
+use super::table;
 use crate::config::{experiment as config, locked};
-use crate::experiment::{Measured, run, write_tables};
+use crate::experiment::{DISTANCE, Measured, Numbers, Row, run, tables};
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> {
@@ -25,8 +23,18 @@ pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> 
     let measured = measured.map_err(|error| {
         Failure::from(error).saying("stopped; the same command goes on from there")
     })?;
-    let Measured { relations, results, rows } = &measured;
-    let page = page::page(*relations, rows, results).into_string();
-    let html = write_tables(&experiment.folder, rows, page, page::image(rows))?;
-    console.summary(&format!("{}\n\nplots: {}", tables::text(rows), html.display()))
+    let Measured { rows, page } = &measured;
+    console.summary(&format!("{}\n\nplots: {}", text(rows), page.display()))
+}
+
+/// All tables, for a terminal.
+fn text(rows: &[Row]) -> String {
+    let text = |numbers: Numbers| {
+        let Numbers { title, header, rows } = numbers;
+        let table = table::table(&header, rows, table::terminal_width(), &["distance"]);
+        format!("{title}\n\n{table}")
+    };
+    let mut texts: Vec<String> = tables(rows).into_iter().map(text).collect();
+    texts.insert(1, DISTANCE.to_owned());
+    texts.join("\n\n")
 }

@@ -11,18 +11,21 @@ mod cell;
 mod error;
 pub mod files;
 mod folder;
+mod page;
 mod results;
 mod run;
 mod runner;
 mod source;
 mod split;
 mod summary;
+mod tables;
 
 pub use error::Error;
 pub use results::{
     Frequencies, MIN_QUESTIONS, Outcome, Questions, answer, gold_counts, lambda_curve,
 };
-pub use run::{Measured, run, write_tables};
+pub use run::{Measured, run};
 pub use source::{Relation, read};
 pub use split::{Fact, Split, distance, split};
 pub use summary::{CellResult, Column, Measures, Row, rows};
+pub use tables::{DISTANCE, Numbers, tables};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::cell::{Cell, cells};
 use super::runner::{DRAFT, Runner, Seed};
-use super::{CellResult, Error, Relation, Row, read, rows};
+use super::{CellResult, Error, Relation, Row, page, read, rows};
 use crate::config::experiment::Experiment;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::fetch;
@@ -18,12 +18,10 @@ use crate::runtime::Device;
 
 /// What an experiment found.
 pub struct Measured {
-    /// How many relations were asked.
-    pub relations: usize,
-    /// By cell.
-    pub results: Vec<CellResult>,
     /// The cells of all seeds together.
     pub rows: Vec<Row>,
+    /// The page with plots, in the output folder, beside results.json, which holds the rows too.
+    pub page: PathBuf,
 }
 
 /// Makes every cell of an experiment, which `file` describes, that has no result yet. With `fresh`,
@@ -69,7 +67,8 @@ pub fn run(
         results.append(&mut runner.make(seed, progress)?);
     }
     let rows = rows(&results);
-    Ok(Measured { relations: relations.len(), results, rows })
+    let page = write_tables(&experiment.folder, relations.len(), &results, &rows)?;
+    Ok(Measured { rows, page })
 }
 
 /// What is made of all results: their figures, a page with plots, and the first of these alone.
@@ -77,19 +76,17 @@ const TABLES: [&str; 3] = ["results.json", "frequency-shock.html", "frequency-sh
 
 /// Writes the figures, and a page and an image that show them, into the output folder. Gives the
 /// page's path.
-///
-/// # Errors
-/// Where the folder cannot be written, or no experiment wrote what is there.
-pub fn write_tables(
+fn write_tables(
     folder: &Path,
+    relations: usize,
+    results: &[CellResult],
     rows: &[Row],
-    page: String,
-    image: String,
 ) -> Result<PathBuf, Error> {
     let failed = Error::of_folder(folder);
     let json = serde_json::to_string_pretty(rows).map_err(|error| failed(error.into()))? + "\n";
+    let page = page::page(relations, rows, results).into_string();
     let draft = Scratch::new(folder, DRAFT).map_err(&failed)?;
-    for (name, text) in TABLES.iter().zip([json, page, image]) {
+    for (name, text) in TABLES.iter().zip([json, page, page::image(rows)]) {
         fs::write(draft.path().join(name), text).map_err(&failed)?;
     }
     Written::read(folder)?.place(&draft)?;

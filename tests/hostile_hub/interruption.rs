@@ -58,7 +58,7 @@ fn interrupted_at(hub: &Hub, path: &str) {
     assert!(kill.unwrap().success());
     let Ended { code, err, .. } = run.wait_with_output().unwrap().into();
     assert!(pressed.elapsed() < PATIENCE / 2, "{:?}", pressed.elapsed());
-    assert_eq!(code, Some(1), "{err}");
+    assert_eq!(code, Some(130), "{err}");
     assert!(err.contains("interrupted; what was fetched is kept"), "{err}");
     assert!(!inputs.join("out").exists());
     place.is_clean();

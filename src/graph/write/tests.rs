@@ -293,9 +293,11 @@ fn what_must_be_durable_is_on_the_disk_after_its_chunk() {
         for entry in fs::read_dir(folder.path().join("store")).unwrap() {
             let entry = entry.unwrap();
             let copy = cut.path().join("store").join(entry.file_name());
-            fs::copy(entry.path(), &copy).unwrap();
+            // RocksDB deletes logs when it comes to it, maybe now.
             if copy.extension().is_some_and(|extension| extension == "log") {
                 fs::write(copy, "").unwrap();
+            } else {
+                fs::copy(entry.path(), &copy).unwrap();
             }
         }
         drop(writer);

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::{self, Numbers};
+use super::{CellResult, Column, Row};
 use crate::diagnosis::System;
 use crate::diagnostic::counted;
-use crate::experiment::{CellResult, Column, Row};
+
 use crate::html::{
     Axis, BarSeries, Chart, Markup, Point, Series, Table, bars, figure, figures, html,
     image as image_of, lines, page as page_of, reliability_figure,
@@ -15,7 +16,7 @@ use crate::metrics::calibration::reliability;
 use crate::metrics::mean;
 
 /// The page of an experiment over so many relations.
-pub fn page(relations: usize, rows: &[Row], results: &[CellResult]) -> Markup {
+pub(super) fn page(relations: usize, rows: &[Row], results: &[CellResult]) -> Markup {
     let questions = results
         .first()
         .and_then(|result| result.outcomes.values().next())
@@ -79,7 +80,7 @@ fn section(numbers: Numbers) -> Markup {
 }
 
 /// Accuracy against skew after the most passes, as an SVG image.
-pub fn image(rows: &[Row]) -> String {
+pub(super) fn image(rows: &[Row]) -> String {
     let most = rows.iter().map(|row| row.passes).max().unwrap_or(0);
     image_of(&skew_chart(rows, most))
 }

@@ -1,30 +1,25 @@
-//! The tables of an experiment, for a terminal.
+//! The tables of an experiment, in words.
 
-use crate::cli::table;
-use crate::experiment::{Column, Measures, Row};
+use super::{Column, Measures, Row};
 use crate::metrics::bootstrap::Interval;
 
 /// A table with what it shows.
 pub struct Numbers {
+    /// What it shows.
     pub title: &'static str,
+    /// The columns' names.
     pub header: Vec<&'static str>,
+    /// The cells, by row.
     pub rows: Vec<Vec<String>>,
 }
 
-/// All tables.
-pub fn text(rows: &[Row]) -> String {
-    let text = |numbers: Numbers| {
-        let Numbers { title, header, rows } = numbers;
-        let table = table::table(&header, rows, table::terminal_width(), &["distance"]);
-        format!("{title}\n\n{table}")
-    };
-    let [main, others @ ..] =
-        [main(rows), gains(rows), corrections(rows), counts(rows), calibration(rows)].map(text);
-    [&[main, DISTANCE.to_owned()], &others[..]].concat().join("\n\n")
+/// All tables, the one of most interest first.
+pub fn tables(rows: &[Row]) -> Vec<Numbers> {
+    vec![main(rows), gains(rows), corrections(rows), counts(rows), calibration(rows)]
 }
 
-/// What a column of all tables is.
-const DISTANCE: &str =
+/// What the column `distance` of all tables is.
+pub const DISTANCE: &str =
     "distance: total variation distance between the training objects and the natural ones, 0 to 1";
 
 /// What a row is of.
@@ -58,7 +53,7 @@ fn p_at_1(measures: &Measures) -> String {
 }
 
 /// What a paper would print.
-pub fn main(rows: &[Row]) -> Numbers {
+pub(super) fn main(rows: &[Row]) -> Numbers {
     columns(
         "P@1, the mean over the seeds ± half of the 95 % interval from drawing questions",
         rows,
@@ -68,7 +63,7 @@ pub fn main(rows: &[Row]) -> Numbers {
 }
 
 /// What the others are better or worse by than vanilla finetuning.
-pub fn gains(rows: &[Row]) -> Numbers {
+pub(super) fn gains(rows: &[Row]) -> Numbers {
     columns(
         "P@1 minus that of vanilla finetuning on the same questions, ± half of the 95 % interval",
         rows,
@@ -83,7 +78,7 @@ pub fn gains(rows: &[Row]) -> Numbers {
 }
 
 /// Every correction.
-pub fn corrections(rows: &[Row]) -> Numbers {
+pub(super) fn corrections(rows: &[Row]) -> Numbers {
     columns(
         "P@1 of every correction, its weights tuned; mixing and both are log-linear",
         rows,
@@ -93,7 +88,7 @@ pub fn corrections(rows: &[Row]) -> Numbers {
 }
 
 /// How often common and rare trained objects are predicted, beside the gold.
-pub fn counts(rows: &[Row]) -> Numbers {
+pub(super) fn counts(rows: &[Row]) -> Numbers {
     let mut numbers = columns(
         "Answers with a common object / with a rare one that was trained",
         rows,
@@ -109,7 +104,7 @@ pub fn counts(rows: &[Row]) -> Numbers {
 }
 
 /// Calibration errors of the best answers: by probability and, where it was tuned, by confidence.
-pub fn calibration(rows: &[Row]) -> Numbers {
+pub(super) fn calibration(rows: &[Row]) -> Numbers {
     columns(
         "Expected calibration error of the best answers, before → after tuning",
         rows,
