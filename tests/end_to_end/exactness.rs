@@ -166,6 +166,7 @@ fn the_search_is_exact_on_real_relations() {
     let environment = Environment::new(Silent);
     let job = Job::quickstart();
     job.set("prediction", "tolerance", UNEXPLORED);
+    job.untune();
     let mut opened: Option<[Shared; 2]> = None;
     let mut largest = 0.0_f64;
     // Under "sequence" nearly every prefix has to be asked about: a question takes seconds.

@@ -81,8 +81,14 @@ fn a_complete_run_is_left_as_it_is_and_another_is_refused() {
     assert_eq!(job.report(), report, "the report of the run that did something stays");
     assert_eq!(report["prompts"], 8);
 
-    // A report that is not this run's is replaced.
-    std::fs::write(job.output().join("report.json"), "{\"complete\": true}").unwrap();
+    // A report of another run is replaced; what is no report is not.
+    let file = job.output().join("report.json");
+    std::fs::write(&file, "{\"complete\": true}").unwrap();
+    let said = refuse(&mut job.command(&[]), 2);
+    assert!(said.contains("no run wrote what is there"), "{said}");
+    let mut other = report.clone();
+    other["signature"]["gold"] = "other".into();
+    std::fs::write(&file, other.to_string()).unwrap();
     job.run(&[]);
     assert_eq!(job.report()["prompts"], 0);
     assert_eq!(job.report()["total"], report["total"]);
