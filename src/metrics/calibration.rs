@@ -17,6 +17,7 @@ pub const BINS: usize = 15;
 pub struct Bin {
     /// The lowest and the highest confidence that belong here.
     pub low: f64,
+    /// The highest one.
     pub high: f64,
     /// How many predictions there are.
     pub count: usize,

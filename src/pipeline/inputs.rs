@@ -18,6 +18,7 @@ pub const PRIOR_SUBJECTS: usize = 256;
 
 /// The inputs of a pipeline, without mistakes.
 pub struct Inputs {
+    /// All relations of its files, predicted or not.
     pub ontology: Ontology,
     /// The entities to ask about.
     pub subjects: Catalog,
@@ -31,6 +32,7 @@ pub struct Inputs {
 
 /// What the inputs say of one relation.
 pub struct RelationInputs {
+    /// As the ontology has it.
     pub relation: Relation,
     /// The subjects to ask about, in the table's order: those that its domain admits.
     pub subjects: Vec<EntityId>,
