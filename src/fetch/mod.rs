@@ -30,7 +30,8 @@ pub use source::{Malformed, Source};
 
 use crate::diagnostic::{Explain, Fault};
 
-/// Why a source could not be had.
+/// Why a source could not be had. Kept small, as many errors hold it: texts that are told once are
+/// boxed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -54,9 +55,9 @@ pub enum Error {
         /// The file or folder, or the file inside a package.
         what: String,
         /// The SHA-256 that was asked for, in hexadecimal.
-        expected: String,
+        expected: Box<str>,
         /// That of what is there.
-        found: String,
+        found: Box<str>,
         /// What to do, beside correcting the hash.
         help: String,
     },
@@ -69,7 +70,7 @@ pub enum Error {
     )]
     LockMismatch {
         /// The source as it is written.
-        named: String,
+        named: Box<str>,
         /// The lock file.
         lock: PathBuf,
         /// The SHA-256 that it has, in hexadecimal.
@@ -77,7 +78,7 @@ pub enum Error {
         /// That of what is there.
         found: Box<str>,
         /// What to do, beside locking anew.
-        help: String,
+        help: Box<str>,
     },
     /// A file is no longer what it was when it was hashed or opened.
     #[error(
@@ -171,7 +172,7 @@ pub enum Error {
         /// The package's name.
         package: String,
         /// Its version.
-        version: String,
+        version: Box<str>,
         /// The path inside the wheel.
         member: String,
         /// What there is instead, in words.
@@ -187,7 +188,7 @@ pub enum Error {
         /// The package's name.
         package: String,
         /// Its version.
-        version: String,
+        version: Box<str>,
         /// The path inside the wheel.
         member: String,
         /// What is wrong with it, as in `cannot be unpacked`.
@@ -273,11 +274,11 @@ pub fn fetch_named(
     }
     fetch(&source, Some(&locked.sha256), cache, report).map_err(|error| match error {
         Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
-            named: named.written.clone(),
+            named: named.written.as_str().into(),
             lock: locked.file.clone(),
-            expected: expected.into(),
-            found: found.into(),
-            help,
+            expected,
+            found,
+            help: help.into(),
         },
         other => other,
     })

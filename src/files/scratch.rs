@@ -141,7 +141,7 @@ mod tests {
     fn only_marked_folders_are_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        assert_eq!(left(&at("none"), ".x-").unwrap(), [PathBuf::new(); 0]);
+        assert_eq!(left(&at("none"), ".x-").unwrap(), Vec::<PathBuf>::new());
         // A killed process drops nothing.
         let killed = Scratch::new(folder.path(), ".x-").unwrap();
         fs::create_dir(killed.path().join("part")).unwrap();

@@ -40,7 +40,7 @@ pub enum Error {
 
     /// The cache failed, or a file changed while it was read.
     #[error(transparent)]
-    Fetch(fetch::Error),
+    Fetch(Box<fetch::Error>),
 
     /// A file is not what its format demands: cut off, damaged, or another format.
     #[error(
@@ -99,7 +99,7 @@ impl From<fetch::Error> for Error {
     fn from(error: fetch::Error) -> Self {
         match error {
             fetch::Error::Io { action, path, source } => Self::Io { action, path, source },
-            other => Self::Fetch(other),
+            other => Self::Fetch(other.into()),
         }
     }
 }

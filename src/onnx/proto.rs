@@ -14,7 +14,7 @@ mod types;
 /// A model: a graph, the operator sets it needs, and its local functions.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
-    /// The version of the format itself, 10 and later for what is written here.
+    /// The version of the format itself, as in 10.
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
     /// The program that wrote it.
