@@ -174,9 +174,9 @@ pub struct AttributeProto {
 
 /// Values of `AttributeProto::type` that the builder writes.
 pub mod attribute_type {
-    /// [`AttributeProto::i`].
+    /// The value is [`i`](super::AttributeProto::i).
     pub const INT: i32 = 2;
-    /// [`AttributeProto::ints`].
+    /// The values are [`ints`](super::AttributeProto::ints).
     pub const INTS: i32 = 7;
 }
 
@@ -268,7 +268,7 @@ pub struct SparseTensorProto {
     /// A list of n values.
     #[prost(message, optional, tag = "1")]
     pub values: Option<TensorProto>,
-    /// Where they are: [n], row-major, or [n, rank].
+    /// Where they are: `[n]`, row-major, or `[n, rank]`.
     #[prost(message, optional, tag = "2")]
     pub indices: Option<TensorProto>,
     /// The whole tensor's shape.
