@@ -18,6 +18,7 @@ pub struct Args {
     /// Say nothing but results that are asked for, warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// What is to be done.
     #[command(subcommand)]
     pub command: Command,
 }

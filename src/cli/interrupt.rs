@@ -105,12 +105,11 @@ unsafe extern "C" {
 const SIG_IGN: usize = 1;
 
 fn is_ignored(number: c_int) -> bool {
-    // SAFETY: what was there is put back, and no handler of Rust is involved.
-    unsafe {
-        let action = signal(number, SIG_IGN);
-        signal(number, action);
-        action == SIG_IGN
-    }
+    // SAFETY: nothing runs when the signal comes, and no handler of Rust is involved.
+    let action = unsafe { signal(number, SIG_IGN) };
+    // SAFETY: what was there is put back.
+    unsafe { signal(number, action) };
+    action == SIG_IGN
 }
 
 /// Beyond a limit on the size of files (`ulimit -f`), a signal would end the program before it could

@@ -21,6 +21,35 @@ pub fn print_report(
     pipeline: &Path,
     console: Console,
 ) -> Result<(), Failure> {
+    let mut text = relations(report);
+    if report.seconds > 0.0 && report.prompts > 0 {
+        text += &format!(
+            "\n\n{} in {:.1} s ({:.1} prompts/s)",
+            counted(report.prompts, "prompt"),
+            report.seconds,
+            report.prompts as f64 / report.seconds
+        );
+    }
+    if report.complete && report.prompts == 0 {
+        text += "\n\nnothing was left to do: the graph is complete";
+    }
+    if !report.complete {
+        let printed = console.summary(&text);
+        say(&interrupted(pipeline));
+        // A closed pipe ends in silence, but is no success here.
+        return match printed {
+            Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::Output(error))
+            }
+            _ => Err(Failure::Stopped),
+        };
+    }
+    text += &next_steps(output);
+    console.summary(&text)
+}
+
+/// A row for each relation, and one for all; the columns about gold only where there is some.
+fn relations(report: &Report) -> String {
     let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
     let row = |r: &RelationReport| {
         vec![
@@ -54,30 +83,12 @@ pub fn print_report(
         header.truncate(6);
         rows.iter_mut().for_each(|row| row.truncate(6));
     }
-    let mut text = table::table(&header, rows, table::terminal_width(), &SPARE);
+    table::table(&header, rows, table::terminal_width(), &SPARE)
+}
+
+/// What to do next with a graph that is complete.
+fn next_steps(output: &config::Output) -> String {
     let program = program();
-    if report.seconds > 0.0 && report.prompts > 0 {
-        text += &format!(
-            "\n\n{} in {:.1} s ({:.1} prompts/s)",
-            counted(report.prompts, "prompt"),
-            report.seconds,
-            report.prompts as f64 / report.seconds
-        );
-    }
-    if report.complete && report.prompts == 0 {
-        text += "\n\nnothing was left to do: the graph is complete";
-    }
-    if !report.complete {
-        let printed = console.summary(&text);
-        say(&interrupted(pipeline));
-        // A closed pipe ends in silence, but is no success here.
-        return match printed {
-            Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(Failure::Output(error))
-            }
-            _ => Err(Failure::Stopped),
-        };
-    }
     let folder = shown(&output.folder);
     let pattern = match output.annotation {
         config::Annotation::Rdf12 => "?s ?r ?o {| kgb:confidence ?confidence |}",
@@ -85,7 +96,7 @@ pub fn print_report(
             "?t rdf:subject ?s ; rdf:predicate ?r ; rdf:object ?o ; kgb:confidence ?confidence"
         }
     };
-    text += &format!(
+    format!(
         "\n\ngraph and report: {folder}\n\
          try next:\n  \
          {program} query {folder} 'SELECT ?subject ?relation ?object ?confidence WHERE {{\n    \
@@ -93,8 +104,7 @@ pub fn print_report(
          ?s rdfs:label ?subject . ?r rdfs:label ?relation . ?o rdfs:label ?object\n  \
          }} ORDER BY DESC(?confidence) LIMIT 10'\n  \
          {program} export {folder}"
-    );
-    console.summary(&text)
+    )
 }
 
 /// What to do next after a run that was interrupted.

@@ -28,7 +28,9 @@ pub enum InitError {
     /// The folder or a file cannot be made.
     #[error("{} cannot be written", path.display())]
     Io {
+        /// The folder or file.
         path: PathBuf,
+        /// What the system says.
         #[source]
         source: io::Error,
     },

@@ -130,16 +130,22 @@ pub enum Device {
 /// The language models; at least one is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Models {
+    /// The model before it was finetuned.
     pub base: Option<ModelSource>,
+    /// The model after, whole or as a LoRA adapter of the base.
     pub finetuned: Option<ModelSource>,
 }
 
 /// The ontology and the tables: files that exist, in the order written, at least one of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Inputs {
+    /// Turtle files with the relations.
     pub ontology: Vec<PathBuf>,
+    /// CSV files with the entities to ask about.
     pub subjects: Vec<PathBuf>,
+    /// CSV files with the entities that may be answers.
     pub candidates: Vec<PathBuf>,
+    /// A table of known facts, to count how many answers are right.
     pub gold: Option<PathBuf>,
     /// IRIs of the only relations to predict, or none for all that have a template.
     pub relations: Option<Vec<String>>,
@@ -150,7 +156,9 @@ pub struct Inputs {
 pub struct Prediction {
     /// A masked model's are always normalised by `sequence`.
     pub normalise: Normalise,
+    /// How a masked model's candidates are scored; other models take no note of it.
     pub masked: Masked,
+    /// Which candidates are scored; never changes what is reported.
     pub method: Method,
     /// Probability that a search may leave unexplored where a normaliser over all candidates is
     /// needed; above 0 and below 1.
@@ -161,8 +169,11 @@ pub struct Prediction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExampledModels {
+    /// The base model alone.
     Base,
+    /// The finetuned model alone.
     Finetuned,
+    /// Both models.
     Both,
 }
 
@@ -175,6 +186,7 @@ pub struct Examples {
     pub entities: Vec<PathBuf>,
     /// How many of a relation, at least 1.
     pub count: usize,
+    /// Who reads them.
     pub models: ExampledModels,
 }
 
@@ -200,7 +212,9 @@ pub struct Tuning {
 pub struct Output {
     /// A folder, or a path at which one can be made.
     pub folder: PathBuf,
+    /// How a triple carries its confidence.
     pub annotation: Annotation,
+    /// When chunks are forced to the disk.
     pub durability: Durability,
     /// An absolute IRI that begins those of runs and of annotations.
     pub base_iri: String,
@@ -209,9 +223,11 @@ pub struct Output {
 /// How the machine is used; results do not depend on it. Every number is at least 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
+    /// What ONNX Runtime computes on.
     pub device: Device,
     /// Predict workers, each with a session of its own of every model; none to find out.
     pub workers: Option<usize>,
+    /// Threads that turn chunks into prompts of tokens.
     pub encode_workers: usize,
     /// Cores for all predict workers together; none for all there are.
     pub threads: Option<usize>,
@@ -247,14 +263,22 @@ pub struct Pipeline {
     /// The file itself.
     #[serde(skip)]
     pub file: PathBuf,
+    /// Who is asked.
     pub models: Models,
+    /// What is asked, in files.
     pub inputs: Inputs,
+    /// How a model is asked.
     pub prediction: Prediction,
+    /// How the answers of two models become one.
     pub correction: Correction,
+    /// None for prompts without examples.
     pub examples: Option<Examples>,
+    /// None where the numbers are all written by hand.
     #[serde(skip)]
     pub tuning: Option<Tuning>,
+    /// Where the graph goes.
     pub output: Output,
+    /// What the run may take of the machine.
     #[serde(skip)]
     pub runtime: Runtime,
     /// Every relation that the file names by IRI, and where, for a check against the ontology.

@@ -21,6 +21,7 @@ const SEED: u64 = 1;
 /// The whole diagnosis.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// The path of pipeline.toml, as it was given.
     pub pipeline: String,
     /// The tables of held-out facts.
     pub facts: Vec<String>,
@@ -56,6 +57,7 @@ pub struct Seen {
     pub outside: usize,
     /// The mean over the questions of the weights of their relations.
     pub lambda: f64,
+    /// The same mean of the shares of the shift that are removed.
     pub tau: f64,
     /// By system.
     pub scores: Vec<Scores>,
@@ -68,9 +70,13 @@ pub struct Seen {
 /// How right a system is.
 #[derive(Debug, Serialize)]
 pub struct Scores {
+    /// Whose scores they are.
     pub system: System,
+    /// The share of the questions whose best answer is right, 0 to 1.
     pub precision_at_1: Interval,
+    /// The mean of 1 / rank of the first right answer, 0 to 1.
     pub mean_reciprocal_rank: Interval,
+    /// The share of the questions with a right answer among the best five, 0 to 1.
     pub hits_at_5: Interval,
     /// P@1 less that of the finetuned model.
     pub gain: Interval,
@@ -78,7 +84,9 @@ pub struct Scores {
     pub expected_calibration_error: f64,
     /// The same of their confidences, for the pipeline's own system where it was tuned.
     pub calibrated_error: Option<f64>,
+    /// The reliability diagram of the best answers' probabilities.
     pub reliability: Vec<Bin>,
+    /// That of their confidences, where [`Scores::calibrated_error`] is.
     pub calibrated_reliability: Option<Vec<Bin>>,
 }
 
@@ -101,18 +109,25 @@ pub struct Training {
 /// What is seen of a relation.
 #[derive(Debug, Serialize)]
 pub struct RelationReport {
+    /// Its IRI.
     pub relation: String,
+    /// Its label, for people.
     pub name: String,
+    /// What is seen of its questions.
     #[serde(flatten)]
     pub seen: Seen,
+    /// The objects that its counts are of.
     pub entities: Vec<EntityReport>,
 }
 
 /// An object of a relation.
 #[derive(Debug, Serialize)]
 pub struct EntityReport {
+    /// Its IRI.
     pub entity: String,
+    /// The label that models are asked for.
     pub label: String,
+    /// How often it is gold, trained and predicted.
     #[serde(flatten)]
     pub seen: Entity,
     /// By system, ln((predicted + ½) / (gold + ½)).

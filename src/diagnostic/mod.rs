@@ -44,18 +44,22 @@ pub enum At {
 /// A file and where in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// Its path, as a person would name it.
     pub file: PathBuf,
+    /// The file as a whole, a line, or bytes.
     pub at: At,
 }
 
 /// One mistake or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// Whether work can go on with it.
     pub severity: Severity,
     /// A stable code, as in `unknown-key`.
     pub code: &'static str,
     /// What is wrong, one sentence without a full stop.
     pub message: String,
+    /// None where it is of no one file.
     pub place: Option<Place>,
     /// What stands under the caret.
     pub label: Option<String>,

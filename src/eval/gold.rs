@@ -19,6 +19,7 @@ use crate::facts::Facts;
 /// A question and what is known to be its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GoldQuestion {
+    /// What is asked about.
     pub subject: Name,
     /// Empty where there is none.
     pub objects: Vec<Name>,
@@ -27,6 +28,7 @@ pub struct GoldQuestion {
 /// Gold questions by relation, in byte order of the relations' names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gold {
+    /// What all its entities are compared by.
     pub naming: Naming,
     /// Under the relation as it is written, an IRI or LM-KBC's name.
     pub relations: BTreeMap<String, Vec<GoldQuestion>>,

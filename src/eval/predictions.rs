@@ -21,7 +21,9 @@ use crate::graph;
 /// An object that is predicted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PredictedObject {
+    /// The answer.
     pub name: Name,
+    /// From 0 to 1; none where the file has none.
     pub confidence: Option<f64>,
     /// The confidence before calibration, where that differs.
     pub uncalibrated: Option<f64>,
@@ -30,15 +32,18 @@ pub struct PredictedObject {
 /// A question and its predicted objects, best first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PredictedQuestion {
+    /// What was asked about.
     pub subject: Name,
     /// All that the relation is called: its IRI, or folded names.
     pub relation: Vec<String>,
+    /// The answers; may be none.
     pub objects: Vec<PredictedObject>,
 }
 
 /// What is to be scored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
+    /// In the order of the file, or that of the graph.
     pub questions: Vec<PredictedQuestion>,
     /// The labels of relations, by what [`PredictedQuestion::relation`] calls them.
     pub relation_labels: BTreeMap<String, String>,

@@ -35,6 +35,8 @@ pub struct Calibration {
     pub error_by_chance: f64,
     /// Over as many bins of equal mass.
     pub adaptive_calibration_error: f64,
+    /// The mean squared distance of a confidence from 1 where right, from 0 where wrong (Brier
+    /// 1950).
     pub brier: f64,
     /// The reliability diagram, without its empty bins.
     pub bins: Vec<Bin>,
@@ -79,6 +81,7 @@ pub struct Scores {
     pub macro_average: SetScore,
     /// The interval of the macro F1.
     pub macro_f1: Interval,
+    /// Objects, summed over the questions.
     pub counts: Counts,
     /// Of the pooled counts.
     pub micro: SetScore,
@@ -93,7 +96,9 @@ pub struct Scores {
 /// What was predicted and is not asked by gold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outside {
+    /// Questions that gold does not ask.
     pub questions: usize,
+    /// What was answered to them.
     pub objects: usize,
 }
 
@@ -102,7 +107,9 @@ pub struct Outside {
 pub struct Report {
     /// In byte order of the relations as gold names them.
     pub relations: Vec<Scores>,
+    /// Over the questions of all relations.
     pub all: Scores,
+    /// What has no part in the scores.
     pub outside_gold: Outside,
 }
 

@@ -29,7 +29,7 @@ pub enum Error {
     Runtime(#[from] runtime::Error),
     /// A cell could not be trained.
     #[error(transparent)]
-    Finetune(#[from] RunError),
+    Finetune(Box<RunError>),
     /// A model could not be asked.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
@@ -65,6 +65,12 @@ pub enum Error {
     Interrupted,
 }
 
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        Self::Finetune(error.into())
+    }
+}
+
 impl Error {
     /// What the system says of a folder, with its name.
     pub(super) fn of_folder(folder: &Path) -> impl Fn(io::Error) -> Self + use<> {
@@ -75,13 +81,13 @@ impl Error {
 
 impl From<PrepareError> for Error {
     fn from(error: PrepareError) -> Self {
-        Self::Finetune(error.into())
+        Self::from(RunError::from(error))
     }
 }
 
 impl From<OutputError> for Error {
     fn from(error: OutputError) -> Self {
-        Self::Finetune(error.into())
+        Self::from(RunError::from(error))
     }
 }
 

@@ -75,7 +75,9 @@ impl Frequencies {
 
 /// A model's tuning and test questions, by relation of the plan.
 pub struct Questions {
+    /// Those that numbers are chosen on.
     pub tune: Vec<Vec<KnownQuestion>>,
+    /// Those that are measured.
     pub test: Vec<Vec<KnownQuestion>>,
 }
 

@@ -22,7 +22,9 @@ pub type Fact<'a> = (&'a str, &'a str);
 /// objects, one of the pool too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split<'a> {
+    /// What is measured.
     pub test: Vec<Fact<'a>>,
+    /// What the numbers of the corrections are chosen on.
     pub tune: Vec<Fact<'a>>,
     /// What may be trained on.
     pool: Vec<Fact<'a>>,

@@ -16,8 +16,11 @@ use crate::metrics::mean;
 pub struct CellResult {
     /// What it depends on; a result under another signature is not used.
     pub signature: String,
+    /// Which split, and which run of the training.
     pub seed: u32,
+    /// How its training facts were chosen.
     pub skew: Skew,
+    /// How often it saw each of them.
     pub passes: usize,
     /// Whether it was finetuned on the mixture of facts and text.
     pub mixture: bool,
@@ -28,6 +31,7 @@ pub struct CellResult {
     pub distance: f64,
     /// How many test questions have a common object, and a rare one that was trained.
     pub gold_common: f64,
+    /// The second of the two.
     pub gold_rare_trained: f64,
     /// What each system answered.
     pub outcomes: BTreeMap<System, Outcome>,
@@ -38,7 +42,9 @@ pub struct CellResult {
 /// A column of the main table: how the model was finetuned, and how it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Column {
+    /// Whether the model was finetuned on the mixture of facts and text.
     pub mixture: bool,
+    /// Who answers.
     pub system: System,
 }
 
@@ -92,7 +98,9 @@ impl Column {
 /// A row of the tables: all seeds of one kind of training set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
+    /// How the training facts were chosen.
     pub skew: Skew,
+    /// How often a model saw each of them.
     pub passes: usize,
     /// How many seeds there are of the finetuning that has most.
     pub seeds: usize,
@@ -100,6 +108,7 @@ pub struct Row {
     pub distance: f64,
     /// The mean over the seeds of the gold counts.
     pub gold_common: f64,
+    /// That of the rare objects that were trained.
     pub gold_rare_trained: f64,
     /// By the column's name.
     pub columns: BTreeMap<&'static str, Measures>,
@@ -121,10 +130,12 @@ pub struct Measures {
     /// Expected calibration error of the best answers, of all seeds together: by their probability
     /// and by their confidence.
     pub ece_of_probability: Option<f64>,
+    /// By their confidence, where they were calibrated.
     pub ece: Option<f64>,
     /// The mean over the seeds of the predictions with a common object, and with a rare one that
     /// was trained.
     pub common: f64,
+    /// That of the rare objects that were trained.
     pub rare_trained: f64,
 }
 

@@ -84,8 +84,8 @@ pub(super) fn check(path: &Path, expected: Option<&str>, help: &str) -> Result<(
     }
     Err(Error::HashMismatch {
         what: path.display().to_string(),
-        expected: expected.to_owned(),
-        found,
+        expected: expected.into(),
+        found: found.into(),
         help: help.to_owned(),
     })
 }

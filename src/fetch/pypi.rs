@@ -146,7 +146,7 @@ fn extract(
     let mut content = zip.by_name(member).map_err(|error| match error {
         zip::result::ZipError::FileNotFound => Error::Member {
             package: wheel.package.to_owned(),
-            version: wheel.version.to_owned(),
+            version: wheel.version.into(),
             member: member.to_owned(),
             held,
         },
@@ -154,7 +154,7 @@ fn extract(
     })?;
     let broken = |problem: String| Error::BrokenMember {
         package: wheel.package.to_owned(),
-        version: wheel.version.to_owned(),
+        version: wheel.version.into(),
         member: member.to_owned(),
         problem,
     };

@@ -24,9 +24,21 @@ pub enum Source {
     /// A file or folder of this machine.
     Local(PathBuf),
     /// A file inside a wheel of the Python Package Index, by exact version.
-    Pypi { package: String, version: String, path_inside: String },
+    Pypi {
+        /// Its name on the index.
+        package: String,
+        /// The whole version, as in `1.2.0`.
+        version: String,
+        /// Where the file is in the wheel, with `/` between the parts.
+        path_inside: String,
+    },
     /// A model on a Hugging Face hub; without a revision, its main branch.
-    Hf { owner_name: String, revision: Option<String> },
+    Hf {
+        /// `owner/name`.
+        owner_name: String,
+        /// A branch, a tag or a commit.
+        revision: Option<String>,
+    },
 }
 
 impl Source {

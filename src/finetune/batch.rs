@@ -19,8 +19,11 @@ pub struct Batch {
 /// After position `position` of `tokens`, `token` should come; `weight` is its share of the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
+    /// Index into [`Batch::tokens`].
     pub position: usize,
+    /// A token of the vocabulary.
     pub token: u32,
+    /// Finite; a mean over n targets has 1 / n each.
     pub weight: f32,
 }
 

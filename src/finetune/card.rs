@@ -113,11 +113,16 @@ pub enum CardError {
         "there is no {CARD} in {}: name the folder that `kgbuild finetune` wrote",
         folder.display()
     )]
-    Missing { folder: PathBuf },
+    Missing {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
     /// It cannot be read.
     #[error("{} cannot be read", path.display())]
     Io {
+        /// The card.
         path: PathBuf,
+        /// What the system says.
         #[source]
         source: io::Error,
     },
@@ -128,7 +133,9 @@ pub enum CardError {
         path.display()
     )]
     Content {
+        /// The file in its place.
         path: PathBuf,
+        /// Where it is no card.
         #[source]
         source: serde_json::Error,
     },

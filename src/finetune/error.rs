@@ -25,21 +25,33 @@ pub enum Error {
         "there is no module `{name}`\n  = help: the modules are {}",
         crate::finetune::Module::names()
     )]
-    UnknownModule { name: String },
+    UnknownModule {
+        /// What was named.
+        name: String,
+    },
 
     /// A loss, gradient or norm that is infinite or not a number.
     #[error("the {what} is not a finite number\n  = help: lower the learning rate")]
-    NotFinite { what: String },
+    NotFinite {
+        /// As in `loss`.
+        what: String,
+    },
 
     /// A batch that no tokenizer of the model can have made.
     #[error("the batch does not fit the model: {problem}")]
-    Batch { problem: String },
+    Batch {
+        /// What does not fit.
+        problem: String,
+    },
 
     /// A saved state that belongs to another model or another setting.
     #[error(
         "the saved state does not fit: {problem}\n  = help: start again, or restore the settings"
     )]
-    State { problem: String },
+    State {
+        /// What does not fit.
+        problem: String,
+    },
 
     /// The base model cannot be read, or the trained one not be written.
     #[error(transparent)]
@@ -51,5 +63,10 @@ pub enum Error {
 
     /// Writing failed.
     #[error("cannot write {}: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 }

@@ -17,7 +17,14 @@ use crate::onnx::LlamaConfig;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trainable {
     /// LoRA matrices of `rank` for the linear layers `modules` of every layer.
-    Lora { rank: usize, alpha: f64, modules: Vec<Module> },
+    Lora {
+        /// At least 1.
+        rank: usize,
+        /// The product of the matrices is scaled by alpha / rank.
+        alpha: f64,
+        /// At least one.
+        modules: Vec<Module>,
+    },
     /// Every weight of the model.
     All,
 }
@@ -40,12 +47,19 @@ impl Trainable {
 /// A linear layer that every layer of a Llama has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Module {
+    /// Queries.
     Q,
+    /// Keys.
     K,
+    /// Values.
     V,
+    /// The attention's output.
     O,
+    /// The feed-forward layer's gate.
     Gate,
+    /// The feed-forward layer's way up.
     Up,
+    /// The feed-forward layer's way down.
     Down,
 }
 

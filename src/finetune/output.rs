@@ -34,7 +34,9 @@ pub enum Error {
     Io {
         /// As in `write`.
         doing: &'static str,
+        /// The file or folder.
         path: PathBuf,
+        /// What the system says.
         #[source]
         source: io::Error,
     },
@@ -43,7 +45,10 @@ pub enum Error {
         "another training is writing to {}: wait until it ends, or name another output folder",
         folder.display()
     )]
-    InUse { folder: PathBuf },
+    InUse {
+        /// The output folder.
+        folder: PathBuf,
+    },
     /// A name that a training uses is that of something else.
     #[error(
         "{} is a name that `kgbuild finetune` writes to, and no training wrote what is there, or it \
@@ -51,7 +56,10 @@ pub enum Error {
          [output]",
         path.display()
     )]
-    Foreign { path: PathBuf },
+    Foreign {
+        /// What is in the way.
+        path: PathBuf,
+    },
     /// A training with other settings or data was begun or finished there.
     #[error(
         "{} holds {what} of a training that differs from this one:\n  {}\nGo on with the old \
@@ -60,9 +68,11 @@ pub enum Error {
         differences.join("\n  ")
     )]
     Differs {
+        /// The output folder.
         folder: PathBuf,
         /// `a checkpoint` or `the model`.
         what: &'static str,
+        /// What differs, a line each.
         differences: Vec<String>,
     },
     /// A card that cannot be read.

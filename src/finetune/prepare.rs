@@ -43,6 +43,7 @@ pub enum Error {
          that has one"
     )]
     Device {
+        /// What CUDA says.
         #[source]
         source: candle_core::Error,
     },

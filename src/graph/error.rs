@@ -37,7 +37,9 @@ pub enum Error {
     Folder {
         /// What was tried, as in `create the folder`.
         doing: &'static str,
+        /// The folder or file.
         path: PathBuf,
+        /// What the system says.
         #[source]
         source: io::Error,
     },
@@ -46,14 +48,22 @@ pub enum Error {
         "another run is writing to {}: wait until it ends, or name another output folder",
         folder.display()
     )]
-    InUse { folder: PathBuf },
+    InUse {
+        /// The output folder.
+        folder: PathBuf,
+    },
     /// There is something that kgbuild did not make where the store would be.
     #[error(
         "{} is not a store that kgbuild made: {why}. Nothing was changed; name another output \
          folder, or move it away yourself",
         path.display()
     )]
-    Foreign { path: PathBuf, why: &'static str },
+    Foreign {
+        /// What is in the way.
+        path: PathBuf,
+        /// How it is known to be none.
+        why: &'static str,
+    },
     /// The store was made from other inputs or settings.
     #[error(
         "{} was made by a run that differs from this one:\n{}\nGo on with the old settings, name \
@@ -61,16 +71,27 @@ pub enum Error {
         folder.display(),
         listed(differences)
     )]
-    SignatureDiffers { folder: PathBuf, differences: Vec<Difference> },
+    SignatureDiffers {
+        /// The output folder.
+        folder: PathBuf,
+        /// At least one.
+        differences: Vec<Difference>,
+    },
     /// There is no store to read.
     #[error(
         "there is no store at {}: give the output folder of a run, or the store/ in it",
         path.display()
     )]
-    Missing { path: PathBuf },
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A store is changing too fast to be read.
     #[error("a run is writing to {} without a pause: run the command again later", path.display())]
-    Busy { path: PathBuf },
+    Busy {
+        /// The store.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "the disk that holds {} is full. All that was committed is safe: make room, then run the \
@@ -78,7 +99,9 @@ pub enum Error {
         path.display()
     )]
     DiskFull {
+        /// The store.
         path: PathBuf,
+        /// What RocksDB says.
         #[source]
         source: StorageError,
     },
@@ -91,7 +114,9 @@ pub enum Error {
     Storage {
         /// What was tried, as in `writing to`.
         doing: &'static str,
+        /// The store.
         path: PathBuf,
+        /// What RocksDB says.
         #[source]
         source: StorageError,
     },
@@ -101,7 +126,9 @@ pub enum Error {
         path.display()
     )]
     Damaged {
+        /// The store.
         path: PathBuf,
+        /// What RocksDB says.
         #[source]
         source: StorageError,
     },
@@ -112,13 +139,20 @@ pub enum Error {
     Read(#[source] StorageError),
     /// The ledger holds what kgbuild does not write.
     #[error("the ledger of {} is damaged: {what}", path.display())]
-    Ledger { path: PathBuf, what: String },
+    Ledger {
+        /// The store.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Something that must be an IRI is none.
     #[error("the {role} `{iri}` is not a valid absolute IRI")]
     Iri {
         /// What it is the IRI of, as in `subject`.
         role: &'static str,
+        /// The text.
         iri: String,
+        /// Where it is none.
         #[source]
         source: IriParseError,
     },
@@ -127,6 +161,7 @@ pub enum Error {
     Probability {
         /// Which of the probabilities, as in `confidence`.
         role: &'static str,
+        /// The number.
         value: f64,
     },
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.

@@ -14,9 +14,13 @@ use super::vocabulary as kgb;
 /// A triple between IRIs and the confidence in it, 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
+    /// The subject's IRI.
     pub subject: String,
+    /// The predicate's IRI.
     pub relation: String,
+    /// The object's IRI.
     pub object: String,
+    /// Calibrated where the run was tuned.
     pub confidence: f64,
     /// The corrected probability before calibration, 0 to 1, where that differs.
     pub corrected: Option<f64>,

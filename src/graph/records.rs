@@ -28,8 +28,11 @@ pub enum Durability {
 /// A triple that a run asserts, by IRIs, with its probabilities (0 to 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Assertion<'a> {
+    /// The subject's IRI.
     pub subject: &'a str,
+    /// The predicate's IRI.
     pub relation: &'a str,
+    /// The object's IRI.
     pub object: &'a str,
     /// The confidence in the triple: the corrected probability, calibrated where the run was tuned.
     pub confidence: f64,
@@ -44,7 +47,9 @@ pub struct Assertion<'a> {
 /// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityDescription<'a> {
+    /// Absolute.
     pub iri: &'a str,
+    /// Becomes its `rdfs:label`.
     pub label: &'a str,
     /// IRIs of classes; empty for a relation.
     pub types: Vec<&'a str>,
@@ -53,7 +58,9 @@ pub struct EntityDescription<'a> {
 /// What is written for a chunk, all or nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChunkRecord<'a> {
+    /// Its place in the run: what the ledger notes as done.
     pub chunk: Chunk,
+    /// All that is asserted of it; may be none.
     pub assertions: Vec<Assertion<'a>>,
     /// The entities and relations that occur in the assertions.
     pub entities: Vec<EntityDescription<'a>>,
@@ -78,10 +85,13 @@ pub struct RunDescription {
     pub signature: BTreeMap<String, String>,
     /// The models that are asked, at least one.
     pub base_model: Option<ModelDescription>,
+    /// None where the base is asked alone.
     pub finetuned_model: Option<ModelDescription>,
+    /// The SHA-256 of the settings that results depend on, in hexadecimal.
     pub config_sha256: String,
     /// The mixing weight, 0 to 1, where the correction has one.
     pub lambda: Option<f64>,
+    /// Its name, for people.
     pub correction: String,
     /// The SHA-256 of the tuned numbers that its confidences are calibrated by, if they are.
     pub tuned_sha256: Option<String>,

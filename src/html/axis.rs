@@ -5,6 +5,7 @@ use super::number;
 /// How values are spread over an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
+    /// By their size.
     Linear,
     /// By their logarithm. Zero has a place of its own before the smallest value; what is negative
     /// has none.
@@ -16,6 +17,7 @@ pub enum Scale {
 pub struct Axis<'a> {
     /// What is shown, with its unit.
     pub label: &'a str,
+    /// How its values are spread.
     pub scale: Scale,
     /// Values that it shows besides those of the data.
     pub include: &'a [f64],

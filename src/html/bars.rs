@@ -13,6 +13,7 @@ use crate::metrics::bootstrap::Interval;
 /// A bar for each category.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BarSeries<'a> {
+    /// What the legend calls it.
     pub name: &'a str,
     /// The values in the order of the categories, `None` where there is none. Low and high are
     /// drawn where they differ from the mean.

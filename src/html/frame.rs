@@ -16,14 +16,18 @@ pub struct Chart<'a> {
     pub title: &'a str,
     /// What is to be seen in it, for those who do not see it; may be empty.
     pub description: &'a str,
+    /// From left to right.
     pub x: Axis<'a>,
+    /// From the bottom to the top.
     pub y: Axis<'a>,
 }
 
 /// A point of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
+    /// Its place on the x axis.
     pub x: f64,
+    /// Its place on the y axis.
     pub y: f64,
     /// From where to where `y` may be.
     pub interval: Option<(f64, f64)>,
@@ -67,7 +71,9 @@ impl Point {
 /// Points that belong together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series<'a> {
+    /// What the legend calls it.
     pub name: &'a str,
+    /// In the order in which a line joins them.
     pub points: Vec<Point>,
 }
 

@@ -64,14 +64,18 @@ pub fn figures(figures: &[Markup]) -> Markup {
 /// A table whose first column names its rows. It scrolls within the page where it is wider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table<'a> {
+    /// What is in it, with the unit where all cells have one.
     pub caption: &'a str,
+    /// A heading a column.
     pub header: Vec<&'a str>,
+    /// As many cells a row as there are headings.
     pub rows: Vec<Vec<String>>,
     /// The last row, set apart.
     pub total: Option<Vec<String>>,
 }
 
 impl Table<'_> {
+    /// The table as HTML; what is in the cells is escaped.
     pub fn markup(&self) -> Markup {
         let row = |row: &[String]| {
             html! {

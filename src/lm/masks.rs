@@ -25,8 +25,11 @@ use super::trie::Sequences;
 /// Which tokens of a candidate are masked while one is asked for. See the module's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scoring {
+    /// All tokens of the candidate.
     Independent,
+    /// It and those of the candidate to its right.
     AnswerL2r,
+    /// It and those of its own word to its right.
     WithinWordL2r,
 }
 

@@ -56,7 +56,9 @@ const SENTINELS: [[&str; 2]; 2] =
 /// A candidate's tokens, and for each the number of its word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
+    /// As they stand after a prompt.
     pub tokens: Vec<u32>,
+    /// As many as there are tokens, counted from 0 and never falling.
     pub words: Vec<u32>,
 }
 

@@ -19,8 +19,11 @@ pub const COVERAGE: f64 = 0.95;
 /// A mean and its bootstrap interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
+    /// The mean of the values themselves, not of the samples.
     pub mean: f64,
+    /// The samples' quantile (1 - [`COVERAGE`]) / 2.
     pub low: f64,
+    /// The samples' quantile (1 + [`COVERAGE`]) / 2.
     pub high: f64,
 }
 

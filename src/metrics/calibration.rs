@@ -17,6 +17,7 @@ pub const BINS: usize = 15;
 pub struct Bin {
     /// The lowest and the highest confidence that belong here.
     pub low: f64,
+    /// The highest one.
     pub high: f64,
     /// How many predictions there are.
     pub count: usize,
@@ -85,7 +86,7 @@ pub fn expected_calibration_error(predictions: &[(f64, bool)]) -> Option<f64> {
 }
 
 /// The expected calibration error that confidences would show by chance if each were exactly the
-/// probability of being right: the mean over [`DRAWS`] draws of what is right, ChaCha8's from a fixed
+/// probability of being right: the mean over `DRAWS` draws of what is right, ChaCha8's from a fixed
 /// seed. Few predictions show a large one. `None` without predictions.
 pub fn error_by_chance(confidences: &[f64]) -> Option<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(0);

@@ -66,8 +66,11 @@ impl Sum for Counts {
 /// Precision, recall and F1, each 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SetScore {
+    /// The share of what was predicted that is right.
     pub precision: f64,
+    /// The share of what is right that was predicted.
     pub recall: f64,
+    /// The harmonic mean of the two.
     pub f1: f64,
 }
 

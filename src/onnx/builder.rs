@@ -37,8 +37,11 @@ pub enum Dim {
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug)]
 pub enum Element {
+    /// 32-bit floating point.
     F32,
+    /// 64-bit integers with a sign.
     I64,
+    /// A byte each: 0 or 1.
     Bool,
 }
 
@@ -55,7 +58,9 @@ impl Element {
 /// A node's parameter.
 #[derive(Clone, Debug)]
 pub enum Attribute {
+    /// One integer.
     Int(i64),
+    /// A list of integers: axes, a permutation.
     Ints(Vec<i64>),
 }
 

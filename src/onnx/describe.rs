@@ -9,13 +9,16 @@ use super::validate::read_model;
 /// A graph's inputs and outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
+    /// In the graph's order, without those that are constants.
     pub inputs: Vec<ValueDescription>,
+    /// In the graph's order.
     pub outputs: Vec<ValueDescription>,
 }
 
 /// An input or output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueDescription {
+    /// What it is fed or fetched by.
     pub name: String,
     /// Its type and shape: `int64 [batch_size, sequence_length]`.
     pub kind: String,

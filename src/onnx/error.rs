@@ -29,11 +29,18 @@ pub enum Error {
         path.display(),
         mend(source.kind())
     )]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        /// What was tried, as in `read`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 
     /// The cache failed, or a file changed while it was read.
     #[error(transparent)]
-    Fetch(fetch::Error),
+    Fetch(Box<fetch::Error>),
 
     /// A file is not what its format demands: cut off, damaged, or another format.
     #[error(
@@ -41,11 +48,27 @@ pub enum Error {
         path.display(),
         at.map(|byte| format!(" (at byte {byte})")).unwrap_or_default()
     )]
-    Corrupt { path: PathBuf, format: &'static str, problem: String, at: Option<u64> },
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The format's name, as in `GGUF`.
+        format: &'static str,
+        /// What does not fit.
+        problem: String,
+        /// Where, in bytes from the beginning.
+        at: Option<u64>,
+    },
 
     /// A sound file of a kind that cannot be imported.
     #[error("{} cannot be imported: {problem}\n  = help: {help}", path.display())]
-    Unsupported { path: PathBuf, problem: String, help: String },
+    Unsupported {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is or has.
+        problem: String,
+        /// What to use instead.
+        help: String,
+    },
 
     /// Neither file nor folder is a model.
     #[error(
@@ -53,18 +76,30 @@ pub enum Error {
          tokenizer.json, or one with config.json, tokenizer.json and model.safetensors",
         path.display()
     )]
-    NoModel { path: PathBuf, problem: String },
+    NoModel {
+        /// What was named.
+        path: PathBuf,
+        /// What it lacks.
+        problem: String,
+    },
 
     /// An adapter that does not fit, or asks for what is not done.
     #[error("the adapter {} cannot be used: {problem}\n  = help: {help}", path.display())]
-    Adapter { path: PathBuf, problem: String, help: String },
+    Adapter {
+        /// The adapter's folder.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+        /// What to do.
+        help: String,
+    },
 }
 
 impl From<fetch::Error> for Error {
     fn from(error: fetch::Error) -> Self {
         match error {
             fetch::Error::Io { action, path, source } => Self::Io { action, path, source },
-            other => Self::Fetch(other),
+            other => Self::Fetch(other.into()),
         }
     }
 }

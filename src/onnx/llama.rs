@@ -16,6 +16,7 @@ pub(crate) const LAST_NORM: &str = "model.norm.weight";
 /// The sizes and constants of a decoder of the Llama family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaConfig {
+    /// Blocks of attention and feed-forward layer, at least 1.
     pub layers: usize,
     /// Size of a hidden state.
     pub width: usize,
@@ -27,6 +28,7 @@ pub struct LlamaConfig {
     pub head_size: usize,
     /// Size of the feed-forward layer.
     pub feed_forward: usize,
+    /// Tokens, and so logits of a position.
     pub vocabulary: usize,
     /// The longest sequence, in tokens.
     pub context: usize,

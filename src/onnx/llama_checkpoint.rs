@@ -26,9 +26,11 @@ pub(super) const CONFIG: &str = "config.json";
 
 /// A model of the Llama family as its source has it, whatever the format.
 pub struct Checkpoint {
+    /// Its sizes, as the weights bear them out.
     pub config: LlamaConfig,
     /// By Hugging Face name, in the row order of Hugging Face.
     pub weights: Box<dyn Weights>,
+    /// Made of the text of `tokenizer.json`, or of what a GGUF file says.
     pub tokenizer: Tokenizer,
     /// The text of `tokenizer.json`.
     tokenizer_json: String,

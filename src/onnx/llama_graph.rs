@@ -7,21 +7,21 @@
 //!
 //! | input | shape | what |
 //! | --- | --- | --- |
-//! | `tokens`, `positions` | [tokens] | the new tokens, and where in their text each stands |
-//! | `trees` | [trees, width] | which tokens make up each tree; any where `mask` hides them |
-//! | `seen` | [trees, past] | which cached tokens stand before each tree; `past` may be 0 |
-//! | `mask` | [trees, width, past + width] | what is added to a token's score of another: 0, or [`UNSEEN`] |
-//! | `places` | [tokens] | each token's place in `trees`, counted through |
-//! | `wanted` | [wanted] | the tokens after which something is asked |
+//! | `tokens`, `positions` | `[tokens]` | the new tokens, and where in their text each stands |
+//! | `trees` | `[trees, width]` | which tokens make up each tree; any where `mask` hides them |
+//! | `seen` | `[trees, past]` | which cached tokens stand before each tree; `past` may be 0 |
+//! | `mask` | `[trees, width, past + width]` | what is added to a token's score of another: 0, or [`UNSEEN`] |
+//! | `places` | `[tokens]` | each token's place in `trees`, counted through |
+//! | `wanted` | `[wanted]` | the tokens after which something is asked |
 //! | `whole` | any number | which of `wanted` are asked for the whole vocabulary |
 //! | `part` | any number | which of `wanted` are asked for some tokens: see [`super::Head`] |
-//! | `cache.{i}.key`, `.value` | [cached, kv_heads * head_size] | keys and values of earlier runs |
+//! | `cache.{i}.key`, `.value` | `[cached, kv_heads * head_size]` | keys and values of earlier runs |
 //!
 //! | output | shape | what |
 //! | --- | --- | --- |
-//! | `logits` | [whole, vocabulary] | of the `whole` ones |
-//! | `hidden` | [part, width] | what the `part` ones have before the output projection |
-//! | `new.{i}.key`, `.value` | [tokens, kv_heads * head_size] | keys and values of the new tokens |
+//! | `logits` | `[whole, vocabulary]` | of the `whole` ones |
+//! | `hidden` | `[part, width]` | what the `part` ones have before the output projection |
+//! | `new.{i}.key`, `.value` | `[tokens, kv_heads * head_size]` | keys and values of the new tokens |
 //!
 //! No operator but attention looks across tokens, and attention does not look across trees. Every
 //! weight is an initializer in external data under its Hugging Face name; linear layers are stored

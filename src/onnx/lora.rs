@@ -38,6 +38,7 @@ const PREFIX: &str = "base_model.model.";
 pub struct Adaptation {
     /// The weight's name in the base's graph, where it is stored `[in, out]`.
     pub weight: String,
+    /// Rows of A and columns of B, at least 1.
     pub rank: usize,
     /// [rank, in], row-major.
     pub a: Vec<f32>,
@@ -57,6 +58,7 @@ pub fn is_lora_folder(path: &Path) -> bool {
 pub struct AdapterDescription {
     /// The model that it was trained over, as it names it.
     pub base: Option<String>,
+    /// PEFT's `r`, the same for all layers.
     pub rank: usize,
     /// The kinds of layers that it changes.
     pub modules: Vec<String>,

@@ -101,9 +101,8 @@ pub fn gguf() -> Vec<u8> {
     gguf_merging("a b")
 }
 
-/// [`gguf`] with another merge of its tokens.
-pub fn gguf_merging(merge: &str) -> Vec<u8> {
-    let config = config();
+/// What the file says of the model: keys, their types in the format, and values as they are written.
+fn metadata(config: &LlamaConfig, merge: &str) -> Vec<(&'static str, u32, Vec<u8>)> {
     let mut metadata: Vec<(&str, u32, Vec<u8>)> = Vec::new();
     let string = |value: &str| {
         let mut out = Vec::new();
@@ -145,7 +144,13 @@ pub fn gguf_merging(merge: &str) -> Vec<u8> {
     types.extend(6u64.to_le_bytes());
     types.extend([1i32, 1, 1, 1, 1, 3].iter().flat_map(|kind| kind.to_le_bytes()));
     metadata.push(("tokenizer.ggml.token_type", 9, types));
+    metadata
+}
 
+/// [`gguf`] with another merge of its tokens.
+pub fn gguf_merging(merge: &str) -> Vec<u8> {
+    let config = config();
+    let metadata = metadata(&config, merge);
     let tensors = tensors(&config);
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 pub struct Refusal {
     /// Of the mistake.
     pub code: &'static str,
-    /// What the template is like, after its subject: "has [Y] before [X]".
+    /// What the template is like, after its subject: `has [Y] before [X]`.
     pub problem: &'static str,
     /// Why that does not do.
     pub reason: &'static str,

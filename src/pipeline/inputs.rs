@@ -3,7 +3,7 @@
 //!
 //! None of it needs a model, so that mistakes are told before anything is fetched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::examples::Examples;
 use crate::catalog::{self, Catalog, EntityId};
@@ -18,6 +18,7 @@ pub const PRIOR_SUBJECTS: usize = 256;
 
 /// The inputs of a pipeline, without mistakes.
 pub struct Inputs {
+    /// All relations of its files, predicted or not.
     pub ontology: Ontology,
     /// The entities to ask about.
     pub subjects: Catalog,
@@ -31,6 +32,7 @@ pub struct Inputs {
 
 /// What the inputs say of one relation.
 pub struct RelationInputs {
+    /// As the ontology has it.
     pub relation: Relation,
     /// The subjects to ask about, in the table's order: those that its domain admits.
     pub subjects: Vec<EntityId>,
@@ -77,14 +79,7 @@ impl Inputs {
         let ontology = notes.keep(Ontology::read(&files.ontology));
         let more = entities.iter().filter(|file| !files.subjects.contains(file));
         let tables: Vec<PathBuf> = files.subjects.iter().chain(more).cloned().collect();
-        let mut subjects = Catalog::read(&tables);
-        if ask == Ask::SubjectsOfFacts
-            && let Ok((_, warnings)) = &mut subjects
-        {
-            // Tables of more labels may well name what the pipeline's own do.
-            warnings.0.retain(|warning| warning.code != "repeated-row");
-        }
-        let subjects = notes.keep(subjects);
+        let subjects = notes.keep(read_subjects(&tables, ask));
         let candidates = notes.keep(Catalog::read(&files.candidates));
         let gold = match facts {
             [] => None,
@@ -125,11 +120,7 @@ impl Inputs {
                 (Some(gold), [file, ..]) if ask == Ask::SubjectsOfFacts => {
                     inputs.no_question(gold).at(file, At::File)
                 }
-                _ => {
-                    let message = "no subject has a type that a relation's domain asks for";
-                    let mistake = Diagnostic::error("no-subject", message).help(COMPARE_TYPES);
-                    mistake.at(&files.subjects[0], At::File)
-                }
+                _ => no_subject(&files.subjects[0]),
             });
         }
         notes.0.extend(inputs.unused_numbers(pipeline));
@@ -256,6 +247,22 @@ impl Ask {
 
 const COMPARE_TYPES: &str =
     "compare the column `types` of the subjects with `rdfs:domain` in the ontology";
+
+/// The subjects of `tables`, some of which may be there for their labels alone.
+fn read_subjects(tables: &[PathBuf], ask: Ask) -> Result<(Catalog, Diagnostics), Diagnostics> {
+    let (subjects, mut warnings) = Catalog::read(tables)?;
+    if ask == Ask::SubjectsOfFacts {
+        // Tables of more labels may well name what the pipeline's own do.
+        warnings.0.retain(|warning| warning.code != "repeated-row");
+    }
+    Ok((subjects, warnings))
+}
+
+/// No relation's domain admits a subject of the tables, of which `table` is the first.
+fn no_subject(table: &Path) -> Diagnostic {
+    let message = "no subject has a type that a relation's domain asks for";
+    Diagnostic::error("no-subject", message).help(COMPARE_TYPES).at(table, At::File)
+}
 
 /// The pipeline's own tables of subjects, where `tables` are more than these.
 fn own_tables(pipeline: &Pipeline, tables: &[PathBuf]) -> Option<Catalog> {

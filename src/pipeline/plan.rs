@@ -206,9 +206,6 @@ impl Plan {
                 return None;
             }
         };
-        let calibration = pipeline.calibration(&relation.iri);
-        let threshold = pipeline.threshold(&relation.iri);
-        let most = [pipeline.max_objects(&relation.iri), relation.max_objects.map(|m| m as usize)];
         Some(RelationPlan {
             iri: relation.iri.as_str().into(),
             name: relation.name().to_owned(),
@@ -219,24 +216,26 @@ impl Plan {
             prior_subjects,
             correction: mixing_rule(pipeline, &relation.iri).into(),
             tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
-            calibration,
-            threshold,
-            rankings: Rankings {
-                mixed: Demand {
-                    most: most.into_iter().flatten().min().unwrap_or(candidates.len()),
-                    floor: calibration.invert(threshold),
-                },
-                best: self
-                    .gold
-                    .as_ref()
-                    .is_some_and(|g| g.questions(&relation.iri).next().is_some()),
-            },
+            calibration: pipeline.calibration(&relation.iri),
+            threshold: pipeline.threshold(&relation.iri),
+            rankings: self.rankings(pipeline, &relation, candidates.len()),
             tolerance: pipeline.prediction.tolerance,
             exhaustive: pipeline.prediction.method == config::Method::Exhaustive,
             irreflexive: relation.irreflexive,
             space,
             candidates,
         })
+    }
+
+    /// What is asked of each question of a relation with so many candidates.
+    fn rankings(&self, pipeline: &Pipeline, relation: &Relation, candidates: usize) -> Rankings {
+        let iri = &relation.iri;
+        let most = [pipeline.max_objects(iri), relation.max_objects.map(|m| m as usize)];
+        let most = most.into_iter().flatten().min().unwrap_or(candidates);
+        let floor = pipeline.calibration(iri).invert(pipeline.threshold(iri));
+        let is_known = |gold: &Facts| gold.questions(iri).next().is_some();
+        let best = self.gold.as_ref().is_some_and(is_known);
+        Rankings { mixed: Demand { most, floor }, best }
     }
 
     /// The candidates' tokens, without those that the tokenizer cannot tell apart.

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::FromRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -38,18 +38,19 @@ fn pair() -> (File, File) {
     }
     const O_RDWR: c_int = 2;
     const O_NOCTTY: c_int = 0o400;
-    // SAFETY: it takes numbers and gives a file descriptor that nothing else owns, or -1.
-    let screen = unsafe {
-        let fd = posix_openpt(O_RDWR | O_NOCTTY);
-        assert!(fd >= 0, "this machine gives no terminal");
-        File::from_raw_fd(fd)
-    };
+    // SAFETY: it takes numbers and gives a number.
+    let fd = unsafe { posix_openpt(O_RDWR | O_NOCTTY) };
+    assert!(fd >= 0, "this machine gives no terminal");
+    // SAFETY: it was opened just now, and nothing else owns it.
+    let screen = unsafe { File::from_raw_fd(fd) };
+    let ready = |failed: c_int| assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: `fd` is open.
+    ready(unsafe { grantpt(fd) });
+    // SAFETY: the same.
+    ready(unsafe { unlockpt(fd) });
     let mut name = [0; 64];
-    let fd = screen.as_raw_fd();
     // SAFETY: `fd` is open, and `name` as long as it is said to be.
-    let failed =
-        unsafe { grantpt(fd) | unlockpt(fd) | ptsname_r(fd, name.as_mut_ptr(), name.len()) };
-    assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+    ready(unsafe { ptsname_r(fd, name.as_mut_ptr(), name.len()) });
     // SAFETY: it was filled with a text that ends in 0.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_str().unwrap();
     let program = OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(name);

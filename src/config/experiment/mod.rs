@@ -44,8 +44,11 @@ impl Skew {
 /// How many questions of a relation each part has at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
+    /// Facts that a model is trained on.
     pub train: usize,
+    /// Questions that the numbers of the corrections are chosen on.
     pub tune: usize,
+    /// Questions that are measured.
     pub test: usize,
 }
 
@@ -66,11 +69,14 @@ pub struct Experiment {
     pub least: usize,
     /// At least one; none twice, as with the next two.
     pub seeds: Vec<u32>,
+    /// How the training facts are chosen.
     pub skews: Vec<Skew>,
+    /// How often a model sees each of its facts, at least once.
     pub passes: Vec<usize>,
     /// What is written of the tables `[training]` and `[mixture]` of a finetune.toml, without
     /// what each model has of its own and without the text.
     pub training: toml::Table,
+    /// The same of `[mixture]`.
     pub mixture: toml::Table,
     /// The text of the mixture.
     pub text: ModelSource,

@@ -90,7 +90,9 @@ pub enum HeldOut {
 pub struct Facts {
     /// At least one.
     pub train: Vec<PathBuf>,
+    /// Watched while the model is trained: patience and [`Keep::Best`] go by their loss.
     pub held_out: HeldOut,
+    /// Asked once, of the finished model; may be none.
     pub test: Vec<PathBuf>,
     /// IRIs of the only relations whose facts are read, or none for all.
     pub relations: Option<Vec<String>>,
@@ -101,6 +103,7 @@ pub struct Facts {
 /// How the model is trained. Results depend on all of it but `checkpoint_every` and `threads`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Training {
+    /// Which weights are changed.
     pub method: Method,
     /// Rank of the adapter, at least 1.
     pub rank: usize,
@@ -117,19 +120,25 @@ pub struct Training {
     pub learning_rate: f64,
     /// Share of the steps over which the learning rate rises, from 0 to 1.
     pub warmup_share: f64,
+    /// From the largest learning rate to the last step.
     pub decay: Decay,
+    /// AdamW's, decoupled from the gradient (Loshchilov and Hutter 2019); at least 0.
     pub weight_decay: f64,
     /// The norm to which the gradients of a step are shortened, above 0.
     pub clip_norm: f64,
+    /// Of all that is drawn: the order of facts and text, templates, the initial adapter.
     pub seed: u64,
+    /// How many prompts a fact makes in an epoch.
     pub templates: Templates,
     /// Epochs between two looks at the held-out facts, above 0.
     pub evaluate_every: f64,
     /// Looks without a lower held-out loss after which training stops, at least 1; none for never.
     pub patience: Option<usize>,
+    /// Which of the weights that the training went through are its result.
     pub keep: Keep,
     /// Steps between two checkpoints, at least 1.
     pub checkpoint_every: usize,
+    /// What the training runs on.
     pub device: Device,
     /// Cores; none for all there are.
     pub threads: Option<usize>,
@@ -160,11 +169,13 @@ pub struct Finetune {
     pub file: PathBuf,
     /// The model that is finetuned.
     pub base: ModelSource,
+    /// The tables of facts.
     pub facts: Facts,
     /// Turtle files, at least one.
     pub ontology: Vec<PathBuf>,
     /// CSV files with the labels of subjects and objects, at least one.
     pub entities: Vec<PathBuf>,
+    /// The settings of the optimiser, the adapter and the loop.
     pub training: Training,
     /// None for facts alone.
     pub mixture: Option<Mixture>,
