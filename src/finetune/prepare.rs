@@ -12,7 +12,7 @@ use super::text::{Packed, documents};
 use super::{Error as EngineError, Model, Module, Trainable, examples};
 use crate::config::Device;
 use crate::config::finetune::{self as config, Finetune, Keep, Method, Mixture};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Explain, Fault, counted};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Events, Explain, Fault, counted};
 use crate::fetch::{self, Cache, sha256_of};
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::onnx;
@@ -76,15 +76,11 @@ impl Sources {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn fetch(
-        settings: &Finetune,
-        cache: &Cache,
-        report: &mut dyn FnMut(&str),
-    ) -> Result<Self, Error> {
-        let base = fetch::fetch_named(&settings.base, cache, report)?;
+    pub fn fetch(settings: &Finetune, cache: &Cache, events: &dyn Events) -> Result<Self, Error> {
+        let base = fetch::fetch_named(&settings.base, cache, events)?;
         let sha256 = sha256_of(&base)?;
         let text = match &settings.mixture {
-            Some(mixture) => Some(fetch::fetch_named(&mixture.text, cache, report)?),
+            Some(mixture) => Some(fetch::fetch_named(&mixture.text, cache, events)?),
             None => None,
         };
         let (signature, data) = sign(settings, &sha256, text.as_deref())?;

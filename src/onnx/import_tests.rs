@@ -10,9 +10,10 @@ use tokenizers::Tokenizer;
 use super::super::llama_checkpoint::{DATA, IMPORTER_KEY};
 use super::super::tiny;
 use super::*;
+use crate::diagnostic::Silent;
 
 fn quiet(source: &Path, cache: &Cache) -> Result<ModelFolder, Error> {
-    import(source, cache, &mut |_| {})
+    import(source, cache, &Silent)
 }
 
 /// A folder with `tiny.gguf`, `checkpoint/` and a place for a cache.

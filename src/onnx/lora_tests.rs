@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::super::{import, tiny};
 use super::*;
+use crate::diagnostic::Silent;
 use crate::fetch::Cache;
 
 const QUERY: &str = "model.layers.1.self_attn.q_proj";
@@ -15,7 +16,7 @@ fn base_and_adapter() -> (TempDir, ModelFolder, std::path::PathBuf, tiny::Tensor
     let gguf = folder.path().join("tiny.gguf");
     fs::write(&gguf, tiny::gguf()).unwrap();
     let cache = Cache::at(folder.path().join("cache"));
-    let base = import(&gguf, &cache, &mut |_| {}).unwrap();
+    let base = import(&gguf, &cache, &Silent).unwrap();
     let adapter = folder.path().join("adapter");
     fs::create_dir(&adapter).unwrap();
     let values = |count: usize| (0..count).map(|i| i as f32 / 8.0 - 1.0).collect::<Vec<_>>();

@@ -1,18 +1,26 @@
 //! What an earlier run left in the cache: used where it is whole, made again where it is not.
 
+use std::sync::Mutex;
+
 use super::*;
 
 /// What is said while a graph is prepared in this cache.
 fn said(graph: &Path, cache: &Path) -> (Prepared, Vec<String>) {
-    let mut lines = Vec::new();
-    let report = &mut |line: &str| {
+    let notes = Notes::default();
+    let found = prepare_alone(graph, &Cache::at(cache), &notes);
+    (found.unwrap(), notes.0.into_inner().unwrap())
+}
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Events for Notes {
+    fn note(&self, text: &str) {
         // Others may have to wait for the one that makes it.
-        if !line.starts_with("waiting") {
-            lines.push(line.to_owned());
+        if !text.starts_with("waiting") {
+            self.0.lock().unwrap().push(text.to_owned());
         }
-    };
-    let found = prepare_alone(graph, &Cache::at(cache), report);
-    (found.unwrap(), lines)
+    }
 }
 
 #[test]
