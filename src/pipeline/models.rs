@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
 use crate::config::Pipeline;
-use crate::diagnostic::{Events, Explain, Fault};
+use crate::diagnostic::{Events, Explain};
 use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
 use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
@@ -19,7 +19,7 @@ use crate::runtime::Runtime;
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error("{0}")]
+    #[error(transparent)]
     Fetch(#[from] fetch::Error),
     /// A model's files are broken or of a kind that is not supported.
     #[error(transparent)]
@@ -81,11 +81,14 @@ pub enum Error {
 }
 
 impl Explain for Error {
-    fn fault(&self) -> Fault {
+    fn inner(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Fetch(error) => error.fault(),
-            Self::Model(error) => error.fault(),
-            _ => Fault::User,
+            Self::Fetch(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Tokenizer(error) => Some(error),
+            Self::Open(error) => Some(error),
+            Self::Prompter(error) => Some(error),
+            _ => None,
         }
     }
 }

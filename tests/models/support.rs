@@ -44,7 +44,7 @@ pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
-        let library = fetch::runtime_library(&cache, &mut |line| println!("{line}"))
+        let library = fetch::runtime_library(&cache, &Silent)
             .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
         Runtime::load(&library, Device::Cpu).unwrap()
     })
