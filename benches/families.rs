@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library};
 use kgbuild::lm::{self, Prompt, Prompter, Row};
 use kgbuild::onnx;
@@ -16,8 +17,7 @@ const TOKEN_BUDGET: usize = 2048;
 const PROMPTS: usize = 64;
 
 fn families(criterion: &mut Criterion) {
-    let library =
-        runtime_library(&Cache::from_environment().unwrap(), &mut |line| eprintln!("{line}"));
+    let library = runtime_library(&Cache::from_environment().unwrap(), &Silent);
     let runtime = Runtime::load(&library.unwrap(), Device::Cpu).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let cache = Cache::at(scratch.path());
@@ -30,7 +30,7 @@ fn families(criterion: &mut Criterion) {
         ("masked", "bert/optimum"),
         ("encoder-decoder", "t5/optimum-with-past"),
     ] {
-        let folder = onnx::import(&Path::new(MODELS).join(model), &cache, &mut |_| {}).unwrap();
+        let folder = onnx::import(&Path::new(MODELS).join(model), &cache, &Silent).unwrap();
         let prompter = Prompter::new(&folder).unwrap();
         let mut model = lm::open(&runtime, &folder, None, 1, 1, TOKEN_BUDGET).unwrap();
         let template = Template::parse("The capital of [X] is [Y].").unwrap();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::finetune::{AdamW, AdamWSettings, Batch, Model, Module, Target, Trainable};
 use kgbuild::onnx;
@@ -42,10 +43,9 @@ fn batch(number: usize) -> Batch {
 }
 
 fn finetune(criterion: &mut Criterion) {
-    let mut say = |line: &str| eprintln!("{line}");
     let cache = Cache::from_environment().unwrap();
     let source = Source::parse(BASE, Path::new(".")).unwrap();
-    let file = fetch::fetch(&source, None, &cache, &mut say).unwrap();
+    let file = fetch::fetch(&source, None, &cache, &Silent).unwrap();
     let checkpoint = onnx::open_checkpoint(&file).unwrap();
     let pool = ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
     let batches: Vec<Batch> = (0..BATCHES).map(batch).collect();

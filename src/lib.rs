@@ -26,6 +26,7 @@
 //! [`pipeline::PlannedJob::ask`] asks one question without a graph, [`pipeline::Job::tune`] chooses a
 //! pipeline's numbers on held-out facts, [`diagnosis`] looks for Frequency Shock, the harm that
 //! finetuning does (Kazemi, Mittal, Ramachandran 2023, arXiv 2301.11293), and [`finetune`] trains.
+//! Errors say by whom and how they are mended: [`diagnostic::Explain`].
 //! `ARCHITECTURE.md` maps the modules ("rooms") and says which may use which.
 
 pub mod catalog;

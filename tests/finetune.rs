@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::finetune::{AdamW, AdamWSettings, Batch, Model, Target, Trainable};
 use kgbuild::onnx::{Checkpoint, open_checkpoint};
@@ -138,7 +139,7 @@ fn training_all_weights_agrees_with_pytorch() {
 fn lora_on_the_real_base_agrees_with_pytorch() {
     let cache = Cache::from_environment().unwrap();
     let source = Source::parse(BASE, Path::new(".")).unwrap();
-    let file = fetch::fetch(&source, Some(BASE_SHA256), &cache, &mut |line| println!("{line}"))
+    let file = fetch::fetch(&source, Some(BASE_SHA256), &cache, &Silent)
         .unwrap_or_else(|error| panic!("no base model: {error}"));
     agrees("smollm2-lora", &open_checkpoint(&file).unwrap());
 }

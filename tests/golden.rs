@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::lm::{self, LanguageModel, Prompt, Row};
 use kgbuild::onnx::{self, ModelFolder, lora};
@@ -50,7 +51,7 @@ fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
-        let library = fetch::runtime_library(&cache, &mut |line| println!("{line}"))
+        let library = fetch::runtime_library(&cache, &Silent)
             .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
         Runtime::load(&library, Device::Cpu).unwrap()
     })
@@ -58,11 +59,10 @@ fn runtime() -> &'static Runtime {
 
 fn model() -> ModelFolder {
     let cache = Cache::from_environment().unwrap();
-    let report = &mut |line: &str| println!("{line}");
     let source = Source::parse(BASE, Path::new(".")).unwrap();
-    let file = fetch::fetch(&source, Some(BASE_SHA256), &cache, report)
+    let file = fetch::fetch(&source, Some(BASE_SHA256), &cache, &Silent)
         .unwrap_or_else(|error| panic!("no base model: {error}"));
-    onnx::import(&file, &cache, report).unwrap_or_else(|error| panic!("no import: {error}"))
+    onnx::import(&file, &cache, &Silent).unwrap_or_else(|error| panic!("no import: {error}"))
 }
 
 fn adapter() -> PathBuf {

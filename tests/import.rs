@@ -9,6 +9,7 @@ use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{self, LanguageModel, Prompt, Row};
 use kgbuild::onnx;
@@ -239,7 +240,7 @@ fn run(model: &mut dyn LanguageModel, rows: &[Vec<u32>]) -> Vec<Vec<f64>> {
 #[test]
 fn the_graph_computes_what_loops_compute() {
     let cache = Cache::from_environment().unwrap();
-    let library = fetch::runtime_library(&cache, &mut |line| println!("{line}")).unwrap();
+    let library = fetch::runtime_library(&cache, &Silent).unwrap();
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
 
     let grouped = Sizes {
@@ -260,7 +261,7 @@ fn the_graph_computes_what_loops_compute() {
         let folder = tempfile::tempdir().unwrap();
         write_checkpoint(folder.path(), sizes, &weights);
         let cache = Cache::at(folder.path().join("cache"));
-        let model = onnx::import(folder.path(), &cache, &mut |_| {}).unwrap();
+        let model = onnx::import(folder.path(), &cache, &Silent).unwrap();
         let mut opened = lm::open(&runtime, &model, None, 1, 1, 2048).unwrap();
         let rows = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![10, 0, 7], vec![8], vec![2, 7, 1, 8, 2]];
         let reference = Reference { s: sizes, weights: &weights };

@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -124,8 +125,7 @@ impl Workplace {
     /// The program with `args`, in this folder, with nothing of the caller's environment that it
     /// would heed.
     fn command(&self, args: &[&str]) -> Command {
-        let library =
-            runtime_library(&Cache::from_environment().unwrap(), &mut |text| eprintln!("{text}"));
+        let library = runtime_library(&Cache::from_environment().unwrap(), &Silent);
         let mut command = Command::new(env!("CARGO_BIN_EXE_kgbuild"));
         command.args(args).current_dir(self.0.path()).env_clear();
         command.env("PATH", env::var_os("PATH").unwrap_or_default());

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library};
 use kgbuild::finetune::Card;
 use serde_json::Value;
@@ -102,9 +103,7 @@ impl Workplace {
     }
 
     fn ended(&self, args: &[&str]) -> Output {
-        let library = runtime_library(&Cache::from_environment().unwrap(), &mut |text| {
-            eprintln!("{text}");
-        });
+        let library = runtime_library(&Cache::from_environment().unwrap(), &Silent);
         let mut command = Command::new(env!("CARGO_BIN_EXE_kgbuild"));
         command.args(args).current_dir(self.0.path()).env_clear();
         command.env("PATH", env::var_os("PATH").unwrap_or_default());

@@ -1,13 +1,12 @@
 //! Why a command ended early, and the exit code that says whose turn it is. 0 is done, 128 and a
 //! signal's number interrupted by it.
 
-use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
 use super::interrupt;
 use super::say::{say, say_styled};
-use crate::diagnostic::{Diagnostics, Explain, Fault, printable};
+use crate::diagnostic::{Diagnostics, Explain, Fault, explained, printable};
 
 /// The exit code of what the person who called can mend.
 const BAD_INPUT: u8 = 2;
@@ -82,10 +81,12 @@ pub fn show(diagnostics: &Diagnostics) {
 #[error("cannot write to standard output: {0}")]
 struct Unprintable<'a>(&'a io::Error);
 
-/// An error with its causes, each once, and how to mend it.
-fn explain(error: &(dyn Error + '_)) {
+impl Explain for Unprintable<'_> {}
+
+/// An error, how to mend it, and its causes, each once.
+fn explain(error: &dyn Explain) {
     let head = console::style("error").red().bold().for_stderr();
-    let mut said = error.to_string();
+    let mut said = explained(error);
     say_styled(&format!("{head}: {}", printable(&said)));
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -11,7 +11,7 @@ use crate::config::{Settings, locked};
 use crate::diagnostic::counted;
 use crate::fetch::{self, LockFile};
 use crate::files::{WriteError, write_whole};
-use crate::pipeline::{Environment, Error, locate};
+use crate::pipeline::{Environment, locate};
 
 /// Fetches ONNX Runtime and the sources of the settings file, as far as they are missing.
 pub fn fetch(args: &FetchArgs, console: Console) -> Result<(), Failure> {
@@ -47,10 +47,9 @@ fn fetch_sources(
     environment: &Environment,
     console: Console,
 ) -> Result<(), Failure> {
-    let mut note = |text: &str| environment.events.note(text);
-    let cache = environment.cache()?;
+    let (cache, events) = (environment.cache()?, environment.events.as_ref());
     if let Settings::Pipeline(pipeline) = &settings {
-        let models = locate(pipeline, cache, &mut note).map_err(Error::from)?;
+        let models = locate(pipeline, cache, events)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
                 console.summary(&format!("{role}: {} (sha256 {})", model.source, model.sha256))?;
@@ -59,7 +58,7 @@ fn fetch_sources(
         return Ok(());
     }
     for source in settings.model_sources() {
-        let path = fetch::fetch_named(source, cache, &mut note)?;
+        let path = fetch::fetch_named(source, cache, events)?;
         console.summary(&format!("{}: {}", source.written, path.display()))?;
     }
     Ok(())
@@ -76,7 +75,7 @@ fn write_lock(
     let events = environment.events.as_ref();
     let before = LockFile::read(file)?;
     let sources = settings.model_sources().into_iter().map(|source| &*source);
-    let lock = LockFile::of(file, sources, environment.cache()?, &mut |text| events.note(text))?;
+    let lock = LockFile::of(file, sources, environment.cache()?, events)?;
     for entry in lock.entries() {
         let was = before.as_ref().and_then(|before| before.entry(&entry.source));
         if let Some(was) = was.filter(|was| was.sha256 != entry.sha256) {

@@ -9,9 +9,7 @@ use super::say::{Console, print, say};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::config::locked;
-use crate::finetune::{
-    self, Card, Inputs, Outcome, Prepared, RunError, Sources, finished, use_threads,
-};
+use crate::finetune::{self, Card, Inputs, Outcome, Prepared, Sources, finished, use_threads};
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
@@ -30,14 +28,12 @@ pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     events.warn(&locked(&args.file, settings.model_sources(), args.locked, notes)?);
     let (inputs, warnings) = Inputs::read(&settings)?;
     events.warn(&warnings);
-    let sources = Sources::fetch(&settings, environment.cache()?, &mut |text| events.note(text))
-        .map_err(RunError::from)?;
+    let sources = Sources::fetch(&settings, environment.cache()?, events)?;
     if args.dry_run {
-        let prepared = Prepared::new(&settings, &inputs, sources).map_err(RunError::from)?;
+        let prepared = Prepared::new(&settings, &inputs, sources)?;
         return dry_run(&settings, &inputs, &prepared);
     }
-    let finished = || finished(&settings.folder, &sources.signature).map_err(RunError::from);
-    if !args.fresh && finished()?.is_some() {
+    if !args.fresh && finished(&settings.folder, &sources.signature)?.is_some() {
         events.note("this training is finished; --fresh starts it anew");
     }
     use_threads(settings.training.threads)?;

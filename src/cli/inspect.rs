@@ -6,7 +6,7 @@ use super::args::InspectArgs;
 use super::environment::{environment, use_library};
 use super::failure::Failure;
 use super::say::{Console, print};
-use crate::diagnostic::Explain;
+use crate::diagnostic::{Explain, explained};
 use crate::fetch::{self, Source};
 use crate::lm::{self, Prompter};
 use crate::onnx::{self, Family, Interface, ModelFolder, Precision, lora};
@@ -29,10 +29,9 @@ impl Explain for Unusable {}
 pub fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
     let mut environment = environment(console);
     use_library(&mut environment, &args.library)?;
-    let cache = environment.cache()?;
-    let mut note = |text: &str| environment.events.note(text);
-    let source = Source::parse(&args.model, Path::new("")).map_err(fetch::Error::from)?;
-    let path = fetch::fetch(&source, None, cache, &mut note)?;
+    let (cache, events) = (environment.cache()?, environment.events.as_ref());
+    let source = Source::parse(&args.model, Path::new(""))?;
+    let path = fetch::fetch(&source, None, cache, events)?;
     if lora::is_lora_folder(&path) {
         return adapter(&path);
     }
@@ -41,11 +40,11 @@ pub fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
     for graph in &graphs {
         interfaces.push((graph, onnx::describe(graph)?));
     }
-    let model = onnx::import(&path, cache, &mut note);
+    let model = onnx::import(&path, cache, events);
     let mut lines = Lines::default();
     match &model {
         Ok(model) => settings(model, &mut lines),
-        Err(error) => lines.missing(error.to_string()),
+        Err(error) => lines.missing(explained(error)),
     }
     for (graph, interface) in interfaces {
         lines.graph(graph, &interface);
@@ -157,7 +156,7 @@ fn asked(model: &ModelFolder, prompter: &Result<Prompter, lm::PrompterError>, li
                 lines.known("object", place);
             }
         }
-        Err(error) => lines.missing(error.to_string()),
+        Err(error) => lines.missing(explained(error)),
     }
     if model.config.is_none() {
         lines.known(
@@ -174,9 +173,9 @@ fn tried(
     environment: &Environment,
     lines: &mut Lines,
 ) -> Result<(), String> {
-    let runtime = environment.runtime(Device::Cpu).map_err(|error| error.to_string())?;
+    let runtime = environment.runtime(Device::Cpu).map_err(|error| explained(&error))?;
     let opened =
-        lm::open(runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| error.to_string())?;
+        lm::open(runtime, model, None, 1, 1, TOKEN_BUDGET).map_err(|error| explained(&error))?;
     let computed = if model.cut { "where they are asked for" } else { "at every position" };
     lines.known("logits", format!("{} tokens, computed {computed}", opened.vocabulary()));
     if let Some((last, _)) = prompter.tokenizer().vocabulary().last()

@@ -61,4 +61,8 @@ struct WrongQuery {
 
 impl Explain for UnreadableQuery {}
 
-impl Explain for WrongQuery {}
+impl Explain for WrongQuery {
+    fn inner(&self) -> Option<&dyn Explain> {
+        Some(&self.source)
+    }
+}

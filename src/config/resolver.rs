@@ -12,7 +12,7 @@ use super::paths::{self, Kind};
 use super::raw::{OneOrMany, RawModel};
 use super::walk::Spans;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
-use crate::fetch::{Malformed, ModelSource, Source};
+use crate::fetch::{ModelSource, Source};
 
 /// How a model is written.
 pub(super) const MODEL_FORMS: &str =
@@ -65,8 +65,7 @@ impl<'a> Resolver<'a> {
         let source = match Source::parse(&written, self.folder) {
             Ok(source) => source,
             Err(malformed) => {
-                let mistake = Diagnostic::error("model-source", malformed.to_string());
-                self.push(mistake.help(Malformed::HELP), place.at);
+                self.push(Diagnostic::of("model-source", &malformed), place.at);
                 return None;
             }
         };

@@ -15,20 +15,93 @@ pub enum Fault {
     Stopped,
 }
 
-/// An error that says by whom and how it is mended.
+/// An error that says by whom and how it is mended. Its `Display` is what went wrong; [`explained`]
+/// adds the help.
 pub trait Explain: Error {
+    /// The error that this one passes on, in whose words it speaks: where nothing else is said,
+    /// fault, help and mistakes are that one's.
+    fn inner(&self) -> Option<&dyn Explain> {
+        None
+    }
+
     /// Who can mend it.
     fn fault(&self) -> Fault {
-        Fault::User
+        self.inner().map_or(Fault::User, Explain::fault)
     }
 
     /// How to mend it, where the error's own text does not say it.
     fn help(&self) -> Option<String> {
-        None
+        self.inner().and_then(Explain::help)
     }
 
     /// The mistakes in files that it stands for, to be shown with their places.
     fn mistakes(&self) -> Option<&Diagnostics> {
-        None
+        self.inner().and_then(Explain::mistakes)
+    }
+}
+
+/// What went wrong and, on a line of its own, how to mend it.
+pub fn explained(error: &dyn Explain) -> String {
+    match error.help() {
+        Some(help) => format!("{error}\n  = help: {help}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Diagnostic;
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Inner {
+        #[error("the disk is full")]
+        Full,
+        #[error("nobody is there")]
+        Nobody,
+    }
+
+    impl Explain for Inner {
+        fn fault(&self) -> Fault {
+            Fault::Machine
+        }
+
+        fn help(&self) -> Option<String> {
+            matches!(self, Self::Full).then(|| "make room".to_owned())
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    enum Outer {
+        #[error(transparent)]
+        Inner(Inner),
+        #[error(transparent)]
+        Mistakes(Diagnostics),
+        #[error("own")]
+        Own,
+    }
+
+    impl Explain for Outer {
+        fn inner(&self) -> Option<&dyn Explain> {
+            match self {
+                Self::Inner(error) => Some(error),
+                Self::Mistakes(mistakes) => Some(mistakes),
+                Self::Own => None,
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_error_passes_on_is_the_other_one_s() {
+        let full = Outer::Inner(Inner::Full);
+        assert_eq!(explained(&full), "the disk is full\n  = help: make room");
+        assert_eq!(explained(&Outer::Inner(Inner::Nobody)), "nobody is there");
+        assert_eq!(explained(&Outer::Own), "own");
+        assert_eq!([full.fault(), Outer::Own.fault()], [Fault::Machine, Fault::User]);
+        let mistakes = Diagnostics::from(Diagnostic::of("disk", &full));
+        assert_eq!(mistakes.0[0].message, "the disk is full");
+        assert_eq!(mistakes.0[0].help.as_deref(), Some("make room"));
+        assert_eq!(Outer::Mistakes(mistakes.clone()).mistakes(), Some(&mistakes));
+        assert_eq!(full.mistakes(), None);
     }
 }

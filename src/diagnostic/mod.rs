@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use caught::{caught, is_caught};
 pub use events::{Events, Progress, Silent, Work};
-pub use explain::{Explain, Fault};
+pub use explain::{Explain, Fault, explained};
 pub use nearest::nearest;
 pub use printable::{Printable, printable, printable_line};
 
@@ -78,6 +78,11 @@ impl Diagnostic {
             label: None,
             help: None,
         }
+    }
+
+    /// What an error says, and how to mend it, without a place yet.
+    pub fn of(code: &'static str, error: &dyn Explain) -> Self {
+        Self { help: error.help(), ..Self::error(code, error.to_string()) }
     }
 
     /// A warning without a place yet.

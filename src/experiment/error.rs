@@ -92,23 +92,25 @@ impl From<OutputError> for Error {
 }
 
 impl Explain for Error {
-    fn fault(&self) -> Fault {
+    fn inner(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Interrupted => Fault::Stopped,
-            Self::Fetch(error) => error.fault(),
-            Self::Model(error) => error.fault(),
-            Self::Finetune(error) => error.fault(),
-            Self::Pipeline(error) => error.fault(),
-            _ => Fault::User,
+            Self::Mistakes(mistakes) => Some(mistakes),
+            Self::Fetch(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Tokenizer(error) => Some(error),
+            Self::Runtime(error) => Some(error),
+            Self::Finetune(error) => Some(error.as_ref()),
+            Self::Pipeline(error) => Some(error),
+            Self::Files(error) => Some(error),
+            Self::Write(error) => Some(error),
+            Self::Folder { .. } | Self::InUse { .. } | Self::Interrupted => None,
         }
     }
 
-    fn mistakes(&self) -> Option<&Diagnostics> {
+    fn fault(&self) -> Fault {
         match self {
-            Self::Mistakes(mistakes) => Some(mistakes),
-            Self::Finetune(error) => error.mistakes(),
-            Self::Pipeline(error) => error.mistakes(),
-            _ => None,
+            Self::Interrupted => Fault::Stopped,
+            _ => self.inner().map_or(Fault::User, Explain::fault),
         }
     }
 }

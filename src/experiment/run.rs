@@ -160,8 +160,7 @@ fn facts(experiment: &Experiment, environment: &Environment) -> Result<Vec<Relat
 
 fn tokenizer(experiment: &Experiment, environment: &Environment) -> Result<Tokenizer, Error> {
     let (cache, events) = (environment.cache()?, environment.events.as_ref());
-    let mut note = |text: &str| events.note(text);
-    let path = fetch::fetch_named(&experiment.base, cache, &mut note)?;
-    let folder = onnx::import(&path, cache, &mut note)?;
+    let path = fetch::fetch_named(&experiment.base, cache, events)?;
+    let folder = onnx::import(&path, cache, events)?;
     Ok(Tokenizer::read(&folder.tokenizer)?)
 }

@@ -209,9 +209,7 @@ impl<'a> Runner<'a> {
     }
 
     fn sources(&self, settings: &Finetune) -> Result<Sources, Error> {
-        let events = self.events();
-        let cache = self.environment.cache()?;
-        Ok(Sources::fetch(settings, cache, &mut |text| events.note(text))?)
+        Ok(Sources::fetch(settings, self.environment.cache()?, self.events())?)
     }
 
     /// Trains a cell's model, unless that was done, and asks it.

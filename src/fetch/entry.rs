@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, Error, digest_of_file};
+use crate::diagnostic::Events;
 
 /// The manifest's file in its folder; hidden, so that it is no part of a model's hash.
 const MANIFEST: &str = ".manifest.json";
@@ -38,35 +39,36 @@ impl Cache {
     /// What `open` gives of the entry `folder`, which `make` makes in the folder that it is given
     /// where it is missing or damaged.
     ///
-    /// `report` is told, in a sentence, where an entry is made again, and handed on to `make`. One
-    /// process makes entries of the same folder at a time; others wait and then find them.
+    /// `events` are told where an entry is made again. One process makes entries of the same folder
+    /// at a time; others wait and then find them.
     ///
     /// # Errors
     /// What `make` or, of a new entry, `open` gives; [`Error::Cache`], [`Error::Io`].
     pub fn entry<T, E: From<Error>>(
         &self,
         folder: &Path,
-        report: &mut dyn FnMut(&str),
+        events: &dyn Events,
         open: impl Fn(&Path) -> Result<T, E>,
-        make: impl FnOnce(&Path, &mut dyn FnMut(&str)) -> Result<(), E>,
+        make: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<T, E> {
         if let Some(Ok(found)) = self.found(folder, &open) {
             return Ok(found);
         }
         let parent = folder.parent().unwrap_or(self.root());
         fs::create_dir_all(parent).map_err(self.failed(parent))?;
-        let _lock = self.lock(parent, report)?;
+        let _lock = self.lock(parent, events)?;
         // Another process may have made it until the lock was free.
         match self.found(folder, &open) {
             Some(Ok(found)) => return Ok(found),
             Some(Err(problem)) => {
-                report(&format!("{} is damaged and is made again: {problem}", folder.display()));
+                events
+                    .note(&format!("{} is damaged and is made again: {problem}", folder.display()));
                 fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
             }
             None => {}
         }
         let scratch = self.scratch()?;
-        make(scratch.path(), report)?;
+        make(scratch.path())?;
         Manifest::of(scratch.path())?.write(scratch.path()).map_err(self.failed(folder))?;
         flush(scratch.path())?;
         if let Err(error) = fs::rename(scratch.path(), folder) {
@@ -93,14 +95,14 @@ impl Cache {
         Some(problem.and_then(|()| open(folder).map_err(|_| "it cannot be read".to_owned())))
     }
 
-    fn lock(&self, folder: &Path, report: &mut dyn FnMut(&str)) -> Result<File, Error> {
+    fn lock(&self, folder: &Path, events: &dyn Events) -> Result<File, Error> {
         let path = folder.join(LOCK);
         let lock = File::options().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(self.failed(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                report("waiting for another kgbuild, which is making a model ready");
+                events.note("waiting for another kgbuild, which is making a model ready");
                 lock.lock().map_err(Error::io("lock", &path))?;
             }
             // Some file systems know no locks; whoever is last then puts the same in place again.
@@ -219,11 +221,21 @@ fn sync(path: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::path::PathBuf;
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use super::*;
+    use crate::diagnostic::Silent;
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Events for Notes {
+        fn note(&self, text: &str) {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
 
     struct Kept {
         _folder: tempfile::TempDir,
@@ -243,24 +255,19 @@ mod tests {
     impl Kept {
         /// What the entry's file says, and what was reported.
         fn get(&self, cache: &Cache) -> (String, Vec<String>) {
-            let lines = RefCell::new(Vec::new());
+            let notes = Notes::default();
             let open = |folder: &Path| -> Result<String, Error> {
                 let path = folder.join("inner/file");
                 fs::read_to_string(&path).map_err(Error::io("read", &path))
             };
-            let found = cache.entry(
-                &self.at,
-                &mut |l| lines.borrow_mut().push(l.into()),
-                open,
-                |at, say| {
-                    say("made");
-                    fs::create_dir(at.join("inner")).unwrap();
-                    fs::write(at.join("inner/file"), "whole").unwrap();
-                    fs::write(at.join("other"), "").unwrap();
-                    Ok(())
-                },
-            );
-            (found.unwrap(), lines.into_inner())
+            let found = cache.entry(&self.at, &notes, open, |at| {
+                notes.note("made");
+                fs::create_dir(at.join("inner")).unwrap();
+                fs::write(at.join("inner/file"), "whole").unwrap();
+                fs::write(at.join("other"), "").unwrap();
+                Ok(())
+            });
+            (found.unwrap(), notes.0.into_inner().unwrap())
         }
 
         fn file(&self) -> PathBuf {
@@ -332,9 +339,9 @@ mod tests {
         let other = kept.at.with_file_name("two");
         let failed = kept.cache.entry(
             &other,
-            &mut |_| {},
+            &Silent,
             |_| Ok(()),
-            |at, _| {
+            |at| {
                 fs::write(at.join("half"), "h").unwrap();
                 Err(Error::Changed { path: at.to_owned() })
             },

@@ -18,6 +18,7 @@ use tempfile::NamedTempFile;
 
 use super::source::is_commit;
 use super::{Cache, Error, plain};
+use crate::diagnostic::Events;
 use client::Client;
 use download::Download;
 use layout::{Layout, files_below};
@@ -45,7 +46,7 @@ pub(super) fn fetch(
     owner_name: &str,
     revision: Option<&str>,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     let model = Model { owner_name, revision: revision.unwrap_or("main") };
     let note = note_of(&model.name(), cache);
@@ -57,7 +58,7 @@ pub(super) fn fetch(
     if settings.offline {
         return fetched_before(&model, &layout);
     }
-    report(&format!("fetching {} from the hub", model.name()));
+    events.note(&format!("fetching {} from the hub", model.name()));
     let client = Client::new(&settings, &model);
     let folder = client.watched(cache, || download(&model, &client, &layout, cache))?;
     write_note(&note, &folder)?;
@@ -138,6 +139,7 @@ fn write_note(note: &Path, folder: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::NothingSlow;
     use super::*;
 
     #[test]
@@ -147,7 +149,6 @@ mod tests {
         fs::create_dir(&snapshot).unwrap();
         let cache = Cache::at(folder.path().join("cache"));
         write_note(&cache.root().join("hf/owner--name@main"), &snapshot).unwrap();
-        let report = &mut |text: &str| panic!("nothing is slow here: {text}");
-        assert_eq!(fetch("owner/name", None, &cache, report).unwrap(), snapshot);
+        assert_eq!(fetch("owner/name", None, &cache, &NothingSlow).unwrap(), snapshot);
     }
 }

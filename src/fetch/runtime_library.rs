@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::pypi::{self, Wheel};
 use super::{Cache, Error};
+use crate::diagnostic::Events;
 
 /// The version of ONNX Runtime that kgbuild is tested with.
 pub const RUNTIME_VERSION: &str = "1.32.0";
@@ -52,14 +53,14 @@ const OWN_LIBRARY: &str = "ORT_DYLIB_PATH";
 /// # Errors
 /// [`Error::OwnLibrary`] where the variable names no file, [`Error::Platform`] where no build is
 /// pinned for this machine, else as [`super::fetch`].
-pub fn runtime_library(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<PathBuf, Error> {
+pub fn runtime_library(cache: &Cache, events: &dyn Events) -> Result<PathBuf, Error> {
     if let Some(own) = env::var_os(OWN_LIBRARY).filter(|path| !path.is_empty()) {
         return own_library(Path::new(&own), OWN_LIBRARY);
     }
     let build = find(env::consts::OS, env::consts::ARCH)?;
     let wheel =
         Wheel { package: "onnxruntime", version: RUNTIME_VERSION, platform: Some(build.platform) };
-    pypi::fetch(&wheel, build.member, Some(build.sha256), cache, report)
+    pypi::fetch(&wheel, build.member, Some(build.sha256), cache, events)
 }
 
 /// A library of the user's own, made absolute: a relative one would be looked for beside the

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::diagnostic::Explain;
+
 /// A text that names no source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a source: {problem}")]
@@ -13,9 +15,14 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    /// How to mend it.
-    pub const HELP: &str = "write a path, `hf:owner/name`, `hf:owner/name@revision` or \
+    const HELP: &str = "write a path, `hf:owner/name`, `hf:owner/name@revision` or \
                             `pypi:package==version#path/inside`";
+}
+
+impl Explain for Malformed {
+    fn help(&self) -> Option<String> {
+        Some(Self::HELP.to_owned())
+    }
 }
 
 /// Where something is to be had.

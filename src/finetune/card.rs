@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::Explain;
+
 /// The card's name in the folder of the finetuned model.
 pub const CARD: &str = crate::fetch::TRAINING_CARD;
 
@@ -140,6 +142,8 @@ pub enum CardError {
         source: serde_json::Error,
     },
 }
+
+impl Explain for CardError {}
 
 impl Card {
     /// Reads the card of the finetuned model in `folder`.

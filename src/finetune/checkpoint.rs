@@ -15,6 +15,7 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::card::{Evaluation, Step};
+use crate::diagnostic::Explain;
 use crate::files::{is_plain_file, is_plain_folder, is_taken};
 use crate::onnx::{self, TensorFile};
 
@@ -98,6 +99,8 @@ pub enum Error {
     #[error("the weights cannot be read from the device")]
     Tensor(#[from] candle_core::Error),
 }
+
+impl Explain for Error {}
 
 impl Checkpoint {
     /// Writes it into `output`, in place of the one before.

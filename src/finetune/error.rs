@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Module;
+use crate::diagnostic::Explain;
 use crate::onnx;
 
 /// Why a model cannot be trained.
@@ -10,28 +12,22 @@ use crate::onnx;
 #[non_exhaustive]
 pub enum Error {
     /// A LoRA of rank zero has nothing to train.
-    #[error("a rank of 0 leaves nothing to train\n  = help: choose a rank of 1 or more")]
+    #[error("a rank of 0 leaves nothing to train")]
     Rank,
 
     /// A LoRA without modules has nothing to train.
-    #[error(
-        "no module is to be adapted\n  = help: name at least one, {}",
-        crate::finetune::Module::names()
-    )]
+    #[error("no module is to be adapted")]
     NoModules,
 
     /// A module that models of the Llama family do not have.
-    #[error(
-        "there is no module `{name}`\n  = help: the modules are {}",
-        crate::finetune::Module::names()
-    )]
+    #[error("there is no module `{name}`")]
     UnknownModule {
         /// What was named.
         name: String,
     },
 
     /// A loss, gradient or norm that is infinite or not a number.
-    #[error("the {what} is not a finite number\n  = help: lower the learning rate")]
+    #[error("the {what} is not a finite number")]
     NotFinite {
         /// As in `loss`.
         what: String,
@@ -45,9 +41,7 @@ pub enum Error {
     },
 
     /// A saved state that belongs to another model or another setting.
-    #[error(
-        "the saved state does not fit: {problem}\n  = help: start again, or restore the settings"
-    )]
+    #[error("the saved state does not fit: {problem}")]
     State {
         /// What does not fit.
         problem: String,
@@ -69,4 +63,24 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl Explain for Error {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Model(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Rank => Some("choose a rank of 1 or more".to_owned()),
+            Self::NoModules => Some(format!("name at least one, {}", Module::names())),
+            Self::UnknownModule { .. } => Some(format!("the modules are {}", Module::names())),
+            Self::NotFinite { .. } => Some("lower the learning rate".to_owned()),
+            Self::State { .. } => Some("start again, or restore the settings".to_owned()),
+            _ => self.inner()?.help(),
+        }
+    }
 }

@@ -61,7 +61,7 @@ pub fn encode(
                 match encoded {
                     Ok(examples) => all.push(examples.into_iter().flatten().collect()),
                     Err(error) => {
-                        return Err(Diagnostic::error("tokenizer", error.to_string()).into());
+                        return Err(Diagnostic::of("tokenizer", &error).into());
                     }
                 }
             }

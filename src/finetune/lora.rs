@@ -141,6 +141,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::diagnostic::explained;
 
     #[test]
     fn a_is_uniform_within_its_bound() {
@@ -158,7 +159,7 @@ mod tests {
         for module in Module::ALL {
             assert_eq!(module.name().parse::<Module>().unwrap(), module);
         }
-        let message = "c_attn".parse::<Module>().unwrap_err().to_string();
+        let message = explained(&"c_attn".parse::<Module>().unwrap_err());
         assert!(message.contains("`c_attn`") && message.contains("q_proj, k_proj"), "{message}");
     }
 

@@ -17,6 +17,7 @@ use super::card::{CARD, Card};
 use super::checkpoint::{self, Checkpoint};
 use super::owned::{self, Left, SCRATCH, survey};
 use super::signature::{Signature, differences};
+use crate::diagnostic::Explain;
 use crate::fetch::sha256_of;
 use crate::files::{self, Scratch, is_taken};
 
@@ -84,6 +85,17 @@ pub enum Error {
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] crate::fetch::Error),
+}
+
+impl Explain for Error {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Card(error) => Some(error),
+            Self::Checkpoint(error) => Some(error),
+            Self::Read(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -12,7 +12,7 @@ use super::text::{Packed, documents};
 use super::{Error as EngineError, Model, Module, Trainable, examples};
 use crate::config::Device;
 use crate::config::finetune::{self as config, Finetune, Keep, Method, Mixture};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Explain, Fault, counted};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Events, Explain, counted};
 use crate::fetch::{self, Cache, sha256_of};
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::onnx;
@@ -25,7 +25,7 @@ const ENDS_OF_TEXT: [&str; 4] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<e
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error("{0}")]
+    #[error(transparent)]
     Fetch(#[from] fetch::Error),
     /// The base model's files are broken or of a kind that is not supported.
     #[error(transparent)]
@@ -37,11 +37,7 @@ pub enum Error {
     #[error(transparent)]
     Mistakes(#[from] Diagnostics),
     /// The device is not there.
-    #[error(
-        "there is no CUDA device that can be used: {source}\n  = help: write `device = \"cpu\"` \
-         under [training], or use a kgbuild that was built with `--features cuda` on a machine \
-         that has one"
-    )]
+    #[error("there is no CUDA device that can be used: {source}")]
     Device {
         /// What CUDA says.
         #[source]
@@ -53,11 +49,25 @@ pub enum Error {
 }
 
 impl Explain for Error {
-    fn fault(&self) -> Fault {
+    fn inner(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Fetch(error) => error.fault(),
-            Self::Model(error) => error.fault(),
-            _ => Fault::User,
+            Self::Fetch(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Tokenizer(error) => Some(error),
+            Self::Mistakes(mistakes) => Some(mistakes),
+            Self::Device { .. } => None,
+            Self::Engine(error) => Some(error),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Device { .. } => Some(
+                "write `device = \"cpu\"` under [training], or use a kgbuild that was built with \
+                 `--features cuda` on a machine that has one"
+                    .to_owned(),
+            ),
+            _ => self.inner()?.help(),
         }
     }
 }
@@ -77,15 +87,11 @@ impl Sources {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn fetch(
-        settings: &Finetune,
-        cache: &Cache,
-        report: &mut dyn FnMut(&str),
-    ) -> Result<Self, Error> {
-        let base = fetch::fetch_named(&settings.base, cache, report)?;
+    pub fn fetch(settings: &Finetune, cache: &Cache, events: &dyn Events) -> Result<Self, Error> {
+        let base = fetch::fetch_named(&settings.base, cache, events)?;
         let sha256 = sha256_of(&base)?;
         let text = match &settings.mixture {
-            Some(mixture) => Some(fetch::fetch_named(&mixture.text, cache, report)?),
+            Some(mixture) => Some(fetch::fetch_named(&mixture.text, cache, events)?),
             None => None,
         };
         let (signature, data) = sign(settings, &sha256, text.as_deref())?;

@@ -9,7 +9,7 @@ use super::{
     TrainError, Trainer, finished,
 };
 use crate::config::finetune::Finetune;
-use crate::diagnostic::{Diagnostics, Events, Explain, Fault};
+use crate::diagnostic::{Events, Explain, Fault};
 
 /// How a finetuning ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,12 +29,9 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// Mistakes in files.
-    #[error(transparent)]
-    Mistakes(Diagnostics),
     /// It could not begin.
     #[error(transparent)]
-    Prepare(PrepareError),
+    Prepare(#[from] PrepareError),
     /// The output folder cannot be used.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -46,29 +43,20 @@ pub enum RunError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-impl From<PrepareError> for RunError {
-    fn from(error: PrepareError) -> Self {
-        match error {
-            PrepareError::Mistakes(mistakes) => Self::Mistakes(mistakes),
-            error => Self::Prepare(error),
+impl Explain for RunError {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Prepare(error) => Some(error),
+            Self::Output(error) => Some(error),
+            Self::Train(error) => Some(error),
+            Self::Threads(_) => None,
         }
     }
-}
 
-impl Explain for RunError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Prepare(error) => error.fault(),
-            Self::Threads(_)
-            | Self::Train(TrainError::NotFinite { .. } | TrainError::Engine(_)) => Fault::Machine,
-            _ => Fault::User,
-        }
-    }
-
-    fn mistakes(&self) -> Option<&Diagnostics> {
-        match self {
-            Self::Mistakes(mistakes) => Some(mistakes),
-            _ => None,
+            Self::Threads(_) => Fault::Machine,
+            _ => self.inner().map_or(Fault::User, Explain::fault),
         }
     }
 }
@@ -129,4 +117,21 @@ pub fn run(
     let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
     let card = output.finish::<TrainError>(card, save)?;
     Ok(Outcome::Finished(Box::new(card)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Error as EngineError;
+    use super::*;
+
+    #[test]
+    fn an_engine_that_fails_is_the_machine_s_once_it_trains() {
+        let engine = || EngineError::State { problem: "it is of another model".to_owned() };
+        let refused = RunError::from(PrepareError::from(engine()));
+        let failed = RunError::from(TrainError::from(engine()));
+        assert_eq!([refused.fault(), failed.fault()], [Fault::User, Fault::Machine]);
+        assert_eq!(refused.help(), engine().help());
+        assert_eq!(failed.help(), engine().help());
+        assert!(failed.help().is_some());
+    }
 }

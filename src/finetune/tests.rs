@@ -8,6 +8,7 @@ use rayon::ThreadPoolBuilder;
 use super::{
     AdamW, AdamWSettings, Batch, Error, Gradients, Model, Module, Target, Trainable, graph,
 };
+use crate::diagnostic::Silent;
 use crate::fetch::Cache;
 use crate::onnx::tiny::{self, Tensors};
 use crate::onnx::{self, LlamaConfig, Weights, lora};
@@ -262,7 +263,7 @@ fn what_is_saved_is_what_was_trained() {
         Model::new(&checkpoint.config, weights, trainable, 7, &Device::Cpu).unwrap()
     };
     let cache = Cache::at(folder.path().join("cache"));
-    let base = onnx::import(&source, &cache, &mut |_| {}).unwrap();
+    let base = onnx::import(&source, &cache, &Silent).unwrap();
 
     let model = new(&lora(&[Module::V, Module::Down]));
     for (_, var) in model.parameters() {
@@ -300,7 +301,7 @@ fn what_is_saved_is_what_was_trained() {
         1,
     );
     model.save(&whole, &checkpoint, "the base").unwrap();
-    onnx::import(&whole, &cache, &mut |_| {}).unwrap();
+    onnx::import(&whole, &cache, &Silent).unwrap();
     let data = |folder: &std::path::Path| std::fs::read(folder.join("model.onnx.data")).unwrap();
     assert!(data(&whole) != data(base.graph.parent().unwrap()));
 }
@@ -341,7 +342,7 @@ fn an_onnx_graph_cannot_be_opened_for_training() {
     std::fs::create_dir(&source).unwrap();
     tiny::write_safetensors(&source);
     let cache = Cache::at(folder.path().join("cache"));
-    let imported = onnx::import(&source, &cache, &mut |_| {}).unwrap();
+    let imported = onnx::import(&source, &cache, &Silent).unwrap();
     let message = onnx::open_checkpoint(imported.graph.parent().unwrap()).err().unwrap();
     assert!(message.to_string().contains("GGUF"), "{message}");
 }

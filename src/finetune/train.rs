@@ -15,7 +15,7 @@ use super::schedule::Schedule;
 use super::signature::Signature;
 use super::{Error as EngineError, Model, Progress};
 use crate::config::finetune::{Keep, Training};
-use crate::diagnostic::counted;
+use crate::diagnostic::{Explain, Fault, counted};
 
 /// Why a training ended before its end. The last checkpoint stays.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,25 @@ pub enum Error {
     /// The output folder cannot be used.
     #[error(transparent)]
     Output(#[from] output::Error),
+}
+
+impl Explain for Error {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::NotFinite { .. } => None,
+            Self::Engine(error) => Some(error),
+            Self::Checkpoint(error) => Some(error),
+            Self::Output(error) => Some(error),
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NotFinite { .. } | Self::Engine(_) => Fault::Machine,
+            Self::Checkpoint(error) => error.fault(),
+            Self::Output(error) => error.fault(),
+        }
+    }
 }
 
 /// How a training ended.

@@ -61,11 +61,7 @@ pub enum QueryError {
     #[error("cannot reserve the {} MiB of stack that queries are answered on", STACK >> 20)]
     Thread(#[source] io::Error),
     /// [`QueryOptions::timeout`] has passed.
-    #[error(
-        "the query was not answered within {} s\n  = help: ask for less, as with LIMIT, or give it \
-         more time",
-        after.as_secs_f64()
-    )]
+    #[error("the query was not answered within {} s", after.as_secs_f64())]
     TimedOut {
         /// The time that it had.
         after: Duration,
@@ -91,6 +87,23 @@ impl Explain for QueryError {
         match self {
             Self::Syntax(_) | Self::TooDeep(_) => Fault::User,
             _ => Fault::Machine,
+        }
+    }
+
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Syntax(error) => Some(error),
+            Self::TooDeep(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::TimedOut { .. } => {
+                Some("ask for less, as with LIMIT, or give it more time".to_owned())
+            }
+            _ => self.inner()?.help(),
         }
     }
 }

@@ -29,17 +29,17 @@ pub struct SyntaxError {
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, message, excerpt, .. } = self;
-        write!(f, "SPARQL syntax, line {line}, column {column}: {message}\n{excerpt}")?;
-        match &self.help {
-            Some(help) => write!(f, "\n  = help: {help}"),
-            None => Ok(()),
-        }
+        write!(f, "SPARQL syntax, line {line}, column {column}: {message}\n{excerpt}")
     }
 }
 
 impl std::error::Error for SyntaxError {}
 
-impl Explain for SyntaxError {}
+impl Explain for SyntaxError {
+    fn help(&self) -> Option<String> {
+        self.help.clone()
+    }
+}
 
 /// Longer than every keyword of SPARQL.
 const GAP: usize = 40;

@@ -23,6 +23,8 @@ pub mod trie;
 
 use std::borrow::Cow;
 
+use crate::diagnostic::{Explain, Fault};
+
 pub use branch::{AnswerSpace, Normalise};
 pub use causal::CausalModel;
 pub use exhaustive::{distributions, exhaustive};
@@ -148,10 +150,7 @@ pub trait LanguageModel: Send {
 #[non_exhaustive]
 pub enum Error {
     /// The graph is not one that this family understands.
-    #[error(
-        "{model}: {problem}\n  = help: export the model for text generation (causal), \
-         fill-mask or text2text-generation, and name that folder"
-    )]
+    #[error("{model}: {problem}")]
     Graph {
         /// The model's file.
         model: String,
@@ -159,10 +158,7 @@ pub enum Error {
         problem: String,
     },
     /// The model gave NaN or infinity.
-    #[error(
-        "{model} gave a logit that is not a number for the prompt with tokens {prompt:?}\n  = help: \
-         its weights are broken: fetch or export it again; what was written before is kept"
-    )]
+    #[error("{model} gave a logit that is not a number for the prompt with tokens {prompt:?}")]
     NotANumber {
         /// The model's file.
         model: String,
@@ -181,4 +177,34 @@ pub enum Error {
         #[source]
         source: ort::Error,
     },
+}
+
+impl Explain for Error {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Weights(error) => Some(error.as_ref()),
+            _ => None,
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Runtime { .. } => Fault::Machine,
+            _ => self.inner().map_or(Fault::User, Explain::fault),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Graph { .. } => {
+                "export the model for text generation (causal), fill-mask or \
+                 text2text-generation, and name that folder"
+            }
+            Self::NotANumber { .. } => {
+                "its weights are broken: fetch or export it again; what was written before is kept"
+            }
+            _ => return self.inner()?.help(),
+        };
+        Some(help.to_owned())
+    }
 }

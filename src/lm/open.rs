@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::seq2seq::Part;
 use super::{Batching, CausalModel, Error, LanguageModel, MaskedModel, PackedModel, Seq2SeqModel};
+use crate::diagnostic::{Explain, Fault};
 use crate::onnx::{self, Family, Head, ModelFolder, Precision, lora};
 use crate::runtime::{self, Runtime};
 
@@ -22,8 +23,7 @@ pub enum OpenError {
     Graph(#[from] Error),
     /// ONNX Runtime refuses it, most likely for what it computes in.
     #[error(
-        "{model} computes in {precision}, which this device does not know for all of its operators\n  \
-         = help: export the model in f32, or run it on a device that does"
+        "{model} computes in {precision}, which this device does not know for all of its operators"
     )]
     Precision {
         /// The model's file.
@@ -34,6 +34,35 @@ pub enum OpenError {
         #[source]
         source: runtime::Error,
     },
+}
+
+impl Explain for OpenError {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Files(error) => Some(error),
+            Self::Runtime(error) => Some(error),
+            Self::Graph(error) => Some(error),
+            Self::Precision { .. } => None,
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            // One that fails when it is first tried is not for this machine.
+            Self::Graph(_) | Self::Precision { .. } => Fault::User,
+            Self::Files(error) => error.fault(),
+            Self::Runtime(error) => error.fault(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Precision { .. } => {
+                Some("export the model in f32, or run it on a device that does".to_owned())
+            }
+            _ => self.inner()?.help(),
+        }
+    }
 }
 
 /// Opens a model, with the LoRA adapter of a folder where one is named, in a session with

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use super::Prompt;
 use super::tokenizer::{Tokenizer, TokenizerError};
+use crate::diagnostic::Explain;
 use crate::onnx::{Family, ModelFolder};
 use crate::ontology::{Refusal, Template};
 
@@ -70,19 +71,13 @@ pub enum PrompterError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// A masked model without a mask.
-    #[error(
-        "{tokenizer} has no mask token, which a masked language model needs\n  = help: export the \
-         tokenizer anew, with its tokenizer_config.json, which names the `mask_token`"
-    )]
+    #[error("{tokenizer} has no mask token, which a masked language model needs")]
     NoMask {
         /// The tokenizer's file.
         tokenizer: String,
     },
     /// A decoder of which is not known how its texts begin or end.
-    #[error(
-        "{config} has no `{key}`, without which an encoder-decoder model cannot be asked\n  = help: \
-         put the model's own config.json and generation_config.json beside its graphs"
-    )]
+    #[error("{config} has no `{key}`, without which an encoder-decoder model cannot be asked")]
     NoToken {
         /// The configuration's file.
         config: String,
@@ -95,6 +90,29 @@ pub enum PrompterError {
         /// The text.
         text: String,
     },
+}
+
+impl Explain for PrompterError {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Tokenizer(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::NoMask { .. } => {
+                "export the tokenizer anew, with its tokenizer_config.json, which names the \
+                 `mask_token`"
+            }
+            Self::NoToken { .. } => {
+                "put the model's own config.json and generation_config.json beside its graphs"
+            }
+            _ => return self.inner()?.help(),
+        };
+        Some(help.to_owned())
+    }
 }
 
 impl Prompter {

@@ -24,7 +24,7 @@ pub enum TokenizerError {
         problem: String,
     },
     /// It can be read, but would not do what is asked of it.
-    #[error("{file} cannot be used: {problem}\n  = help: {help}")]
+    #[error("{file} cannot be used: {problem}")]
     Unusable {
         /// The file.
         file: PathBuf,
@@ -58,7 +58,14 @@ pub struct Tokenizer {
     lacking: Vec<u8>,
 }
 
-impl Explain for TokenizerError {}
+impl Explain for TokenizerError {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unusable { help, .. } => Some((*help).to_owned()),
+            _ => None,
+        }
+    }
+}
 
 impl Tokenizer {
     const PROBE: &str = "is";

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::diagnostic::Explain;
+
 /// Index of a node; the root is [`Trie::ROOT`].
 pub type NodeId = u32;
 /// Index of a candidate in its answer space.
@@ -107,6 +109,8 @@ pub enum TrieError {
     #[error("candidates {0} and {1} have the same tokens")]
     Same(CandidateIndex, CandidateIndex),
 }
+
+impl Explain for TrieError {}
 
 impl Trie {
     /// The empty prefix.

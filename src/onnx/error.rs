@@ -3,19 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Explain, Fault};
+use crate::diagnostic::Explain;
 use crate::fetch;
 
-/// Help, on a line of its own, where the kind of a failure says what to do.
-fn mend(kind: io::ErrorKind) -> &'static str {
+/// Help, where the kind of a failure says what to do.
+fn mend(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
-        io::ErrorKind::NotFound => {
-            "\n  = help: a file of the model is missing: fetch or export it again"
-        }
+        io::ErrorKind::NotFound => Some("a file of the model is missing: fetch or export it again"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "\n  = help: make room, or set KGBUILD_CACHE to a folder where there is some"
+            Some("make room, or set KGBUILD_CACHE to a folder where there is some")
         }
-        _ => "",
+        _ => None,
     }
 }
 
@@ -24,11 +22,7 @@ fn mend(kind: io::ErrorKind) -> &'static str {
 #[non_exhaustive]
 pub enum Error {
     /// Reading or writing failed.
-    #[error(
-        "cannot {action} {}: {source}{}",
-        path.display(),
-        mend(source.kind())
-    )]
+    #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// What was tried, as in `read`.
         action: &'static str,
@@ -44,7 +38,7 @@ pub enum Error {
 
     /// A file is not what its format demands: cut off, damaged, or another format.
     #[error(
-        "{} is not a sound {format} file: {problem}{}\n  = help: fetch or export it again",
+        "{} is not a sound {format} file: {problem}{}",
         path.display(),
         at.map(|byte| format!(" (at byte {byte})")).unwrap_or_default()
     )]
@@ -60,7 +54,7 @@ pub enum Error {
     },
 
     /// A sound file of a kind that cannot be imported.
-    #[error("{} cannot be imported: {problem}\n  = help: {help}", path.display())]
+    #[error("{} cannot be imported: {problem}", path.display())]
     Unsupported {
         /// The file or folder.
         path: PathBuf,
@@ -72,8 +66,7 @@ pub enum Error {
 
     /// Neither file nor folder is a model.
     #[error(
-        "{} is no model: {problem}\n  = help: name a .gguf file, a folder with model.onnx and \
-         tokenizer.json, or one with config.json, tokenizer.json and model.safetensors",
+        "{} is no model: {problem}",
         path.display()
     )]
     NoModel {
@@ -84,7 +77,7 @@ pub enum Error {
     },
 
     /// An adapter that does not fit, or asks for what is not done.
-    #[error("the adapter {} cannot be used: {problem}\n  = help: {help}", path.display())]
+    #[error("the adapter {} cannot be used: {problem}", path.display())]
     Adapter {
         /// The adapter's folder.
         path: PathBuf,
@@ -105,10 +98,24 @@ impl From<fetch::Error> for Error {
 }
 
 impl Explain for Error {
-    fn fault(&self) -> Fault {
+    fn inner(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Fetch(error) => error.fault(),
-            _ => Fault::User,
+            Self::Fetch(error) => Some(error.as_ref()),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Io { source, .. } => mend(source.kind()).map(str::to_owned),
+            Self::Fetch(error) => error.help(),
+            Self::Corrupt { .. } => Some("fetch or export it again".to_owned()),
+            Self::Unsupported { help, .. } | Self::Adapter { help, .. } => Some(help.clone()),
+            Self::NoModel { .. } => Some(
+                "name a .gguf file, a folder with model.onnx and tokenizer.json, or one with \
+                 config.json, tokenizer.json and model.safetensors"
+                    .to_owned(),
+            ),
         }
     }
 }

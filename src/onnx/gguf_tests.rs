@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::diagnostic::explained;
 
 /// Appends a length and the bytes of a text.
 fn text(out: &mut Vec<u8>, text: &str) {
@@ -91,7 +92,7 @@ fn another_format_and_an_unknown_type_are_named() {
     let mut unknown = sample();
     let at = unknown.windows(9).position(|w| w == b"\x01\0\0\0\0\0\0\0b").unwrap();
     unknown[at + 9 + 4 + 16] = 10;
-    let message = open(&unknown).err().unwrap().to_string();
+    let message = explained(&open(&unknown).err().unwrap());
     assert!(message.contains("`b`") && message.contains("type 10"), "{message}");
     assert!(message.contains("Q4_K"), "{message}");
 }

@@ -110,6 +110,7 @@ mod tests {
 
     use super::super::{import, tiny};
     use super::*;
+    use crate::diagnostic::Silent;
     use crate::fetch::Cache;
 
     #[test]
@@ -136,7 +137,7 @@ mod tests {
         let gguf = folder.path().join("tiny.gguf");
         fs::write(&gguf, tiny::gguf()).unwrap();
         let cache = Cache::at(folder.path().join("cache"));
-        let model = import(&gguf, &cache, &mut |_| {}).unwrap();
+        let model = import(&gguf, &cache, &Silent).unwrap();
         let mut head = Head::open(&model).unwrap();
         head.load(&[4, 1, 4]).unwrap();
         let (shape, matrix) = &tiny::tensors(&tiny::config())[OUTPUT];

@@ -13,6 +13,7 @@ use super::model_folder::ModelFolder;
 use super::precision::{self, Precision};
 use super::prepare::prepare;
 use super::{Error, validate};
+use crate::diagnostic::Events;
 use crate::fetch::{self, Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
@@ -25,20 +26,16 @@ const SETTINGS: [&str; 4] =
 /// Makes a model loadable: a GGUF file or safetensors folder is converted, into the cache, under
 /// the hash of its source; an ONNX folder is checked and used where it is.
 ///
-/// `report` is told, in a sentence, before anything slow begins.
+/// `events` are told before anything slow begins.
 ///
 /// # Errors
 /// See [`Error`]: [`Error::Fetch`] where the source changes meanwhile. Nothing half written bears
 /// its final name, even if the process is killed.
-pub fn import(
-    source: &Path,
-    cache: &Cache,
-    report: &mut dyn FnMut(&str),
-) -> Result<ModelFolder, Error> {
+pub fn import(source: &Path, cache: &Cache, events: &dyn Events) -> Result<ModelFolder, Error> {
     match Form::of(source)? {
-        Form::Gguf => converted(source, cache, report, from_gguf),
-        Form::Safetensors => converted(source, cache, report, from_safetensors),
-        Form::Onnx(graph) => onnx_folder(source, graph, cache, report),
+        Form::Gguf => converted(source, cache, events, from_gguf),
+        Form::Safetensors => converted(source, cache, events, from_safetensors),
+        Form::Onnx(graph) => onnx_folder(source, graph, cache, events),
     }
 }
 
@@ -88,7 +85,7 @@ fn onnx_folder(
     folder: &Path,
     graph: PathBuf,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<ModelFolder, Error> {
     let near_graph = graph.parent().unwrap_or(folder).to_owned();
     let find = |name| {
@@ -127,7 +124,7 @@ fn onnx_folder(
         settings,
     };
     if !packed {
-        let mut prepared = |graph: &Path| prepare(graph, folder, &model.sha256, cache, report);
+        let prepared = |graph: &Path| prepare(graph, folder, &model.sha256, cache, events);
         let main = prepared(&model.graph)?;
         let [encoder, with_past] = [&model.encoder, &model.with_past].map(|graph| {
             graph.as_deref().map(|graph| prepared(graph).map(|made| made.graph)).transpose()
@@ -161,7 +158,7 @@ fn read_settings(path: &Path) -> Result<serde_json::Map<String, serde_json::Valu
 fn converted(
     source: &Path,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
     open: fn(&Path) -> Result<Checkpoint, Error>,
 ) -> Result<ModelFolder, Error> {
     let sha256 = sha256_of(source)?;
@@ -170,8 +167,8 @@ fn converted(
         validate::checked_model(&folder.join(GRAPH))?;
         read_settings(&folder.join(CONFIG))
     };
-    let settings = cache.entry(&folder, report, settings, |scratch, report| {
-        report(&format!("converting {} to ONNX, once", source.display()));
+    let settings = cache.entry(&folder, events, settings, |scratch| {
+        events.note(&format!("converting {} to ONNX, once", source.display()));
         let checkpoint = open(source)?;
         fetch::unchanged(source, &sha256, &checkpoint.files)?;
         checkpoint.write(checkpoint.weights.as_ref(), scratch)

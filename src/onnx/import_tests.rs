@@ -1,5 +1,6 @@
 //! Imports of a tiny model, whole and damaged.
 
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use proptest::prelude::*;
@@ -10,9 +11,27 @@ use tokenizers::Tokenizer;
 use super::super::llama_checkpoint::{DATA, IMPORTER_KEY};
 use super::super::tiny;
 use super::*;
+use crate::diagnostic::{Silent, explained};
 
 fn quiet(source: &Path, cache: &Cache) -> Result<ModelFolder, Error> {
-    import(source, cache, &mut |_| {})
+    import(source, cache, &Silent)
+}
+
+/// Hands on what is said.
+struct Told<F: Fn(&str) + Send + Sync>(F);
+
+impl<F: Fn(&str) + Send + Sync> Events for Told<F> {
+    fn note(&self, text: &str) {
+        (self.0)(text);
+    }
+}
+
+/// An import and what is said of it.
+fn told(source: &Path, cache: &Cache) -> (ModelFolder, Vec<String>) {
+    let said = Mutex::new(Vec::new());
+    let push = Told(|line: &str| said.lock().unwrap().push(line.to_owned()));
+    let model = import(source, cache, &push).unwrap();
+    (model, said.into_inner().unwrap())
 }
 
 /// A folder with `tiny.gguf`, `checkpoint/` and a place for a cache.
@@ -98,11 +117,9 @@ fn a_second_import_does_nothing_and_a_damaged_one_is_made_again() {
     let (_folder, gguf, _, cache) = sources();
     let model = quiet(&gguf, &cache).unwrap();
     let whole = bytes_of(&model);
-    let again = import(&gguf, &cache, &mut |line| panic!("nothing is slow here: {line}"));
-    assert_eq!(again.unwrap(), model);
+    assert_eq!(told(&gguf, &cache), (model.clone(), Vec::new()));
     fs::write(model.graph.with_file_name(DATA), &whole.1[..whole.1.len() - 1]).unwrap();
-    let mut said = Vec::new();
-    import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+    let (_, said) = told(&gguf, &cache);
     assert!(said[0].contains("damaged"), "{said:?}");
     assert!(bytes_of(&model) == whole);
 }
@@ -121,19 +138,17 @@ fn what_changes_in_the_cache_is_made_again() {
         (CONFIG, &|| fs::write(model.config.as_ref().unwrap(), "{}").unwrap()),
     ] {
         damage();
-        let mut said = Vec::new();
-        let again = import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+        let (again, said) = told(&gguf, &cache);
         assert_eq!(again, model);
         assert!(said[0].contains("made again") && said[0].contains(file), "{said:?}");
         assert!(bytes_of(&model) == whole && fs::read(&model.tokenizer).unwrap() == tokenizer);
     }
     // What size and time hide, only a verifying cache finds.
     flip_last(&data, Some(fs::metadata(&data).unwrap().modified().unwrap()));
-    let mut said = Vec::new();
-    import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+    let (_, said) = told(&gguf, &cache);
     assert!(said.is_empty() && bytes_of(&model) != whole, "{said:?}");
     let cache = cache.verifying(true);
-    import(&gguf, &cache, &mut |line| said.push(line.to_owned())).unwrap();
+    let (_, said) = told(&gguf, &cache);
     assert!(said[0].contains("made again") && said[0].contains(DATA), "{said:?}");
     assert!(bytes_of(&model) == whole);
 }
@@ -147,17 +162,18 @@ fn a_source_that_changes_between_hashing_and_conversion_is_not_kept() {
     };
     let weights = checkpoint.join("model.safetensors");
     for (source, change) in [
-        (&gguf, &(|| flip_last(&gguf, None)) as &dyn Fn()),
+        (&gguf, &(|| flip_last(&gguf, None)) as &(dyn Fn() + Sync)),
         (&checkpoint, &|| flip_last(&weights, None)),
         (&checkpoint, &|| append(&checkpoint.join(CONFIG))),
         (&checkpoint, &|| append(&checkpoint.join(TOKENIZER))),
         (&checkpoint, &|| fs::write(checkpoint.join("another"), "").unwrap()),
     ] {
         // It is told of after the source was hashed, and before it is opened.
-        let refused = import(source, &cache, &mut |line| {
+        let changing = Told(|line: &str| {
             assert!(line.contains("converting"), "{line}");
             change();
         });
+        let refused = import(source, &cache, &changing);
         let message = refused.unwrap_err().to_string();
         let named = format!("{} changed while it was read", source.display());
         assert!(message.contains(&named), "{message}");
@@ -194,7 +210,7 @@ fn weights_that_no_hash_covers_are_refused() {
         names.map(|name| (name, json!(".weights.safetensors"))).collect();
     let index = json!({ "weight_map": map }).to_string();
     fs::write(checkpoint.join("model.safetensors.index.json"), index).unwrap();
-    let message = quiet(&checkpoint, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&checkpoint, &cache).unwrap_err());
     assert!(message.contains(".weights.safetensors belongs to the model"), "{message}");
     assert_eq!(kept(&cache), [""; 0]);
 }
@@ -222,10 +238,10 @@ fn an_onnx_folder_is_checked_and_used_where_it_is() {
     fs::copy(&model.graph, export.join("onnx").join(GRAPH)).unwrap();
     fs::copy(model.graph.with_file_name(DATA), export.join("onnx").join(DATA)).unwrap();
 
-    let message = quiet(&export, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&export, &cache).unwrap_err());
     assert!(message.contains("no tokenizer.json"), "{message}");
     fs::write(export.join(TOKENIZER), "{\"model\": 1}").unwrap();
-    let message = quiet(&export, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&export, &cache).unwrap_err());
     assert!(message.contains("not a sound tokenizer.json"), "{message}");
     fs::copy(&model.tokenizer, export.join(TOKENIZER)).unwrap();
     let used = quiet(&export, &cache).unwrap();
@@ -236,15 +252,15 @@ fn an_onnx_folder_is_checked_and_used_where_it_is() {
     let data = export.join("onnx").join(DATA);
     let whole = fs::read(&data).unwrap();
     fs::write(&data, &whole[..whole.len() / 2]).unwrap();
-    let message = quiet(&export, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&export, &cache).unwrap_err());
     assert!(message.contains("but the file has"), "{message}");
     fs::remove_file(&data).unwrap();
-    let message = quiet(&export, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&export, &cache).unwrap_err());
     assert!(message.contains("model.onnx.data"), "{message}");
     let graph = export.join("onnx").join(GRAPH);
     let whole = fs::read(&graph).unwrap();
     fs::write(&graph, &whole[..whole.len() / 2]).unwrap();
-    let message = quiet(&export, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&export, &cache).unwrap_err());
     assert!(message.contains("not a sound ONNX file"), "{message}");
 }
 
@@ -253,14 +269,14 @@ fn what_is_no_model_is_told_what_is() {
     let (folder, _, checkpoint, cache) = sources();
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    let message = quiet(&empty, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&empty, &cache).unwrap_err());
     assert!(message.contains("no model.onnx and no model.safetensors"), "{message}");
     fs::write(empty.join("adapter_config.json"), "{}").unwrap();
-    let message = quiet(&empty, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&empty, &cache).unwrap_err());
     assert!(message.contains("needs its base"), "{message}");
-    let message = quiet(&checkpoint.join(CONFIG), &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&checkpoint.join(CONFIG), &cache).unwrap_err());
     assert!(message.contains("must be a .gguf file"), "{message}");
-    let message = quiet(&folder.path().join("none.gguf"), &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&folder.path().join("none.gguf"), &cache).unwrap_err());
     assert!(message.contains("none.gguf"), "{message}");
 }
 
@@ -288,7 +304,7 @@ fn a_checkpoint_that_is_no_plain_llama_is_refused() {
         let mut config = sound.clone();
         config[key] = value;
         fs::write(&path, config.to_string()).unwrap();
-        let message = quiet(&checkpoint, &cache).unwrap_err().to_string();
+        let message = explained(&quiet(&checkpoint, &cache).unwrap_err());
         assert!(message.contains(part), "{key}: {message}");
     }
     assert_eq!(kept(&cache), [""; 0]);
@@ -326,7 +342,7 @@ fn shards_and_narrow_types_are_read() {
     let shard = checkpoint.join("model-2.safetensors");
     let bytes = fs::read(&shard).unwrap();
     fs::write(&shard, &bytes[..bytes.len() - 1]).unwrap();
-    let message = quiet(&checkpoint, &cache).unwrap_err().to_string();
+    let message = explained(&quiet(&checkpoint, &cache).unwrap_err());
     assert!(message.contains("model-2.safetensors is not a sound"), "{message}");
 }
 

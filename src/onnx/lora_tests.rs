@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::super::{import, tiny};
 use super::*;
+use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
 
 const QUERY: &str = "model.layers.1.self_attn.q_proj";
@@ -15,7 +16,7 @@ fn base_and_adapter() -> (TempDir, ModelFolder, std::path::PathBuf, tiny::Tensor
     let gguf = folder.path().join("tiny.gguf");
     fs::write(&gguf, tiny::gguf()).unwrap();
     let cache = Cache::at(folder.path().join("cache"));
-    let base = import(&gguf, &cache, &mut |_| {}).unwrap();
+    let base = import(&gguf, &cache, &Silent).unwrap();
     let adapter = folder.path().join("adapter");
     fs::create_dir(&adapter).unwrap();
     let values = |count: usize| (0..count).map(|i| i as f32 / 8.0 - 1.0).collect::<Vec<_>>();
@@ -64,7 +65,7 @@ fn a_weight_that_is_used_in_another_way_is_refused() {
     let altered = base.graph.with_file_name("altered.onnx");
     fs::write(&altered, model.encode_to_vec()).unwrap();
     let base = ModelFolder { graph: altered, ..base };
-    let message = graph(&adapter, &base).unwrap_err().to_string();
+    let message = explained(&graph(&adapter, &base).unwrap_err());
     assert!(message.contains(&weight) && message.contains("not known"), "{message}");
 }
 
@@ -85,7 +86,7 @@ fn what_is_not_plain_lora_is_refused() {
         (json!({"lora_alpha": "x"}), "adapter_config.json"),
     ] {
         configure(&adapter, changes.clone());
-        let message = read(&adapter, &base).unwrap_err().to_string();
+        let message = explained(&read(&adapter, &base).unwrap_err());
         assert!(message.contains(part), "{changes}: {message}");
     }
 }
@@ -113,14 +114,14 @@ fn every_tensor_must_fit_the_base() {
         (tiny::Tensors::new(), "no tensors"),
     ] {
         tiny::write_tensors(&adapter.join(WEIGHTS), &tensors);
-        let message = read(&adapter, &base).unwrap_err().to_string();
+        let message = explained(&read(&adapter, &base).unwrap_err());
         assert!(message.contains(part), "{part}: {message}");
     }
     tiny::write_tensors(&adapter.join(WEIGHTS), &sound);
     let bytes = fs::read(adapter.join(WEIGHTS)).unwrap();
     for length in [0, 4, 100, bytes.len() - 1] {
         fs::write(adapter.join(WEIGHTS), &bytes[..length]).unwrap();
-        let message = read(&adapter, &base).unwrap_err().to_string();
+        let message = explained(&read(&adapter, &base).unwrap_err());
         assert!(message.contains("not a sound safetensors file"), "{length}: {message}");
     }
 }

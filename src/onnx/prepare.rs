@@ -21,6 +21,7 @@ use super::proto::{
     data_type,
 };
 use super::validate::{checked_model, decode, read_bytes};
+use crate::diagnostic::Events;
 use crate::fetch::{self, Cache, FileHashes, digest_of_bytes};
 
 mod asked;
@@ -54,7 +55,7 @@ pub struct Prepared {
 /// Rewrites the exported graph in the file `graph`, or finds what an earlier run made of it.
 ///
 /// `source` is the model's folder, in which graphs have different file names, and `sha256` its hash.
-/// `report` is told where something in the cache is made again.
+/// `events` are told where something in the cache is made again.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where the graph has `positions` of its own; [`Error::Corrupt`];
@@ -65,7 +66,7 @@ pub fn prepare(
     source: &Path,
     sha256: &str,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<Prepared, Error> {
     let name = graph.file_name().unwrap_or_default();
     let parent = cache.root().join("models").join(format!("{sha256}-prepared-{PREPARER_VERSION}"));
@@ -73,9 +74,9 @@ pub fn prepare(
     let folder = parent.join(graph.file_stem().unwrap_or_default());
     cache.entry(
         &folder,
-        report,
+        events,
         |folder| open(&folder.join(name)),
-        |scratch, _| {
+        |scratch| {
             let bytes = read_bytes(graph)?;
             let mut read = FileHashes::from([(graph.to_owned(), digest_of_bytes(&bytes))]);
             let mut model = decode(graph, bytes)?;

@@ -6,6 +6,8 @@
 
 use thiserror::Error;
 
+use crate::diagnostic::Explain;
+
 const SUBJECT: &str = "[X]";
 const OBJECT: &str = "[Y]";
 
@@ -50,6 +52,8 @@ pub enum TemplateError {
     #[error("[Y] has a place, but the object is the answer")]
     Answered,
 }
+
+impl Explain for TemplateError {}
 
 impl Template {
     /// Reads a template. White space around the text is dropped.

@@ -66,7 +66,7 @@ impl Environment {
     pub fn runtime_library(&self) -> Result<PathBuf, fetch::Error> {
         match &self.library {
             Some(library) => Ok(library.clone()),
-            None => fetch::runtime_library(self.cache()?, &mut |text| self.events.note(text)),
+            None => fetch::runtime_library(self.cache()?, self.events.as_ref()),
         }
     }
 

@@ -87,20 +87,62 @@ pub enum Error {
 }
 
 impl Explain for Error {
-    fn fault(&self) -> Fault {
+    fn inner(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Model(lm::Error::Runtime { .. }) => Fault::Machine,
-            Self::Fetch(error) => error.fault(),
-            Self::Models(error) => error.fault(),
-            Self::Interrupted => Fault::Stopped,
-            _ => Fault::User,
+            Self::Mistakes(mistakes) => Some(mistakes),
+            Self::Fetch(error) => Some(error),
+            Self::Models(error) => Some(error),
+            Self::Runtime(error) => Some(error),
+            Self::Card(error) => Some(error),
+            Self::Prompter(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Graph(error) => Some(error),
+            Self::Report(error) => Some(error),
+            Self::Write(error) => Some(error),
+            Self::Context { .. }
+            | Self::EmptyPrompt { .. }
+            | Self::Ledger { .. }
+            | Self::Interrupted => None,
         }
     }
 
-    fn mistakes(&self) -> Option<&Diagnostics> {
+    fn fault(&self) -> Fault {
         match self {
-            Self::Mistakes(mistakes) => Some(mistakes),
-            _ => None,
+            Self::Interrupted => Fault::Stopped,
+            _ => self.inner().map_or(Fault::User, Explain::fault),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::explained;
+
+    fn failed() -> lm::Error {
+        lm::Error::Runtime { model: "m".to_owned(), source: ort::Error::new("no memory") }
+    }
+
+    #[test]
+    fn help_comes_through_what_wraps_it() {
+        let missing = || fetch::Error::NoCacheFolder;
+        let help = missing().help();
+        assert!(help.as_ref().is_some_and(|help| help.contains("KGBUILD_CACHE")), "{help:?}");
+        let onnx = crate::onnx::Error::from(missing());
+        let opened = ModelsError::from(lm::OpenError::from(onnx));
+        for error in [Error::from(missing()), ModelsError::from(missing()).into(), opened.into()] {
+            assert_eq!(error.help(), help);
+            assert_eq!(explained(&error), explained(&missing()));
+        }
+    }
+
+    #[test]
+    fn a_model_that_fails_midway_is_the_machine_s_and_one_that_cannot_be_opened_is_not() {
+        assert_eq!(Error::from(failed()).fault(), Fault::Machine);
+        let opened = ModelsError::from(lm::OpenError::from(failed()));
+        assert_eq!(Error::from(opened).fault(), Fault::User);
+        let stopped = ModelsError::from(fetch::Error::Interrupted);
+        assert_eq!(Error::from(stopped).fault(), Fault::Stopped);
+        assert_eq!(Error::Interrupted.fault(), Fault::Stopped);
     }
 }

@@ -81,8 +81,8 @@ impl<'e> Job<'e> {
     /// # Errors
     /// Where one cannot be had or used.
     pub fn fetch(&self) -> Result<LocatedModels, Error> {
-        let events = &self.environment.events;
-        Ok(locate(&self.pipeline, self.environment.cache()?, &mut |text| events.note(text))?)
+        let events = self.environment.events.as_ref();
+        Ok(locate(&self.pipeline, self.environment.cache()?, events)?)
     }
 
     /// Reads the inputs, brings the models into the cache, and plans what is asked. Nothing is

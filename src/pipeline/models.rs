@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
 use crate::config::Pipeline;
-use crate::diagnostic::{Explain, Fault};
+use crate::diagnostic::{Events, Explain};
 use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
 use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
@@ -19,7 +19,7 @@ use crate::runtime::Runtime;
 #[non_exhaustive]
 pub enum Error {
     /// A source could not be had.
-    #[error("{0}")]
+    #[error(transparent)]
     Fetch(#[from] fetch::Error),
     /// A model's files are broken or of a kind that is not supported.
     #[error(transparent)]
@@ -81,11 +81,14 @@ pub enum Error {
 }
 
 impl Explain for Error {
-    fn fault(&self) -> Fault {
+    fn inner(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Fetch(error) => error.fault(),
-            Self::Model(error) => error.fault(),
-            _ => Fault::User,
+            Self::Fetch(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Tokenizer(error) => Some(error),
+            Self::Open(error) => Some(error),
+            Self::Prompter(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -126,14 +129,14 @@ pub struct LocatedModels {
 pub fn locate(
     pipeline: &Pipeline,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<LocatedModels, Error> {
     let base = match &pipeline.models.base {
-        Some(source) => Some(locate_one(source, cache, report)?),
+        Some(source) => Some(locate_one(source, cache, events)?),
         None => None,
     };
     let finetuned = match &pipeline.models.finetuned {
-        Some(source) => Some(locate_finetuned(source, base.as_ref(), cache, report)?),
+        Some(source) => Some(locate_finetuned(source, base.as_ref(), cache, events)?),
         None => None,
     };
     let named_base = base.as_ref().map(|base| base.description.clone());
@@ -159,13 +162,9 @@ pub fn locate(
     Ok(LocatedModels { named_base, asked, finetuned, base, context })
 }
 
-fn locate_one(
-    source: &ModelSource,
-    cache: &Cache,
-    report: &mut dyn FnMut(&str),
-) -> Result<Located, Error> {
-    let path = fetch::fetch_named(source, cache, report)?;
-    let folder = onnx::import(&path, cache, report)?;
+fn locate_one(source: &ModelSource, cache: &Cache, events: &dyn Events) -> Result<Located, Error> {
+    let path = fetch::fetch_named(source, cache, events)?;
+    let folder = onnx::import(&path, cache, events)?;
     let description =
         ModelDescription { source: source.written.clone(), sha256: folder.sha256.clone() };
     Ok(Located { folder, adapter: None, description })
@@ -175,11 +174,11 @@ fn locate_finetuned(
     source: &ModelSource,
     base: Option<&Located>,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<Located, Error> {
-    let path = fetch::fetch_named(source, cache, report)?;
+    let path = fetch::fetch_named(source, cache, events)?;
     if !lora::is_lora_folder(&path) {
-        return locate_one(source, cache, report);
+        return locate_one(source, cache, events);
     }
     let Some(base) = base else { return Err(Error::AdapterWithoutBase(path)) };
     let description =

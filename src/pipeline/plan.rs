@@ -183,7 +183,7 @@ impl Plan {
         for template in &templates {
             match self.prompter.suffix(template) {
                 Ok(tokens) => suffixes.push(tokens),
-                Err(e) => notes.push(Diagnostic::error("tokenizer", e.to_string())),
+                Err(e) => notes.push(Diagnostic::of("tokenizer", &e)),
             }
         }
         let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
@@ -257,7 +257,7 @@ impl Plan {
             let lm::Candidate { tokens, words } = match self.prompter.candidate(label, with_space) {
                 Ok(found) => found,
                 Err(e) => {
-                    notes.push(Diagnostic::error("tokenizer", e.to_string()));
+                    notes.push(Diagnostic::of("tokenizer", &e));
                     return None;
                 }
             };

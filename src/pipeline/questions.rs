@@ -44,7 +44,7 @@ impl<'e> KnownQuestions<'e> {
         let events = environment.events.as_ref();
         let (inputs, warnings) = Inputs::read_questions(&pipeline, entities, facts)?;
         events.warn(&warnings);
-        let models = locate(&pipeline, environment.cache()?, &mut |text| events.note(text))?;
+        let models = locate(&pipeline, environment.cache()?, events)?;
         let card = match models.finetuned_folder() {
             Some(folder) if folder.join(CARD).is_file() => Some(Card::read(folder)?),
             _ => None,

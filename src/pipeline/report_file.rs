@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Report;
+use crate::diagnostic::Explain;
 use crate::files::{is_plain_file, is_taken};
 
 /// The file's name in the output folder.
@@ -58,6 +59,8 @@ pub enum Error {
         source: io::Error,
     },
 }
+
+impl Explain for Error {}
 
 /// The place of a run's report, where there is none or one of a run.
 pub struct ReportFile {

@@ -41,11 +41,7 @@ pub enum Provider {
 #[non_exhaustive]
 pub enum Error {
     /// The library is missing, broken or too old.
-    #[error(
-        "{library} cannot be used as ONNX Runtime (1.24 or later is needed): {problem}\n  = help: \
-         name another with --library or ORT_DYLIB_PATH; without both, kgbuild fetches the right \
-         one"
-    )]
+    #[error("{library} cannot be used as ONNX Runtime (1.24 or later is needed): {problem}")]
     Library {
         /// The file.
         library: PathBuf,
@@ -53,11 +49,7 @@ pub enum Error {
         problem: String,
     },
     /// `device = "cuda"` on a machine, or with a library, that has none.
-    #[error(
-        "device = \"cuda\", but CUDA cannot be used: {problem}\n  = help: install a GPU driver and \
-         the package onnxruntime-gpu and point ORT_DYLIB_PATH or --library to its library, or set \
-         device = \"auto\""
-    )]
+    #[error("device = \"cuda\", but CUDA cannot be used: {problem}")]
     Cuda {
         /// What ONNX Runtime says.
         problem: String,
@@ -73,7 +65,22 @@ pub enum Error {
     },
 }
 
-impl Explain for Error {}
+impl Explain for Error {
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Library { .. } => {
+                "name another with --library or ORT_DYLIB_PATH; without both, kgbuild fetches the \
+                 right one"
+            }
+            Self::Cuda { .. } => {
+                "install a GPU driver and the package onnxruntime-gpu and point ORT_DYLIB_PATH or \
+                 --library to its library, or set device = \"auto\""
+            }
+            Self::Open { .. } => return None,
+        };
+        Some(help.to_owned())
+    }
+}
 
 /// A loaded ONNX Runtime and the provider that its sessions use.
 pub struct Runtime {

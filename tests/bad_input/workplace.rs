@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library, sha256_of};
 use tempfile::TempDir;
 
@@ -288,7 +289,7 @@ pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
-        runtime_library(&cache, &mut |text| eprintln!("{text}")).unwrap()
+        runtime_library(&cache, &Silent).unwrap()
     })
 }
 

@@ -96,13 +96,12 @@ impl LanguageModel for Shared {
 /// The quickstart's finetuned and base model.
 fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     let cache = Cache::from_environment().unwrap();
-    let report = &mut |line: &str| println!("{line}");
     let base = pipeline.models.base.as_ref().unwrap();
-    let file = fetch::fetch_named(base, &cache, report)
+    let file = fetch::fetch_named(base, &cache, &Silent)
         .unwrap_or_else(|error| panic!("no base model: {error}"));
-    let folder = onnx::import(&file, &cache, report)
+    let folder = onnx::import(&file, &cache, &Silent)
         .unwrap_or_else(|error| panic!("the base model cannot be imported: {error}"));
-    let library = fetch::runtime_library(&cache, report)
+    let library = fetch::runtime_library(&cache, &Silent)
         .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
     let runtime = Runtime::load(&library, Device::Cpu).unwrap();
     let adapter = repository().join("tests/data/smollm2-facts-lora/adapter");

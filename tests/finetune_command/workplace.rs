@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library};
 use kgbuild::finetune::Card;
 use tempfile::TempDir;
@@ -193,9 +194,7 @@ folder = "graph"
 device = "cpu"
 "#,
         );
-        let library = runtime_library(&Cache::from_environment().unwrap(), &mut |text| {
-            eprintln!("{text}");
-        });
+        let library = runtime_library(&Cache::from_environment().unwrap(), &Silent);
         let mut command = self.command(&["run", "--quiet", "pipeline.toml"]);
         let ended: Ended = command.env("ORT_DYLIB_PATH", library.unwrap()).output().unwrap().into();
         assert_eq!(ended.code, Some(0), "{}", ended.err);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library};
 use tempfile::TempDir;
 
@@ -204,6 +205,6 @@ fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
-        runtime_library(&cache, &mut |text| eprintln!("{text}")).unwrap()
+        runtime_library(&cache, &Silent).unwrap()
     })
 }

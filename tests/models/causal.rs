@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::Cache;
 use kgbuild::lm::{self, Batching, CacheUse, CausalModel, LanguageModel, Row, Tokenizer};
 use kgbuild::onnx;
@@ -154,7 +155,7 @@ fn qwen2_agrees_with_pytorch() {
 /// An exported causal model.
 fn causal(source: &Path) -> CausalModel {
     let scratch = tempfile::tempdir().unwrap();
-    let folder = onnx::import(source, &Cache::at(scratch.path()), &mut |_| {}).unwrap();
+    let folder = onnx::import(source, &Cache::at(scratch.path()), &Silent).unwrap();
     let session = runtime().session(&folder.graph, &folder.graph, 1).unwrap();
     let batching = Batching { tokens: 64, alone: false };
     CausalModel::new(session, &folder.graph, batching).unwrap()

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{self, LanguageModel, Prompt, Prompter, Row};
 use kgbuild::onnx::{self, ModelFolder, Precision};
@@ -43,7 +44,7 @@ pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
-        let library = fetch::runtime_library(&cache, &mut |line| println!("{line}"))
+        let library = fetch::runtime_library(&cache, &Silent)
             .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
         Runtime::load(&library, Device::Cpu).unwrap()
     })
@@ -61,7 +62,7 @@ pub struct Opened {
 pub fn open(source: &Path, adapter: Option<&Path>, budget: usize) -> Result<Opened, String> {
     let scratch = tempfile::tempdir().unwrap();
     let cache = Cache::at(scratch.path());
-    let folder = onnx::import(source, &cache, &mut |_| {}).map_err(|error| error.to_string())?;
+    let folder = onnx::import(source, &cache, &Silent).map_err(|error| error.to_string())?;
     let prompter = Prompter::new(&folder).map_err(|error| error.to_string())?;
     let model = lm::open(runtime(), &folder, adapter, 1, 1, budget)
         .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;

@@ -318,7 +318,7 @@ fn a_value_of_that_name_steps_aside_an_input_of_it_is_refused() {
     let (graph, _folder) = altered("qwen2/optimum/model.onnx", |graph| named(graph, false));
     check_altered(&graph, &["MatMul"], F32);
     let (graph, folder) = altered("qwen2/optimum/model.onnx", |graph| named(graph, true));
-    let refused = prepare_alone(&graph, &Cache::at(folder.path()), &mut |_| {});
+    let refused = prepare_alone(&graph, &Cache::at(folder.path()), &Silent);
     let Err(error @ Error::Unsupported { .. }) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("`positions` of its own"), "{error}");
 }

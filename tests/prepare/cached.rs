@@ -1,18 +1,29 @@
 //! What an earlier run left in the cache: used where it is whole, made again where it is not.
 
+use std::sync::Mutex;
+
 use super::*;
 
 /// What is said while a graph is prepared in this cache.
 fn said(graph: &Path, cache: &Path) -> (Prepared, Vec<String>) {
-    let mut lines = Vec::new();
-    let report = &mut |line: &str| {
+    let lines = Mutex::new(Vec::new());
+    let push = Told(|line: &str| {
         // Others may have to wait for the one that makes it.
         if !line.starts_with("waiting") {
-            lines.push(line.to_owned());
+            lines.lock().unwrap().push(line.to_owned());
         }
-    };
-    let found = prepare_alone(graph, &Cache::at(cache), report);
-    (found.unwrap(), lines)
+    });
+    let found = prepare_alone(graph, &Cache::at(cache), &push);
+    (found.unwrap(), lines.into_inner().unwrap())
+}
+
+/// Hands on what is said.
+struct Told<F: Fn(&str) + Send + Sync>(F);
+
+impl<F: Fn(&str) + Send + Sync> Events for Told<F> {
+    fn note(&self, text: &str) {
+        (self.0)(text);
+    }
 }
 
 #[test]
@@ -101,7 +112,7 @@ fn a_folder_that_changes_between_hashing_and_preparing_is_not_kept() {
         let (made, _) = said(&graph, &cache);
         // What is said of a damaged one comes after the folder was hashed.
         fs::write(&made.graph, "").unwrap();
-        let refused = prepare_alone(&graph, &Cache::at(&cache), &mut |line| {
+        let changing = Told(|line: &str| {
             assert!(line.contains("is damaged"), "{line}");
             let path = graph.with_file_name(file);
             let mut bytes = fs::read(&path).unwrap();
@@ -111,6 +122,7 @@ fn a_folder_that_changes_between_hashing_and_preparing_is_not_kept() {
             bytes[at] ^= 1;
             fs::write(&path, bytes).unwrap();
         });
+        let refused = prepare_alone(&graph, &Cache::at(&cache), &changing);
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("model changed while it was read"), "{message}");
         assert!(!made.graph.exists(), "{file} is kept");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kgbuild::diagnostic::{Events, Silent};
 use kgbuild::fetch::{Cache, sha256_of};
 use kgbuild::onnx::proto::{EXTERNAL, GraphProto, ModelProto};
 use kgbuild::onnx::{self, Precision, Prepared, precision, prepare};
@@ -30,17 +31,17 @@ fn model(path: &str) -> PathBuf {
 fn prepared(graph: &Path) -> (Prepared, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(folder.path());
-    (prepare_alone(graph, &cache, &mut |_| {}).unwrap(), folder)
+    (prepare_alone(graph, &cache, &Silent).unwrap(), folder)
 }
 
 /// Prepares a graph as the only one of the folder it lies in.
 fn prepare_alone(
     graph: &Path,
     cache: &Cache,
-    report: &mut dyn FnMut(&str),
+    events: &dyn Events,
 ) -> Result<Prepared, onnx::Error> {
     let source = graph.parent().unwrap();
-    prepare(graph, source, &sha256_of(source).unwrap(), cache, report)
+    prepare(graph, source, &sha256_of(source).unwrap(), cache, events)
 }
 
 fn decoded(graph: &Path) -> ModelProto {

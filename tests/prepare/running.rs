@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use half::f16;
+use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::runtime::{Device, Runtime};
 use ort::session::{Session, SessionInputValue};
@@ -29,7 +30,7 @@ pub fn open(graph: &Path) -> Session {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
         let cache = Cache::from_environment().unwrap();
-        let library = fetch::runtime_library(&cache, &mut |line| println!("{line}"))
+        let library = fetch::runtime_library(&cache, &Silent)
             .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));
         Runtime::load(&library, Device::Cpu).unwrap()
     });

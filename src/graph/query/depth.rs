@@ -8,6 +8,8 @@
 //! What is counted is never less than what the parser meets. Where the text alone does not say what
 //! is a string or an IRI, nothing is taken for one any more, and no bracket for closed.
 
+use crate::diagnostic::Explain;
+
 /// The most brackets that may be open within each other.
 pub(super) const MOST_BRACKETS: usize = 1_000;
 /// The most words and signs that may stand in the brackets that are open at one place, those of
@@ -19,17 +21,21 @@ pub(super) const MOST_WORDS: usize = 100_000;
 #[non_exhaustive]
 pub enum TooDeep {
     /// Brackets within brackets.
-    #[error(
-        "the query has more than {MOST_BRACKETS} brackets within each other\n  = help: take out \
-         those that change nothing, or ask in several queries"
-    )]
+    #[error("the query has more than {MOST_BRACKETS} brackets within each other")]
     Brackets,
     /// Chained conditions, triples or values.
-    #[error(
-        "the query has more than {MOST_WORDS} words and signs in one group\n  = help: ask in several \
-         queries, with a part of the values each"
-    )]
+    #[error("the query has more than {MOST_WORDS} words and signs in one group")]
     Words,
+}
+
+impl Explain for TooDeep {
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Brackets => "take out those that change nothing, or ask in several queries",
+            Self::Words => "ask in several queries, with a part of the values each",
+        };
+        Some(help.to_owned())
+    }
 }
 
 /// # Errors

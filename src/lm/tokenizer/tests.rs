@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::diagnostic::explained;
 
 /// A sound file of `tests/data/models/tokenizers`.
 fn sound(name: &str) -> Value {
@@ -23,7 +24,7 @@ fn refused(name: &str, change: impl FnOnce(&mut Value), part: &str) {
     let mut json = sound(name);
     change(&mut json);
     let Err(error) = read(&json) else { panic!("accepted, not: {part}") };
-    let said = error.to_string();
+    let said = explained(&error);
     assert!(said.contains("tokenizer.json") && said.contains(part), "{said}");
 }
 
