@@ -364,7 +364,7 @@ mod tests {
         let at = Workplace::new();
         let pinned = ModelSource { sha256: Some(ABC.to_owned()), ..named(PYPI) };
         let fixed = named(&format!("hf:owner/name@{COMMIT}"));
-        let mut sound = [pinned, fixed, named("local"), named("pypi:malformed")];
+        let mut sound = [pinned, fixed, named("local")];
         assert_eq!(at.codes(&mut sound, false), [""; 0]);
         let mut loose = [named(PYPI), named("hf:owner/name"), named("hf:owner/name@v1.0")];
         let found = lock(&at.settings(), &mut loose, false);
