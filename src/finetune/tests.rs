@@ -8,7 +8,7 @@ use rayon::ThreadPoolBuilder;
 use super::{
     AdamW, AdamWSettings, Batch, Error, Gradients, Model, Module, Target, Trainable, graph,
 };
-use crate::diagnostic::Silent;
+use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
 use crate::onnx::tiny::{self, Tensors};
 use crate::onnx::{self, LlamaConfig, Weights, lora};
@@ -343,6 +343,6 @@ fn an_onnx_graph_cannot_be_opened_for_training() {
     tiny::write_safetensors(&source);
     let cache = Cache::at(folder.path().join("cache"));
     let imported = onnx::import(&source, &cache, &Silent).unwrap();
-    let message = onnx::open_checkpoint(imported.graph.parent().unwrap()).err().unwrap();
-    assert!(message.to_string().contains("GGUF"), "{message}");
+    let error = onnx::open_checkpoint(imported.graph.parent().unwrap()).err().unwrap();
+    assert!(explained(&error).contains("GGUF"), "{error}");
 }

@@ -119,10 +119,6 @@ mod tests {
     use super::*;
     use crate::diagnostic::explained;
 
-    fn failed() -> lm::Error {
-        lm::Error::Runtime { model: "m".to_owned(), source: ort::Error::new("no memory") }
-    }
-
     #[test]
     fn help_comes_through_what_wraps_it() {
         let missing = || fetch::Error::NoCacheFolder;
@@ -137,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_fails_midway_is_the_machine_s_and_one_that_cannot_be_opened_is_not() {
-        assert_eq!(Error::from(failed()).fault(), Fault::Machine);
-        let opened = ModelsError::from(lm::OpenError::from(failed()));
-        assert_eq!(Error::from(opened).fault(), Fault::User);
-        let stopped = ModelsError::from(fetch::Error::Interrupted);
-        assert_eq!(Error::from(stopped).fault(), Fault::Stopped);
-        assert_eq!(Error::Interrupted.fault(), Fault::Stopped);
+    fn a_stop_stays_one_whatever_passes_it_on() {
+        let models = ModelsError::from(fetch::Error::Interrupted);
+        for error in [Error::from(models), fetch::Error::Interrupted.into(), Error::Interrupted] {
+            assert_eq!(error.fault(), Fault::Stopped);
+            assert_eq!(error.help(), None);
+        }
+        assert_eq!(Error::from(fetch::Error::NoCacheFolder).fault(), Fault::User);
     }
 }
