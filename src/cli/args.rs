@@ -127,7 +127,9 @@ pub struct InspectArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct FetchArgs {
-    /// The file whose sources are wanted: a pipeline.toml, finetune.toml or experiment.toml
+    /// The file whose sources are wanted: a pipeline.toml, or the folder of one, a finetune.toml or an
+    /// experiment.toml
+    #[arg(value_parser = pipeline())]
     pub file: Option<PathBuf>,
     /// Note what its sources are now in a lock file beside it, which every command then holds to
     #[arg(long, requires = "file", conflicts_with = "locked")]

@@ -142,8 +142,13 @@ fn bytes_without_a_letter_are_refused() {
     };
     // The first byte of Cyrillic letters.
     refused(BYTES, without("\u{d0}"), "1 letter of the byte-level alphabet");
-    // A byte that is in no text; and letters that become the unknown token.
-    for (letter, unknown) in [("\u{c0}", Value::Null), ("\u{d0}", json!("<s>"))] {
+    // A line feed.
+    refused(BYTES, without("\u{10a}"), "1 letter of the byte-level alphabet");
+    // Bytes that are in no text, of which SmolLM2 lacks all but the delete character; and letters that
+    // become the unknown token.
+    let in_no_text = ["\u{c0}", "\u{f1}", "\u{f2}", "\u{ff}", "\u{104}", "\u{11d}", "\u{121}"];
+    let in_no_text = in_no_text.map(|letter| (letter, Value::Null));
+    for (letter, unknown) in in_no_text.into_iter().chain([("\u{d0}", json!("<s>"))]) {
         let mut json = sound(BYTES);
         without(letter)(&mut json);
         json["model"]["unk_token"] = unknown;
