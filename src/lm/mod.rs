@@ -171,7 +171,7 @@ pub enum Error {
     },
     /// Its weights cannot be read.
     #[error(transparent)]
-    Weights(#[from] crate::onnx::Error),
+    Weights(Box<crate::onnx::Error>),
     /// ONNX Runtime failed.
     #[error("ONNX Runtime failed on {model}")]
     Runtime {

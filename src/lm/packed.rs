@@ -98,7 +98,8 @@ impl PackedModel {
                 let taken = match given {
                     Given::Logits(logits) => answers[model].take(index, row, logits),
                     Given::Hidden(hidden) => {
-                        self.head.load(&row.wanted)?;
+                        let loaded = self.head.load(&row.wanted);
+                        loaded.map_err(|error| Error::Weights(Box::new(error)))?;
                         let logit = |token| self.head.logit(hidden, token);
                         answers[model].take_relative(index, row, logit)
                     }

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use super::prompter::Candidate;
-use crate::diagnostic::{Explain, caught, counted};
+use crate::diagnostic::{Explain, caught};
 use crate::onnx::tokenizer_json;
 
 /// A `tokenizer.json` that cannot be read or used.
@@ -55,6 +54,8 @@ pub struct Tokenizer {
     probe: Vec<u32>,
     /// How many tokens the model expects behind a text.
     behind: usize,
+    /// Bytes that the vocabulary has no letter for.
+    lacking: Vec<u8>,
 }
 
 impl Explain for TokenizerError {}
@@ -85,7 +86,9 @@ impl Tokenizer {
             .with_truncation(None)
             .map_err(|e| TokenizerError::Read { file: file.to_owned(), problem: e.to_string() })?;
         check_model(&inner).map_err(unusable)?;
-        let mut tokenizer = Self { inner, file: file.to_owned(), probe: Vec::new(), behind: 0 };
+        let lacking = lacking(&inner);
+        let file = file.to_owned();
+        let mut tokenizer = Self { inner, file, probe: Vec::new(), behind: 0, lacking };
         tokenizer.probe = tokenizer.encode(Self::PROBE, false)?;
         // Of no text at all it cannot be told what is put before and what behind it.
         let probed = tokenizer.encoding(Self::PROBE, true)?;
@@ -186,10 +189,16 @@ impl Tokenizer {
         text: &str,
         encode: impl FnOnce() -> tokenizers::Result<Encoding>,
     ) -> Result<Encoding, TokenizerError> {
-        let problem = match caught(encode) {
-            Ok(Ok(encoding)) => return Ok(encoding),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => format!("the tokenizers library panics at it: {panic}"),
+        let lacking = text.bytes().find(|byte| self.lacking.contains(byte));
+        let problem = match (lacking, caught(encode)) {
+            (Some(byte), _) => {
+                format!(
+                    "its vocabulary has no letter for the byte {byte:#04x}, and would leave it out"
+                )
+            }
+            (None, Ok(Ok(encoding))) => return Ok(encoding),
+            (None, Ok(Err(error))) => error.to_string(),
+            (None, Err(panic)) => format!("the tokenizers library panics at it: {panic}"),
         };
         Err(TokenizerError::Encode { file: self.file.clone(), text: text.to_owned(), problem })
     }
@@ -198,7 +207,7 @@ impl Tokenizer {
 /// What a tokenizer would do, and how to mend it.
 type Unusable = (String, &'static str);
 
-/// Holds that a text's tokens are the same each time, and that none of its bytes is left out.
+/// Holds that a text's tokens are the same each time.
 fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
     let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Ok(()) };
     if let Some(dropout) = model.dropout.filter(|&dropout| dropout > 0.0) {
@@ -210,40 +219,30 @@ fn check_model(tokenizer: &tokenizers::Tokenizer) -> Result<(), Unusable> {
             "write `\"dropout\": null` in it, which is how a trained model is asked",
         ));
     }
-    // What has no letter becomes the unknown token, or else nothing.
-    if !is_byte_level(tokenizer) || model.unk_token.is_some() || model.byte_fallback {
-        return Ok(());
-    }
-    let mut missing: Vec<char> = ByteLevel::alphabet()
-        .into_iter()
-        .filter(|&letter| is_in_texts(letter))
-        .filter(|letter| tokenizer.token_to_id(&letter.to_string()).is_none())
-        .collect();
-    missing.sort_unstable();
-    let Some(first) = missing.first() else { return Ok(()) };
-    let letters = counted(missing.len(), "letter");
-    Err((
-        format!(
-            "its vocabulary lacks {letters} of the byte-level alphabet, such as {first:?}: it would \
-             leave out in silence what they stand for"
-        ),
-        "export the model's tokenizer.json anew; a tokenizer of your own needs the whole alphabet \
-         or an `unk_token`",
-    ))
+    Ok(())
 }
 
-/// Whether the byte that a letter stands for is one of texts. Vocabularies of real models, SmolLM2's
-/// among them, lack some of the others.
-fn is_in_texts(letter: char) -> bool {
-    match letter {
-        // Bytes that UTF-8 never has, and the first ones of planes without characters, are letters of
-        // their own number.
-        '\u{c0}' | '\u{c1}' | '\u{f1}' | '\u{f2}' | '\u{f5}'..='\u{ff}' => false,
-        // Control characters but tab, line feed and carriage return.
-        '\u{109}' | '\u{10a}' | '\u{10d}' => true,
-        '\u{100}'..='\u{11f}' | '\u{121}' => false,
-        _ => true,
+/// The bytes that a tokenizer would leave out of a text in silence. Vocabularies that were trained on
+/// few letters lack some, as of rare planes of Unicode.
+fn lacking(tokenizer: &tokenizers::Tokenizer) -> Vec<u8> {
+    let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Vec::new() };
+    // What has no letter becomes the unknown token, or else nothing.
+    if !is_byte_level(tokenizer) || model.unk_token.is_some() || model.byte_fallback {
+        return Vec::new();
     }
+    let known = |byte: &u8| tokenizer.token_to_id(&letter(*byte).to_string()).is_some();
+    (0..=u8::MAX).filter(|byte| !known(byte)).collect()
+}
+
+/// The letter that stands for a byte (Radford et al. 2019, GPT-2): itself where it is printed, else
+/// one of those from number 256 on, in the order of the bytes.
+fn letter(byte: u8) -> char {
+    let printed = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    if printed(byte) {
+        return byte.into();
+    }
+    let before = (0..byte).filter(|&other| !printed(other)).count();
+    char::from_u32(256 + before as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// Whether text becomes letters for its bytes before it is looked up.

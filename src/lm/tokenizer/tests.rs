@@ -132,26 +132,28 @@ fn dropout_is_refused() {
 }
 
 #[test]
-fn bytes_without_a_letter_are_refused() {
-    let without = |letter: &'static str| {
-        move |json: &mut Value| {
-            let model = &mut json["model"];
-            model["vocab"].as_object_mut().unwrap().remove(letter).unwrap();
-            model["merges"] = json!([]);
-        }
+fn texts_whose_bytes_have_no_letter_are_refused() {
+    let without = |letter: &str, unknown: Value| {
+        let mut json = sound(BYTES);
+        let model = &mut json["model"];
+        model["vocab"].as_object_mut().unwrap().remove(letter).unwrap();
+        model["merges"] = json!([]);
+        model["unk_token"] = unknown;
+        read(&json).unwrap()
     };
     // The first byte of Cyrillic letters.
-    refused(BYTES, without("\u{d0}"), "1 letter of the byte-level alphabet");
-    // A line feed.
-    refused(BYTES, without("\u{10a}"), "1 letter of the byte-level alphabet");
-    // Bytes that are in no text, of which SmolLM2 lacks all but the delete character; and letters that
-    // become the unknown token.
-    let in_no_text = ["\u{c0}", "\u{f1}", "\u{f2}", "\u{ff}", "\u{104}", "\u{11d}", "\u{121}"];
-    let in_no_text = in_no_text.map(|letter| (letter, Value::Null));
-    for (letter, unknown) in in_no_text.into_iter().chain([("\u{d0}", json!("<s>"))]) {
-        let mut json = sound(BYTES);
-        without(letter)(&mut json);
-        json["model"]["unk_token"] = unknown;
-        assert!(read(&json).is_ok(), "{letter}");
-    }
+    let tokenizer = without("\u{d0}", Value::Null);
+    let error = tokenizer.prompt("\u{414}a").unwrap_err().to_string();
+    assert!(error.contains("has no letter for the byte 0xd0"), "{error}");
+    assert!(tokenizer.prompt("Guinea").is_ok());
+    // It becomes the unknown token.
+    assert!(without("\u{d0}", json!("<s>")).prompt("\u{414}a").is_ok());
+}
+
+#[test]
+fn a_byte_has_the_letter_that_the_library_gives_it() {
+    let alphabet = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
+    let letters: std::collections::HashSet<char> = (0..=u8::MAX).map(letter).collect();
+    assert!(letters == alphabet.into_iter().collect());
+    assert_eq!([letter(b' '), letter(b'\n'), letter(b'a'), letter(0xd0)], ['Ġ', 'Ċ', 'a', 'Ð']);
 }
