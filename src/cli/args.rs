@@ -148,7 +148,7 @@ pub struct RunArgs {
     /// The pipeline file, or the folder of a pipeline.toml
     #[arg(value_parser = pipeline())]
     pub pipeline: PathBuf,
-    /// Only say how many prompts, candidates and tokens the run would take
+    /// Only say how many prompts, candidates and tokens the run would take, and about how long
     #[arg(long)]
     pub dry_run: bool,
     /// Delete the graph that an earlier run made in the output folder, and start anew

@@ -3,14 +3,14 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env::{self, consts};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
 use signal_hook::low_level;
 
 use super::failure::BUG;
-use super::say::say_styled;
 use crate::diagnostic::{is_caught, printable};
 
 /// Makes every panic end the process.
@@ -20,7 +20,8 @@ pub fn end_on_panic() {
         if is_caught() {
             return;
         }
-        say_styled(&report(panic));
+        // Written straight away: whoever panicked may be at the progress bars.
+        let _nobody_listens = writeln!(io::stderr(), "{}", report(panic));
         // Other threads may be anywhere: nothing is unwound or closed, as when the process is killed,
         // which loses nothing that is on the disk.
         low_level::exit(BUG.into());

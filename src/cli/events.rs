@@ -13,7 +13,7 @@ use indicatif::{
 };
 
 use super::failure::show;
-use super::say::say;
+use super::say::{clear_bars, say, show_bars};
 use crate::diagnostic::{Diagnostics, Events, Work};
 
 /// Between two lines where there is no terminal.
@@ -30,7 +30,6 @@ pub struct Terminal {
 enum Shown {
     Bars {
         stages: &'static [&'static str],
-        all: MultiProgress,
         bars: Vec<ProgressBar>,
     },
     /// The thread that writes the lines, until the sender is dropped.
@@ -57,25 +56,17 @@ impl Terminal {
     fn shown(&self) -> MutexGuard<'_, Option<Shown>> {
         locked(&self.shown)
     }
-
-    /// Says something without writing over the bars.
-    fn aside(&self, tell: impl FnOnce()) {
-        match &*self.shown() {
-            Some(Shown::Bars { all, .. }) => all.suspend(tell),
-            _ => tell(),
-        }
-    }
 }
 
 impl Events for Terminal {
     fn note(&self, text: &str) {
         if !self.quiet {
-            self.aside(|| say(text));
+            say(text);
         }
     }
 
     fn warn(&self, warnings: &Diagnostics) {
-        self.aside(|| show(warnings));
+        show(warnings);
     }
 
     fn begin(&self, work: Work) {
@@ -115,7 +106,10 @@ impl Events for Terminal {
 
     fn end(&self) {
         match self.shown().take() {
-            Some(Shown::Bars { bars, .. }) => bars.iter().for_each(ProgressBar::finish_and_clear),
+            Some(Shown::Bars { bars, .. }) => {
+                bars.iter().for_each(ProgressBar::finish_and_clear);
+                clear_bars();
+            }
             Some(Shown::Lines { writer: Some((stop, lines)), .. }) => {
                 drop(stop);
                 // A thread that could not write has nothing to say here either.
@@ -142,7 +136,8 @@ fn bars(work: Work) -> Shown {
         bar
     });
     let bars = bars.collect();
-    Shown::Bars { stages: work.stages, all, bars }
+    show_bars(&all);
+    Shown::Bars { stages: work.stages, bars }
 }
 
 fn lines(work: Work) -> Shown {

@@ -1,5 +1,7 @@
 //! `kgbuild run`: from a pipeline file to a graph and a report.
 
+use std::time::Duration;
+
 use super::args::RunArgs;
 use super::environment::{environment, stopping_environment, use_library};
 use super::failure::Failure;
@@ -52,6 +54,7 @@ fn dry_run(job: &mut PlannedJob<'_>) -> Result<(), Failure> {
     let header =
         ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
     print(&table::table(&header, rows, table::terminal_width(), &[]))?;
-    let time = indicatif::HumanDuration(job.try_out()?);
+    // Nobody waits for less than a second.
+    let time = indicatif::HumanDuration(job.try_out()?.max(Duration::from_secs(1)));
     print(&format!("\nfrom its beginning, a run would take about {time} (from a short trial)"))
 }

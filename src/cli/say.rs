@@ -4,6 +4,9 @@
 //! wherever they go, results where they go to a terminal. A pipe or a file gets results as they are.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use super::failure::Failure;
 use crate::diagnostic::{Printable, printable};
@@ -28,7 +31,35 @@ pub fn say(text: &str) {
 
 /// A line on standard error whose escapes are the program's own; all else in it is printable.
 pub fn say_styled(text: &str) {
-    let _nobody_listens = writeln!(io::stderr(), "{text}");
+    let line = || {
+        let _nobody_listens = writeln!(io::stderr(), "{text}");
+    };
+    match &*bars() {
+        Some(bars) => bars.suspend(line),
+        None => line(),
+    }
+}
+
+/// The progress on the screen, which a line must not be written into.
+static BARS: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+fn bars() -> MutexGuard<'static, Option<MultiProgress>> {
+    BARS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on these are on the screen, and lines go above them.
+pub fn show_bars(shown: &MultiProgress) {
+    *bars() = Some(shown.clone());
+}
+
+/// Takes the progress off the screen, if there is some.
+pub fn clear_bars() {
+    if let Some(shown) = bars().take() {
+        // A terminal that is gone is no reason to stop a run.
+        let _nobody_looks = shown.clear();
+        // Threads that are still at work would bring them back.
+        shown.set_draw_target(ProgressDrawTarget::hidden());
+    }
 }
 
 /// What is told beside results, warnings and errors.
