@@ -14,18 +14,8 @@ pub enum Error {
     Rank,
 
     /// A LoRA without modules has nothing to train.
-    #[error(
-        "no module is to be adapted\n  = help: name at least one, {}",
-        crate::finetune::Module::names()
-    )]
+    #[error("no module is to be adapted\n  = help: name at least one, {}", onnx::Module::names())]
     NoModules,
-
-    /// A module that models of the Llama family do not have.
-    #[error(
-        "there is no module `{name}`\n  = help: the modules are {}",
-        crate::finetune::Module::names()
-    )]
-    UnknownModule { name: String },
 
     /// A loss, gradient or norm that is infinite or not a number.
     #[error("the {what} is not a finite number\n  = help: lower the learning rate")]

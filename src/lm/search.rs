@@ -16,6 +16,9 @@
 mod question;
 mod task;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use question::Question;
 use task::Task;
 
@@ -24,6 +27,16 @@ use super::exhaustive::exhaustive;
 use super::trie::CandidateIndex;
 use super::{Answers, Row};
 use crate::shock::Correction;
+
+/// Which candidates are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Only those that can still be reported, best first; the reported ones are the same.
+    Search,
+    /// Every one.
+    Exhaustive,
+}
 
 /// How many of the best candidates are wanted, and from which probability on.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::score::Distributions;
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row};
+use crate::lm::{self, Answer, Answers, LanguageModel, Method, Prompt, Row};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -95,11 +95,22 @@ impl Predictor {
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
         let (space, correction, rankings) =
             (&relation.space, &relation.correction, relation.rankings);
-        let answers = if relation.exhaustive {
-            lm::exhaustive(space, correction, models, &questions, rankings, &mut evaluate)
-        } else {
-            let tolerance = relation.tolerance;
-            lm::search(space, correction, models, &questions, rankings, tolerance, &mut evaluate)
+        let answers = match relation.method {
+            Method::Exhaustive => {
+                lm::exhaustive(space, correction, models, &questions, rankings, &mut evaluate)
+            }
+            Method::Search => {
+                let tolerance = relation.tolerance;
+                lm::search(
+                    space,
+                    correction,
+                    models,
+                    &questions,
+                    rankings,
+                    tolerance,
+                    &mut evaluate,
+                )
+            }
         }?;
         Ok(Predicted { task, answers })
     }
