@@ -14,7 +14,7 @@ use crate::fetch::ModelSource;
 use crate::graph::{Annotation, Durability};
 use crate::lm::{Method, Normalise, Scoring};
 use crate::runtime::Device;
-use crate::shock::{Calibration, Mixing};
+use crate::shock::{Calibration, Mixing, Pair};
 
 /// How the finetuned model is corrected by the base model; λ is in [`Pipeline::lambda`], τ in
 /// [`Pipeline::tau`].
@@ -219,10 +219,10 @@ impl Pipeline {
 
     /// Whether the finetuned and the base model are asked. Of two models without correction only the
     /// finetuned one is.
-    pub fn asks(&self) -> [bool; 2] {
+    pub fn asks(&self) -> Pair<bool> {
         let finetuned = self.models.finetuned.is_some();
         let alone = self.correction == Correction::None && finetuned;
-        [finetuned, self.models.base.is_some() && !alone]
+        Pair { finetuned, base: self.models.base.is_some() && !alone }
     }
 
     /// The finetuned model's share λ for a relation, between 0 and 1. Under [`Correction::None`]

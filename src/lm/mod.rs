@@ -33,7 +33,7 @@ pub use mix::mix;
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
 pub use prompter::{Candidate, Prompter, PrompterError};
-pub use search::{Answer, Demand, Excluded, Method, Rankings, Scored, search};
+pub use search::{Answer, Best, Demand, Excluded, Method, Rankings, Scored, SearchTask, search};
 pub use seq2seq::Seq2SeqModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
 

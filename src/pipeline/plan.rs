@@ -15,7 +15,7 @@ use crate::lm;
 use crate::lm::trie::{CandidateIndex, Sequences};
 use crate::lm::{AnswerSpace, Demand, Excluded, Method, Prompter, Rankings};
 use crate::ontology::{Ontology, Relation, Template};
-use crate::shock::{Calibration, Correction, MixingRule, Prior, Priors};
+use crate::shock::{Calibration, Correction, MixingRule, Pair, Prior, Priors};
 
 /// Subjects of one chunk.
 ///
@@ -42,10 +42,10 @@ pub struct Plan {
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
     pub context: Option<usize>,
-    /// Whether the finetuned and the base model are asked.
-    pub asked: [bool; 2],
-    /// Whether the finetuned and the base model are asked and read examples.
-    pub exampled: [bool; 2],
+    /// Which models are asked.
+    pub asked: Pair<bool>,
+    /// Which models are asked and read examples.
+    pub exampled: Pair<bool>,
 }
 
 /// How one relation is predicted.
@@ -87,14 +87,14 @@ pub struct RelationPlan {
     pub irreflexive: bool,
 }
 
-/// Whether the finetuned and the base model are asked and read examples.
-fn exampled(pipeline: &Pipeline) -> [bool; 2] {
-    let [finetuned, base] = pipeline.asks();
+/// Which models are asked and read examples.
+fn exampled(pipeline: &Pipeline) -> Pair<bool> {
+    let asked = pipeline.asks();
     match pipeline.examples.as_ref().map(|examples| examples.models) {
-        None => [false; 2],
-        Some(config::ExampledModels::Finetuned) => [finetuned, false],
-        Some(config::ExampledModels::Base) => [false, base],
-        Some(config::ExampledModels::Both) => [finetuned, base],
+        None => Pair::default(),
+        Some(config::ExampledModels::Finetuned) => Pair { base: false, ..asked },
+        Some(config::ExampledModels::Base) => Pair { finetuned: false, ..asked },
+        Some(config::ExampledModels::Both) => asked,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::{self, Pipeline, Prediction};
 use crate::fetch;
 use crate::graph::RunDescription;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
-use crate::shock::Calibration;
+use crate::shock::{Calibration, Pair};
 
 /// What is written about a run, its signature among it.
 ///
@@ -108,7 +108,7 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
         text += &format!(", temperature {temperature}, bias {bias}");
     }
     if !relation.examples.is_empty() {
-        let [finetuned, base] = plan.exampled;
+        let Pair { finetuned, base } = plan.exampled;
         text += &format!(", examples {:?} (finetuned {finetuned}, base {base})", relation.examples);
     }
     let most = relation.rankings.mixed.most;

@@ -225,7 +225,7 @@ fn difference(found: &Answer, expected: &Answer, place: &str) -> f64 {
     assert_eq!(a, b, "{place}: the best candidates\n{found:?}\n{expected:?}");
     assert_eq!(found.best, expected.best, "{place}: the best of mixture, finetuned, base");
     assert!(found.unexplored <= UNEXPLORED, "{place}: {} unexplored", found.unexplored);
-    let numbers = |s: &Scored| [s.mixed, s.models[0], s.models[1]].map(f64::exp);
+    let numbers = |s: &Scored| [s.mixed, s.models.finetuned, s.models.base].map(f64::exp);
     let pairs = found.ranked.iter().zip(&expected.ranked);
     pairs.fold(0.0, |largest, (found, expected)| {
         let pairs = numbers(found).into_iter().zip(numbers(expected));
