@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use kgbuild::diagnostic::Silent;
 use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
+use kgbuild::lm::Method;
 use kgbuild::pipeline::stages::Workers;
 use kgbuild::pipeline::{self, Environment, Job, encode};
 
@@ -19,16 +20,18 @@ fn predict(criterion: &mut Criterion) {
     let job = Job::open(Path::new(PIPELINE), &environment).unwrap().plan().unwrap();
     let mut predictors = job.predictors(1).unwrap();
     let mut plan = job.into_plan();
-    for exhaustive in [false, true] {
-        let name = if exhaustive { "exhaustive" } else { "search" };
-        plan.relations.iter_mut().for_each(|relation| relation.exhaustive = exhaustive);
+    for (name, method) in [("search", Method::Search), ("exhaustive", Method::Exhaustive)] {
+        plan.relations.iter_mut().for_each(|relation| relation.method = method);
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10).sampling_mode(SamplingMode::Flat);
         let nothing_done = HashSet::new();
         for task in plan.tasks(&nothing_done) {
             let relation = &plan.relations[task.relation];
             let name = format!("{} ({} candidates)", relation.name, relation.candidates.len());
-            let scored = if exhaustive { relation.candidates.len() } else { 1 };
+            let scored = match method {
+                Method::Search => 1,
+                Method::Exhaustive => relation.candidates.len(),
+            };
             group.throughput(Throughput::Elements((task.subjects.len() * scored) as u64));
             let encoded = encode(&plan, task).unwrap();
             group.bench_function(name, |bencher| {
@@ -36,7 +39,7 @@ fn predict(criterion: &mut Criterion) {
             });
         }
     }
-    plan.relations.iter_mut().for_each(|relation| relation.exhaustive = false);
+    plan.relations.iter_mut().for_each(|relation| relation.method = Method::Search);
     let mut group = criterion.benchmark_group("end to end");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(plan.size(plan.tasks(&HashSet::new())).prompts as u64));

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use kgbuild::config::experiment::{self, Sizes, Skew};
 use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
-use kgbuild::config::{
-    self, Annotation, Correction, Device, Durability, Method, Mixing, Normalise, Pipeline,
-};
+use kgbuild::config::{self, Correction, Pipeline};
 use kgbuild::diagnostic::Diagnostics;
 use kgbuild::fetch::Source;
+use kgbuild::graph::{Annotation, Durability};
+use kgbuild::lm::{Method, Normalise};
+use kgbuild::onnx::Module;
+use kgbuild::runtime::Device;
+use kgbuild::shock::Mixing;
 use proptest::prelude::*;
 
 const FOLDER: &str = "tests/data/config";
@@ -151,7 +154,7 @@ fn every_key_of_a_finetuning_arrives() {
     let training = whole.training;
     assert_eq!((training.method, training.rank, training.alpha), (finetune::Method::Lora, 4, 16.0));
     // In the order of a layer, however they are listed.
-    assert_eq!(training.modules, [finetune::Module::QProj, finetune::Module::DownProj]);
+    assert_eq!(training.modules, [Module::Q, Module::Down]);
     assert_eq!((training.epochs, training.batch_size), (2, 32));
     assert_eq!((training.learning_rate, training.warmup_share), (0.001, 0.1));
     assert_eq!((training.decay, training.weight_decay), (Decay::Cosine, 0.0));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
-use kgbuild::finetune::{AdamW, AdamWSettings, Batch, Model, Target, Trainable};
+use kgbuild::finetune::{AdamW, AdamWSettings, Batch, Model, Module, Target, Trainable};
 use kgbuild::onnx::{Checkpoint, open_checkpoint};
 use serde::Deserialize;
 
@@ -30,7 +30,7 @@ struct Golden {
 struct Lora {
     rank: usize,
     alpha: f64,
-    modules: Vec<String>,
+    modules: Vec<Module>,
 }
 
 #[derive(Deserialize)]
@@ -79,11 +79,9 @@ fn agrees(name: &str, checkpoint: &Checkpoint) {
     let text = fs::read_to_string(data().join(format!("finetune/{name}.json"))).unwrap();
     let golden: Golden = serde_json::from_str(&text).unwrap();
     let trainable = match &golden.lora {
-        Some(lora) => Trainable::Lora {
-            rank: lora.rank,
-            alpha: lora.alpha,
-            modules: lora.modules.iter().map(|module| module.parse().unwrap()).collect(),
-        },
+        Some(lora) => {
+            Trainable::Lora { rank: lora.rank, alpha: lora.alpha, modules: lora.modules.clone() }
+        }
         None => Trainable::All,
     };
     let weights = checkpoint.weights.as_ref();

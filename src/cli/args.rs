@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::diagnostic::nearest;
+use crate::graph::{ExportFormat, ResultFormat};
 
 /// Builds knowledge graphs from what language models know.
 #[derive(Debug, Parser)]
@@ -227,26 +228,13 @@ pub struct QueryArgs {
     pub timeout: Option<Duration>,
 }
 
-/// How a query's result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ResultFormat {
-    /// For people
-    Table,
-    /// SPARQL 1.1 results as CSV
-    Csv,
-    /// SPARQL 1.1 results as TSV
-    Tsv,
-    /// SPARQL 1.1 results as JSON
-    Json,
-}
-
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// A run's output folder, or the store/ in it
     pub store: PathBuf,
     /// The file's format
-    #[arg(long, value_enum, default_value_t = GraphFormat::Turtle)]
-    pub format: GraphFormat,
+    #[arg(long, value_enum, default_value_t = ExportFormat::Turtle)]
+    pub format: ExportFormat,
     /// Leave out triples of less confidence (0 to 1)
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
@@ -308,20 +296,6 @@ pub struct ShockArgs {
     pub locked: bool,
     #[command(flatten)]
     pub library: LibraryArgs,
-}
-
-/// A graph's file format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
-    /// Turtle 1.2 with prefixes and {| |} annotations
-    #[value(alias = "ttl")]
-    Turtle,
-    /// Sorted N-Quads
-    #[value(aliases = ["nq", "nquads"])]
-    NQuads,
-    /// Sorted N-Triples
-    #[value(aliases = ["nt", "ntriples"])]
-    NTriples,
 }
 
 /// A pipeline file, or the one in a folder.

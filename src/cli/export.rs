@@ -2,24 +2,19 @@
 
 use std::io::{BufWriter, Write};
 
-use super::args::{ExportArgs, GraphFormat};
+use super::args::ExportArgs;
 use super::failure::Failure;
 use super::say::results;
 use super::store;
 use crate::files::{WholeFile, WriteError, writable};
-use crate::graph::{self, ExportFormat};
+use crate::graph;
 
 /// Writes the graph to standard output or to a file.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     writable(&[("-o", args.output.as_deref())], &[])?;
     let store = store::open(&args.store)?;
-    let format = match args.format {
-        GraphFormat::Turtle => ExportFormat::Turtle,
-        GraphFormat::NQuads => ExportFormat::NQuads,
-        GraphFormat::NTriples => ExportFormat::NTriples,
-    };
     let write = |out: &mut dyn Write| {
-        graph::export(&store, format, args.min_confidence, &mut BufWriter::new(out))
+        graph::export(&store, args.format, args.min_confidence, &mut BufWriter::new(out))
     };
     match &args.output {
         None => write(&mut results()).map_err(|error| match error {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-use super::args::{QueryArgs, ResultFormat};
+use super::args::QueryArgs;
 use super::failure::Failure;
 use super::say::results;
 use super::{store, table};
@@ -24,14 +24,9 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         (None, None) => String::new(),
     };
     let store = store::open(&args.store)?;
-    let format = match args.format {
-        ResultFormat::Table => graph::ResultFormat::Table,
-        ResultFormat::Csv => graph::ResultFormat::Csv,
-        ResultFormat::Tsv => graph::ResultFormat::Tsv,
-        ResultFormat::Json => graph::ResultFormat::Json,
-    };
     let mut out = BufWriter::new(results());
-    let options = QueryOptions { format, width: table::terminal_width(), timeout: args.timeout };
+    let options =
+        QueryOptions { format: args.format, width: table::terminal_width(), timeout: args.timeout };
     graph::query(&store, &sparql, options, &mut out)
         .and_then(|()| Ok(io::Write::flush(&mut out)?))
         .map_err(|error| match error {

@@ -9,6 +9,7 @@ use super::say::{Console, say};
 use super::table;
 use crate::config;
 use crate::diagnostic::counted;
+use crate::graph;
 use crate::pipeline::{RelationReport, Report};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
@@ -91,8 +92,8 @@ fn next_steps(output: &config::Output) -> String {
     let program = program();
     let folder = shown(&output.folder);
     let pattern = match output.annotation {
-        config::Annotation::Rdf12 => "?s ?r ?o {| kgb:confidence ?confidence |}",
-        config::Annotation::Reification => {
+        graph::Annotation::Rdf12 => "?s ?r ?o {| kgb:confidence ?confidence |}",
+        graph::Annotation::Reification => {
             "?t rdf:subject ?s ; rdf:predicate ?r ; rdf:object ?o ; kgb:confidence ?confidence"
         }
     };

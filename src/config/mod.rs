@@ -30,8 +30,8 @@ use crate::diagnostic::Diagnostics;
 
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    Annotation, Correction, Device, Durability, ExampledModels, Examples, Inputs, Masked, Method,
-    Mixing, Models, Normalise, Output, Pipeline, Prediction, Runtime, Tuning,
+    Correction, ExampledModels, Examples, Inputs, Models, Output, Pipeline, Prediction, Runtime,
+    Tuning,
 };
 pub use settings::{Settings, locked};
 pub use tuned::{MadeFrom, Tuned, TunedNumbers};

@@ -11,49 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::tuned::{Tuned, TunedNumbers};
 use crate::diagnostic::Place;
 use crate::fetch::ModelSource;
-use crate::shock::Calibration;
-
-/// How a model's probabilities of tokens become one distribution over a relation's candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalise {
-    /// At each branching of the candidates' token trie, over the tokens allowed there.
-    Trie,
-    /// Over the candidates' whole token sequences.
-    Sequence,
-}
-
-/// Which tokens of a candidate a masked model does not see while it is asked for one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Masked {
-    /// All of them.
-    Independent,
-    /// Those of the candidate to its right, and itself: the chain rule.
-    AnswerL2r,
-    /// Those of its word to its right, and itself.
-    WithinWordL2r,
-}
-
-/// Which candidates are scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Only those that can still be reported, best first; the reported ones are the same.
-    Search,
-    /// Every one.
-    Exhaustive,
-}
-
-/// Where log-linear mixing takes place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mixing {
-    /// At each branching of the candidates' token trie.
-    Branching,
-    /// On the probabilities of whole candidates.
-    Candidate,
-}
+use crate::graph::{Annotation, Durability};
+use crate::lm::{Method, Normalise, Scoring};
+use crate::runtime::Device;
+use crate::shock::{Calibration, Mixing, Pair};
 
 /// How the finetuned model is corrected by the base model; λ is in [`Pipeline::lambda`], τ in
 /// [`Pipeline::tau`].
@@ -93,40 +54,6 @@ impl Correction {
     }
 }
 
-/// How a triple carries its confidence and provenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Annotation {
-    /// Reifiers of RDF 1.2.
-    #[serde(rename = "rdf-1.2")]
-    Rdf12,
-    /// `rdf:Statement` of RDF 1.1.
-    #[serde(rename = "reification")]
-    Reification,
-}
-
-/// When what is written is forced to the disk; never changes the graph. What a power cut takes is
-/// done again by the next run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Durability {
-    /// Every 30 seconds, or more often where much is written, and at the end.
-    Periodic,
-    /// After each chunk.
-    Chunk,
-}
-
-/// What the models run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Device {
-    /// A GPU where there is one, otherwise the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// A CUDA GPU; none is an error.
-    Cuda,
-}
-
 /// The language models; at least one is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Models {
@@ -157,7 +84,7 @@ pub struct Prediction {
     /// A masked model's are always normalised by `sequence`.
     pub normalise: Normalise,
     /// How a masked model's candidates are scored; other models take no note of it.
-    pub masked: Masked,
+    pub masked: Scoring,
     /// Which candidates are scored; never changes what is reported.
     pub method: Method,
     /// Probability that a search may leave unexplored where a normaliser over all candidates is
@@ -316,10 +243,10 @@ impl Pipeline {
 
     /// Whether the finetuned and the base model are asked. Of two models without correction only the
     /// finetuned one is.
-    pub fn asks(&self) -> [bool; 2] {
+    pub fn asks(&self) -> Pair<bool> {
         let finetuned = self.models.finetuned.is_some();
         let alone = self.correction == Correction::None && finetuned;
-        [finetuned, self.models.base.is_some() && !alone]
+        Pair { finetuned, base: self.models.base.is_some() && !alone }
     }
 
     /// The finetuned model's share λ for a relation, between 0 and 1. Under [`Correction::None`]

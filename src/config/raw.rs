@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{
-    Annotation, Device, Durability, ExampledModels, Masked, Method, Mixing, Normalise,
-};
+use super::pipeline::ExampledModels;
+use crate::graph::{Annotation, Durability};
+use crate::lm::{Method, Normalise, Scoring};
+use crate::runtime::Device;
+use crate::shock::Mixing;
 
 /// What a run of kgbuild reads, does and writes. Paths are relative to this file's folder.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -101,7 +103,7 @@ pub(super) struct RawPrediction {
     /// A masked model's candidates are always normalised over their sequences.
     pub normalise: Normalise,
     /// Which tokens of a candidate a masked model does not see while it is asked for one of them.
-    pub masked: Masked,
+    pub masked: Scoring,
     /// Which candidates are scored.
     pub method: Method,
     /// Probability that a search may leave unexplored where a normaliser over all candidates is
@@ -114,7 +116,7 @@ impl Default for RawPrediction {
     fn default() -> Self {
         Self {
             normalise: Normalise::Trie,
-            masked: Masked::AnswerL2r,
+            masked: Scoring::AnswerL2r,
             method: Method::Search,
             tolerance: 1e-6,
         }

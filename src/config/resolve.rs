@@ -9,11 +9,13 @@ use std::path::Path;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::fetch::ModelSource;
 use crate::files::is_same_file;
+use crate::lm::Normalise;
+use crate::shock::Mixing;
 
 use super::paths::Kind;
 use super::pipeline::{
-    Correction, ExampledModels, Examples, Inputs, Mixing, Models, Normalise, Numbers, Output,
-    OwnNumbers, Pipeline, Prediction, Runtime, Tuning,
+    Correction, ExampledModels, Examples, Inputs, Models, Numbers, Output, OwnNumbers, Pipeline,
+    Prediction, Runtime, Tuning,
 };
 use super::raw::{
     RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule,

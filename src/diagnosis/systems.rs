@@ -165,8 +165,9 @@ impl<'p> Systems<'p> {
             _ => pipeline.lambda(&relation.iri),
         };
         let mixing = match pipeline.correction {
-            config::Correction::LogLinear(config::Mixing::Candidate)
-            | config::Correction::PriorLogLinear(config::Mixing::Candidate) => Mixing::Candidate,
+            config::Correction::LogLinear(mixing) | config::Correction::PriorLogLinear(mixing) => {
+                mixing
+            }
             _ => Mixing::Branching,
         };
         let after_prior = match pipeline.correction {
@@ -225,7 +226,7 @@ mod tests {
         assert!(System::ALL.iter().enumerate().all(|(at, system)| system.index() == at));
         let own = |correction| System::of(correction).name();
         assert_eq!(own(config::Correction::None), "finetuned");
-        assert_eq!(own(config::Correction::LogLinear(config::Mixing::Candidate)), "log-linear");
+        assert_eq!(own(config::Correction::LogLinear(Mixing::Candidate)), "log-linear");
         assert_eq!(own(config::Correction::PriorLinear), "prior");
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
 use crate::pipeline::{KnownQuestions, Plan, RelationPlan, Scored};
+use crate::shock::Pair;
 
 /// The parts of a seed's facts, by relation.
 pub struct Parts<'a> {
@@ -88,9 +89,12 @@ impl<'a> FactsOf<'a> {
         for ((relation, &index), (base, finetuned)) in
             plan.relations.iter().zip(&self.index).zip(scored)
         {
-            // Each model was asked alone, and is first.
+            // Each model was asked alone, and its distribution stands for both.
             let both = base.iter().zip(finetuned);
-            let scored = both.map(|([base, _], [finetuned, _])| [finetuned.clone(), base.clone()]);
+            let scored = both.map(|(base, finetuned)| Pair {
+                finetuned: finetuned.finetuned.clone(),
+                base: base.base.clone(),
+            });
             let known = plan.known_questions(relation, scored.collect());
             let tested: BTreeSet<&str> = splits[index].test.iter().map(|fact| fact.0).collect();
             let (test, tune) = known

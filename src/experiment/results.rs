@@ -195,7 +195,7 @@ pub fn lambda_curve(plan: &mut Plan, questions: &Questions, system: System) -> V
 mod tests {
     use super::*;
     use crate::catalog::EntityId;
-    use crate::shock::Calibration;
+    use crate::shock::{Calibration, Pair};
 
     /// Four candidates: half of all facts, one in twenty just so, one in a hundred, none.
     fn frequencies() -> Frequencies {
@@ -206,7 +206,7 @@ mod tests {
         let uniform = vec![0.25_f64.ln(); 4];
         KnownQuestion {
             subject: EntityId(0),
-            distributions: [uniform.clone(), uniform],
+            distributions: Pair { finetuned: uniform.clone(), base: uniform },
             excluded: None,
             gold: gold.to_vec(),
             outside,

@@ -19,13 +19,6 @@ pub enum Error {
     #[error("no module is to be adapted")]
     NoModules,
 
-    /// A module that models of the Llama family do not have.
-    #[error("there is no module `{name}`")]
-    UnknownModule {
-        /// What was named.
-        name: String,
-    },
-
     /// A loss, gradient or norm that is infinite or not a number.
     #[error("the {what} is not a finite number")]
     NotFinite {
@@ -77,7 +70,6 @@ impl Explain for Error {
         match self {
             Self::Rank => Some("choose a rank of 1 or more".to_owned()),
             Self::NoModules => Some(format!("name at least one, {}", Module::names())),
-            Self::UnknownModule { .. } => Some(format!("the modules are {}", Module::names())),
             Self::NotFinite { .. } => Some("lower the learning rate".to_owned()),
             Self::State { .. } => Some("start again, or restore the settings".to_owned()),
             _ => self.inner()?.help(),

@@ -4,14 +4,11 @@
 //! B [out, rank] and s = α / rank. Only A and B are trained. B begins as zero, so that training
 //! begins at the base model.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::Error;
-use crate::onnx::LlamaConfig;
+use crate::onnx::Module;
 
 /// The weights that change.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,86 +41,6 @@ impl Trainable {
     }
 }
 
-/// A linear layer that every layer of a Llama has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Module {
-    /// Queries.
-    Q,
-    /// Keys.
-    K,
-    /// Values.
-    V,
-    /// The attention's output.
-    O,
-    /// The feed-forward layer's gate.
-    Gate,
-    /// The feed-forward layer's way up.
-    Up,
-    /// The feed-forward layer's way down.
-    Down,
-}
-
-impl Module {
-    /// All seven, in the order of the forward pass.
-    pub const ALL: [Self; 7] =
-        [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
-
-    /// Its name in Hugging Face checkpoints and PEFT's `target_modules`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Q => "q_proj",
-            Self::K => "k_proj",
-            Self::V => "v_proj",
-            Self::O => "o_proj",
-            Self::Gate => "gate_proj",
-            Self::Up => "up_proj",
-            Self::Down => "down_proj",
-        }
-    }
-
-    /// The names of all, for messages.
-    pub(super) fn names() -> String {
-        Self::ALL.map(Self::name).join(", ")
-    }
-
-    /// Its place within a layer: `self_attn.q_proj`.
-    pub(super) fn part(self) -> String {
-        let block = match self {
-            Self::Q | Self::K | Self::V | Self::O => "self_attn",
-            Self::Gate | Self::Up | Self::Down => "mlp",
-        };
-        format!("{block}.{}", self.name())
-    }
-
-    /// Its weight's shape, (out, in).
-    pub(super) fn shape(self, config: &LlamaConfig) -> (usize, usize) {
-        let queries = config.heads * config.head_size;
-        let keys = config.kv_heads * config.head_size;
-        match self {
-            Self::Q => (queries, config.width),
-            Self::K | Self::V => (keys, config.width),
-            Self::O => (config.width, queries),
-            Self::Gate | Self::Up => (config.feed_forward, config.width),
-            Self::Down => (config.width, config.feed_forward),
-        }
-    }
-}
-
-impl fmt::Display for Module {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Module {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let found = Self::ALL.into_iter().find(|module| module.name() == name);
-        found.ok_or_else(|| Error::UnknownModule { name: name.to_owned() })
-    }
-}
-
 /// The name under which PEFT saves a LoRA matrix of a layer; `side` is `A` or `B`.
 pub(super) fn tensor_name(layer: usize, module: Module, side: &str) -> String {
     format!("base_model.model.model.layers.{layer}.{}.lora_{side}.weight", module.part())
@@ -141,7 +58,6 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::diagnostic::explained;
 
     #[test]
     fn a_is_uniform_within_its_bound() {
@@ -152,15 +68,6 @@ mod tests {
         let square: f32 = values.iter().map(|value| value * value).sum::<f32>() / 3200.0;
         // The variance of a uniform distribution within ±b is b²/3.
         assert!(mean.abs() < 0.002 && (square / (bound * bound / 3.0) - 1.0).abs() < 0.05);
-    }
-
-    #[test]
-    fn modules_are_read_by_name() {
-        for module in Module::ALL {
-            assert_eq!(module.name().parse::<Module>().unwrap(), module);
-        }
-        let message = explained(&"c_attn".parse::<Module>().unwrap_err());
-        assert!(message.contains("`c_attn`") && message.contains("q_proj, k_proj"), "{message}");
     }
 
     #[test]

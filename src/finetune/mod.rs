@@ -38,6 +38,7 @@ mod text;
 mod train;
 mod values;
 
+pub use crate::onnx::Module;
 pub use adamw::{AdamW, AdamWSettings};
 pub use batch::{Batch, Target};
 pub use card::Card;
@@ -45,7 +46,7 @@ pub use error::Error;
 pub use gradients::Gradients;
 pub use inputs::{Inputs, Labels};
 pub use llama::{Loss, Model};
-pub use lora::{Module, Trainable};
+pub use lora::Trainable;
 pub use output::{Error as OutputError, Output, finished, replaceable};
 pub use plan::{Losses, Plan, Portion};
 pub use prepare::{Error as PrepareError, Prepared, Sources};

@@ -9,13 +9,13 @@ use super::inputs::Inputs;
 use super::plan::Plan;
 use super::signature::{Signature, sign};
 use super::text::{Packed, documents};
-use super::{Error as EngineError, Model, Module, Trainable, examples};
-use crate::config::Device;
-use crate::config::finetune::{self as config, Finetune, Keep, Method, Mixture};
+use super::{Error as EngineError, Model, Trainable, examples};
+use crate::config::finetune::{Finetune, Keep, Method, Mixture};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Events, Explain, counted};
 use crate::fetch::{self, Cache, sha256_of};
 use crate::lm::{Tokenizer, TokenizerError};
 use crate::onnx;
+use crate::runtime::Device;
 
 /// Tokens that models put between documents.
 const ENDS_OF_TEXT: [&str; 4] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
@@ -164,7 +164,7 @@ impl Prepared {
             Method::Lora => Trainable::Lora {
                 rank: training.rank,
                 alpha: training.alpha,
-                modules: training.modules.iter().map(|&module| engine_module(module)).collect(),
+                modules: training.modules.clone(),
             },
         };
         let device = match training.device {
@@ -207,18 +207,6 @@ impl Prepared {
             seconds: state.seconds,
             ..self.card.clone()
         }
-    }
-}
-
-fn engine_module(module: config::Module) -> Module {
-    match module {
-        config::Module::QProj => Module::Q,
-        config::Module::KProj => Module::K,
-        config::Module::VProj => Module::V,
-        config::Module::OProj => Module::O,
-        config::Module::GateProj => Module::Gate,
-        config::Module::UpProj => Module::Up,
-        config::Module::DownProj => Module::Down,
     }
 }
 

@@ -7,19 +7,23 @@ use super::error::Error;
 use super::prefixes::Prefixes;
 use super::turtle::TermWriter;
 use super::view::View;
+use clap::ValueEnum;
 use oxigraph::model::vocab::{rdf, rdfs};
 use oxigraph::model::{NamedOrBlankNode, Triple};
 use oxigraph::store::Store;
 use std::io::Write;
 
 /// A file format of [`export`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// Turtle 1.2: prefixes, a block a subject, annotations in `{| |}` behind their triple.
+    #[value(alias = "ttl", help = "Turtle 1.2 with prefixes and {| |} annotations")]
     Turtle,
     /// N-Quads, sorted by bytes; as all is in the default graph, the lines are N-Triples.
+    #[value(aliases = ["nq", "nquads"], help = "Sorted N-Quads")]
     NQuads,
     /// N-Triples, sorted by bytes.
+    #[value(aliases = ["nt", "ntriples"], help = "Sorted N-Triples")]
     NTriples,
 }
 

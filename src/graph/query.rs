@@ -16,6 +16,7 @@ use super::prefixes::Prefixes;
 use super::syntax::{self, SyntaxError};
 use super::table;
 use crate::diagnostic::{Explain, Fault};
+use clap::ValueEnum;
 use oxigraph::io::{RdfFormat, RdfSerializer};
 use oxigraph::sparql::results::{QueryResultsFormat, QueryResultsSerializer};
 use oxigraph::sparql::{
@@ -26,14 +27,16 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 /// How [`query`] writes the result of SELECT and ASK. CONSTRUCT and DESCRIBE give Turtle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
 pub enum ResultFormat {
     /// A table with shortened IRIs and the number of rows, to be read by people.
     #[default]
+    #[value(help = "For people")]
     Table,
     /// SPARQL 1.1 results as CSV.
     Csv,
     /// SPARQL 1.1 results as TSV, terms as in Turtle.
+    #[value(help = "SPARQL 1.1 results as TSV")]
     Tsv,
     /// SPARQL 1.1 results as JSON.
     Json,

@@ -2,23 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::ledger::Chunk;
 
-/// How a triple's confidence is attached to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// How a triple carries its confidence and provenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Annotation {
-    /// RDF 1.2: a reifier that `rdf:reifies` the triple.
+    /// Reifiers of RDF 1.2.
     #[default]
+    #[serde(rename = "rdf-1.2")]
     Rdf12,
-    /// RDF 1.1: an `rdf:Statement` with subject, predicate and object.
+    /// `rdf:Statement` of RDF 1.1.
+    #[serde(rename = "reification")]
     Reification,
 }
 
-/// When what is committed is forced to the disk. The graph is the same: chunks that a power cut
-/// takes are written again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// When what is written is forced to the disk; never changes the graph. What a power cut takes is
+/// done again by the next run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Durability {
-    /// Every half minute, and at the end.
+    /// Every 30 seconds, or more often where much is written, and at the end.
     #[default]
     Periodic,
     /// After each chunk.

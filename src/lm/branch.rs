@@ -3,19 +3,26 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Row;
 use super::masks::{Masks, Scoring};
 use super::trie::{CandidateIndex, NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing, MixingRule};
 
-/// How a model's token probabilities become a distribution over the candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a model's probabilities of tokens become one distribution over a relation's candidates.
+///
+/// By `Trie` the probabilities sum to one by construction. By `Sequence` a candidate's is
+/// proportional to the model's probability of all its tokens with the template's text after the
+/// object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Normalise {
-    /// At each branching of the trie over what is allowed there; sums to one by construction.
+    /// At each branching of the candidates' token trie, over the tokens allowed there.
     Trie,
-    /// p(candidate) proportional to the model's probability of its whole token sequence, with
-    /// the template's text after the object.
+    /// Over the candidates' whole token sequences.
     Sequence,
 }
 

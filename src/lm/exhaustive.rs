@@ -2,10 +2,10 @@
 
 use super::branch::{AnswerSpace, Normalise};
 use super::mix::{exclude, mix};
-use super::search::{Answer, Excluded, Rankings, Scored, answer_from};
+use super::search::{Answer, Excluded, Scored, SearchTask, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
-use crate::shock::Correction;
+use crate::shock::Pair;
 use crate::shock::logspace::{log_mean_exp, normalise};
 
 /// Rows, or nodes, collected before the models are asked.
@@ -14,7 +14,7 @@ const ROWS_AT_ONCE: usize = 4096;
 /// Masses held at once, 8 bytes each: how many questions are scored together follows from it.
 const MASSES_AT_ONCE: usize = 1 << 23;
 
-/// Every question's distributions over all candidates, finetuned then base, as natural logarithms,
+/// Every question's distributions over all candidates, each model's, as natural logarithms,
 /// averaged over the templates; the same twice where there is one model.
 ///
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
@@ -29,7 +29,7 @@ pub fn distributions<E>(
     models: usize,
     questions: &[Excluded],
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
-) -> Result<Vec<[Vec<f64>; 2]>, E> {
+) -> Result<Vec<Pair<Vec<f64>>>, E> {
     let mut all = Vec::with_capacity(questions.len());
     for_each(space, models, questions, evaluate, &mut |_, distributions| all.push(distributions))?;
     Ok(all)
@@ -37,27 +37,25 @@ pub fn distributions<E>(
 
 /// The corrected distribution of every question over all candidates, ranked.
 ///
-/// The parameters are those of [`distributions`].
+/// `questions` and `evaluate` are those of [`distributions`].
 ///
 /// # Errors
 /// Those of `evaluate`.
 pub fn exhaustive<E>(
-    space: &AnswerSpace,
-    correction: &Correction,
-    models: usize,
+    task: &SearchTask<'_>,
     questions: &[Excluded],
-    rankings: Rankings,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
+    let &SearchTask { space, correction, models, rankings, .. } = task;
     let mut answers = Vec::with_capacity(questions.len());
-    for_each(space, models, questions, evaluate, &mut |excluded, [finetuned, base]| {
+    for_each(space, models, questions, evaluate, &mut |excluded, Pair { finetuned, base }| {
         let mixed = mix(space, correction, excluded, &finetuned, &base);
         let scored = (0..mixed.len())
             .filter(|&c| excluded != Some(c as CandidateIndex))
             .map(|c| Scored {
                 candidate: c as CandidateIndex,
                 mixed: mixed[c],
-                models: [finetuned[c], base[c]],
+                models: Pair { finetuned: finetuned[c], base: base[c] },
             })
             .collect();
         answers.push(answer_from(scored, rankings, 0.0));
@@ -71,7 +69,7 @@ fn for_each<E>(
     models: usize,
     questions: &[Excluded],
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
-    take: &mut dyn FnMut(Excluded, [Vec<f64>; 2]),
+    take: &mut dyn FnMut(Excluded, Pair<Vec<f64>>),
 ) -> Result<(), E> {
     let trie = space.trie();
     let table = models * space.templates() * (trie.nodes().len() + trie.candidates());
@@ -85,7 +83,7 @@ fn for_each<E>(
             } else {
                 finetuned.clone()
             };
-            take(excluded, [finetuned, base]);
+            take(excluded, Pair { finetuned, base });
         }
     }
     Ok(())

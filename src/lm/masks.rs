@@ -19,17 +19,21 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Row;
 use super::trie::Sequences;
 
-/// Which tokens of a candidate are masked while one is asked for. See the module's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which tokens of a candidate a masked model does not see while it is asked for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scoring {
-    /// All tokens of the candidate.
+    /// All of them.
     Independent,
-    /// It and those of the candidate to its right.
+    /// Those of the candidate to its right, and itself: the chain rule.
     AnswerL2r,
-    /// It and those of its own word to its right.
+    /// Those of its word to its right, and itself.
     WithinWordL2r,
 }
 

@@ -35,7 +35,7 @@ pub use mix::mix;
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
 pub use prompter::{Candidate, Prompter, PrompterError};
-pub use search::{Answer, Demand, Excluded, Rankings, Scored, search};
+pub use search::{Answer, Best, Demand, Excluded, Method, Rankings, Scored, SearchTask, search};
 pub use seq2seq::Seq2SeqModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
 

@@ -16,14 +16,26 @@
 mod question;
 mod task;
 
-use question::Question;
-use task::Task;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::branch::AnswerSpace;
+use question::Question;
+pub use task::SearchTask;
+
 use super::exhaustive::exhaustive;
 use super::trie::CandidateIndex;
 use super::{Answers, Row};
-use crate::shock::Correction;
+use crate::shock::Pair;
+
+/// Which candidates are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Only those that can still be reported, best first; the reported ones are the same.
+    Search,
+    /// Every one.
+    Exhaustive,
+}
 
 /// How many of the best candidates are wanted, and from which probability on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,8 +69,17 @@ pub struct Scored {
     pub candidate: CandidateIndex,
     /// ln p of the mixture.
     pub mixed: f64,
-    /// ln p of the finetuned and of the base model; the same twice where there is one model.
-    pub models: [f64; 2],
+    /// ln p of each model; the same twice where there is one.
+    pub models: Pair<f64>,
+}
+
+/// The single best candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Best {
+    /// The mixture's.
+    pub mixed: CandidateIndex,
+    /// Each model's; the same twice where there is one.
+    pub models: Pair<CandidateIndex>,
 }
 
 /// What a question is answered.
@@ -66,8 +87,8 @@ pub struct Scored {
 pub struct Answer {
     /// The mixture's candidates that the demand asks for, best first.
     pub ranked: Vec<Scored>,
-    /// The best candidate of the mixture, the finetuned and the base model, if asked for.
-    pub best: Option<[CandidateIndex; 3]>,
+    /// The best candidates of the mixture and of each model, if asked for.
+    pub best: Option<Best>,
     /// At most this share of the mass was not explored; 0 where the answer is exact.
     pub unexplored: f64,
 }
@@ -80,12 +101,12 @@ pub(super) fn answer_from(scored: Vec<Scored>, rankings: Rankings, unexplored: f
             .max_by(|a, b| key(a).total_cmp(&key(b)).then(b.candidate.cmp(&a.candidate)))
             .map(|s| s.candidate)
     };
-    let best = match (best_by(|s| s.mixed), best_by(|s| s.models[0]), best_by(|s| s.models[1])) {
-        (Some(mixed), Some(finetuned), Some(base)) if rankings.best => {
-            Some([mixed, finetuned, base])
-        }
-        _ => None,
+    let best = || {
+        let finetuned = best_by(|s| s.models.finetuned)?;
+        let base = best_by(|s| s.models.base)?;
+        Some(Best { mixed: best_by(|s| s.mixed)?, models: Pair { finetuned, base } })
     };
+    let best = if rankings.best { best() } else { None };
     let Demand { most, floor } = rankings.mixed;
     let mut ranked: Vec<Scored> = scored.into_iter().filter(|s| s.mixed >= floor).collect();
     ranked.sort_by(|a, b| b.mixed.total_cmp(&a.mixed).then(a.candidate.cmp(&b.candidate)));
@@ -96,28 +117,23 @@ pub(super) fn answer_from(scored: Vec<Scored>, rankings: Rankings, unexplored: f
 /// The best candidates of every question.
 ///
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
-/// be answered. `evaluate` gives each of `models`
-/// (finetuned, then base) its answers to the same rows. `tolerance` is the share of the mass
-/// that may stay unexplored where a normaliser over all candidates is needed. A correction that
-/// [needs every candidate](AnswerSpace::needs_every_candidate) is left to [`exhaustive`].
+/// be answered. `evaluate` gives each of the task's models (finetuned, then base) its answers to the
+/// same rows. A correction that
+/// [needs every candidate](super::AnswerSpace::needs_every_candidate) is left to [`exhaustive`].
 ///
 /// # Errors
 /// Those of `evaluate`.
 pub fn search<E>(
-    space: &AnswerSpace,
-    correction: &Correction,
-    models: usize,
+    task: &SearchTask<'_>,
     questions: &[Excluded],
-    rankings: Rankings,
-    tolerance: f64,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
-    if space.needs_every_candidate(correction) {
-        return exhaustive(space, correction, models, questions, rankings, evaluate);
+    let space = task.space;
+    if space.needs_every_candidate(task.correction) {
+        return exhaustive(task, questions, evaluate);
     }
-    let task = Task { space, correction, models, rankings, tolerance };
     let mut open: Vec<Question<'_>> =
-        questions.iter().map(|&excluded| Question::new(&task, excluded)).collect();
+        questions.iter().map(|&excluded| Question::new(task, excluded)).collect();
     let mut rows = Vec::new();
     let mut asked: Vec<(usize, u32)> = Vec::new();
     loop {
@@ -136,7 +152,8 @@ pub fn search<E>(
             return Ok(open.into_iter().map(Question::answer).collect());
         }
         // Where only certain ways were met, nothing has to be asked to take them.
-        let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
+        let answers =
+            if rows.is_empty() { vec![Vec::new(); task.models] } else { evaluate(&rows)? };
         let mut rest: Vec<&[f64]> = answers.iter().map(|a| &a[..]).collect();
         for &(index, entry) in &asked {
             open[index].expand(entry, &mut rest);

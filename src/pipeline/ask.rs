@@ -55,14 +55,14 @@ impl PlannedJob<'_> {
         let predicted = encode(plan, task).and_then(|encoded| predictor.predict(plan, encoded));
         plan.relations[index].rankings.mixed = written;
         self.asking = Some(predictor);
-        let [finetuned, base] = plan.asked;
+        let asked = plan.asked;
         let selected = select(plan, predicted?);
         let object = |triple: &super::select::Triple| Object {
             iri: plan.candidates.iri(triple.object).to_owned(),
             label: plan.candidates.label(triple.object).to_owned(),
             confidence: triple.confidence,
-            finetuned: finetuned.then_some(triple.models[0]),
-            base: base.then_some(triple.models[1]),
+            finetuned: asked.finetuned.then_some(triple.models.finetuned),
+            base: asked.base.then_some(triple.models.base),
         };
         Ok(selected.triples.iter().map(object).collect())
     }

@@ -2,6 +2,7 @@
 
 use super::{Error, Plan, Task};
 use crate::lm::Prompt;
+use crate::shock::Pair;
 
 /// A chunk with its prompts: for each subject in order, for each template in order.
 #[derive(Clone, Debug)]
@@ -35,7 +36,9 @@ impl Encoded {
 pub fn encode(plan: &Plan, task: Task) -> Result<Encoded, Error> {
     let examples = &plan.relations[task.relation].examples;
     let reads = |exampled: bool| {
-        plan.asked.iter().zip(plan.exampled).any(|(&asked, own)| asked && own == exampled)
+        let Pair { finetuned, base } = plan.asked;
+        (finetuned && plan.exampled.finetuned == exampled)
+            || (base && plan.exampled.base == exampled)
     };
     let exampled = if !examples.is_empty() && reads(true) {
         Some(prompts(plan, &task, examples)?)

@@ -81,7 +81,8 @@ fn too_long(
 ) -> Option<usize> {
     let label = plan.subjects.label(subject);
     let room = context.saturating_sub(relation.longest);
-    let examples = if plan.exampled == [false; 2] { "" } else { &relation.examples };
+    let is_read = plan.exampled.finetuned || plan.exampled.base;
+    let examples = if is_read { &relation.examples } else { "" };
     let around = examples.len() + AROUND;
     let long = relation.templates.iter().filter(|template| {
         template.prompt(label).len() + template.after_object(label).len() + around > room

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::open::{device, open_models, workers};
+use super::open::{open_models, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
 use crate::files::{WriteError, write_whole};
-use crate::graph::{self, GraphWriter, RunDescription};
+use crate::graph::{GraphWriter, RunDescription};
 
 /// A pipeline file that was read and checked.
 ///
@@ -172,7 +172,7 @@ impl PlannedJob<'_> {
     /// # Errors
     /// Where a model cannot be loaded.
     pub fn predictors(&self, chunks: usize) -> Result<Vec<Predictor>, Error> {
-        let runtime = self.environment.runtime(device(&self.pipeline))?;
+        let runtime = self.environment.runtime(self.pipeline.runtime.device)?;
         open_models(&self.pipeline, &self.plan, &self.models, runtime, chunks)
     }
 
@@ -201,17 +201,9 @@ impl PlannedJob<'_> {
 
     fn open_graph(&self, description: &RunDescription, fresh: bool) -> Result<GraphWriter, Error> {
         let output = &self.pipeline.output;
-        let annotation = match output.annotation {
-            config::Annotation::Rdf12 => graph::Annotation::Rdf12,
-            config::Annotation::Reification => graph::Annotation::Reification,
-        };
-        let durability = match output.durability {
-            config::Durability::Periodic => graph::Durability::Periodic,
-            config::Durability::Chunk => graph::Durability::Chunk,
-        };
         let (folder, base_iri) = (&output.folder, &output.base_iri);
-        let writer = GraphWriter::open(folder, base_iri, description, annotation, fresh)?;
-        Ok(writer.with_durability(durability))
+        let writer = GraphWriter::open(folder, base_iri, description, output.annotation, fresh)?;
+        Ok(writer.with_durability(output.durability))
     }
 
     /// Predicts and writes what is missing.

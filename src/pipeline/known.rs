@@ -4,14 +4,14 @@ use super::score::Distributions;
 use super::{Plan, RelationPlan};
 use crate::catalog::EntityId;
 use crate::lm::Excluded;
-use crate::shock::{Candidate, Question};
+use crate::shock::{Candidate, Pair, Question};
 
 /// A question of a relation with both models' distributions and its known answers.
 #[derive(Clone, Debug)]
 pub struct KnownQuestion {
     /// Who is asked about.
     pub subject: EntityId,
-    /// ln p over the relation's candidates, of the finetuned and of the base model.
+    /// ln p over the relation's candidates, by each model.
     pub distributions: Distributions,
     /// The candidate that cannot be the answer.
     pub excluded: Excluded,
@@ -24,7 +24,7 @@ pub struct KnownQuestion {
 impl KnownQuestion {
     /// As tuning and diagnosis see it.
     pub fn question(&self) -> Question<'_> {
-        let [finetuned, base] = &self.distributions;
+        let Pair { finetuned, base } = &self.distributions;
         Question {
             finetuned,
             base,

@@ -140,8 +140,8 @@ pub fn locate(
         None => None,
     };
     let named_base = base.as_ref().map(|base| base.description.clone());
-    let [_, base_is_asked] = pipeline.asks();
-    let base = base.filter(|_| base_is_asked);
+    let asks = pipeline.asks();
+    let base = base.filter(|_| asks.base);
     if let (Some(base), Some(finetuned)) = (&base, &finetuned)
         && base.folder.tokenizer != finetuned.folder.tokenizer
     {

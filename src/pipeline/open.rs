@@ -4,8 +4,8 @@ use std::thread;
 
 use super::stages::Workers;
 use super::{Error, LocatedModels, Plan, Predictor, prompts_per_second};
-use crate::config::{self, Pipeline};
-use crate::runtime::{Device, Provider, Runtime};
+use crate::config::Pipeline;
+use crate::runtime::{Provider, Runtime};
 
 /// Chunks of a run, for each worker that would be tried, from which on it is tried which split of the
 /// threads is fastest: some minutes.
@@ -14,15 +14,6 @@ const WORTH_A_TRIAL: usize = 32;
 const MOST_WORKERS: usize = 4;
 /// How much faster a worker for each thread has to be than one with all.
 const MUCH_FASTER: f64 = 1.05;
-
-/// Where the pipeline's models are to run.
-pub(super) fn device(pipeline: &Pipeline) -> Device {
-    match pipeline.runtime.device {
-        config::Device::Auto => Device::Auto,
-        config::Device::Cpu => Device::Cpu,
-        config::Device::Cuda => Device::Cuda,
-    }
-}
 
 /// Opens the models for every predict worker, for a run of `chunks`.
 ///

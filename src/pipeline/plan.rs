@@ -13,9 +13,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
 use crate::lm;
 use crate::lm::trie::{CandidateIndex, Sequences};
-use crate::lm::{AnswerSpace, Demand, Excluded, Normalise, Prompter, Rankings, Scoring};
+use crate::lm::{AnswerSpace, Demand, Excluded, Method, Prompter, Rankings};
 use crate::ontology::{Ontology, Relation, Template};
-use crate::shock::{Calibration, Correction, Mixing, MixingRule, Prior, Priors};
+use crate::shock::{Calibration, Correction, MixingRule, Pair, Prior, Priors};
 
 /// Subjects of one chunk.
 ///
@@ -42,10 +42,10 @@ pub struct Plan {
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
     pub context: Option<usize>,
-    /// Whether the finetuned and the base model are asked.
-    pub asked: [bool; 2],
-    /// Whether the finetuned and the base model are asked and read examples.
-    pub exampled: [bool; 2],
+    /// Which models are asked.
+    pub asked: Pair<bool>,
+    /// Which models are asked and read examples.
+    pub exampled: Pair<bool>,
 }
 
 /// How one relation is predicted.
@@ -81,20 +81,20 @@ pub struct RelationPlan {
     pub rankings: Rankings,
     /// The share that a search may leave unexplored where it needs a normaliser.
     pub tolerance: f64,
-    /// Whether every candidate is scored.
-    pub exhaustive: bool,
+    /// Which candidates are scored.
+    pub method: Method,
     /// Whether a subject is never its own object.
     pub irreflexive: bool,
 }
 
-/// Whether the finetuned and the base model are asked and read examples.
-fn exampled(pipeline: &Pipeline) -> [bool; 2] {
-    let [finetuned, base] = pipeline.asks();
+/// Which models are asked and read examples.
+fn exampled(pipeline: &Pipeline) -> Pair<bool> {
+    let asked = pipeline.asks();
     match pipeline.examples.as_ref().map(|examples| examples.models) {
-        None => [false; 2],
-        Some(config::ExampledModels::Finetuned) => [finetuned, false],
-        Some(config::ExampledModels::Base) => [false, base],
-        Some(config::ExampledModels::Both) => [finetuned, base],
+        None => Pair::default(),
+        Some(config::ExampledModels::Finetuned) => Pair { base: false, ..asked },
+        Some(config::ExampledModels::Base) => Pair { finetuned: false, ..asked },
+        Some(config::ExampledModels::Both) => asked,
     }
 }
 
@@ -173,10 +173,6 @@ impl Plan {
         let RelationInputs { relation, subjects, prior_subjects, candidates, examples } = inputs;
         let refusal = |template: &Template| self.prompter.refusal(template);
         let templates = relation.usable_templates(&refusal, notes)?;
-        let normalise = match pipeline.prediction.normalise {
-            config::Normalise::Trie => Normalise::Trie,
-            config::Normalise::Sequence => Normalise::Sequence,
-        };
         let Tokenised { sequences, words, candidates } =
             self.tokenise(&relation, &candidates, templates[0].object_has_space(), notes)?;
         let mut suffixes = Vec::new();
@@ -188,16 +184,12 @@ impl Plan {
         }
         let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
             + suffixes.iter().map(Vec::len).max().unwrap_or(0);
+        let prediction = &pipeline.prediction;
         let space = match self.prompter.mask() {
             Some(mask) => {
-                let scoring = match pipeline.prediction.masked {
-                    config::Masked::Independent => Scoring::Independent,
-                    config::Masked::AnswerL2r => Scoring::AnswerL2r,
-                    config::Masked::WithinWordL2r => Scoring::WithinWordL2r,
-                };
-                AnswerSpace::masked(&sequences, &words, templates.len(), mask, scoring)
+                AnswerSpace::masked(&sequences, &words, templates.len(), mask, prediction.masked)
             }
-            None => AnswerSpace::new(sequences, suffixes, normalise),
+            None => AnswerSpace::new(sequences, suffixes, prediction.normalise),
         };
         let space = match space {
             Ok(space) => space,
@@ -219,8 +211,8 @@ impl Plan {
             calibration: pipeline.calibration(&relation.iri),
             threshold: pipeline.threshold(&relation.iri),
             rankings: self.rankings(pipeline, &relation, candidates.len()),
-            tolerance: pipeline.prediction.tolerance,
-            exhaustive: pipeline.prediction.method == config::Method::Exhaustive,
+            tolerance: prediction.tolerance,
+            method: prediction.method,
             irreflexive: relation.irreflexive,
             space,
             candidates,
@@ -383,10 +375,6 @@ fn mixing_rule(pipeline: &Pipeline, relation: &str) -> MixingRule {
             MixingRule::Linear { lambda }
         }
         config::Correction::LogLinear(mixing) | config::Correction::PriorLogLinear(mixing) => {
-            let mixing = match mixing {
-                config::Mixing::Branching => Mixing::Branching,
-                config::Mixing::Candidate => Mixing::Candidate,
-            };
             MixingRule::LogLinear { lambda, mixing }
         }
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::score::Distributions;
 use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Prompt, Row};
+use crate::lm::{self, Answer, Answers, LanguageModel, Method, Prompt, Row, SearchTask};
+use crate::shock::Pair;
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -72,9 +73,9 @@ impl Predictor {
 
     /// Gives every model its prompts: those with examples to the models that read them.
     fn open(&mut self, plan: &Plan, encoded: &Encoded) {
-        let [finetuned, base] = plan.exampled;
-        let mut exampled =
-            if self.only_base { [base, base] } else { [finetuned, base] }.into_iter();
+        let Pair { finetuned, base } = plan.exampled;
+        let first = if self.only_base { base } else { finetuned };
+        let mut exampled = [first, base].into_iter();
         for model in &mut self.models {
             let own = exampled.by_ref().take(model.models());
             let prompts: Vec<&[Prompt]> = own.map(|exampled| encoded.prompts(exampled)).collect();
@@ -91,15 +92,17 @@ impl Predictor {
         let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
-        let models = self.count();
+        let search = SearchTask {
+            space: &relation.space,
+            correction: &relation.correction,
+            models: self.count(),
+            rankings: relation.rankings,
+            tolerance: relation.tolerance,
+        };
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
-        let (space, correction, rankings) =
-            (&relation.space, &relation.correction, relation.rankings);
-        let answers = if relation.exhaustive {
-            lm::exhaustive(space, correction, models, &questions, rankings, &mut evaluate)
-        } else {
-            let tolerance = relation.tolerance;
-            lm::search(space, correction, models, &questions, rankings, tolerance, &mut evaluate)
+        let answers = match relation.method {
+            Method::Exhaustive => lm::exhaustive(&search, &questions, &mut evaluate),
+            Method::Search => lm::search(&search, &questions, &mut evaluate),
         }?;
         Ok(Predicted { task, answers })
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::open::{device, open_models, workers};
+use super::open::{open_models, workers};
 use super::{
     Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, Plan, locate, prompts,
     score, take_priors,
@@ -65,7 +65,7 @@ impl<'e> KnownQuestions<'e> {
     pub fn ask(&mut self) -> Result<Scored, Error> {
         let Self { environment, pipeline, plan, models, .. } = self;
         let events = environment.events.as_ref();
-        let runtime = environment.runtime(device(pipeline))?;
+        let runtime = environment.runtime(pipeline.runtime.device)?;
         let chunks = plan.size(plan.tasks(&Default::default())).chunks;
         let mut predictors = open_models(pipeline, plan, models, runtime, chunks)?;
         let workers = workers(pipeline);

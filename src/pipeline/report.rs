@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::shock::Pair;
+
 /// Counts of one or several chunks. Whole numbers, so that their sum has no order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistics {
@@ -39,12 +41,12 @@ impl Statistics {
         self.unexplored_billionths = self.unexplored_billionths.max((share * 1e9).ceil() as u64);
     }
 
-    /// Counts whether the best candidates of mixture, finetuned and base model are right.
-    pub fn add_gold(&mut self, [mixed, finetuned, base]: [bool; 3]) {
+    /// Counts whether the best candidates of the mixture and of each model are right.
+    pub fn add_gold(&mut self, mixed: bool, models: Pair<bool>) {
         self.gold_questions += 1;
         self.gold_mixed += u64::from(mixed);
-        self.gold_finetuned += u64::from(finetuned);
-        self.gold_base += u64::from(base);
+        self.gold_finetuned += u64::from(models.finetuned);
+        self.gold_base += u64::from(models.base);
     }
 
     /// Adds the counts of other chunks.
@@ -106,13 +108,13 @@ pub struct RelationReport {
 }
 
 impl RelationReport {
-    /// The line of `statistics`, with the P@1 of the models, finetuned and base, that were asked.
+    /// The line of `statistics`, with the P@1 of the models that were asked.
     pub fn new(
         relation: Option<String>,
         name: String,
         candidates: Option<usize>,
         statistics: &Statistics,
-        [finetuned, base]: [bool; 2],
+        asked: Pair<bool>,
     ) -> Self {
         let s = statistics;
         Self {
@@ -125,9 +127,13 @@ impl RelationReport {
             mean_confidence: s.mean_confidence(),
             largest_unexplored: s.unexplored_billionths as f64 / 1e9,
             gold_questions: s.gold_questions,
-            base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| base),
-            finetuned_precision_at_1: s.precision_at_1(s.gold_finetuned).filter(|_| finetuned),
-            mixed_precision_at_1: s.precision_at_1(s.gold_mixed).filter(|_| base && finetuned),
+            base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| asked.base),
+            finetuned_precision_at_1: s
+                .precision_at_1(s.gold_finetuned)
+                .filter(|_| asked.finetuned),
+            mixed_precision_at_1: s
+                .precision_at_1(s.gold_mixed)
+                .filter(|_| asked.base && asked.finetuned),
         }
     }
 }

@@ -116,10 +116,11 @@ pub fn report_text(
 mod tests {
     use super::*;
     use crate::pipeline::{RelationReport, Statistics};
+    use crate::shock::Pair;
 
     fn text(complete: bool) -> String {
-        let total =
-            RelationReport::new(None, "all".into(), None, &Statistics::default(), [false, true]);
+        let asked = Pair { finetuned: false, base: true };
+        let total = RelationReport::new(None, "all".into(), None, &Statistics::default(), asked);
         let report = Report {
             relations: vec![total.clone()],
             total,

@@ -126,16 +126,14 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
     }
     let mut assertions = Vec::with_capacity(selected.triples.len());
     for triple in &selected.triples {
-        let [finetuned, base] = triple.models;
-        let [asked_finetuned, asked_base] = plan.asked;
         assertions.push(Assertion {
             subject: plan.subjects.iri(triple.subject),
             relation: &relation.iri,
             object: plan.candidates.iri(triple.object),
             confidence: triple.confidence,
             corrected: (relation.calibration != Calibration::IDENTITY).then_some(triple.corrected),
-            finetuned: asked_finetuned.then_some(finetuned),
-            base: asked_base.then_some(base),
+            finetuned: plan.asked.finetuned.then_some(triple.models.finetuned),
+            base: plan.asked.base.then_some(triple.models.base),
         });
         entities.push(describe(&plan.subjects, triple.subject));
         entities.push(describe(&plan.candidates, triple.object));

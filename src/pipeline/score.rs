@@ -10,10 +10,10 @@ use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, Plan, Predictor, Task, encode};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
-use crate::shock::Priors;
+use crate::shock::{Pair, Priors};
 
-/// ln p over a relation's candidates, of the finetuned and of the base model.
-pub type Distributions = [Vec<f64>; 2];
+/// ln p over a relation's candidates, by each model.
+pub type Distributions = Pair<Vec<f64>>;
 
 /// Asks both models about `subjects[r]` of each relation `r` of the plan.
 ///

@@ -6,6 +6,7 @@
 use super::{Plan, Predicted, Statistics, Task};
 use crate::catalog::EntityId;
 use crate::lm::trie::CandidateIndex;
+use crate::shock::Pair;
 
 /// A triple to be written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,8 +19,8 @@ pub struct Triple {
     pub confidence: f64,
     /// The corrected probability.
     pub corrected: f64,
-    /// The finetuned and the base model's probabilities.
-    pub models: [f64; 2],
+    /// The models' probabilities.
+    pub models: Pair<f64>,
 }
 
 /// A chunk's triples.
@@ -67,7 +68,7 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
                 let iri = plan.candidates.iri(relation.candidates[candidate as usize]);
                 objects.iter().any(|object| object == iri)
             };
-            statistics.add_gold(best.map(right));
+            statistics.add_gold(right(best.mixed), best.models.map(right));
         }
     }
     Selected { task, triples, statistics }

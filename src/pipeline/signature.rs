@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::{CHUNK_SUBJECTS, Error, LocatedModels, Plan, RelationPlan};
-use crate::config::{self, Pipeline};
+use crate::config::{self, Pipeline, Prediction};
 use crate::fetch;
 use crate::graph::RunDescription;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
-use crate::shock::Calibration;
+use crate::shock::{Calibration, Pair};
 
 /// What is written about a run, its signature among it.
 ///
@@ -63,21 +63,19 @@ pub(super) fn describe(
 /// The settings and numbers, by what they are of.
 fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
-    let prediction = &pipeline.prediction;
-    settings.insert(
-        "prediction".to_owned(),
-        format!(
-            "{:?}, {:?}, tolerance {}, masked {:?}",
-            prediction.normalise, prediction.method, prediction.tolerance, prediction.masked
-        )
-        .to_lowercase(),
-    );
+    settings.insert("prediction".to_owned(), describe_prediction(&pipeline.prediction));
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
     for relation in &plan.relations {
         let numbers = describe_relation(pipeline, plan, relation);
         settings.insert(format!("relation <{}>", relation.iri), numbers);
     }
     settings
+}
+
+/// How a distribution over the candidates is computed.
+fn describe_prediction(prediction: &Prediction) -> String {
+    let Prediction { normalise, method, tolerance, masked } = prediction;
+    format!("{normalise:?}, {method:?}, tolerance {tolerance}, masked {masked:?}").to_lowercase()
 }
 
 /// SHA-256 of the settings as JSON.
@@ -110,7 +108,7 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
         text += &format!(", temperature {temperature}, bias {bias}");
     }
     if !relation.examples.is_empty() {
-        let [finetuned, base] = plan.exampled;
+        let Pair { finetuned, base } = plan.exampled;
         text += &format!(", examples {:?} (finetuned {finetuned}, base {base})", relation.examples);
     }
     let most = relation.rankings.mixed.most;
@@ -120,6 +118,27 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lm::{Method, Normalise, Scoring};
+
+    /// Graphs that are half done go on only under the same words.
+    #[test]
+    fn predictions_are_signed_in_the_words_of_earlier_graphs() {
+        let signed = |normalise, method, masked| {
+            describe_prediction(&Prediction { normalise, masked, method, tolerance: 1e-6 })
+        };
+        assert_eq!(
+            signed(Normalise::Trie, Method::Search, Scoring::AnswerL2r),
+            "trie, search, tolerance 0.000001, masked answerl2r"
+        );
+        assert_eq!(
+            signed(Normalise::Sequence, Method::Exhaustive, Scoring::WithinWordL2r),
+            "sequence, exhaustive, tolerance 0.000001, masked withinwordl2r"
+        );
+        assert!(
+            signed(Normalise::Trie, Method::Search, Scoring::Independent)
+                .ends_with("masked independent")
+        );
+    }
 
     #[test]
     fn settings_are_hashed_as_compact_json_in_order() {

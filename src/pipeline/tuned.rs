@@ -80,8 +80,7 @@ pub(super) fn made_from(pipeline: &Pipeline, models: &LocatedModels) -> Result<M
         correction: pipeline.correction.name().to_owned(),
         normalise: match (models.masked(), pipeline.prediction.normalise) {
             (true, _) => format!("sequence, {:?}", pipeline.prediction.masked).to_lowercase(),
-            (false, config::Normalise::Trie) => "trie".to_owned(),
-            (false, config::Normalise::Sequence) => "sequence".to_owned(),
+            (false, normalise) => format!("{normalise:?}").to_lowercase(),
         },
         examples_sha256: examples_sha256(pipeline)?,
         facts_sha256: facts_sha256?,

@@ -10,20 +10,23 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::Tensor;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Explain;
 
 /// ONNX Runtime's own key for where the weights of a model in memory are.
 const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
-/// Where models run, as asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What models run on, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Device {
-    /// CUDA where it works, else the CPU.
+    /// A GPU where there is one, otherwise the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// CUDA, or an error.
+    /// A CUDA GPU; none is an error.
     Cuda,
 }
 

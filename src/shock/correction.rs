@@ -3,6 +3,9 @@
 //! The idea of answering with the finetuned and the base model together is from Kazemi, Mittal
 //! and Ramachandran 2023 (arXiv 2301.11293); the formulas are our reading of its abstract.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::logspace::{log_add_exp, normalise};
 use super::prior::Prior;
 
@@ -48,12 +51,14 @@ pub enum MixingRule {
     },
 }
 
-/// Over what log-linear mixing normalises its product. The linear mixture is the same either way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where log-linear mixing takes place, and over what its product is normalised. The linear mixture
+/// is the same either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mixing {
-    /// At each branching of the answer space's token trie.
+    /// At each branching of the candidates' token trie.
     Branching,
-    /// Over whole candidates.
+    /// On the probabilities of whole candidates.
     Candidate,
 }
 

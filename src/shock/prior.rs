@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use super::logspace::{log_add_exp, normalise};
+use super::pair::Pair;
 
 /// Both models' mean prediction over a relation's subjects: ln π by candidate.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,19 +33,21 @@ impl Priors {
     /// shifts nothing.
     pub fn mean<'a>(
         candidates: usize,
-        distributions: impl IntoIterator<Item = &'a [Vec<f64>; 2]>,
+        distributions: impl IntoIterator<Item = &'a Pair<Vec<f64>>>,
     ) -> Self {
-        let mut sums = [(); 2].map(|()| vec![f64::NEG_INFINITY; candidates]);
+        let add = |sums: &mut [f64], distribution: &[f64]| {
+            sums.iter_mut().zip(distribution).for_each(|(s, &p)| *s = log_add_exp(*s, p));
+        };
+        let nothing = vec![f64::NEG_INFINITY; candidates];
+        let (mut finetuned, mut base) = (nothing.clone(), nothing);
         let mut count = 0_u32;
         for models in distributions {
             count += 1;
-            for (sum, distribution) in sums.iter_mut().zip(models) {
-                sum.iter_mut().zip(distribution).for_each(|(s, &p)| *s = log_add_exp(*s, p));
-            }
+            add(&mut finetuned, &models.finetuned);
+            add(&mut base, &models.base);
         }
         let ln_count = f64::from(count.max(1)).ln();
-        sums.iter_mut().flatten().for_each(|s| *s -= ln_count);
-        let [finetuned, base] = sums;
+        finetuned.iter_mut().chain(&mut base).for_each(|s| *s -= ln_count);
         Self { finetuned, base }
     }
 }
@@ -99,8 +102,8 @@ mod tests {
     #[test]
     fn means_by_hand() {
         let questions = [
-            [ln(&[0.8, 0.2, 0.0]), ln(&[0.5, 0.5, 0.0])],
-            [ln(&[0.4, 0.6, 0.0]), ln(&[0.1, 0.7, 0.2])],
+            Pair { finetuned: ln(&[0.8, 0.2, 0.0]), base: ln(&[0.5, 0.5, 0.0]) },
+            Pair { finetuned: ln(&[0.4, 0.6, 0.0]), base: ln(&[0.1, 0.7, 0.2]) },
         ];
         let priors = Priors::mean(3, &questions);
         let expected = [[0.6, 0.4, 0.0], [0.3, 0.6, 0.1]];

@@ -8,7 +8,8 @@ use kgbuild::config;
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{
-    self, Answer, AnswerSpace, Answers, Demand, LanguageModel, Prompt, Rankings, Row, Scored,
+    self, Answer, AnswerSpace, Answers, Demand, LanguageModel, Method, Prompt, Rankings, Row,
+    Scored,
 };
 use kgbuild::onnx;
 use kgbuild::pipeline::{self, Environment, Plan, Predictor};
@@ -192,16 +193,16 @@ fn the_search_is_exact_on_real_relations() {
                 relation.correction = Correction { prior: Some(prior(&relation.space, tau)), rule };
                 relation.rankings = Rankings { mixed: demand, best: true };
                 assert_eq!(relation.tolerance, UNEXPLORED);
-                relation.exhaustive = false;
+                relation.method = Method::Search;
             }
-            let mut ask = |models: &[Shared; 2], exhaustive: bool| {
-                plan.relations.iter_mut().for_each(|relation| relation.exhaustive = exhaustive);
+            let mut ask = |models: &[Shared; 2], method: Method| {
+                plan.relations.iter_mut().for_each(|relation| relation.method = method);
                 let asked: Vec<&Shared> = asked.iter().map(|&m| &models[m]).collect();
                 let answers = answers(&plan, &asked);
                 (answers, asked.iter().map(|model| model.asked()).sum::<usize>())
             };
-            let (found, rows) = ask(&to_search, false);
-            let (expected, all_rows) = ask(&to_score, true);
+            let (found, rows) = ask(&to_search, Method::Search);
+            let (expected, all_rows) = ask(&to_score, Method::Exhaustive);
             assert_eq!(found.len(), expected.len());
             for ((question, found), (_, expected)) in found.iter().zip(&expected) {
                 let place = format!("{normalise}, {name}, {question}");
@@ -224,7 +225,7 @@ fn difference(found: &Answer, expected: &Answer, place: &str) -> f64 {
     assert_eq!(a, b, "{place}: the best candidates\n{found:?}\n{expected:?}");
     assert_eq!(found.best, expected.best, "{place}: the best of mixture, finetuned, base");
     assert!(found.unexplored <= UNEXPLORED, "{place}: {} unexplored", found.unexplored);
-    let numbers = |s: &Scored| [s.mixed, s.models[0], s.models[1]].map(f64::exp);
+    let numbers = |s: &Scored| [s.mixed, s.models.finetuned, s.models.base].map(f64::exp);
     let pairs = found.ranked.iter().zip(&expected.ranked);
     pairs.fold(0.0, |largest, (found, expected)| {
         let pairs = numbers(found).into_iter().zip(numbers(expected));

@@ -184,7 +184,7 @@ fn candidates_of_many_tokens_share_one_distribution() {
             let found = lm::distributions(&space, 1, &questions, &mut ask).unwrap().remove(0);
             let scores: Vec<f64> = line.candidates.iter().map(|c| c.ln_p(scoring)).collect();
             let total = scores.iter().map(|score| score.exp()).sum::<f64>().ln();
-            for (found, score) in found[0].iter().zip(&scores) {
+            for (found, score) in found.finetuned.iter().zip(&scores) {
                 assert!((found - (score - total)).abs() < 1e-4, "{scoring:?} {}", line.text);
             }
         }

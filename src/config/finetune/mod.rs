@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{self, Document};
-use super::{Device, schema as schemas};
+use super::schema as schemas;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::fetch::ModelSource;
+use crate::onnx::Module;
+use crate::runtime::Device;
 use raw::RawFinetune;
 
 /// Which weights are trained.
@@ -22,26 +24,6 @@ pub enum Method {
     Lora,
     /// All of the model's.
     All,
-}
-
-/// A linear layer of a model of the Llama family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Module {
-    /// Queries.
-    QProj,
-    /// Keys.
-    KProj,
-    /// Values.
-    VProj,
-    /// The attention's output.
-    OProj,
-    /// The feed-forward layer's gate.
-    GateProj,
-    /// The feed-forward layer's way up.
-    UpProj,
-    /// The feed-forward layer's way down.
-    DownProj,
 }
 
 /// How the learning rate falls once it has risen.

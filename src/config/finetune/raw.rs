@@ -6,9 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::pipeline::Device;
 use super::super::raw::{OneOrMany, RawModel};
-use super::{Decay, Keep, Method, Module, Templates};
+use super::{Decay, Keep, Method, Templates};
+use crate::onnx::Module;
+use crate::runtime::Device;
 
 /// What a finetuning of kgbuild reads, does and writes. Paths are relative to this file's folder.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -136,7 +137,7 @@ impl Default for RawTraining {
             method: Method::Lora,
             rank: 8,
             alpha: None,
-            modules: vec![Module::QProj, Module::KProj, Module::VProj, Module::OProj],
+            modules: vec![Module::Q, Module::K, Module::V, Module::O],
             epochs: 3,
             batch_size: 16,
             learning_rate: None,

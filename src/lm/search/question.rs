@@ -3,10 +3,10 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::task::Task;
-use super::{Answer, Demand, Excluded, Scored, answer_from};
+use super::{Answer, Demand, Excluded, Scored, SearchTask, answer_from};
 use crate::lm::branch::Normalise;
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
+use crate::shock::Pair;
 use crate::shock::logspace::log_sum_exp;
 
 /// A prefix that can be opened, or a candidate that is complete.
@@ -32,7 +32,7 @@ const MIXED: usize = 0;
 
 /// A question that is being answered.
 pub struct Question<'a> {
-    task: &'a Task<'a>,
+    task: &'a SearchTask<'a>,
     excluded: Excluded,
     entries: Vec<Entry>,
     /// By entry, then by model, then by template: ln mass as the model gives it.
@@ -78,7 +78,7 @@ impl PartialOrd for Ranked {
 
 impl<'a> Question<'a> {
     /// A question of which nothing is known yet.
-    pub fn new(task: &'a Task<'a>, excluded: Excluded) -> Self {
+    pub fn new(task: &'a SearchTask<'a>, excluded: Excluded) -> Self {
         let rankings =
             if task.rankings.best && !task.needs_normaliser() { 1 + task.models } else { 1 };
         let mut question = Self {
@@ -223,7 +223,8 @@ impl<'a> Question<'a> {
     fn keys(&self, entry: u32, masses: &[f64]) -> Vec<Keys> {
         let (finetuned, base): (Vec<f64>, Vec<f64>) = masses
             .chunks_exact(self.task.parts())
-            .map(|way| self.task.model_masses(way, &self.scale).into())
+            .map(|way| self.task.model_masses(way, &self.scale))
+            .map(|Pair { finetuned, base }| (finetuned, base))
             .unzip();
         let [mixed_here, _, base_here, corrected_here] = self.entries[entry as usize].keys;
         let (space, rule) = (self.task.space, self.task.correction.rule);
@@ -272,8 +273,8 @@ impl<'a> Question<'a> {
         (bound < floor || above >= most)
             && (!self.task.rankings.best
                 || (best(|s| s.mixed) > bound
-                    && best(|s| s.models[0]) > bounds(|b| b[1])
-                    && best(|s| s.models[1]) > bounds(|b| b[2])))
+                    && best(|s| s.models.finetuned) > bounds(|b| b[1])
+                    && best(|s| s.models.base) > bounds(|b| b[2])))
     }
 
     /// The explored mass by which each part is divided: all it has under `sequence`, else one.
@@ -300,25 +301,22 @@ impl<'a> Question<'a> {
                 .complete()
                 .map(|(entry, candidate)| {
                     let [mixed, finetuned, base, _] = keys(entry);
-                    Scored { candidate, mixed, models: [finetuned, base] }
+                    Scored { candidate, mixed, models: Pair { finetuned, base } }
                 })
                 .collect();
         }
         let normalisers = self.normalisers();
+        let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);
         let mut scored: Vec<Scored> = self
             .complete()
             .map(|(entry, candidate)| {
                 let models = self.task.model_masses(self.masses(entry), &normalisers);
-                Scored {
-                    candidate,
-                    mixed: self.task.correction.rule.mix(models[0], models[1]),
-                    models,
-                }
+                Scored { candidate, mixed: mix(models), models }
             })
             .collect();
         if self.task.mixes_candidates() {
             let (finetuned, base): (Vec<f64>, Vec<f64>) =
-                scored.iter().map(|s| <(f64, f64)>::from(s.models)).unzip();
+                scored.iter().map(|s| (s.models.finetuned, s.models.base)).unzip();
             let mixed = self.task.correction.rule.mix_all(&finetuned, &base);
             scored.iter_mut().zip(mixed).for_each(|(s, mixed)| s.mixed = mixed);
         }
@@ -328,7 +326,7 @@ impl<'a> Question<'a> {
     /// What each open entry can at most hold: mixture, finetuned, base, relative to the explored.
     fn bounds(&self, scored: &[Scored]) -> Vec<[f64; 3]> {
         let normalisers = self.normalisers();
-        let mix = |[f, b]: [f64; 2]| self.task.correction.rule.mix(f, b);
+        let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);
         let total = if self.task.mixes_candidates() {
             log_sum_exp(&scored.iter().map(|s| mix(s.models)).collect::<Vec<_>>())
         } else {
@@ -341,7 +339,7 @@ impl<'a> Question<'a> {
             // of the mixture.
             let mixed =
                 if total == f64::NEG_INFINITY { f64::INFINITY } else { mix(models) - total };
-            [mixed, models[0], models[1]]
+            [mixed, models.finetuned, models.base]
         })
         .collect()
     }

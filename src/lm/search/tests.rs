@@ -9,12 +9,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lm::branch::Normalise;
+use crate::lm::branch::{AnswerSpace, Normalise};
 use crate::lm::exhaustive::{distributions, exhaustive};
 use crate::lm::mix::mix;
 use crate::lm::trie::Sequences;
 use crate::shock::logspace::normalise;
-use crate::shock::{Mixing, MixingRule, Prior, Priors};
+use crate::shock::{Correction, Mixing, MixingRule, Prior, Priors};
 
 const VOCABULARY: u32 = 6;
 
@@ -72,6 +72,11 @@ impl Case {
             Prior { tau: *tau, shift: Arc::new(shift) }
         });
         Correction { prior, rule: self.rule }
+    }
+
+    fn task<'a>(&self, space: &'a AnswerSpace, correction: &'a Correction) -> SearchTask<'a> {
+        let (models, rankings) = (self.models, self.rankings);
+        SearchTask { space, correction, models, rankings, tolerance: TOLERANCE }
     }
 
     /// A distribution without its shift at the branchings, from the words alone.
@@ -204,14 +209,18 @@ fn cases() -> impl Strategy<Value = Case> {
 const QUESTIONS: usize = 3;
 const TOLERANCE: f64 = 1e-9;
 
+fn of_models(scored: &Scored) -> [f64; 2] {
+    [scored.models.finetuned, scored.models.base]
+}
+
 fn assert_same(a: &Answer, b: &Answer) -> Result<(), TestCaseError> {
     let candidates = |x: &Answer| x.ranked.iter().map(|s| s.candidate).collect::<Vec<_>>();
     prop_assert_eq!(candidates(a), candidates(b));
     prop_assert_eq!(a.best, b.best);
     for (a, b) in a.ranked.iter().zip(&b.ranked) {
         prop_assert!((a.mixed.exp() - b.mixed.exp()).abs() < 1e-7, "{:?} {:?}", a, b);
-        for model in 0..2 {
-            prop_assert!((a.models[model].exp() - b.models[model].exp()).abs() < 1e-7);
+        for (a, b) in of_models(a).into_iter().zip(of_models(b)) {
+            prop_assert!((a.exp() - b.exp()).abs() < 1e-7);
         }
     }
     Ok(())
@@ -226,12 +235,8 @@ proptest! {
         let correction = case.correction(&space);
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
-        let all = exhaustive(
-            &space, &correction, case.models, &case.excluded, case.rankings, &mut ask,
-        ).unwrap();
-        let found = search(
-            &space, &correction, case.models, &case.excluded, case.rankings, TOLERANCE, &mut ask,
-        ).unwrap();
+        let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
+        let found = search(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (found, all) in found.iter().zip(&all) {
             assert_same(found, all)?;
             prop_assert!(found.unexplored <= TOLERANCE);
@@ -246,16 +251,14 @@ proptest! {
         let correction = case.correction(&space);
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
-        let all = exhaustive(
-            &space, &correction, case.models, &case.excluded, case.rankings, &mut ask,
-        ).unwrap();
+        let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (question, answer) in all.iter().enumerate() {
             let by_hand = [case.distribution(0, question), case.distribution(1, question)];
             let mixed: f64 = answer.ranked.iter().map(|s| s.mixed.exp()).sum();
             prop_assert!((mixed - 1.0).abs() < 1e-9, "the mixture sums to {}", mixed);
             prop_assert_eq!(answer.ranked.len(), case.words.len());
             for scored in &answer.ranked {
-                for (found, by_hand) in scored.models.iter().zip(&by_hand) {
+                for (found, by_hand) in of_models(scored).iter().zip(&by_hand) {
                     let p = by_hand[scored.candidate as usize];
                     prop_assert!((found.exp() - p).abs() < 1e-9);
                 }
@@ -289,7 +292,7 @@ proptest! {
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let asked = distributions(&space, 2, &case.excluded[..1], &mut ask).unwrap();
         let shift = Arc::new(space.shift(&Priors::mean(case.words.len(), &asked)));
-        let [finetuned, base] = &asked[0];
+        let Pair { finetuned, base } = &asked[0];
         let prior = Some(Prior { tau: 1.0, shift });
         let removed = Correction { prior, rule: case.rule };
         let removed = mix(&space, &removed, case.excluded[0], finetuned, base);
@@ -308,12 +311,8 @@ proptest! {
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let [with, without] = [case.correction(&space), case.rule.into()].map(|correction| {
-            let all = exhaustive(
-                &space, &correction, case.models, &case.excluded, case.rankings, &mut ask,
-            );
-            let found = search(
-                &space, &correction, case.models, &case.excluded, case.rankings, TOLERANCE, &mut ask,
-            );
+            let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask);
+            let found = search(&case.task(&space, &correction), &case.excluded, &mut ask);
             (all.unwrap(), found.unwrap())
         });
         prop_assert_eq!(with, without);
@@ -324,13 +323,14 @@ proptest! {
     fn questions_do_not_see_each_other(case in cases()) {
         let space = case.space();
         let correction = case.correction(&space);
+        let task = SearchTask { tolerance: 1e-3, ..case.task(&space, &correction) };
         let shared = search(
-            &space, &correction, case.models, &case.excluded, case.rankings, 1e-3,
+            &task, &case.excluded,
             &mut |rows| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows)),
         ).unwrap();
         for (question, shared) in shared.iter().enumerate() {
             let alone = search(
-                &space, &correction, case.models, &case.excluded[question..=question], case.rankings, 1e-3,
+                &task, &case.excluded[question..=question],
                 &mut |rows| {
                     let mut rows = rows.to_vec();
                     rows.iter_mut().for_each(|r| r.prompt += question * space.templates());
@@ -367,8 +367,10 @@ fn models_that_exclude_each_other_are_answered_alike() {
         }
         Ok::<_, Infallible>(answers)
     };
-    let all = exhaustive(&space, &correction, 2, &[None], rankings, &mut ask).unwrap();
-    let found = search(&space, &correction, 2, &[None], rankings, TOLERANCE, &mut ask).unwrap();
+    let (space, correction) = (&space, &correction);
+    let task = SearchTask { space, correction, models: 2, rankings, tolerance: TOLERANCE };
+    let all = exhaustive(&task, &[None], &mut ask).unwrap();
+    let found = search(&task, &[None], &mut ask).unwrap();
     assert_same(&found[0], &all[0]).unwrap();
     assert!(all[0].ranked.iter().all(|s| !s.mixed.is_nan()));
     assert_eq!(all[0].ranked.len(), 4);
@@ -388,7 +390,9 @@ fn a_peaked_distribution_opens_few_nodes() {
     let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
     let mut rows_asked = 0;
     let rankings = Rankings { mixed: Demand { most: 1, floor: f64::NEG_INFINITY }, best: false };
-    search(&space, &MixingRule::None.into(), 1, &[None], rankings, 1e-6, &mut |rows| {
+    let (space, correction) = (&space, &MixingRule::None.into());
+    let task = SearchTask { space, correction, models: 1, rankings, tolerance: 1e-6 };
+    search(&task, &[None], &mut |rows| {
         rows_asked += rows.len();
         Ok::<_, Infallible>(evaluate(7, 1, rows))
     })

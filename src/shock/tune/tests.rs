@@ -9,10 +9,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::shock::logspace::normalise;
-use crate::shock::{Correction, Mixing, MixingRule, Prior, Priors, Shift};
+use crate::shock::{Correction, Mixing, MixingRule, Pair, Prior, Priors, Shift};
 
 struct Simulated {
-    distributions: Vec<[Vec<f64>; 2]>,
+    distributions: Vec<Pair<Vec<f64>>>,
     gold: Vec<Vec<u32>>,
     shift: Arc<Shift>,
 }
@@ -90,7 +90,7 @@ impl Knowledge {
             }
             normalise(&mut base);
             normalise(&mut finetuned);
-            simulated.distributions.push([finetuned, base]);
+            simulated.distributions.push(Pair { finetuned, base });
             simulated.gold.push(gold.into_iter().collect());
         }
         let priors = Priors::mean(self.candidates, &simulated.distributions);
@@ -105,7 +105,7 @@ impl Simulated {
     fn questions(&self) -> Vec<Question<'_>> {
         let pairs = self.distributions.iter().zip(&self.gold);
         pairs
-            .map(|([finetuned, base], gold)| Question {
+            .map(|(Pair { finetuned, base }, gold)| Question {
                 finetuned,
                 base,
                 excluded: None,

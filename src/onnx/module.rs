@@ -1,0 +1,103 @@
+//! The linear layers of a model of the Llama family, which a LoRA adapter can change.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::LlamaConfig;
+
+/// A linear layer of a model of the Llama family.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Module {
+    /// Queries.
+    #[serde(rename = "q_proj")]
+    Q,
+    /// Keys.
+    #[serde(rename = "k_proj")]
+    K,
+    /// Values.
+    #[serde(rename = "v_proj")]
+    V,
+    /// The attention's output.
+    #[serde(rename = "o_proj")]
+    O,
+    /// The feed-forward layer's gate.
+    #[serde(rename = "gate_proj")]
+    Gate,
+    /// The feed-forward layer's way up.
+    #[serde(rename = "up_proj")]
+    Up,
+    /// The feed-forward layer's way down.
+    #[serde(rename = "down_proj")]
+    Down,
+}
+
+impl Module {
+    /// All seven, in the order of the forward pass.
+    pub const ALL: [Self; 7] =
+        [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
+
+    /// Its name in Hugging Face checkpoints and PEFT's `target_modules`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Q => "q_proj",
+            Self::K => "k_proj",
+            Self::V => "v_proj",
+            Self::O => "o_proj",
+            Self::Gate => "gate_proj",
+            Self::Up => "up_proj",
+            Self::Down => "down_proj",
+        }
+    }
+
+    /// The names of all, for messages.
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Its place within a layer: `self_attn.q_proj`.
+    pub(crate) fn part(self) -> String {
+        let block = match self {
+            Self::Q | Self::K | Self::V | Self::O => "self_attn",
+            Self::Gate | Self::Up | Self::Down => "mlp",
+        };
+        format!("{block}.{}", self.name())
+    }
+
+    /// Its weight's shape, (out, in).
+    pub(crate) fn shape(self, config: &LlamaConfig) -> (usize, usize) {
+        let queries = config.heads * config.head_size;
+        let keys = config.kv_heads * config.head_size;
+        match self {
+            Self::Q => (queries, config.width),
+            Self::K | Self::V => (keys, config.width),
+            Self::O => (config.width, queries),
+            Self::Gate | Self::Up => (config.feed_forward, config.width),
+            Self::Down => (config.width, config.feed_forward),
+        }
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_read_by_the_name_that_they_have() {
+        for module in Module::ALL {
+            let written = serde_json::to_value(module).unwrap();
+            assert_eq!(written, module.name());
+            assert_eq!(serde_json::from_value::<Module>(written).unwrap(), module);
+        }
+        assert!(serde_json::from_str::<Module>("\"c_attn\"").is_err());
+    }
+}
