@@ -19,7 +19,7 @@ use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
 use kgbuild::lm::Prompt;
 use kgbuild::pipeline::stages::Workers;
 use kgbuild::pipeline::{
-    self, Environment, Job, Plan, PlannedJob, Predictor, Report, Work, encode,
+    self, Environment, Job, ModelWork, Plan, PlannedJob, Predictor, RunReport, encode,
 };
 
 const PIPELINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines");
@@ -74,7 +74,7 @@ fn tokens_per_second(job: &Ready, predictor: &mut Predictor, tokens: u64) -> f64
         all.extend_from_slice(encode(job.plan(), task).unwrap().prompts(false));
     }
     let before = predictor.work();
-    let fed = |work: Work| work.tokens - before.tokens;
+    let fed = |work: ModelWork| work.tokens - before.tokens;
     // Turned around, the prompts begin with nothing that could be shared.
     all.iter_mut().for_each(|prompt| prompt.before.reverse());
     while fed(predictor.work()) < tokens {
@@ -204,11 +204,11 @@ impl Ready {
         self.job.predictors(1).unwrap()
     }
 
-    fn run(&self) -> Report {
+    fn run(&self) -> RunReport {
         self.run_with(&mut self.predictors())
     }
 
-    fn run_with(&self, predictors: &mut [Predictor]) -> Report {
+    fn run_with(&self, predictors: &mut [Predictor]) -> RunReport {
         let folder = tempfile::tempdir().unwrap();
         let description = RunDescription::default();
         let (base_iri, annotation) = ("urn:bench:", Annotation::Rdf12);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use kgbuild::config::experiment::{self, Sizes, Skew};
 use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
-use kgbuild::config::{self, Correction, Pipeline};
+use kgbuild::config::{self, CorrectionMethod, Pipeline};
 use kgbuild::diagnostic::Diagnostics;
 use kgbuild::fetch::Source;
 use kgbuild::graph::{Annotation, Durability};
@@ -120,7 +120,7 @@ fn every_key_arrives() {
     assert_eq!(pipeline.prediction.normalise, Normalise::Sequence);
     assert_eq!(pipeline.prediction.method, Method::Exhaustive);
     assert_eq!(pipeline.prediction.tolerance, 1e-9);
-    assert_eq!(pipeline.correction, Correction::LogLinear(Mixing::Candidate));
+    assert_eq!(pipeline.correction, CorrectionMethod::LogLinear(Mixing::Candidate));
     assert_eq!(pipeline.output.folder, folder.join("out"));
     assert_eq!(pipeline.output.annotation, Annotation::Reification);
     assert_eq!(pipeline.output.durability, Durability::Chunk);
@@ -246,7 +246,7 @@ fn a_relation_has_its_own_numbers_or_the_general_ones() {
     assert_eq!(numbers(&whole, "http://example.org/other"), (1.0, 0.0, Some(10)));
     let least = accepted("accepted-least.toml");
     assert_eq!(numbers(&least, "http://example.org/other"), (0.0, 0.5, None));
-    assert_eq!(least.correction, Correction::None);
+    assert_eq!(least.correction, CorrectionMethod::None);
     // Lambda has no effect there, and the finetuned model predicts alone.
     let none = accepted("no-effect.toml");
     assert_eq!(numbers(&none, "http://www.wikidata.org/prop/direct/P36"), (1.0, 0.5, None));

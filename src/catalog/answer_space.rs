@@ -9,12 +9,12 @@ use crate::ontology::{AnyOf, Ontology, Relation};
 
 /// The candidates of one relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerSpace {
+pub struct AnswerCandidates {
     /// In byte order of their IRIs, whatever the order of the table; no two share a label.
     pub candidates: Vec<EntityId>,
 }
 
-impl AnswerSpace {
+impl AnswerCandidates {
     /// The position of the candidate with this IRI; nothing if it is none.
     pub fn position(&self, catalog: &Catalog, iri: &str) -> Option<usize> {
         self.candidates.binary_search_by(|candidate| catalog.iri(*candidate).cmp(iri)).ok()
@@ -32,7 +32,7 @@ pub fn answer_space(
     ontology: &Ontology,
     relation: &Relation,
     catalog: &Catalog,
-) -> Result<(AnswerSpace, Diagnostics), Diagnostics> {
+) -> Result<(AnswerCandidates, Diagnostics), Diagnostics> {
     let admitted = admitted_sets(ontology, &relation.range, catalog);
     let mut candidates = Vec::new();
     let mut by_label: HashMap<&str, EntityId> = HashMap::new();
@@ -54,7 +54,7 @@ pub fn answer_space(
     if !shadowed.is_empty() {
         warnings.push(shared_labels(relation, catalog, &shadowed));
     }
-    Ok((AnswerSpace { candidates }, warnings))
+    Ok((AnswerCandidates { candidates }, warnings))
 }
 
 /// The entities that the relation's `rdfs:domain` admits, all where it has none, in the order of

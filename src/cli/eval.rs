@@ -12,7 +12,7 @@ use super::failure::{Failure, show};
 use super::say::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
-use crate::eval::{Calibration, Gold, Naming, Predictions, Report, Scores};
+use crate::eval::{CalibrationScores, EvalReport, Gold, Naming, Predictions, Scores};
 use crate::files::writable;
 
 /// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
@@ -35,7 +35,7 @@ struct NamedReport<'a> {
     gold: Vec<String>,
     min_confidence: Option<f64>,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a EvalReport,
 }
 
 /// Scores and prints or writes the scores.
@@ -50,7 +50,7 @@ pub fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
         Diagnostics(mistakes.0.into_iter().map(place).collect())
     };
     let (report, warnings) =
-        Report::new(&gold, &predictions, args.min_confidence).map_err(placed)?;
+        EvalReport::new(&gold, &predictions, args.min_confidence).map_err(placed)?;
     show(&warnings);
     let text = match args.json {
         true => {
@@ -119,11 +119,11 @@ fn row(scores: &Scores) -> Vec<String> {
 }
 
 /// The table of all relations, with the calibration error where there are confidences.
-fn rows(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
+fn rows(report: &EvalReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let mut header = HEADER.to_vec();
     let scores = || report.relations.iter().chain([&report.all]);
     let mut rows: Vec<Vec<String>> = scores().map(row).collect();
-    let mut add = |name, of: fn(&Scores) -> &Option<Calibration>| {
+    let mut add = |name, of: fn(&Scores) -> &Option<CalibrationScores>| {
         if of(&report.all).is_some() {
             header.push(name);
             for (row, scores) in rows.iter_mut().zip(scores()) {
@@ -137,7 +137,7 @@ fn rows(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
 }
 
 /// What the numbers mean that a reader may not know, a sentence each.
-fn notes(report: &Report, is_graph: bool) -> Vec<String> {
+fn notes(report: &EvalReport, is_graph: bool) -> Vec<String> {
     let all = &report.all;
     let mut notes = Vec::new();
     if let Some(p) = all.precision_at_1 {
@@ -200,7 +200,7 @@ fn notes(report: &Report, is_graph: bool) -> Vec<String> {
     notes
 }
 
-fn printed(report: &Report, is_graph: bool, is_terminal: bool) -> String {
+fn printed(report: &EvalReport, is_graph: bool, is_terminal: bool) -> String {
     let (header, rows) = rows(report);
     let width = if is_terminal { table::terminal_width() } else { None };
     let mut text = table::table(&header, rows, width, &SPARE);

@@ -7,7 +7,7 @@ use super::args::FetchArgs;
 use super::environment::environment;
 use super::failure::Failure;
 use super::say::Console;
-use crate::config::{Settings, locked};
+use crate::config::{SettingsFile, locked};
 use crate::diagnostic::counted;
 use crate::fetch::{self, LockFile};
 use crate::files::{WriteError, write_whole};
@@ -29,8 +29,8 @@ pub fn fetch(args: &FetchArgs, console: Console) -> Result<(), Failure> {
 }
 
 /// Reads a settings file, and binds its sources to its lock file unless that is to be written.
-fn read(file: &Path, args: &FetchArgs, environment: &Environment) -> Result<Settings, Failure> {
-    let (mut settings, mut notes) = Settings::read(file)?;
+fn read(file: &Path, args: &FetchArgs, environment: &Environment) -> Result<SettingsFile, Failure> {
+    let (mut settings, mut notes) = SettingsFile::read(file)?;
     if args.lock {
         // Something else of the lock file's name is not to be lost.
         LockFile::read(file)?;
@@ -43,12 +43,12 @@ fn read(file: &Path, args: &FetchArgs, environment: &Environment) -> Result<Sett
 
 /// Fetches the sources, and imports a pipeline's models.
 fn fetch_sources(
-    mut settings: Settings,
+    mut settings: SettingsFile,
     environment: &Environment,
     console: Console,
 ) -> Result<(), Failure> {
     let (cache, events) = (environment.cache()?, environment.events.as_ref());
-    if let Settings::Pipeline(pipeline) = &settings {
+    if let SettingsFile::Pipeline(pipeline) = &settings {
         let models = locate(pipeline, cache, events)?;
         for (role, model) in [("base", models.base()), ("finetuned", models.finetuned())] {
             if let Some(model) = model {
@@ -68,7 +68,7 @@ fn fetch_sources(
 /// it.
 fn write_lock(
     file: &Path,
-    settings: &mut Settings,
+    settings: &mut SettingsFile,
     environment: &Environment,
     console: Console,
 ) -> Result<(), Failure> {

@@ -9,7 +9,9 @@ use super::say::{Console, print, say};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::config::locked;
-use crate::finetune::{self, Card, Inputs, Outcome, Prepared, Sources, finished, use_threads};
+use crate::finetune::{
+    self, Card, Prepared, Sources, TrainingInputs, TrainingOutcome, finished, use_threads,
+};
 
 /// Trains what is missing, or says what a training would take.
 pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
@@ -26,7 +28,7 @@ pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     let events = environment.events.as_ref();
     let (mut settings, notes) = config::read(&args.file)?;
     events.warn(&locked(&args.file, settings.model_sources(), args.locked, notes)?);
-    let (inputs, warnings) = Inputs::read(&settings)?;
+    let (inputs, warnings) = TrainingInputs::read(&settings)?;
     events.warn(&warnings);
     let sources = Sources::fetch(&settings, environment.cache()?, events)?;
     if args.dry_run {
@@ -38,8 +40,8 @@ pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     }
     use_threads(settings.training.threads)?;
     match finetune::run(&settings, &inputs, sources, args.fresh, events, &environment.stop)? {
-        Outcome::Finished(card) => print_card(&settings, &card, console),
-        Outcome::Stopped { done, total } => {
+        TrainingOutcome::Finished(card) => print_card(&settings, &card, console),
+        TrainingOutcome::Stopped { done, total } => {
             say(&match total {
                 Some(total) => format!(
                     "stopped after step {done} of {total}; the same command goes on from there"
@@ -121,7 +123,11 @@ fn print_card(settings: &Finetune, card: &Card, console: Console) -> Result<(), 
 }
 
 /// Counts what a training would do, with the code that does it.
-fn dry_run(settings: &Finetune, inputs: &Inputs, prepared: &Prepared) -> Result<(), Failure> {
+fn dry_run(
+    settings: &Finetune,
+    inputs: &TrainingInputs,
+    prepared: &Prepared,
+) -> Result<(), Failure> {
     let plan = &prepared.plan;
     let epoch: Vec<usize> =
         (0..plan.steps_per_epoch()).map(|step| plan.step(step).batch.tokens.len()).collect();

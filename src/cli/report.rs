@@ -10,15 +10,15 @@ use super::table;
 use crate::config;
 use crate::diagnostic::counted;
 use crate::graph;
-use crate::pipeline::{RelationReport, Report};
+use crate::pipeline::{RelationReport, RunReport};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
 const SPARE: [&str; 4] = ["candidates", "gold", "confidence", "subjects"];
 
 /// The table per relation, and what to do next.
 pub fn print_report(
-    report: &Report,
-    output: &config::Output,
+    report: &RunReport,
+    output: &config::OutputSettings,
     pipeline: &Path,
     console: Console,
 ) -> Result<(), Failure> {
@@ -50,7 +50,7 @@ pub fn print_report(
 }
 
 /// A row for each relation, and one for all; the columns about gold only where there is some.
-fn relations(report: &Report) -> String {
+fn relations(report: &RunReport) -> String {
     let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
     let row = |r: &RelationReport| {
         vec![
@@ -88,7 +88,7 @@ fn relations(report: &Report) -> String {
 }
 
 /// What to do next with a graph that is complete.
-fn next_steps(output: &config::Output) -> String {
+fn next_steps(output: &config::OutputSettings) -> String {
     let program = program();
     let folder = shown(&output.folder);
     let pattern = match output.annotation {

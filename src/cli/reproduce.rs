@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::say::Console;
 use super::table;
 use crate::config::{experiment as config, locked};
-use crate::experiment::{DISTANCE, Measured, Numbers, Row, run, tables};
+use crate::experiment::{DISTANCE, Measured, Numbers, SummaryRow, run, tables};
 
 /// Makes every cell that has no result yet, then the tables.
 pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> {
@@ -28,7 +28,7 @@ pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> 
 }
 
 /// All tables, for a terminal.
-fn text(rows: &[Row]) -> String {
+fn text(rows: &[SummaryRow]) -> String {
     let text = |numbers: Numbers| {
         let Numbers { title, header, rows } = numbers;
         let table = table::table(&header, rows, table::terminal_width(), &["distance"]);

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::report::{interrupted, print_report};
 use super::say::{Console, print};
 use super::table;
-use crate::pipeline::{Counts, Job, PlannedJob};
+use crate::pipeline::{Job, PlannedJob, WorkCounts};
 
 /// Runs the pipeline, or says what a run would take.
 pub fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ pub fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
 /// Prints what a run would do, and how long that would take.
 fn dry_run(job: &mut PlannedJob<'_>) -> Result<(), Failure> {
     let estimate = job.estimate()?;
-    let row = |name: &str, counts: &Counts| {
+    let row = |name: &str, counts: &WorkCounts| {
         let numbers = [
             counts.subjects,
             counts.prompts,

@@ -12,7 +12,7 @@ use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
 use super::say::Console;
 use super::table;
-use crate::diagnosis::{self, Facts, Report, diagnose};
+use crate::diagnosis::{self, DiagnosisFacts, DiagnosisReport, diagnose};
 use crate::files::writable;
 use crate::pipeline::Job;
 
@@ -20,7 +20,7 @@ use crate::pipeline::Job;
 #[derive(Serialize)]
 struct WordedReport<'a> {
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a DiagnosisReport,
     conclusions: Vec<String>,
 }
 
@@ -36,14 +36,14 @@ pub fn shock(args: &ShockArgs, console: Console) -> Result<(), Failure> {
     let job = Job::open(&args.pipeline, &environment)?;
     let pipeline = job.pipeline();
     diagnosis::two_models(pipeline)?;
-    let named = Facts {
+    let named = DiagnosisFacts {
         held_out: args.facts.clone(),
         entities: args.entities.clone(),
         train: args.train.clone(),
     };
     let facts = named.with_those_of(pipeline)?;
     let tuned = pipeline.tuning.iter().map(|tuning| tuning.file.clone()).collect();
-    let Facts { held_out, entities, train } = &facts;
+    let DiagnosisFacts { held_out, entities, train } = &facts;
     let inputs =
         [pipeline.sources(), tuned, held_out.clone(), entities.clone(), train.clone()].concat();
     writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
@@ -53,7 +53,7 @@ pub fn shock(args: &ShockArgs, console: Console) -> Result<(), Failure> {
     write(args, &report, console)
 }
 
-fn write(args: &ShockArgs, report: &Report, console: Console) -> Result<(), Failure> {
+fn write(args: &ShockArgs, report: &DiagnosisReport, console: Console) -> Result<(), Failure> {
     let conclusions = conclusions::conclusions(report);
     let page = args.html.as_deref().map(|file| (file, page::page(report, &conclusions)));
     let text = match args.json {

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::say::Console;
 use super::table;
 use crate::pipeline::{Job, TunedPlan};
-use crate::shock::tune::{Measures, Numbers, Tuned};
+use crate::shock::tune::{Measures, Numbers, TunedRelation};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
 pub fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
@@ -72,7 +72,7 @@ fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
 }
 
 /// A relation of the table, or all; `-` stands for what cannot be known of so few questions.
-fn row(name: &str, chosen: &Tuned) -> Vec<String> {
+fn row(name: &str, chosen: &TunedRelation) -> Vec<String> {
     let Numbers { weights, calibration, threshold } = chosen.numbers;
     let (before, tuned): (&Measures, &Measures) = (&chosen.untuned, &chosen.crossfitted);
     let own = if chosen.own { "" } else { " *" };

@@ -78,7 +78,7 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>, InitError> {
 #[cfg(test)]
 mod tests {
     use super::super::raw::RawPipeline;
-    use super::super::{Correction, read, schema, walk};
+    use super::super::{CorrectionMethod, read, schema, walk};
     use super::*;
     use crate::diagnostic::Diagnostics;
     use toml::de::DeTable;
@@ -94,7 +94,7 @@ mod tests {
         let (pipeline, warnings) =
             read(&paths[0]).unwrap_or_else(|e| panic!("{}", e.render(false)));
         assert_eq!(warnings, Diagnostics::default());
-        assert_eq!(pipeline.correction, Correction::None);
+        assert_eq!(pipeline.correction, CorrectionMethod::None);
         assert_eq!(pipeline.lambda("http://example.org/capital"), 0.0);
         assert_eq!(pipeline.inputs.subjects, [folder.join("subjects.csv")]);
         let base = pipeline.models.base.unwrap();

@@ -30,11 +30,11 @@ use crate::diagnostic::Diagnostics;
 
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    Correction, ExampledModels, Examples, Inputs, Models, Output, Pipeline, Prediction, Runtime,
-    Tuning,
+    CorrectionMethod, ExampleSettings, ExampledModels, InputSettings, ModelSettings,
+    OutputSettings, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
 };
-pub use settings::{Settings, locked};
-pub use tuned::{MadeFrom, Tuned, TunedNumbers};
+pub use settings::{SettingsFile, locked};
+pub use tuned::{MadeFrom, TunedFile, TunedNumbers};
 
 /// Reads and checks a pipeline.toml.
 ///

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tuned::{Tuned, TunedNumbers};
+use super::tuned::{TunedFile, TunedNumbers};
 use crate::diagnostic::Place;
 use crate::fetch::ModelSource;
 use crate::graph::{Annotation, Durability};
@@ -20,7 +20,7 @@ use crate::shock::{Calibration, Mixing, Pair};
 /// [`Pipeline::tau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Correction {
+pub enum CorrectionMethod {
     /// Not at all: the finetuned model predicts alone, or the base model where it is the only one.
     None,
     /// λ·p_finetuned + (1-λ)·p_base.
@@ -34,7 +34,7 @@ pub enum Correction {
     PriorLogLinear(Mixing),
 }
 
-impl Correction {
+impl CorrectionMethod {
     /// Its name, for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Correction {
 
 /// The language models; at least one is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Models {
+pub struct ModelSettings {
     /// The model before it was finetuned.
     pub base: Option<ModelSource>,
     /// The model after, whole or as a LoRA adapter of the base.
@@ -65,7 +65,7 @@ pub struct Models {
 
 /// The ontology and the tables: files that exist, in the order written, at least one of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Inputs {
+pub struct InputSettings {
     /// Turtle files with the relations.
     pub ontology: Vec<PathBuf>,
     /// CSV files with the entities to ask about.
@@ -80,7 +80,7 @@ pub struct Inputs {
 
 /// How a model's distribution over the candidates is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Prediction {
+pub struct PredictionSettings {
     /// A masked model's are always normalised by `sequence`.
     pub normalise: Normalise,
     /// How a masked model's candidates are scored; other models take no note of it.
@@ -106,10 +106,10 @@ pub enum ExampledModels {
 
 /// Known facts that stand before each prompt of their relation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Examples {
+pub struct ExampleSettings {
     /// Tables of facts, at least one.
     pub facts: Vec<PathBuf>,
-    /// Tables with labels, beside those of [`Inputs::subjects`] and [`Inputs::candidates`].
+    /// Tables with labels, beside those of [`InputSettings::subjects`] and [`InputSettings::candidates`].
     pub entities: Vec<PathBuf>,
     /// How many of a relation, at least 1.
     pub count: usize,
@@ -119,10 +119,10 @@ pub struct Examples {
 
 /// What `kgbuild tune` chooses numbers on, and where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tuning {
+pub struct TuningSettings {
     /// Tables of held-out facts, at least one.
     pub facts: Vec<PathBuf>,
-    /// Tables with the labels of their subjects, beside those of [`Inputs::subjects`].
+    /// Tables with the labels of their subjects, beside those of [`InputSettings::subjects`].
     pub entities: Vec<PathBuf>,
     /// The file of the tuned numbers; a file, or a path at which one can be made.
     pub file: PathBuf,
@@ -136,7 +136,7 @@ pub struct Tuning {
 
 /// The graph's place and form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Output {
+pub struct OutputSettings {
     /// A folder, or a path at which one can be made.
     pub folder: PathBuf,
     /// How a triple carries its confidence.
@@ -149,7 +149,7 @@ pub struct Output {
 
 /// How the machine is used; results do not depend on it. Every number is at least 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runtime {
+pub struct RuntimeSettings {
     /// What ONNX Runtime computes on.
     pub device: Device,
     /// Predict workers, each with a session of its own of every model; none to find out.
@@ -191,37 +191,37 @@ pub struct Pipeline {
     #[serde(skip)]
     pub file: PathBuf,
     /// Who is asked.
-    pub models: Models,
+    pub models: ModelSettings,
     /// What is asked, in files.
-    pub inputs: Inputs,
+    pub inputs: InputSettings,
     /// How a model is asked.
-    pub prediction: Prediction,
+    pub prediction: PredictionSettings,
     /// How the answers of two models become one.
-    pub correction: Correction,
+    pub correction: CorrectionMethod,
     /// None for prompts without examples.
-    pub examples: Option<Examples>,
+    pub examples: Option<ExampleSettings>,
     /// None where the numbers are all written by hand.
     #[serde(skip)]
-    pub tuning: Option<Tuning>,
+    pub tuning: Option<TuningSettings>,
     /// Where the graph goes.
-    pub output: Output,
+    pub output: OutputSettings,
     /// What the run may take of the machine.
     #[serde(skip)]
-    pub runtime: Runtime,
+    pub runtime: RuntimeSettings,
     /// Every relation that the file names by IRI, and where, for a check against the ontology.
     #[serde(skip)]
     pub named_relations: Vec<(String, Place)>,
     pub(super) numbers: Numbers,
     pub(super) by_relation: BTreeMap<String, OwnNumbers>,
     /// What `kgbuild tune` chose; [`Pipeline::use_tuned`] puts it here.
-    pub(super) tuned: Option<Tuned>,
+    pub(super) tuned: Option<TunedFile>,
 }
 
 impl Pipeline {
     /// The local files and folders that it is read from, itself among them; without the tuned
     /// numbers, which are written too.
     pub fn sources(&self) -> Vec<PathBuf> {
-        let Inputs { ontology, subjects, candidates, gold, .. } = &self.inputs;
+        let InputSettings { ontology, subjects, candidates, gold, .. } = &self.inputs;
         let tables = [ontology, subjects, candidates].into_iter().flatten().chain(gold);
         let tuning =
             self.tuning.iter().flat_map(|tuning| tuning.facts.iter().chain(&tuning.entities));
@@ -245,14 +245,14 @@ impl Pipeline {
     /// finetuned one is.
     pub fn asks(&self) -> Pair<bool> {
         let finetuned = self.models.finetuned.is_some();
-        let alone = self.correction == Correction::None && finetuned;
+        let alone = self.correction == CorrectionMethod::None && finetuned;
         Pair { finetuned, base: self.models.base.is_some() && !alone }
     }
 
-    /// The finetuned model's share λ for a relation, between 0 and 1. Under [`Correction::None`]
+    /// The finetuned model's share λ for a relation, between 0 and 1. Under [`CorrectionMethod::None`]
     /// it is 1 where there is a finetuned model and 0 where there is only the base.
     pub fn lambda(&self, relation: &str) -> f64 {
-        if self.correction == Correction::None {
+        if self.correction == CorrectionMethod::None {
             return self.numbers.lambda;
         }
         let tuned = || self.tuned_for(relation)?.lambda;
@@ -283,12 +283,12 @@ impl Pipeline {
     }
 
     /// Takes tuned numbers, which stand above the general ones and below a relation's own.
-    pub fn use_tuned(&mut self, tuned: Tuned) {
+    pub fn use_tuned(&mut self, tuned: TunedFile) {
         self.tuned = Some(tuned);
     }
 
     /// The tuned numbers that it uses.
-    pub fn tuned(&self) -> Option<&Tuned> {
+    pub fn tuned(&self) -> Option<&TunedFile> {
         self.tuned.as_ref()
     }
 

@@ -14,8 +14,8 @@ use crate::shock::Mixing;
 
 use super::paths::Kind;
 use super::pipeline::{
-    Correction, ExampledModels, Examples, Inputs, Models, Numbers, Output, OwnNumbers, Pipeline,
-    Prediction, Runtime, Tuning,
+    CorrectionMethod, ExampleSettings, ExampledModels, InputSettings, ModelSettings, Numbers,
+    OutputSettings, OwnNumbers, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
 };
 use super::raw::{
     RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule,
@@ -32,7 +32,7 @@ pub(super) fn resolve(
     found: &mut Diagnostics,
 ) -> Pipeline {
     let mut resolver = Resolver::new(file, spans, found);
-    let prediction = Prediction {
+    let prediction = PredictionSettings {
         normalise: raw.prediction.normalise,
         masked: raw.prediction.masked,
         method: raw.prediction.method,
@@ -68,7 +68,7 @@ pub(super) fn resolve(
 
 /// `kgbuild tune` replaces the file of tuned numbers, which must not be one that is read.
 fn tuned_over_a_source(pipeline: &Pipeline) -> Option<Diagnostic> {
-    let Tuning { file, place, .. } = pipeline.tuning.as_ref()?;
+    let TuningSettings { file, place, .. } = pipeline.tuning.as_ref()?;
     let source = pipeline.sources().into_iter().find(|source| is_same_file(file, source))?;
     let what = if source == pipeline.file { "the pipeline" } else { "an input of the pipeline" };
     let message = format!(
@@ -81,7 +81,7 @@ fn tuned_over_a_source(pipeline: &Pipeline) -> Option<Diagnostic> {
 }
 
 impl Resolver<'_> {
-    fn models(&mut self, raw: Option<RawModels>) -> Models {
+    fn models(&mut self, raw: Option<RawModels>) -> ModelSettings {
         let is_table = raw.is_some();
         let raw = raw.unwrap_or_default();
         let base = self.source(raw.base, &["models", "base"], Kind::Any, MODEL_FORMS);
@@ -103,7 +103,7 @@ impl Resolver<'_> {
                 .help("add `base = \"…\"`: the model that the adapter was trained on");
             self.push(diagnostic, self.spans.value(&["models", "finetuned"]));
         }
-        Models { base, finetuned }
+        ModelSettings { base, finetuned }
     }
 
     /// Whether the file names a base and a finetuned model, be they right or wrong.
@@ -111,8 +111,8 @@ impl Resolver<'_> {
         (self.spans.has(&["models", "base"]), self.spans.has(&["models", "finetuned"]))
     }
 
-    fn inputs(&mut self, raw: RawInputs) -> Inputs {
-        Inputs {
+    fn inputs(&mut self, raw: RawInputs) -> InputSettings {
+        InputSettings {
             ontology: self.files(raw.ontology, ["inputs", "ontology"]),
             subjects: self.files(raw.subjects, ["inputs", "subjects"]),
             candidates: self.files(raw.candidates, ["inputs", "candidates"]),
@@ -121,7 +121,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn examples(&mut self, raw: RawExamples) -> Examples {
+    fn examples(&mut self, raw: RawExamples) -> ExampleSettings {
         let at = |key: &'static str| ["examples", key];
         let (has_base, has_finetuned) = self.has_models();
         let missing = match raw.models {
@@ -135,7 +135,7 @@ impl Resolver<'_> {
             let mistake = Diagnostic::error("examples-for-no-model", message).help(help);
             self.push(mistake, self.spans.value(&at("models")));
         }
-        Examples {
+        ExampleSettings {
             facts: self.files(raw.facts, at("facts")),
             entities: self.files(raw.entities, at("entities")),
             count: raw.count,
@@ -143,10 +143,10 @@ impl Resolver<'_> {
         }
     }
 
-    fn tuning(&mut self, raw: RawTuning) -> Tuning {
+    fn tuning(&mut self, raw: RawTuning) -> TuningSettings {
         let at = |key: &'static str| ["tuning", key];
         let file = raw.file.map(|path| self.path(&path, Kind::FileToBe, &at("file")));
-        Tuning {
+        TuningSettings {
             facts: self.files(raw.facts, at("facts")),
             entities: self.files(raw.entities, at("entities")),
             file: file.unwrap_or_default(),
@@ -156,7 +156,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn correction(&mut self, raw: &RawCorrection, normalise: Normalise) -> Correction {
+    fn correction(&mut self, raw: &RawCorrection, normalise: Normalise) -> CorrectionMethod {
         let (has_base, has_finetuned) = self.has_models();
         let method = match raw.method {
             Some(method) => method,
@@ -209,24 +209,24 @@ impl Resolver<'_> {
             Normalise::Sequence => Mixing::Candidate,
         });
         match method {
-            RawMethod::None => Correction::None,
-            RawMethod::Linear => Correction::Linear,
-            RawMethod::LogLinear => Correction::LogLinear(mixing),
-            RawMethod::Prior if linear => Correction::PriorLinear,
-            RawMethod::Prior => Correction::PriorLogLinear(mixing),
+            RawMethod::None => CorrectionMethod::None,
+            RawMethod::Linear => CorrectionMethod::Linear,
+            RawMethod::LogLinear => CorrectionMethod::LogLinear(mixing),
+            RawMethod::Prior if linear => CorrectionMethod::PriorLinear,
+            RawMethod::Prior => CorrectionMethod::PriorLogLinear(mixing),
         }
     }
 
     /// The numbers of most relations, and those of the relations with tables of their own.
     fn numbers(
         &mut self,
-        correction: Correction,
-        models: &Models,
-        inputs: &Inputs,
+        correction: CorrectionMethod,
+        models: &ModelSettings,
+        inputs: &InputSettings,
         raw: &RawCorrection,
         selection: &RawSelection,
     ) -> (Numbers, BTreeMap<String, OwnNumbers>) {
-        let alone = (correction == Correction::None)
+        let alone = (correction == CorrectionMethod::None)
             .then(|| if models.finetuned.is_some() { 1.0 } else { 0.0 });
         let general = Numbers {
             lambda: alone.unwrap_or(raw.lambda),
@@ -255,7 +255,7 @@ impl Resolver<'_> {
         (general, iris.into_iter().map(|iri| (iri.clone(), own(iri))).collect())
     }
 
-    fn relation_table(&mut self, section: &str, iri: &str, inputs: &Inputs) {
+    fn relation_table(&mut self, section: &str, iri: &str, inputs: &InputSettings) {
         let at = self.spans.key(&[section, "relations", iri]);
         if !self.iri(iri, at.clone()) {
             return;
@@ -273,7 +273,7 @@ impl Resolver<'_> {
         self.push(Diagnostic::error("relation-not-listed", message).help(help), at);
     }
 
-    fn output(&mut self, raw: RawOutput) -> Output {
+    fn output(&mut self, raw: RawOutput) -> OutputSettings {
         let folder = raw.folder.map(|f| self.path(&f, Kind::FolderToBe, &["output", "folder"]));
         let at = self.spans.value(&["output", "base_iri"]);
         self.iri(&raw.base_iri, at.clone());
@@ -283,7 +283,7 @@ impl Resolver<'_> {
                 Diagnostic::warning("base-iri-end", message).help("end it with `/`, `#` or `:`");
             self.push(diagnostic, at);
         }
-        Output {
+        OutputSettings {
             folder: folder.unwrap_or_default(),
             annotation: raw.annotation,
             durability: raw.durability,
@@ -291,7 +291,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn runtime(&mut self, raw: RawRuntime) -> Runtime {
+    fn runtime(&mut self, raw: RawRuntime) -> RuntimeSettings {
         let workers = raw.workers.unwrap_or(1);
         if let Some(threads) = raw.threads.filter(|&threads| threads < workers) {
             let message =
@@ -300,7 +300,7 @@ impl Resolver<'_> {
                 .help("give `workers` at most the number of `threads`");
             self.push(diagnostic, self.spans.value(&["runtime", "threads"]));
         }
-        Runtime {
+        RuntimeSettings {
             device: raw.device,
             workers: raw.workers,
             encode_workers: raw.encode_workers,

@@ -11,7 +11,7 @@ use crate::fetch::{self, ModelSource};
 
 /// A settings file that names sources.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Settings {
+pub enum SettingsFile {
     /// A pipeline.toml.
     Pipeline(Box<Pipeline>),
     /// A finetune.toml.
@@ -20,7 +20,7 @@ pub enum Settings {
     Experiment(Box<Experiment>),
 }
 
-impl Settings {
+impl SettingsFile {
     /// Reads and checks a settings file of the kind that its tables tell.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The file of tuned numbers: written by `kgbuild tune`, taken by `kgbuild run`.
 //!
-//! Invariant of a [`Tuned`] that was read: its numbers are in their ranges, so that it needs no
+//! Invariant of a [`TunedFile`] that was read: its numbers are in their ranges, so that it needs no
 //! second check where it is used.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const HEAD: &str = "\
 /// Numbers that were chosen on held-out facts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tuned {
+pub struct TunedFile {
     /// What they were chosen for: with anything else they mean nothing.
     pub made_from: MadeFrom,
     /// For relations without numbers of their own; none where there were too few facts.
@@ -89,7 +89,7 @@ impl TunedNumbers {
     }
 }
 
-impl Tuned {
+impl TunedFile {
     /// Reads a file of tuned numbers.
     ///
     /// # Errors
@@ -157,8 +157,8 @@ mod tests {
         }
     }
 
-    fn tuned(lambda: f64) -> Tuned {
-        Tuned {
+    fn tuned(lambda: f64) -> TunedFile {
+        TunedFile {
             made_from: MadeFrom {
                 kgbuild: "0.1.0".into(),
                 base_sha256: "aa".into(),
@@ -173,11 +173,11 @@ mod tests {
         }
     }
 
-    fn read(text: &str) -> Result<Tuned, Diagnostics> {
+    fn read(text: &str) -> Result<TunedFile, Diagnostics> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tuned.toml");
         fs::write(&file, text).unwrap();
-        Tuned::read(&file)
+        TunedFile::read(&file)
     }
 
     #[test]
@@ -199,10 +199,10 @@ mod tests {
     fn only_tuned_numbers_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tuned.toml");
-        assert!(Tuned::replaceable(&file).is_ok());
+        assert!(TunedFile::replaceable(&file).is_ok());
         fs::write(&file, tuned(1.5).to_text().unwrap()).unwrap();
-        assert!(Tuned::replaceable(&file).is_ok());
+        assert!(TunedFile::replaceable(&file).is_ok());
         fs::write(&file, "mine = true\n").unwrap();
-        assert_eq!(Tuned::replaceable(&file).unwrap_err().0[0].code, "bad-tuned-file");
+        assert_eq!(TunedFile::replaceable(&file).unwrap_err().0[0].code, "bad-tuned-file");
     }
 }

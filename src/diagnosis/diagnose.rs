@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::report::{Report, Subject};
+use super::report::{DiagnosisReport, Subject};
 use super::{ObjectCounts, UNSAID_LAMBDA, answer_all};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Events};
@@ -12,7 +12,7 @@ use crate::pipeline::{Environment, Error, Job, KnownQuestions, NOT_TUNED};
 
 /// The tables that a diagnosis rests on, beside the pipeline's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct DiagnosisFacts {
     /// Held-out facts, instead of the pipeline's gold facts.
     pub held_out: Vec<PathBuf>,
     /// Tables with the labels of their subjects, beside the pipeline's.
@@ -26,7 +26,11 @@ pub struct Facts {
 /// # Errors
 /// Mistakes of the inputs, facts that the finetuned model was trained on, and what keeps the models
 /// from being asked; [`Error::Interrupted`] where the environment's stop was set.
-pub fn diagnose(job: Job<'_>, environment: &Environment, facts: &Facts) -> Result<Report, Error> {
+pub fn diagnose(
+    job: Job<'_>,
+    environment: &Environment,
+    facts: &DiagnosisFacts,
+) -> Result<DiagnosisReport, Error> {
     let events = environment.events.as_ref();
     two_models(job.pipeline())?;
     let facts = facts.with_those_of(job.pipeline())?;
@@ -42,7 +46,7 @@ pub fn diagnose(job: Job<'_>, environment: &Environment, facts: &Facts) -> Resul
     let pipeline = job.pipeline().clone();
     // Without a correction only one of the models would be asked.
     let asking_both = match pipeline.correction {
-        config::Correction::None => job.correcting_by(config::Correction::Linear),
+        config::CorrectionMethod::None => job.correcting_by(config::CorrectionMethod::Linear),
         _ => job,
     };
     let mut questions = asking_both.questions(&facts.held_out, &facts.entities)?;
@@ -59,7 +63,7 @@ pub fn diagnose(job: Job<'_>, environment: &Environment, facts: &Facts) -> Resul
         facts: names(&facts.held_out),
         training: from,
     };
-    Ok(Report::new(subject, diagnosed).ok_or_else(|| {
+    Ok(DiagnosisReport::new(subject, diagnosed).ok_or_else(|| {
         let message = "no fact says what the object of a question is";
         let help = "name facts with objects, of relations that the pipeline predicts";
         let mistake = Diagnostic::error("no-question", message).help(help);
@@ -67,7 +71,7 @@ pub fn diagnose(job: Job<'_>, environment: &Environment, facts: &Facts) -> Resul
     })?)
 }
 
-impl Facts {
+impl DiagnosisFacts {
     /// These, with the pipeline's own where none are named.
     ///
     /// # Errors
@@ -119,7 +123,7 @@ fn take_numbers<'e>(
     events: &dyn Events,
 ) -> Result<Job<'e>, Error> {
     let Some(tuning) = job.pipeline().tuning.clone() else {
-        if job.pipeline().correction == config::Correction::None {
+        if job.pipeline().correction == config::CorrectionMethod::None {
             let message = format!(
                 "the pipeline does not mix: corrections are shown with lambda {UNSAID_LAMBDA}"
             );

@@ -6,7 +6,9 @@ mod report;
 mod systems;
 mod verdict;
 
-pub use diagnose::{Facts, diagnose, two_models};
-pub use report::{EntityReport, RelationReport, Report, Scores, Seen, Training};
+pub use diagnose::{DiagnosisFacts, diagnose, two_models};
+pub use report::{
+    DiagnosedRelation, DiagnosisReport, EntityReport, Seen, SystemScores, TrainingEffect,
+};
 pub use systems::{Diagnosed, ObjectCounts, System, UNSAID_LAMBDA, answer_all};
 pub use verdict::{Harm, Verdict};

@@ -12,7 +12,9 @@ use crate::metrics::bootstrap::{self, Interval};
 use crate::metrics::calibration::{self, Bin};
 use crate::metrics::ranking::{hit, reciprocal_rank};
 use crate::pipeline::Plan;
-use crate::shock::diagnosis::{Answers, Band, CurvePoint, Entity, RelationDiagnosis, Summary};
+use crate::shock::diagnosis::{
+    Band, CurvePoint, Entity, RelationDiagnosis, Summary, SystemAnswers,
+};
 use crate::shock::{Calibration, Correlation};
 
 /// The bootstrap's seed, so that a report is the same every time.
@@ -20,7 +22,7 @@ const SEED: u64 = 1;
 
 /// The whole diagnosis.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct DiagnosisReport {
     /// The path of pipeline.toml, as it was given.
     pub pipeline: String,
     /// The tables of held-out facts.
@@ -42,7 +44,7 @@ pub struct Report {
     /// Mixed log-linearly along λ.
     pub log_linear_curve: Vec<CurvePoint>,
     /// The relations that have questions with objects.
-    pub relations: Vec<RelationReport>,
+    pub relations: Vec<DiagnosedRelation>,
     /// Whether Frequency Shock is seen.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -60,16 +62,16 @@ pub struct Seen {
     /// The same mean of the shares of the shift that are removed.
     pub tau: f64,
     /// By system.
-    pub scores: Vec<Scores>,
+    pub scores: Vec<SystemScores>,
     /// Entities by their share of their relation's gold facts.
     pub by_frequency: Vec<Band>,
     /// What only training counts show.
-    pub training: Option<Training>,
+    pub training: Option<TrainingEffect>,
 }
 
 /// How right a system is.
 #[derive(Debug, Serialize)]
-pub struct Scores {
+pub struct SystemScores {
     /// Whose scores they are.
     pub system: System,
     /// The share of the questions whose best answer is right, 0 to 1.
@@ -86,13 +88,13 @@ pub struct Scores {
     pub calibrated_error: Option<f64>,
     /// The reliability diagram of the best answers' probabilities.
     pub reliability: Vec<Bin>,
-    /// That of their confidences, where [`Scores::calibrated_error`] is.
+    /// That of their confidences, where [`SystemScores::calibrated_error`] is.
     pub calibrated_reliability: Option<Vec<Bin>>,
 }
 
 /// What only training counts show.
 #[derive(Debug, Serialize)]
-pub struct Training {
+pub struct TrainingEffect {
     /// Training facts whose objects are candidates.
     pub facts: u64,
     /// Entities by how often they were trained.
@@ -108,7 +110,7 @@ pub struct Training {
 
 /// What is seen of a relation.
 #[derive(Debug, Serialize)]
-pub struct RelationReport {
+pub struct DiagnosedRelation {
     /// Its IRI.
     pub relation: String,
     /// Its label, for people.
@@ -142,7 +144,7 @@ pub struct Subject<'a> {
     pub training: Option<String>,
 }
 
-impl Report {
+impl DiagnosisReport {
     /// Puts together what was seen. Nothing where no question has an object.
     pub fn new(subject: Subject<'_>, diagnosed: Diagnosed) -> Option<Self> {
         let Subject { pipeline, plan, facts, training } = subject;
@@ -171,7 +173,7 @@ impl Report {
         let with_questions = diagnosis.relations.iter().zip(&plan.relations);
         let with_questions = with_questions.filter(|(seen, _)| seen.summary.questions > 0);
         let relations = with_questions.zip(&answered).filter_map(|((seen, relation), answered)| {
-            Some(RelationReport {
+            Some(DiagnosedRelation {
                 relation: relation.iri.to_string(),
                 name: relation.name.clone(),
                 seen: join(seen.summary.clone(), std::slice::from_ref(answered))?,
@@ -202,7 +204,7 @@ impl Report {
     }
 
     /// The scores of a system over all questions.
-    pub fn scores(&self, system: System) -> &Scores {
+    pub fn scores(&self, system: System) -> &SystemScores {
         &self.all.scores[system.index()]
     }
 }
@@ -210,7 +212,7 @@ impl Report {
 /// How the systems answered a relation's questions.
 struct Answered<'d> {
     /// By system.
-    answers: &'d [Answers],
+    answers: &'d [SystemAnswers],
     questions: usize,
     /// λ and τ.
     weights: [f64; 2],
@@ -230,8 +232,9 @@ impl Seen {
             let sum: f64 = answered.iter().map(|a| a.weights[which] * a.questions as f64).sum();
             sum / questions as f64
         };
-        let scores = System::ALL.map(|system| Scores::of(system, answered, own == system && tuned));
-        let scores: Option<Vec<Scores>> = scores.into_iter().collect();
+        let scores =
+            System::ALL.map(|system| SystemScores::of(system, answered, own == system && tuned));
+        let scores: Option<Vec<SystemScores>> = scores.into_iter().collect();
         let Summary { outside, training_facts, bands, shock, .. } = summary;
         Some(Self {
             questions,
@@ -240,7 +243,7 @@ impl Seen {
             tau: weight(1),
             scores: scores?,
             by_frequency: bands.by_frequency,
-            training: trained.then_some(Training {
+            training: trained.then_some(TrainingEffect {
                 facts: training_facts,
                 by_training: bands.by_training,
                 seen: bands.seen,
@@ -251,7 +254,7 @@ impl Seen {
     }
 }
 
-impl Scores {
+impl SystemScores {
     /// Nothing without questions.
     fn of(system: System, answered: &[Answered<'_>], calibrated: bool) -> Option<Self> {
         let ranks = |system: System| {
@@ -270,7 +273,7 @@ impl Scores {
             .collect();
         let firsts = |confidence: &dyn Fn(&Answered<'_>, f64) -> f64| -> Vec<(f64, bool)> {
             let of_relation = |answered: &Answered<'_>| {
-                let Answers { ranks, probabilities } = &answered.answers[system.index()];
+                let SystemAnswers { ranks, probabilities } = &answered.answers[system.index()];
                 let pairs = probabilities.iter().zip(ranks);
                 pairs
                     .map(|(&p, rank)| (confidence(answered, p), *rank == Some(1)))

@@ -10,8 +10,8 @@ use crate::catalog::EntityId;
 use crate::config::{self, Pipeline};
 use crate::lm;
 use crate::pipeline::{KnownQuestion, Plan, RelationPlan};
-use crate::shock::diagnosis::{self, CurvePoint, Diagnosis, Relation};
-use crate::shock::tune::{Settings, Weights};
+use crate::shock::diagnosis::{self, CurvePoint, Diagnosis, RelationAnswers};
+use crate::shock::tune::{MixingWeights, TuneSettings};
 use crate::shock::{Correction, Mixing, MixingRule, Prior, Priors, Question, Shift};
 
 /// A way to answer.
@@ -48,12 +48,14 @@ impl System {
     }
 
     /// How a pipeline with this correction answers.
-    pub fn of(correction: config::Correction) -> Self {
+    pub fn of(correction: config::CorrectionMethod) -> Self {
         match correction {
-            config::Correction::None => Self::Finetuned,
-            config::Correction::Linear => Self::Linear,
-            config::Correction::LogLinear(_) => Self::LogLinear,
-            config::Correction::PriorLinear | config::Correction::PriorLogLinear(_) => Self::Prior,
+            config::CorrectionMethod::None => Self::Finetuned,
+            config::CorrectionMethod::Linear => Self::Linear,
+            config::CorrectionMethod::LogLinear(_) => Self::LogLinear,
+            config::CorrectionMethod::PriorLinear | config::CorrectionMethod::PriorLogLinear(_) => {
+                Self::Prior
+            }
         }
     }
 
@@ -71,7 +73,7 @@ pub struct Diagnosed {
     /// Systems in the order of [`System::ALL`], relations in that of the plan.
     pub diagnosis: Diagnosis,
     /// By relation, the weights of its corrections.
-    pub weights: Vec<Weights>,
+    pub weights: Vec<MixingWeights>,
     /// All relations together along λ, without prior: mixed linearly and log-linearly.
     pub curves: [Vec<CurvePoint>; 2],
 }
@@ -88,7 +90,7 @@ pub fn answer_all(
     known: &[Vec<KnownQuestion>],
     training: &[Vec<u64>],
 ) -> Diagnosed {
-    let lambdas = Settings::default().lambdas;
+    let lambdas = TuneSettings::default().lambdas;
     let relations: Vec<(&RelationPlan, &Vec<KnownQuestion>, &Vec<u64>)> =
         plan.relations.iter().zip(known).zip(training).map(|((r, k), t)| (r, k, t)).collect();
     let seen: Vec<_> = relations
@@ -103,7 +105,7 @@ pub fn answer_all(
                     move |question: &Question<'_>| systems.answer(system, question)
                 })
                 .collect();
-            let seen = diagnosis::diagnose(&Relation {
+            let seen = diagnosis::diagnose(&RelationAnswers {
                 questions: &questions,
                 training,
                 natural: None,
@@ -150,7 +152,7 @@ impl Plan {
 /// A relation's ways to answer.
 struct Systems<'p> {
     relation: &'p RelationPlan,
-    weights: Weights,
+    weights: MixingWeights,
     /// Where log-linear mixing takes place.
     mixing: Mixing,
     /// How what is left of the finetuned model is mixed under [`System::Prior`].
@@ -161,17 +163,16 @@ struct Systems<'p> {
 impl<'p> Systems<'p> {
     fn new(pipeline: &Pipeline, relation: &'p RelationPlan, known: &[KnownQuestion]) -> Self {
         let lambda = match pipeline.correction {
-            config::Correction::None => UNSAID_LAMBDA,
+            config::CorrectionMethod::None => UNSAID_LAMBDA,
             _ => pipeline.lambda(&relation.iri),
         };
         let mixing = match pipeline.correction {
-            config::Correction::LogLinear(mixing) | config::Correction::PriorLogLinear(mixing) => {
-                mixing
-            }
+            config::CorrectionMethod::LogLinear(mixing)
+            | config::CorrectionMethod::PriorLogLinear(mixing) => mixing,
             _ => Mixing::Branching,
         };
         let after_prior = match pipeline.correction {
-            config::Correction::PriorLinear => System::Linear,
+            config::CorrectionMethod::PriorLinear => System::Linear,
             _ => System::LogLinear,
         };
         let shift = match &relation.correction.prior {
@@ -182,13 +183,13 @@ impl<'p> Systems<'p> {
                 Arc::new(relation.space.shift(&priors))
             }
         };
-        let weights = Weights { lambda, tau: pipeline.tau(&relation.iri) };
+        let weights = MixingWeights { lambda, tau: pipeline.tau(&relation.iri) };
         Self { relation, weights, mixing, after_prior, shift }
     }
 
     /// ln p of each candidate.
     fn answer(&self, system: System, question: &Question<'_>) -> Vec<f64> {
-        let Weights { lambda, tau } = self.weights;
+        let MixingWeights { lambda, tau } = self.weights;
         match system {
             System::Base => {
                 let alone = Question { finetuned: question.base, ..*question };
@@ -225,8 +226,8 @@ mod tests {
     fn systems_have_their_places() {
         assert!(System::ALL.iter().enumerate().all(|(at, system)| system.index() == at));
         let own = |correction| System::of(correction).name();
-        assert_eq!(own(config::Correction::None), "finetuned");
-        assert_eq!(own(config::Correction::LogLinear(Mixing::Candidate)), "log-linear");
-        assert_eq!(own(config::Correction::PriorLinear), "prior");
+        assert_eq!(own(config::CorrectionMethod::None), "finetuned");
+        assert_eq!(own(config::CorrectionMethod::LogLinear(Mixing::Candidate)), "log-linear");
+        assert_eq!(own(config::CorrectionMethod::PriorLinear), "prior");
     }
 }

@@ -9,7 +9,7 @@
 use serde::Serialize;
 
 use super::System;
-use super::report::Training;
+use super::report::TrainingEffect;
 use crate::shock::diagnosis::Band;
 
 /// What is said of Frequency Shock.
@@ -42,7 +42,7 @@ pub enum Harm {
 
 impl Verdict {
     /// By what only training counts show.
-    pub fn of(training: Option<&Training>) -> Self {
+    pub fn of(training: Option<&TrainingEffect>) -> Self {
         let Some(training) = training else { return Self::TrainingUnknown };
         let [base, finetuned] = [System::Base, System::Finetuned].map(System::index);
         let Some(correlation) = training.correlation[finetuned] else {
@@ -96,7 +96,7 @@ mod tests {
         let of = |rho: Option<f64>| {
             rho.map(|spearman| Correlation { pearson: 0.0, spearman, pairs: 201 })
         };
-        Verdict::of(Some(&Training {
+        Verdict::of(Some(&TrainingEffect {
             facts: 100,
             by_training: vec![],
             seen: vec![],

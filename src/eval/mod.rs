@@ -11,4 +11,4 @@ mod report;
 pub use gold::{Gold, GoldQuestion};
 pub use name::{Name, Naming};
 pub use predictions::{PredictedObject, PredictedQuestion, Predictions};
-pub use report::{Calibration, Outside, Report, Scores};
+pub use report::{CalibrationScores, EvalReport, Outside, Scores};

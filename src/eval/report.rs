@@ -22,7 +22,7 @@ const SEED: u64 = 1;
 
 /// How well confidences fit what is right.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Calibration {
+pub struct CalibrationScores {
     /// Objects that were predicted with a confidence.
     pub predictions: usize,
     /// The mean of their confidences.
@@ -42,7 +42,7 @@ pub struct Calibration {
     pub bins: Vec<Bin>,
 }
 
-impl Calibration {
+impl CalibrationScores {
     fn of(predictions: &[(f64, bool)]) -> Option<Self> {
         let equal_mass = calibration::reliability_of_equal_mass(predictions);
         Some(Self {
@@ -88,9 +88,9 @@ pub struct Scores {
     /// The macro average of predicting nothing.
     pub always_empty: SetScore,
     /// Of the objects' confidences; `None` where they have none.
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<CalibrationScores>,
     /// Of their confidences before calibration; `None` where none differs.
-    pub before_calibration: Option<Calibration>,
+    pub before_calibration: Option<CalibrationScores>,
 }
 
 /// What was predicted and is not asked by gold.
@@ -104,7 +104,7 @@ pub struct Outside {
 
 /// How predictions score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct EvalReport {
     /// In byte order of the relations as gold names them.
     pub relations: Vec<Scores>,
     /// Over the questions of all relations.
@@ -128,7 +128,7 @@ struct Confidence {
     is_right: bool,
 }
 
-impl Report {
+impl EvalReport {
     /// Scores predictions. For the set metrics, objects of less than `least` confidence count as
     /// not predicted; ranking and calibration see all.
     ///
@@ -243,8 +243,8 @@ impl Scores {
             counts: pooled,
             micro: pooled.score(),
             always_empty: macro_average(&per_relation(Counts::without_prediction)),
-            calibration: Calibration::of(&after),
-            before_calibration: Calibration::of(&before).filter(|_| was_calibrated),
+            calibration: CalibrationScores::of(&after),
+            before_calibration: CalibrationScores::of(&before).filter(|_| was_calibrated),
         }
     }
 }

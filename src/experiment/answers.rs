@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cell::Cell;
 use super::files::relation_iri;
 use super::{
-    CellResult, Fact, Frequencies, Questions, Relation, Split, answer, distance, gold_counts,
+    CellResult, Fact, Frequencies, Questions, RelationFacts, Split, answer, distance, gold_counts,
     lambda_curve,
 };
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
-use crate::pipeline::{KnownQuestions, Plan, RelationPlan, Scored};
+use crate::pipeline::{KnownQuestions, Plan, RelationPlan, ScoredQuestions};
 use crate::shock::Pair;
 
 /// The parts of a seed's facts, by relation.
@@ -26,11 +26,11 @@ pub struct Parts<'a> {
 pub fn result(
     cell: &Cell,
     signature: String,
-    relations: &[Relation],
+    relations: &[RelationFacts],
     parts: &Parts<'_>,
     known: &mut KnownQuestions<'_>,
-    base: &Scored,
-    finetuned: &Scored,
+    base: &ScoredQuestions,
+    finetuned: &ScoredQuestions,
 ) -> CellResult {
     let train = &parts.train[&cell.skew];
     let plan = &mut known.plan;
@@ -63,13 +63,13 @@ pub fn result(
 /// The experiment's relations, and which of them each relation of a plan is: a plan has its own
 /// order.
 struct FactsOf<'a> {
-    relations: &'a [Relation],
+    relations: &'a [RelationFacts],
     /// By relation of the plan.
     index: Vec<usize>,
 }
 
 impl<'a> FactsOf<'a> {
-    fn new(relations: &'a [Relation], plan: &Plan) -> Self {
+    fn new(relations: &'a [RelationFacts], plan: &Plan) -> Self {
         let numbered = relations.iter().map(relation_iri).zip(0..);
         let by_iri: BTreeMap<String, usize> = numbered.collect();
         // The plan is read from the ontology that was written of these relations.
@@ -81,8 +81,8 @@ impl<'a> FactsOf<'a> {
         &self,
         plan: &Plan,
         splits: &[Split<'_>],
-        base: &Scored,
-        finetuned: &Scored,
+        base: &ScoredQuestions,
+        finetuned: &ScoredQuestions,
     ) -> Questions {
         let mut questions = Questions { tune: Vec::new(), test: Vec::new() };
         let scored = base.iter().zip(finetuned);

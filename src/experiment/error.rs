@@ -35,7 +35,7 @@ pub enum Error {
     Pipeline(#[from] pipeline::Error),
     /// Something is in a place that no experiment wrote.
     #[error(transparent)]
-    Files(#[from] files::Error),
+    Files(#[from] files::ForeignFile),
     /// A result could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

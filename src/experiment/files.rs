@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::source::Relation;
+use super::source::RelationFacts;
 use super::split::Fact;
 
 /// The start of all IRIs.
@@ -23,7 +23,7 @@ pub struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Names every subject and object.
-    pub fn new(relations: &'a [Relation]) -> Self {
+    pub fn new(relations: &'a [RelationFacts]) -> Self {
         let labels: BTreeSet<&str> = relations
             .iter()
             .flat_map(|relation| &relation.facts)
@@ -40,11 +40,11 @@ impl<'a> Names<'a> {
 }
 
 /// The IRI of a relation.
-pub fn relation_iri(relation: &Relation) -> String {
+pub fn relation_iri(relation: &RelationFacts) -> String {
     format!("{NAMESPACE}relation:{}", encoded(&relation.name))
 }
 
-fn class(relation: &Relation, role: &str) -> String {
+fn class(relation: &RelationFacts, role: &str) -> String {
     format!("{NAMESPACE}class:{}-{role}", encoded(&relation.name))
 }
 
@@ -66,7 +66,7 @@ fn encoded(name: &str) -> String {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write_ontology(file: &Path, relations: &[Relation]) -> io::Result<()> {
+pub fn write_ontology(file: &Path, relations: &[RelationFacts]) -> io::Result<()> {
     let mut text = String::from(
         "@prefix kgb: <https://w3id.org/kgbuild#> .\n\
          @prefix owl: <http://www.w3.org/2002/07/owl#> .\n\
@@ -112,7 +112,7 @@ fn quoted(text: &str) -> String {
 pub fn write_entities(
     file: &Path,
     names: &Names<'_>,
-    relations: &[Relation],
+    relations: &[RelationFacts],
     subjects: bool,
     objects: bool,
 ) -> io::Result<()> {
@@ -141,7 +141,7 @@ pub fn write_entities(
 pub fn write_facts(
     file: &Path,
     names: &Names<'_>,
-    facts: &[(&Relation, &[Fact<'_>])],
+    facts: &[(&RelationFacts, &[Fact<'_>])],
 ) -> io::Result<()> {
     let rows = facts.iter().flat_map(|(relation, facts)| {
         facts.iter().map(|(subject, object)| {
@@ -181,12 +181,12 @@ mod tests {
             facts
         };
         let relations = [
-            Relation {
+            RelationFacts {
                 name: "P1".into(),
                 templates: vec!["[X] \"is\" in [Y].".into(), "[X]\r lies \\ in [Y]".into()],
                 facts: facts(&[("Paris, \"the\" city", "France"), ("Bonn", "Germany")]),
             },
-            Relation {
+            RelationFacts {
                 name: "capital of: <é>".into(),
                 templates: vec!["The capital of [X] is [Y]".into()],
                 facts: facts(&[("France", "Paris, \"the\" city")]),

@@ -11,7 +11,7 @@ use super::answers::Parts;
 use super::cell::Cell;
 use super::files::{Names, write_entities, write_facts, write_ontology};
 use super::runner::MODEL;
-use super::{Fact, MIN_QUESTIONS, Relation};
+use super::{Fact, MIN_QUESTIONS, RelationFacts};
 use crate::config::experiment::Experiment;
 
 /// Facts of a relation on which the training's loss is looked at.
@@ -21,7 +21,7 @@ const HELD_OUT: usize = 2;
 pub fn write_seed(
     folder: &Path,
     experiment: &Experiment,
-    relations: &[Relation],
+    relations: &[RelationFacts],
     parts: &Parts<'_>,
 ) -> io::Result<()> {
     fs::create_dir_all(folder)?;
@@ -30,7 +30,7 @@ pub fn write_seed(
     write_entities(&folder.join("subjects.csv"), &names, relations, true, false)?;
     write_entities(&folder.join("candidates.csv"), &names, relations, false, true)?;
     let table = |file: &str, facts: Vec<&[Fact<'_>]>| {
-        let facts: Vec<(&Relation, &[Fact<'_>])> = relations.iter().zip(facts).collect();
+        let facts: Vec<(&RelationFacts, &[Fact<'_>])> = relations.iter().zip(facts).collect();
         write_facts(&folder.join(file), &names, &facts)
     };
     let splits = || parts.splits.iter();

@@ -22,10 +22,10 @@ mod tables;
 
 pub use error::Error;
 pub use results::{
-    Frequencies, MIN_QUESTIONS, Outcome, Questions, answer, gold_counts, lambda_curve,
+    Frequencies, MIN_QUESTIONS, Questions, SystemOutcome, answer, gold_counts, lambda_curve,
 };
 pub use run::{Measured, run};
-pub use source::{Relation, read};
+pub use source::{RelationFacts, read};
 pub use split::{Fact, Split, distance, split};
-pub use summary::{CellResult, Column, Measures, Row, rows};
+pub use summary::{CellResult, Column, RowMeasures, SummaryRow, rows};
 pub use tables::{DISTANCE, Numbers, tables};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::{self, Numbers};
-use super::{CellResult, Column, Row};
+use super::{CellResult, Column, SummaryRow};
 use crate::diagnosis::System;
 use crate::diagnostic::counted;
 
@@ -16,7 +16,7 @@ use crate::metrics::calibration::reliability;
 use crate::metrics::mean;
 
 /// The page of an experiment over so many relations.
-pub(super) fn page(relations: usize, rows: &[Row], results: &[CellResult]) -> Markup {
+pub(super) fn page(relations: usize, rows: &[SummaryRow], results: &[CellResult]) -> Markup {
     let questions = results
         .first()
         .and_then(|result| result.outcomes.values().next())
@@ -32,7 +32,7 @@ pub(super) fn page(relations: usize, rows: &[Row], results: &[CellResult]) -> Ma
         counted(facts, "fact"),
     );
     let most = rows.iter().map(|row| row.passes).max().unwrap_or(0);
-    let last: Vec<&Row> = rows.iter().filter(|row| row.passes == most).collect();
+    let last: Vec<&SummaryRow> = rows.iter().filter(|row| row.passes == most).collect();
     let mut charts = skew_figures(rows);
     charts.extend([
         figure(
@@ -80,13 +80,13 @@ fn section(numbers: Numbers) -> Markup {
 }
 
 /// Accuracy against skew after the most passes, as an SVG image.
-pub(super) fn image(rows: &[Row]) -> String {
+pub(super) fn image(rows: &[SummaryRow]) -> String {
     let most = rows.iter().map(|row| row.passes).max().unwrap_or(0);
     image_of(&skew_chart(rows, most))
 }
 
 /// Accuracy against skew, a figure for each number of passes, all with the same axes.
-fn skew_figures(rows: &[Row]) -> Vec<Markup> {
+fn skew_figures(rows: &[SummaryRow]) -> Vec<Markup> {
     let passes: BTreeSet<usize> = rows.iter().map(|row| row.passes).collect();
     let draw = |passes: usize| {
         let caption = format!(
@@ -109,14 +109,14 @@ fn skew_title(passes: usize) -> String {
 }
 
 /// Those of so many passes.
-fn by_distance(rows: &[Row], passes: usize) -> Vec<&Row> {
-    let mut rows: Vec<&Row> = rows.iter().filter(|row| row.passes == passes).collect();
+fn by_distance(rows: &[SummaryRow], passes: usize) -> Vec<&SummaryRow> {
+    let mut rows: Vec<&SummaryRow> = rows.iter().filter(|row| row.passes == passes).collect();
     rows.sort_by(|a, b| a.distance.total_cmp(&b.distance));
     rows
 }
 
 /// Of so many passes, with axes for all.
-fn skew_chart(rows: &[Row], passes: usize) -> Markup {
+fn skew_chart(rows: &[SummaryRow], passes: usize) -> Markup {
     let distances: Vec<f64> = rows.iter().map(|row| row.distance).collect();
     let measured = rows.iter().flat_map(|row| Column::MAIN.map(|c| row.columns.get(c.name())));
     let p_at_1: Vec<f64> = measured.flatten().map(|measures| measures.p_at_1.mean).collect();
@@ -131,7 +131,7 @@ fn skew_chart(rows: &[Row], passes: usize) -> Markup {
 }
 
 /// Without bands: five of them would lie one upon another.
-fn skew_series(rows: &[&Row]) -> Vec<Series<'static>> {
+fn skew_series(rows: &[&SummaryRow]) -> Vec<Series<'static>> {
     let series = Column::MAIN.map(|column| {
         let points = rows.iter().filter_map(|row| {
             let Interval { mean, low, high } = row.columns.get(column.name())?.p_at_1;
@@ -143,7 +143,7 @@ fn skew_series(rows: &[&Row]) -> Vec<Series<'static>> {
     series.into()
 }
 
-fn counts_chart(rows: &[&Row]) -> Markup {
+fn counts_chart(rows: &[&SummaryRow]) -> Markup {
     let exact = |value: f64| Interval { mean: value, low: value, high: value };
     let categories: Vec<&str> = rows.iter().map(|row| row.skew.name()).collect();
     let gold = BarSeries {
@@ -201,12 +201,12 @@ fn confidences(results: &[CellResult]) -> Vec<(f64, bool)> {
 mod tests {
     use super::*;
     use crate::config::experiment::Skew;
-    use crate::experiment::{Outcome, rows};
+    use crate::experiment::{SystemOutcome, rows};
 
     /// An outcome of `right` of 100 questions.
-    fn outcome(right: usize) -> Outcome {
+    fn outcome(right: usize) -> SystemOutcome {
         let right: Vec<f64> = (0..100).map(|q| f64::from(u8::from(q * 37 % 100 < right))).collect();
-        Outcome {
+        SystemOutcome {
             reciprocal_ranks: right.clone(),
             probabilities: (0..100).map(|q| f64::from(q) / 100.0).collect(),
             confidences: (0..100).map(|q| f64::from(q) / 200.0).collect(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnosis::System;
 use crate::pipeline::{self, KnownQuestion, Plan};
 use crate::shock::diagnosis::{self, COMMON, CurvePoint};
-use crate::shock::tune::{Numbers, Settings, Weights};
+use crate::shock::tune::{MixingWeights, Numbers, TuneSettings};
 use crate::shock::{Mixing, MixingRule, Prior, Priors, Question};
 
 /// A relation with fewer tuning questions takes the numbers of all together.
@@ -35,7 +35,7 @@ fn is_correction(system: System) -> bool {
 
 /// How a system answered the test questions that have objects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct SystemOutcome {
     /// By question, 1 where the best candidate is right, else 0.
     pub right: Vec<f64>,
     /// By question, 1 / the rank of the best right candidate; 0 where none is right.
@@ -49,7 +49,7 @@ pub struct Outcome {
     /// How many with an object that is not common and was trained.
     pub rare_trained: usize,
     /// The λ and τ of all relations together, where they were tuned.
-    pub weights: Option<Weights>,
+    pub weights: Option<MixingWeights>,
 }
 
 /// How often each candidate of a relation is the object of a fact.
@@ -104,7 +104,7 @@ pub fn answer(
     questions: &Questions,
     frequencies: &[Frequencies],
     system: System,
-) -> Outcome {
+) -> SystemOutcome {
     for (index, relation) in plan.relations.iter_mut().enumerate() {
         relation.correction = rule(system).into();
         relation.tau = None;
@@ -123,7 +123,7 @@ pub fn answer(
     } else {
         None
     };
-    let mut outcome = Outcome {
+    let mut outcome = SystemOutcome {
         right: Vec::new(),
         reciprocal_ranks: Vec::new(),
         probabilities: Vec::new(),
@@ -148,7 +148,7 @@ pub fn answer(
     outcome
 }
 
-impl Outcome {
+impl SystemOutcome {
     /// The share of the questions whose best answer is right; 0 without questions.
     pub fn p_at_1(&self) -> f64 {
         self.right.iter().sum::<f64>() / self.right.len().max(1) as f64
@@ -178,12 +178,13 @@ impl Outcome {
 /// P@1 on the test questions with one λ for all relations, by λ from 0 to 1 in steps of 0.05.
 pub fn lambda_curve(plan: &mut Plan, questions: &Questions, system: System) -> Vec<(f64, f64)> {
     plan.relations.iter_mut().for_each(|relation| relation.correction = rule(system).into());
-    let lambdas = Settings::default().lambdas;
+    let lambdas = TuneSettings::default().lambdas;
     let mut curve: Vec<CurvePoint> = lambdas.iter().map(|&l| CurvePoint::nothing(l)).collect();
     for (relation, known) in plan.relations.iter().zip(&questions.test) {
         let questions: Vec<Question<'_>> = known.iter().map(KnownQuestion::question).collect();
-        let mix =
-            |question: &Question<'_>, lambda| relation.mix(question, Weights { lambda, tau: 0.0 });
+        let mix = |question: &Question<'_>, lambda| {
+            relation.mix(question, MixingWeights { lambda, tau: 0.0 })
+        };
         let own = diagnosis::lambda_curve(&questions, &lambdas, &mix);
         curve.iter_mut().zip(&own).for_each(|(sum, point)| sum.add(point));
     }
@@ -239,7 +240,7 @@ mod tests {
 
     #[test]
     fn answers_by_hand() {
-        let mut outcome = Outcome {
+        let mut outcome = SystemOutcome {
             right: vec![],
             reciprocal_ranks: vec![],
             probabilities: vec![],
@@ -249,7 +250,7 @@ mod tests {
             weights: None,
         };
         let numbers = Numbers {
-            weights: Weights { lambda: 1.0, tau: 0.0 },
+            weights: MixingWeights { lambda: 1.0, tau: 0.0 },
             // A bias of ln 3 turns 1/2 into 3/4.
             calibration: Calibration { temperature: 1.0, bias: 3.0_f64.ln() },
             threshold: 0.0,

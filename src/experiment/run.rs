@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::cell::{Cell, cells};
 use super::runner::{DRAFT, Runner, Seed};
-use super::{CellResult, Error, Relation, Row, page, read, rows};
+use super::{CellResult, Error, RelationFacts, SummaryRow, page, read, rows};
 use crate::config::experiment::Experiment;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::fetch;
@@ -19,7 +19,7 @@ use crate::runtime::Device;
 /// What an experiment found.
 pub struct Measured {
     /// The cells of all seeds together.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SummaryRow>,
     /// The page with plots, in the output folder, beside results.json, which holds the rows too.
     pub page: PathBuf,
 }
@@ -80,7 +80,7 @@ fn write_tables(
     folder: &Path,
     relations: usize,
     results: &[CellResult],
-    rows: &[Row],
+    rows: &[SummaryRow],
 ) -> Result<PathBuf, Error> {
     let failed = Error::of_folder(folder);
     let json = serde_json::to_string_pretty(rows).map_err(|error| failed(error.into()))? + "\n";
@@ -132,7 +132,7 @@ fn claim(folder: &Path) -> Result<File, Error> {
 }
 
 /// The relations with enough questions whose objects are short enough.
-fn facts(experiment: &Experiment, environment: &Environment) -> Result<Vec<Relation>, Error> {
+fn facts(experiment: &Experiment, environment: &Environment) -> Result<Vec<RelationFacts>, Error> {
     let tokenizer = match experiment.object_tokens {
         Some(most) => Some((tokenizer(experiment, environment)?, most)),
         None => None,

@@ -10,21 +10,23 @@ use sha2::{Digest, Sha256};
 use super::answers::{Parts, result};
 use super::cell::Cell;
 use super::folder::{write_cell, write_seed};
-use super::{CellResult, Error, Relation, split};
-use crate::config::Correction;
+use super::{CellResult, Error, RelationFacts, split};
+use crate::config::CorrectionMethod;
 use crate::config::experiment::Experiment;
 use crate::config::finetune::{self as config, Finetune};
 use crate::diagnosis::System;
 use crate::diagnostic::Events;
 use crate::fetch;
 use crate::files::{self, Scratch, WriteError, Written, is_plain_file, is_taken, write_whole};
-use crate::finetune::{self, Inputs, Outcome, Output, Sources, finished, replaceable};
-use crate::pipeline::{Environment, Job, KnownQuestions, Scored};
+use crate::finetune::{
+    self, OutputFolder, Sources, TrainingInputs, TrainingOutcome, finished, replaceable,
+};
+use crate::pipeline::{Environment, Job, KnownQuestions, ScoredQuestions};
 
 /// What makes the cells, and what they share.
 pub(super) struct Runner<'a> {
     pub experiment: &'a Experiment,
-    pub relations: &'a [Relation],
+    pub relations: &'a [RelationFacts],
     pub environment: &'a Environment,
     /// Whether what earlier runs left of these cells is deleted.
     pub fresh: bool,
@@ -86,7 +88,7 @@ impl<'a> Runner<'a> {
         let draft = self.draft(seed, &parts, &cells)?;
         Written::read(&self.experiment.folder)?.place(&draft)?;
         drop(draft);
-        let mut base: Option<(KnownQuestions<'a>, Scored)> = None;
+        let mut base: Option<(KnownQuestions<'a>, ScoredQuestions)> = None;
         let mut results = Vec::new();
         for ((number, cell), signature) in (before + 1..).zip(cells).zip(signatures) {
             let place = folder.join(cell.folder());
@@ -133,7 +135,7 @@ impl<'a> Runner<'a> {
             let model = place.join(MODEL);
             if model.exists() {
                 // Nothing of a signature is left to be compared.
-                Output::claim(&model, &BTreeMap::new(), true)?;
+                OutputFolder::claim(&model, &BTreeMap::new(), true)?;
             }
         }
         Ok(())
@@ -193,11 +195,15 @@ impl<'a> Runner<'a> {
     }
 
     /// Asks one model alone about all tuning and test questions.
-    fn ask(&self, pipeline: &Path, folder: &Path) -> Result<(KnownQuestions<'a>, Scored), Error> {
+    fn ask(
+        &self,
+        pipeline: &Path,
+        folder: &Path,
+    ) -> Result<(KnownQuestions<'a>, ScoredQuestions), Error> {
         let job = Job::open(pipeline, self.environment)?;
         let facts = ["tune.csv", "test.csv"].map(|file| folder.join(file));
         // Of two models the finetuned one answers.
-        let mut questions = job.correcting_by(Correction::None).questions(&facts, &[])?;
+        let mut questions = job.correcting_by(CorrectionMethod::None).questions(&facts, &[])?;
         let scored = questions.ask()?;
         Ok((questions, scored))
     }
@@ -213,15 +219,15 @@ impl<'a> Runner<'a> {
     }
 
     /// Trains a cell's model, unless that was done, and asks it.
-    fn finetuned(&self, folder: &Path, place: &Path) -> Result<Scored, Error> {
+    fn finetuned(&self, folder: &Path, place: &Path) -> Result<ScoredQuestions, Error> {
         let settings = self.settings(place)?;
-        let (inputs, warnings) = Inputs::read(&settings)?;
+        let (inputs, warnings) = TrainingInputs::read(&settings)?;
         self.events().warn(&warnings);
         let sources = self.sources(&settings)?;
         let stop = &self.environment.stop;
         match finetune::run(&settings, &inputs, sources, false, self.events(), stop)? {
-            Outcome::Finished(_) => {}
-            Outcome::Stopped { .. } => return Err(Error::Interrupted),
+            TrainingOutcome::Finished(_) => {}
+            TrainingOutcome::Stopped { .. } => return Err(Error::Interrupted),
         }
         Ok(self.ask(&place.join("pipeline.toml"), folder)?.1)
     }
@@ -245,7 +251,7 @@ fn found(place: &Path) -> Result<Option<CellResult>, Error> {
     let result = result.map_err(Error::of_folder(&path))?;
     match result.and_then(|text| serde_json::from_slice::<CellResult>(&text).ok()) {
         Some(result) => Ok(Some(result)),
-        None => Err(files::Error::Foreign { path }.into()),
+        None => Err(files::ForeignFile::Foreign { path }.into()),
     }
 }
 

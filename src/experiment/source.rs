@@ -16,7 +16,7 @@ use crate::ontology::Template;
 
 /// A relation with its facts and templates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Relation {
+pub struct RelationFacts {
     /// Its name, that of its files.
     pub name: String,
     /// Templates that a causal model can use, `[X]` before `[Y]`, in the file's order; at least
@@ -26,7 +26,7 @@ pub struct Relation {
     pub facts: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Relation {
+impl RelationFacts {
     /// How many facts each object has.
     pub fn object_counts(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
@@ -57,7 +57,7 @@ pub fn read(
     folder: &Path,
     templates: usize,
     admits: impl Fn(&str) -> bool,
-) -> Result<Vec<Relation>, Diagnostics> {
+) -> Result<Vec<RelationFacts>, Diagnostics> {
     let mut found = Diagnostics::default();
     let mut relations = Vec::new();
     for file in tables(&folder.join("facts"))? {
@@ -76,7 +76,7 @@ pub fn read(
             }
         }
         if !patterns.is_empty() && !facts.is_empty() {
-            relations.push(Relation { name, templates: patterns, facts });
+            relations.push(RelationFacts { name, templates: patterns, facts });
         }
     }
     if relations.is_empty() && !found.has_errors() {

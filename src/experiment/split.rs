@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use super::source::Relation;
+use super::source::RelationFacts;
 use crate::config::experiment::{Sizes, Skew};
 
 /// A subject and one of its objects, by label.
@@ -31,7 +31,7 @@ pub struct Split<'a> {
 }
 
 /// Splits a relation's questions by a seed.
-pub fn split(relation: &Relation, sizes: Sizes, seed: u64) -> Split<'_> {
+pub fn split(relation: &RelationFacts, sizes: Sizes, seed: u64) -> Split<'_> {
     let mut questions: Vec<(&String, &BTreeSet<String>)> = relation.facts.iter().collect();
     questions.shuffle(&mut random(relation, seed, "split"));
     let test = sizes.test.min(questions.len());
@@ -56,7 +56,13 @@ impl<'a> Split<'a> {
     }
 
     /// At most `size` training facts of the given skew.
-    pub fn train(&self, relation: &Relation, skew: Skew, size: usize, seed: u64) -> Vec<Fact<'a>> {
+    pub fn train(
+        &self,
+        relation: &RelationFacts,
+        skew: Skew,
+        size: usize,
+        seed: u64,
+    ) -> Vec<Fact<'a>> {
         let mut pool = self.pool.clone();
         pool.shuffle(&mut random(relation, seed, skew.name()));
         match skew {
@@ -86,7 +92,7 @@ impl<'a> Split<'a> {
 
 /// How far a training set's objects are from the natural distribution: the total variation
 /// distance, half the sum of the differences of the shares, 0 to 1.
-pub fn distance(relation: &Relation, train: &[Fact<'_>]) -> f64 {
+pub fn distance(relation: &RelationFacts, train: &[Fact<'_>]) -> f64 {
     let natural = relation.object_counts();
     let all: usize = natural.values().sum();
     let mut counts: BTreeMap<&str, usize> = natural.keys().map(|object| (*object, 0)).collect();
@@ -100,7 +106,7 @@ pub fn distance(relation: &Relation, train: &[Fact<'_>]) -> f64 {
 }
 
 /// Randomness for one purpose, relation and seed.
-fn random(relation: &Relation, seed: u64, purpose: &str) -> ChaCha8Rng {
+fn random(relation: &RelationFacts, seed: u64, purpose: &str) -> ChaCha8Rng {
     let hash = Sha256::digest(format!("{seed}\n{purpose}\n{}", relation.name));
     ChaCha8Rng::from_seed(hash.into())
 }
@@ -110,7 +116,7 @@ mod tests {
     use super::*;
 
     /// 60 subjects with the object a, 30 with b, 6 with c, 2 with d, 1 with e and one with both.
-    fn relation() -> Relation {
+    fn relation() -> RelationFacts {
         let objects = [("a", 60), ("b", 30), ("c", 6), ("d", 2), ("e", 1)];
         let mut facts: BTreeMap<String, BTreeSet<String>> = objects
             .iter()
@@ -118,7 +124,7 @@ mod tests {
             .map(|(subject, object)| (subject, BTreeSet::from([object])))
             .collect();
         facts.insert("both".into(), BTreeSet::from(["a".into(), "e".into()]));
-        Relation { name: "P1".into(), templates: vec![], facts }
+        RelationFacts { name: "P1".into(), templates: vec![], facts }
     }
 
     const SIZES: Sizes = Sizes { train: 20, tune: 30, test: 40 };

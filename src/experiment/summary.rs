@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::results::Outcome;
+use super::results::SystemOutcome;
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
 use crate::metrics::bootstrap::{self, Interval};
@@ -34,7 +34,7 @@ pub struct CellResult {
     /// The second of the two.
     pub gold_rare_trained: f64,
     /// What each system answered.
-    pub outcomes: BTreeMap<System, Outcome>,
+    pub outcomes: BTreeMap<System, SystemOutcome>,
     /// P@1 against λ.
     pub curves: BTreeMap<System, Vec<(f64, f64)>>,
 }
@@ -97,7 +97,7 @@ impl Column {
 
 /// A row of the tables: all seeds of one kind of training set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct SummaryRow {
     /// How the training facts were chosen.
     pub skew: Skew,
     /// How often a model saw each of them.
@@ -111,12 +111,12 @@ pub struct Row {
     /// That of the rare objects that were trained.
     pub gold_rare_trained: f64,
     /// By the column's name.
-    pub columns: BTreeMap<&'static str, Measures>,
+    pub columns: BTreeMap<&'static str, RowMeasures>,
 }
 
 /// What a column is worth in a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measures {
+pub struct RowMeasures {
     /// P@1: the mean over the seeds; its interval by drawing questions within each seed.
     pub p_at_1: Interval,
     /// P@1 by seed, in the order of the seeds.
@@ -140,7 +140,7 @@ pub struct Measures {
 }
 
 /// Every kind of training set, in the order of skew, then passes.
-pub fn rows(cells: &[CellResult]) -> Vec<Row> {
+pub fn rows(cells: &[CellResult]) -> Vec<SummaryRow> {
     let mut kinds: Vec<(Skew, usize)> = cells.iter().map(|cell| (cell.skew, cell.passes)).collect();
     kinds.sort_unstable();
     kinds.dedup();
@@ -154,7 +154,7 @@ pub fn rows(cells: &[CellResult]) -> Vec<Row> {
         .collect()
 }
 
-fn row(skew: Skew, passes: usize, cells: &[&CellResult]) -> Row {
+fn row(skew: Skew, passes: usize, cells: &[&CellResult]) -> SummaryRow {
     let average = |of: fn(&CellResult) -> f64| mean(cells.iter().map(|c| of(c))).unwrap_or(0.0);
     let columns: Vec<Column> = Column::MAIN.into_iter().chain(Column::CORRECTIONS).collect();
     let vanilla = by_seed(cells, Column::VANILLA);
@@ -165,7 +165,7 @@ fn row(skew: Skew, passes: usize, cells: &[&CellResult]) -> Row {
         Some((column.name(), measures))
     });
     let seeds = |mixture| cells.iter().filter(|cell| cell.mixture == mixture).count();
-    Row {
+    SummaryRow {
         skew,
         passes,
         seeds: seeds(true).max(seeds(false)),
@@ -177,15 +177,15 @@ fn row(skew: Skew, passes: usize, cells: &[&CellResult]) -> Row {
 }
 
 /// What a column is of, by seed.
-fn by_seed<'a>(cells: &[&'a CellResult], column: Column) -> BTreeMap<u32, &'a Outcome> {
+fn by_seed<'a>(cells: &[&'a CellResult], column: Column) -> BTreeMap<u32, &'a SystemOutcome> {
     let cells = cells.iter().filter(|cell| cell.mixture == column.mixture);
     cells.filter_map(|cell| Some((cell.seed, cell.outcomes.get(&column.system)?))).collect()
 }
 
 /// First minus second, question by question, over the seeds that have both.
 fn difference(
-    first: &BTreeMap<u32, &Outcome>,
-    second: &BTreeMap<u32, &Outcome>,
+    first: &BTreeMap<u32, &SystemOutcome>,
+    second: &BTreeMap<u32, &SystemOutcome>,
 ) -> Option<Interval> {
     let differences: Vec<Vec<f64>> = first
         .iter()
@@ -202,18 +202,18 @@ fn difference(
 const BOOTSTRAP_SEED: u64 = 0;
 
 /// Of one outcome a seed; nothing without any.
-fn measures(outcomes: &[&Outcome]) -> Option<Measures> {
+fn measures(outcomes: &[&SystemOutcome]) -> Option<RowMeasures> {
     let rights: Vec<&[f64]> = outcomes.iter().map(|outcome| outcome.right.as_slice()).collect();
     let seeds = outcomes.len().max(1) as f64;
-    let pairs = |confidences: fn(&Outcome) -> &[f64]| -> Vec<(f64, bool)> {
-        let of = |outcome: &&Outcome| {
+    let pairs = |confidences: fn(&SystemOutcome) -> &[f64]| -> Vec<(f64, bool)> {
+        let of = |outcome: &&SystemOutcome| {
             let confidences = confidences(outcome).to_vec();
             let right = outcome.right.iter().map(|&right| right > 0.0).collect::<Vec<_>>();
             confidences.into_iter().zip(right)
         };
         outcomes.iter().flat_map(of).collect()
     };
-    Some(Measures {
+    Some(RowMeasures {
         p_at_1: bootstrap::stratified(&rights, BOOTSTRAP_SEED)?,
         over_vanilla: None,
         by_seed: rights.iter().filter_map(|right| mean(right.iter().copied())).collect(),
@@ -229,8 +229,8 @@ fn measures(outcomes: &[&Outcome]) -> Option<Measures> {
 mod tests {
     use super::*;
 
-    fn outcome(right: &[f64]) -> Outcome {
-        Outcome {
+    fn outcome(right: &[f64]) -> SystemOutcome {
+        SystemOutcome {
             right: right.to_vec(),
             reciprocal_ranks: right.iter().map(|r| r.max(0.5)).collect(),
             probabilities: vec![0.9; right.len()],

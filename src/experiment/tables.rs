@@ -1,6 +1,6 @@
 //! The tables of an experiment, in words.
 
-use super::{Column, Measures, Row};
+use super::{Column, RowMeasures, SummaryRow};
 use crate::metrics::bootstrap::Interval;
 
 /// A table with what it shows.
@@ -14,7 +14,7 @@ pub struct Numbers {
 }
 
 /// All tables, the one of most interest first.
-pub fn tables(rows: &[Row]) -> Vec<Numbers> {
+pub fn tables(rows: &[SummaryRow]) -> Vec<Numbers> {
     vec![main(rows), gains(rows), corrections(rows), counts(rows), calibration(rows)]
 }
 
@@ -23,7 +23,7 @@ pub const DISTANCE: &str =
     "distance: total variation distance between the training objects and the natural ones, 0 to 1";
 
 /// What a row is of.
-fn kind(row: &Row) -> Vec<String> {
+fn kind(row: &SummaryRow) -> Vec<String> {
     vec![row.skew.name().to_owned(), row.passes.to_string(), format!("{:.2}", row.distance)]
 }
 
@@ -31,12 +31,12 @@ const KIND: [&str; 3] = ["training facts", "passes", "distance"];
 
 fn columns(
     title: &'static str,
-    rows: &[Row],
+    rows: &[SummaryRow],
     columns: &[Column],
-    cell: impl Fn(&Measures) -> String,
+    cell: impl Fn(&RowMeasures) -> String,
 ) -> Numbers {
     let names = columns.iter().map(|column| column.name());
-    let cells = |row: &Row| {
+    let cells = |row: &SummaryRow| {
         let measured = columns.iter().map(|column| row.columns.get(column.name()));
         kind(row).into_iter().chain(measured.map(|m| m.map_or("-".into(), &cell))).collect()
     };
@@ -47,13 +47,13 @@ fn columns(
     }
 }
 
-fn p_at_1(measures: &Measures) -> String {
+fn p_at_1(measures: &RowMeasures) -> String {
     let Interval { mean, low, high } = measures.p_at_1;
     format!("{mean:.3} ±{:.3}", (high - low) / 2.0)
 }
 
 /// What a paper would print.
-pub(super) fn main(rows: &[Row]) -> Numbers {
+pub(super) fn main(rows: &[SummaryRow]) -> Numbers {
     columns(
         "P@1, the mean over the seeds ± half of the 95 % interval from drawing questions",
         rows,
@@ -63,7 +63,7 @@ pub(super) fn main(rows: &[Row]) -> Numbers {
 }
 
 /// What the others are better or worse by than vanilla finetuning.
-pub(super) fn gains(rows: &[Row]) -> Numbers {
+pub(super) fn gains(rows: &[SummaryRow]) -> Numbers {
     columns(
         "P@1 minus that of vanilla finetuning on the same questions, ± half of the 95 % interval",
         rows,
@@ -78,7 +78,7 @@ pub(super) fn gains(rows: &[Row]) -> Numbers {
 }
 
 /// Every correction.
-pub(super) fn corrections(rows: &[Row]) -> Numbers {
+pub(super) fn corrections(rows: &[SummaryRow]) -> Numbers {
     columns(
         "P@1 of every correction, its weights tuned; mixing and both are log-linear",
         rows,
@@ -88,7 +88,7 @@ pub(super) fn corrections(rows: &[Row]) -> Numbers {
 }
 
 /// How often common and rare trained objects are predicted, beside the gold.
-pub(super) fn counts(rows: &[Row]) -> Numbers {
+pub(super) fn counts(rows: &[SummaryRow]) -> Numbers {
     let mut numbers = columns(
         "Answers with a common object / with a rare one that was trained",
         rows,
@@ -104,7 +104,7 @@ pub(super) fn counts(rows: &[Row]) -> Numbers {
 }
 
 /// Calibration errors of the best answers: by probability and, where it was tuned, by confidence.
-pub(super) fn calibration(rows: &[Row]) -> Numbers {
+pub(super) fn calibration(rows: &[SummaryRow]) -> Numbers {
     columns(
         "Expected calibration error of the best answers, before → after tuning",
         rows,

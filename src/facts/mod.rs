@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::mistakes::Mistakes;
 use crate::catalog::table::{self, Columns, check_iri};
-use crate::catalog::{AnswerSpace, Catalog};
+use crate::catalog::{AnswerCandidates, Catalog};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
 use crate::ontology::Relation;
 
@@ -207,7 +207,7 @@ impl Facts {
         &self,
         role: &str,
         relation: &Relation,
-        space: &AnswerSpace,
+        space: &AnswerCandidates,
         catalog: &Catalog,
     ) -> Option<Diagnostic> {
         let objects = || self.questions(&relation.iri).flat_map(|(_, objects)| objects);

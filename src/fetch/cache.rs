@@ -90,7 +90,7 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Cache`], where the cache cannot be written.
-    pub fn scratch(&self) -> Result<Scratch, Error> {
+    pub fn scratch(&self) -> Result<PartialEntry, Error> {
         let failed = |source| Error::Cache { path: self.root.clone(), source };
         fs::create_dir_all(&self.root).map_err(failed)?;
         // One process at a time, so that none removes a folder that is not locked yet.
@@ -104,7 +104,7 @@ impl Cache {
             .tempdir_in(&self.root)
             .map_err(failed)?;
         let lock = locked(folder.path());
-        Ok(Scratch { folder, _lock: lock })
+        Ok(PartialEntry { folder, _lock: lock })
     }
 
     /// Removes the work in progress that nobody works on.
@@ -143,13 +143,13 @@ impl Cache {
 
 /// A folder for work in progress, locked while it is held.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct PartialEntry {
     folder: TempDir,
     /// None where the file system has no locks for folders, and nothing is ever swept.
     _lock: Option<File>,
 }
 
-impl Scratch {
+impl PartialEntry {
     /// Where it is. It may be renamed when it is whole.
     pub fn path(&self) -> &Path {
         self.folder.path()

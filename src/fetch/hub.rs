@@ -23,7 +23,7 @@ use client::Client;
 use download::Download;
 use layout::{Layout, files_below};
 use needed::needed;
-use settings::Settings;
+use settings::HubSettings;
 
 /// A model as it was asked for.
 struct Model<'a> {
@@ -53,7 +53,7 @@ pub(super) fn fetch(
     if let Some(folder) = noted(&note) {
         return Ok(folder);
     }
-    let settings = Settings::from_environment().map_err(|problem| model.refused(problem))?;
+    let settings = HubSettings::from_environment().map_err(|problem| model.refused(problem))?;
     let layout = Layout::new(&settings.cache, &model);
     if settings.offline {
         return fetched_before(&model, &layout);

@@ -20,7 +20,7 @@ mod source;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use cache::{Cache, Scratch};
+pub use cache::{Cache, PartialEntry};
 pub use hash::{FileHashes, TRAINING_CARD, digest_of_bytes, digest_of_file, sha256_of, unchanged};
 pub use lock::{LockEntry, LockFile, lock};
 pub use model_source::{Locked, ModelSource};

@@ -13,7 +13,7 @@ mod written;
 pub use scratch::{Scratch, left, remove};
 pub use target::{unwritable, writable};
 pub use whole::{WholeFile, WriteError, write_whole};
-pub use written::{Error, Written};
+pub use written::{ForeignFile, Written};
 
 use std::fs;
 use std::path::Path;

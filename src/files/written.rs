@@ -20,7 +20,7 @@ const LIST: &str = ".kgbuild.json";
 /// Why a file is not put in place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ForeignFile {
     /// It would replace what kgbuild did not write.
     #[error(
         "kgbuild would replace {}, which it did not write, or which was changed since. Nothing was \
@@ -47,11 +47,11 @@ pub enum Error {
     },
 }
 
-impl Explain for Error {}
+impl Explain for ForeignFile {}
 
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ForeignFile {
     let path = path.to_owned();
-    move |source| Error::Io { doing, path, source }
+    move |source| ForeignFile::Io { doing, path, source }
 }
 
 /// What is stored.
@@ -74,11 +74,11 @@ impl Written {
     /// The list of a folder; an empty one where there is none yet.
     ///
     /// # Errors
-    /// [`Error::Foreign`] where something else has the list's name.
-    pub fn read(root: &Path) -> Result<Self, Error> {
+    /// [`ForeignFile::Foreign`] where something else has the list's name.
+    pub fn read(root: &Path) -> Result<Self, ForeignFile> {
         let path = root.join(LIST);
         let files = if is_taken(&path) {
-            let foreign = || Error::Foreign { path: path.clone() };
+            let foreign = || ForeignFile::Foreign { path: path.clone() };
             if !is_plain_file(&path) {
                 return Err(foreign());
             }
@@ -94,8 +94,8 @@ impl Written {
     /// That nothing is at the file's place, or only what kgbuild wrote there.
     ///
     /// # Errors
-    /// [`Error::Foreign`], or where it cannot be read.
-    pub fn replaceable(&self, name: &str) -> Result<(), Error> {
+    /// [`ForeignFile::Foreign`], or where it cannot be read.
+    pub fn replaceable(&self, name: &str) -> Result<(), ForeignFile> {
         let path = self.root.join(name);
         if !is_taken(&path) {
             return Ok(());
@@ -106,15 +106,15 @@ impl Written {
                 return Ok(());
             }
         }
-        Err(Error::Foreign { path })
+        Err(ForeignFile::Foreign { path })
     }
 
     /// That [`Self::place`] would put the files of a scratch folder in place.
     ///
     /// # Errors
-    /// [`Error::Foreign`] for the first that would replace what kgbuild did not write, or where a
+    /// [`ForeignFile::Foreign`] for the first that would replace what kgbuild did not write, or where a
     /// file cannot be read.
-    pub fn placeable(&self, scratch: &Scratch) -> Result<(), Error> {
+    pub fn placeable(&self, scratch: &Scratch) -> Result<(), ForeignFile> {
         self.changes(scratch).map(drop)
     }
 
@@ -123,7 +123,7 @@ impl Written {
     ///
     /// # Errors
     /// As [`Self::placeable`], before anything is changed; or where a file cannot be moved.
-    pub fn place(&mut self, scratch: &Scratch) -> Result<(), Error> {
+    pub fn place(&mut self, scratch: &Scratch) -> Result<(), ForeignFile> {
         let changes = self.changes(scratch)?;
         if changes.is_empty() {
             return Ok(());
@@ -146,7 +146,7 @@ impl Written {
     }
 
     /// The files of a scratch folder whose places hold something else or nothing.
-    fn changes(&self, scratch: &Scratch) -> Result<BTreeMap<String, PathBuf>, Error> {
+    fn changes(&self, scratch: &Scratch) -> Result<BTreeMap<String, PathBuf>, ForeignFile> {
         let mut files = scratch.files().map_err(io("read", scratch.path()))?;
         let mut same = Vec::new();
         for (name, draft) in &files {
@@ -161,14 +161,14 @@ impl Written {
     }
 
     /// Whether the file has the draft's content already.
-    fn is_in_place(&self, name: &str, draft: &Path) -> Result<bool, Error> {
+    fn is_in_place(&self, name: &str, draft: &Path) -> Result<bool, ForeignFile> {
         let path = self.root.join(name);
         let length = |path: &Path| fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
         let same_length = length(&path).is_some_and(|found| Some(found) == length(draft));
         Ok(same_length && hash(&path)? == hash(draft)?)
     }
 
-    fn store(&self, scratch: &Scratch) -> Result<(), Error> {
+    fn store(&self, scratch: &Scratch) -> Result<(), ForeignFile> {
         let (draft, path) = (scratch.path().join(LIST), self.root.join(LIST));
         let stored =
             Stored { kgbuild: env!("CARGO_PKG_VERSION").to_owned(), files: self.files.clone() };
@@ -180,7 +180,7 @@ impl Written {
 }
 
 /// The SHA-256 of a file's bytes, in hexadecimal.
-fn hash(path: &Path) -> Result<String, Error> {
+fn hash(path: &Path) -> Result<String, ForeignFile> {
     let mut file = File::open(path).map_err(io("read", path))?;
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     loop {
@@ -197,7 +197,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     /// Places a file of this content as kgbuild does.
-    fn place(root: &Path, name: &str, content: &str) -> Result<(), Error> {
+    fn place(root: &Path, name: &str, content: &str) -> Result<(), ForeignFile> {
         let scratch = Scratch::new(root, ".draft-").unwrap();
         let draft = scratch.path().join(name);
         fs::create_dir_all(draft.parent().unwrap()).unwrap();
@@ -205,8 +205,8 @@ mod tests {
         Written::read(root)?.place(&scratch)
     }
 
-    fn is_foreign(result: Result<(), Error>, path: &Path) -> bool {
-        matches!(result, Err(Error::Foreign { path: found }) if found == path)
+    fn is_foreign(result: Result<(), ForeignFile>, path: &Path) -> bool {
+        matches!(result, Err(ForeignFile::Foreign { path: found }) if found == path)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
 use rayon::prelude::*;
 
 use super::values::Values;
-use super::{Error, Gradients};
+use super::{EngineError, Gradients};
 
 /// The constants of AdamW; the learning rate is given to each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +60,7 @@ impl AdamW {
     ///
     /// # Errors
     /// Where memory for the moments cannot be had on the parameters' device.
-    pub fn new(parameters: &[(String, Var)], settings: AdamWSettings) -> Result<Self, Error> {
+    pub fn new(parameters: &[(String, Var)], settings: AdamWSettings) -> Result<Self, EngineError> {
         let parameters = parameters.iter().map(|(name, var)| {
             let moments = if var.device().is_cpu() {
                 let zeros = vec![0.0; var.elem_count()];
@@ -70,7 +70,7 @@ impl AdamW {
             };
             Ok(Parameter { name: name.clone(), var: var.clone(), decays: var.rank() > 1, moments })
         });
-        Ok(Self { settings, steps: 0, parameters: parameters.collect::<Result<_, Error>>()? })
+        Ok(Self { settings, steps: 0, parameters: parameters.collect::<Result<_, EngineError>>()? })
     }
 
     /// How many steps were made.
@@ -83,13 +83,13 @@ impl AdamW {
     ///
     /// # Errors
     /// Where the gradients are not of these parameters, or the device fails.
-    pub fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<(), Error> {
+    pub fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<(), EngineError> {
         let gradients = gradients.tensors();
         let fits = gradients.len() == self.parameters.len()
             && self.parameters.iter().zip(gradients).all(|(p, g)| p.var.shape() == g.shape());
         if !fits {
             let problem = "the gradients are those of other parameters".to_owned();
-            return Err(Error::State { problem });
+            return Err(EngineError::State { problem });
         }
         self.steps += 1;
         for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
@@ -103,7 +103,7 @@ impl AdamW {
     ///
     /// # Errors
     /// Where a tensor cannot be made.
-    pub fn state(&self) -> Result<Vec<(String, Tensor)>, Error> {
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>, EngineError> {
         let mut all = vec![(STEP.to_owned(), Tensor::new(self.steps, &Device::Cpu)?)];
         for Parameter { name, var, moments, .. } in &self.parameters {
             let (mean, square) = match moments {
@@ -122,10 +122,10 @@ impl AdamW {
     /// Goes on from a saved state. On an error nothing is changed.
     ///
     /// # Errors
-    /// [`Error::State`] where a tensor is missing or has another shape.
-    pub fn restore(&mut self, state: &HashMap<String, Tensor>) -> Result<(), Error> {
+    /// [`EngineError::State`] where a tensor is missing or has another shape.
+    pub fn restore(&mut self, state: &HashMap<String, Tensor>) -> Result<(), EngineError> {
         let find = |name: &str| {
-            let problem = || Error::State { problem: format!("it has no `{name}`") };
+            let problem = || EngineError::State { problem: format!("it has no `{name}`") };
             state.get(name).ok_or_else(problem)
         };
         let steps = find(STEP)?.to_scalar::<u32>()?;
@@ -140,7 +140,7 @@ impl AdamW {
                         tensor.dims(),
                         var.dims()
                     );
-                    return Err(Error::State { problem });
+                    return Err(EngineError::State { problem });
                 }
                 Ok(tensor)
             };
@@ -191,7 +191,7 @@ impl Update {
 }
 
 impl Parameter {
-    fn step(&mut self, gradient: &Tensor, update: Update) -> Result<(), Error> {
+    fn step(&mut self, gradient: &Tensor, update: Update) -> Result<(), EngineError> {
         match &mut self.moments {
             Moments::Cpu { mean, square } => {
                 let gradient = gradient.contiguous()?;

@@ -1,6 +1,6 @@
 //! What one step of training sees.
 
-use super::Error;
+use super::EngineError;
 use crate::onnx::LlamaConfig;
 
 /// Sequences that are trained on together, laid end to end without padding.
@@ -29,9 +29,9 @@ pub struct Target {
 
 impl Batch {
     /// Checks that a model can be asked about this batch.
-    pub(super) fn check(&self, config: &LlamaConfig) -> Result<(), Error> {
+    pub(super) fn check(&self, config: &LlamaConfig) -> Result<(), EngineError> {
         let tokens = self.tokens.len();
-        let refuse = |problem: String| Err(Error::Batch { problem });
+        let refuse = |problem: String| Err(EngineError::Batch { problem });
         if self.lengths.iter().sum::<usize>() != tokens {
             return refuse(format!("its sequences' lengths do not add up to {tokens} tokens"));
         }

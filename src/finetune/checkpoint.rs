@@ -37,7 +37,7 @@ pub type Tensors = BTreeMap<String, Tensor>;
 
 /// All that a training needs to go on.
 #[derive(Clone, Debug, Default)]
-pub struct Checkpoint {
+pub struct TrainingCheckpoint {
     /// What the weights depend on, by name.
     pub signature: BTreeMap<String, String>,
     /// A record of each step made.
@@ -67,7 +67,7 @@ struct Head {
 /// Why a checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum CheckpointError {
     /// The operating system refused.
     #[error(
         "cannot {doing} {}; the checkpoint before it, if there was one, is whole: mend the cause, \
@@ -100,19 +100,19 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
-impl Explain for Error {}
+impl Explain for CheckpointError {}
 
-impl Checkpoint {
+impl TrainingCheckpoint {
     /// Writes it into `output`, in place of the one before.
     ///
     /// # Errors
-    /// See [`Error`]; the one before is then still there.
-    pub fn write(&self, output: &Path) -> Result<(), Error> {
+    /// See [`CheckpointError`]; the one before is then still there.
+    pub fn write(&self, output: &Path) -> Result<(), CheckpointError> {
         let folder = output.join(FOLDER);
         let path = folder.join(FILE);
         let io = |doing| {
             let path = path.clone();
-            move |source| Error::Io { doing, path, source }
+            move |source| CheckpointError::Io { doing, path, source }
         };
         fs::create_dir_all(&folder).map_err(io("make the folder of"))?;
         let steps = curve(&self.steps, |s| {
@@ -152,10 +152,10 @@ impl Checkpoint {
     /// The checkpoint in `output`; none where there is none. Its tensors are on the CPU.
     ///
     /// # Errors
-    /// See [`Error`].
-    pub fn read(output: &Path) -> Result<Option<Self>, Error> {
+    /// See [`CheckpointError`].
+    pub fn read(output: &Path) -> Result<Option<Self>, CheckpointError> {
         let path = output.join(FOLDER).join(FILE);
-        let damaged = |problem: String| Error::Damaged { path: path.clone(), problem };
+        let damaged = |problem: String| CheckpointError::Damaged { path: path.clone(), problem };
         let unreadable = |error| unreadable(&path, error);
         let file = match TensorFile::open(&path) {
             Err(onnx::Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -193,11 +193,11 @@ impl Checkpoint {
 }
 
 /// Why a checkpoint's file cannot be read.
-fn unreadable(path: &Path, error: onnx::Error) -> Error {
-    let damaged = |problem| Error::Damaged { path: path.to_owned(), problem };
+fn unreadable(path: &Path, error: onnx::Error) -> CheckpointError {
+    let damaged = |problem| CheckpointError::Damaged { path: path.to_owned(), problem };
     match error {
         onnx::Error::Io { source, .. } => {
-            Error::Io { doing: "read", path: path.to_owned(), source }
+            CheckpointError::Io { doing: "read", path: path.to_owned(), source }
         }
         onnx::Error::Corrupt { problem, .. } => damaged(problem),
         other => damaged(other.to_string()),
@@ -222,20 +222,20 @@ impl Left {
     /// Looks for it. Someone else's files beside a checkpoint are left alone.
     ///
     /// # Errors
-    /// [`Error::Foreign`] where there is something else and no checkpoint, [`Error::Damaged`] where
+    /// [`CheckpointError::Foreign`] where there is something else and no checkpoint, [`CheckpointError::Damaged`] where
     /// something else has the checkpoint's name, or where the folder cannot be read.
-    pub(super) fn find(output: &Path) -> Result<Self, Error> {
+    pub(super) fn find(output: &Path) -> Result<Self, CheckpointError> {
         let folder = output.join(FOLDER);
         let mut left = Self { folder: folder.clone(), latest: None, partial: Vec::new() };
         if !is_taken(&folder) {
             return Ok(left);
         }
         if !is_plain_folder(&folder) {
-            return Err(Error::Foreign { path: folder });
+            return Err(CheckpointError::Foreign { path: folder });
         }
         let io = |path: &Path| {
             let path = path.to_owned();
-            move |source| Error::Io { doing: "read", path, source }
+            move |source| CheckpointError::Io { doing: "read", path, source }
         };
         let mut other: Option<PathBuf> = None;
         for entry in fs::read_dir(&folder).map_err(io(&folder))? {
@@ -244,7 +244,7 @@ impl Left {
             let is_partial = name.to_string_lossy().starts_with(PARTIAL);
             if name == FILE && is_plain_file(&path) {
                 let file = TensorFile::open(&path).map_err(|error| unreadable(&path, error))?;
-                let damaged = |problem| Error::Damaged { path: path.clone(), problem };
+                let damaged = |problem| CheckpointError::Damaged { path: path.clone(), problem };
                 head(&file).map_err(damaged)?;
                 left.latest = Some(path);
             } else if is_partial && is_plain_file(&path) && is_begun(&path).map_err(io(&path))? {
@@ -255,7 +255,7 @@ impl Left {
             }
         }
         match other {
-            Some(path) if left.latest.is_none() => Err(Error::Foreign { path }),
+            Some(path) if left.latest.is_none() => Err(CheckpointError::Foreign { path }),
             _ => Ok(left),
         }
     }
@@ -264,7 +264,7 @@ impl Left {
     ///
     /// # Errors
     /// Where it cannot be deleted.
-    pub(super) fn delete_partial(&self) -> Result<(), Error> {
+    pub(super) fn delete_partial(&self) -> Result<(), CheckpointError> {
         self.partial.iter().try_for_each(|path| delete(path, fs::remove_file(path)))
     }
 
@@ -273,7 +273,7 @@ impl Left {
     ///
     /// # Errors
     /// Where it cannot be deleted.
-    pub(super) fn delete(&self) -> Result<(), Error> {
+    pub(super) fn delete(&self) -> Result<(), CheckpointError> {
         self.delete_partial()?;
         if let Some(path) = &self.latest {
             delete(path, fs::remove_file(path))?;
@@ -286,10 +286,10 @@ impl Left {
 }
 
 /// The outcome of deleting a path, which may be gone already.
-fn delete(path: &Path, outcome: io::Result<()>) -> Result<(), Error> {
+fn delete(path: &Path, outcome: io::Result<()>) -> Result<(), CheckpointError> {
     match outcome {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::Io { doing: "delete", path: path.to_owned(), source })
+            Err(CheckpointError::Io { doing: "delete", path: path.to_owned(), source })
         }
         _ => Ok(()),
     }
@@ -309,7 +309,10 @@ fn is_begun(path: &Path) -> io::Result<bool> {
 }
 
 /// A table of numbers, a row an item.
-fn curve<T, const N: usize>(items: &[T], row: impl Fn(&T) -> [f64; N]) -> Result<Tensor, Error> {
+fn curve<T, const N: usize>(
+    items: &[T],
+    row: impl Fn(&T) -> [f64; N],
+) -> Result<Tensor, CheckpointError> {
     let values: Vec<f64> = items.iter().flat_map(row).collect();
     Ok(Tensor::from_vec(values, (items.len(), N), &Device::Cpu)?)
 }
@@ -319,7 +322,7 @@ fn some(value: f64) -> Option<f64> {
     (!value.is_nan()).then_some(value)
 }
 
-fn steps(tensor: &Tensor) -> Result<Vec<Step>, Error> {
+fn steps(tensor: &Tensor) -> Result<Vec<Step>, CheckpointError> {
     let rows = tensor.to_vec2::<f64>()?.into_iter().zip(1..);
     let step = |(row, step): (Vec<f64>, u64)| match row[..] {
         [learning_rate, loss, facts, text, gradient_norm] => {
@@ -330,7 +333,7 @@ fn steps(tensor: &Tensor) -> Result<Vec<Step>, Error> {
     Ok(rows.filter_map(step).collect())
 }
 
-fn evaluations(tensor: &Tensor) -> Result<Vec<Evaluation>, Error> {
+fn evaluations(tensor: &Tensor) -> Result<Vec<Evaluation>, CheckpointError> {
     let evaluation = |row: Vec<f64>| match row[..] {
         [step, facts, text] => Some(Evaluation { step: step as u64, facts, text: some(text) }),
         _ => None,
@@ -361,7 +364,7 @@ fn header(head: &Head, tensors: &[(String, Tensor)]) -> Result<Vec<u8>, serde_js
 }
 
 /// The values in row-major order, little-endian.
-fn bytes(tensor: &Tensor) -> Result<Vec<u8>, Error> {
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>, CheckpointError> {
     let flat = tensor.flatten_all()?;
     let little = match flat.dtype() {
         DType::F64 => flat.to_vec1::<f64>()?.into_iter().flat_map(f64::to_le_bytes).collect(),
@@ -374,7 +377,7 @@ fn bytes(tensor: &Tensor) -> Result<Vec<u8>, Error> {
 }
 
 /// The tensor of these bytes; nothing for a type that [`bytes`] does not write.
-fn tensor(dtype: Dtype, shape: &[usize], data: &[u8]) -> Option<Result<Tensor, Error>> {
+fn tensor(dtype: Dtype, shape: &[usize], data: &[u8]) -> Option<Result<Tensor, CheckpointError>> {
     let dtype = match dtype {
         Dtype::F64 => DType::F64,
         Dtype::F32 => DType::F32,
@@ -382,14 +385,14 @@ fn tensor(dtype: Dtype, shape: &[usize], data: &[u8]) -> Option<Result<Tensor, E
         Dtype::U32 => DType::U32,
         _ => return None,
     };
-    Some(Tensor::from_raw_buffer(data, dtype, shape, &Device::Cpu).map_err(Error::from))
+    Some(Tensor::from_raw_buffer(data, dtype, shape, &Device::Cpu).map_err(CheckpointError::from))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn checkpoint() -> Checkpoint {
+    fn checkpoint() -> TrainingCheckpoint {
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
         let step = |step: u64, text| Step {
             step,
@@ -399,7 +402,7 @@ mod tests {
             text,
             gradient_norm: f64::MIN_POSITIVE,
         };
-        Checkpoint {
+        TrainingCheckpoint {
             signature: BTreeMap::from([("rank".to_owned(), "8".to_owned())]),
             steps: vec![step(1, None), step(2, Some(2.0_f64.sqrt()))],
             evaluations: vec![Evaluation { step: 2, facts: 0.7, text: None }],
@@ -418,11 +421,11 @@ mod tests {
     #[test]
     fn all_numbers_come_back_bit_by_bit() {
         let output = tempfile::tempdir().unwrap();
-        assert!(Checkpoint::read(output.path()).unwrap().is_none());
+        assert!(TrainingCheckpoint::read(output.path()).unwrap().is_none());
         let written = checkpoint();
         written.write(output.path()).unwrap();
         written.write(output.path()).unwrap();
-        let read = Checkpoint::read(output.path()).unwrap().unwrap();
+        let read = TrainingCheckpoint::read(output.path()).unwrap().unwrap();
         assert_eq!(read.signature, written.signature);
         assert_eq!((&read.steps, &read.evaluations), (&written.steps, &written.evaluations));
         assert_eq!((read.tokens, read.seconds), (12, 0.5));
@@ -439,7 +442,7 @@ mod tests {
             Left::find(output.path()).unwrap().delete().unwrap();
             assert!(!output.path().join(FOLDER).exists());
         }
-        assert!(Checkpoint::read(output.path()).unwrap().is_none());
+        assert!(TrainingCheckpoint::read(output.path()).unwrap().is_none());
     }
 
     #[test]
@@ -450,8 +453,8 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for length in [0, 4, 20, whole.len() - 1] {
             fs::write(&path, &whole[..length]).unwrap();
-            let error = Checkpoint::read(output.path()).unwrap_err();
-            assert!(matches!(error, Error::Damaged { .. }), "{length}: {error}");
+            let error = TrainingCheckpoint::read(output.path()).unwrap_err();
+            assert!(matches!(error, CheckpointError::Damaged { .. }), "{length}: {error}");
         }
     }
 
@@ -472,7 +475,7 @@ mod tests {
         fs::create_dir(folder.join(".partial-folder")).unwrap();
         Left::find(output.path()).unwrap().delete_partial().unwrap();
         assert!(lengths.iter().all(|&length| !partial(length).exists()));
-        assert!(Checkpoint::read(output.path()).unwrap().is_some());
+        assert!(TrainingCheckpoint::read(output.path()).unwrap().is_some());
 
         Left::find(output.path()).unwrap().delete().unwrap();
         let mut names: Vec<_> =
@@ -481,6 +484,6 @@ mod tests {
         assert_eq!(names, [".partial-folder", ".partial-mine", ".partial-novel"]);
         // Without a checkpoint the folder is someone's.
         let error = Left::find(output.path()).map(drop).unwrap_err();
-        assert!(matches!(error, Error::Foreign { .. }), "{error}");
+        assert!(matches!(error, CheckpointError::Foreign { .. }), "{error}");
     }
 }

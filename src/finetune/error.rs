@@ -10,7 +10,7 @@ use crate::onnx;
 /// Why a model cannot be trained.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum EngineError {
     /// A LoRA of rank zero has nothing to train.
     #[error("a rank of 0 leaves nothing to train")]
     Rank,
@@ -58,7 +58,7 @@ pub enum Error {
     },
 }
 
-impl Explain for Error {
+impl Explain for EngineError {
     fn inner(&self) -> Option<&dyn Explain> {
         match self {
             Self::Model(error) => Some(error),

@@ -5,7 +5,7 @@
 //! template goes on, the first token after it, which under `trie` is the probability that the object
 //! ends there.
 
-use super::inputs::Inputs;
+use super::inputs::TrainingInputs;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
 use crate::lm::{Tokenizer, TokenizerError};
@@ -41,14 +41,14 @@ pub type Fact = Vec<Example>;
 /// All labels of which the tokenizer leaves nothing, and all facts longer than `context` tokens.
 pub fn encode(
     facts: &Facts,
-    inputs: &Inputs,
+    inputs: &TrainingInputs,
     tokenizer: &Tokenizer,
     context: usize,
 ) -> Result<Vec<Fact>, Diagnostics> {
     let mut encoder = Encoder { tokenizer, context, empty: Vec::new(), long: Vec::new() };
     let mut all = Vec::with_capacity(facts.count());
     for relation in facts.relations() {
-        // Both are there: `Inputs` holds nothing else.
+        // Both are there: `TrainingInputs` holds nothing else.
         let templates = inputs.templates.get(relation).map_or(&[][..], Vec::as_slice);
         for (subject, objects) in facts.questions(relation) {
             for object in objects {

@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 use serde_json::json;
 
-use super::{Error, Model, Module, Trainable};
+use super::{EngineError, Model, Module, Trainable};
 use crate::onnx::{self, Checkpoint, Weights};
 
 impl Model {
@@ -18,8 +18,13 @@ impl Model {
     /// model was made from.
     ///
     /// # Errors
-    /// [`Error::Write`], and [`Error::Model`] where the ONNX folder cannot be written.
-    pub fn save(&self, folder: &Path, checkpoint: &Checkpoint, base: &str) -> Result<(), Error> {
+    /// [`EngineError::Write`], and [`EngineError::Model`] where the ONNX folder cannot be written.
+    pub fn save(
+        &self,
+        folder: &Path,
+        checkpoint: &Checkpoint,
+        base: &str,
+    ) -> Result<(), EngineError> {
         match &self.trainable {
             Trainable::Lora { rank, alpha, modules } => {
                 self.save_adapter(folder, base, *rank, *alpha, modules)
@@ -38,7 +43,7 @@ impl Model {
         rank: usize,
         alpha: f64,
         modules: &[Module],
-    ) -> Result<(), Error> {
+    ) -> Result<(), EngineError> {
         let config = json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
@@ -65,15 +70,16 @@ impl Model {
         let views = values.iter().map(|(name, (shape, bytes))| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
         });
-        let failed =
-            |error: safetensors::SafeTensorError| Error::Tensor(candle_core::Error::msg(error));
+        let failed = |error: safetensors::SafeTensorError| {
+            EngineError::Tensor(candle_core::Error::msg(error))
+        };
         let views = views.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let bytes = serialize(views, None).map_err(failed)?;
         write(&folder.join("adapter_model.safetensors"), &bytes)
     }
 
     /// The parameters' names, shapes and values.
-    fn named_values(&self) -> Result<Named, Error> {
+    fn named_values(&self) -> Result<Named, EngineError> {
         let values =
             |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>();
         let all = self
@@ -86,8 +92,8 @@ impl Model {
 
 type Named = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+fn write(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    fs::write(path, bytes).map_err(|source| EngineError::Write { path: path.to_owned(), source })
 }
 
 /// All weights after training, as the ONNX writer takes them.

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor, Var};
 use rayon::prelude::*;
 
-use super::Error;
+use super::EngineError;
 use super::values::Values;
 
 /// One tensor for each of the model's parameters, in their order and shape.
@@ -26,14 +26,14 @@ impl Gradients {
     /// √ of the sum of all squares, summed in f64 in a fixed order.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] naming the first parameter whose gradient holds a NaN or an infinity;
+    /// [`EngineError::NotFinite`] naming the first parameter whose gradient holds a NaN or an infinity;
     /// `parameters` are the model's.
-    pub fn norm(&self, parameters: &[(String, Var)]) -> Result<f64, Error> {
+    pub fn norm(&self, parameters: &[(String, Var)]) -> Result<f64, EngineError> {
         let mut sum = 0.0;
         for (gradient, (name, _)) in self.0.iter().zip(parameters) {
             let squares = sum_of_squares(gradient)?;
             if !squares.is_finite() {
-                return Err(Error::NotFinite { what: format!("gradient of {name}") });
+                return Err(EngineError::NotFinite { what: format!("gradient of {name}") });
             }
             sum += squares;
         }
@@ -44,7 +44,7 @@ impl Gradients {
     ///
     /// # Errors
     /// As [`Self::norm`].
-    pub fn clip(&mut self, parameters: &[(String, Var)], largest: f64) -> Result<f64, Error> {
+    pub fn clip(&mut self, parameters: &[(String, Var)], largest: f64) -> Result<f64, EngineError> {
         let norm = self.norm(parameters)?;
         let factor = largest / (norm + CLIP_EPSILON);
         if factor < 1.0 {
@@ -81,7 +81,7 @@ impl InplaceOp1 for Scale {
     }
 }
 
-fn sum_of_squares(gradient: &Tensor) -> Result<f64, Error> {
+fn sum_of_squares(gradient: &Tensor) -> Result<f64, EngineError> {
     if !gradient.device().is_cpu() {
         let sum = gradient.to_dtype(DType::F64)?.sqr()?.sum_all()?;
         return Ok(sum.to_scalar::<f64>()?);

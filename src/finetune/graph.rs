@@ -4,12 +4,15 @@
 use candle_core::{D, Device, Tensor};
 
 use super::llama::{Layer, Linear, Model, Weight};
-use super::{Batch, Error, Gradients};
+use super::{Batch, EngineError, Gradients};
 
 type Result<T> = candle_core::Result<T>;
 
 /// -ln p of each target, and the weighted loss with its graph.
-pub(super) fn loss(model: &Model, batch: &Batch) -> std::result::Result<(Vec<f64>, Tensor), Error> {
+pub(super) fn loss(
+    model: &Model,
+    batch: &Batch,
+) -> std::result::Result<(Vec<f64>, Tensor), EngineError> {
     let nll = forward(model, batch, true)?;
     let weights: Vec<f32> = batch.targets.iter().map(|target| target.weight).collect();
     let loss = (&nll * Tensor::new(weights, &model.device)?)?.sum_all()?;
@@ -17,12 +20,15 @@ pub(super) fn loss(model: &Model, batch: &Batch) -> std::result::Result<(Vec<f64
 }
 
 /// -ln p of each target.
-pub(super) fn evaluate(model: &Model, batch: &Batch) -> std::result::Result<Vec<f64>, Error> {
+pub(super) fn evaluate(model: &Model, batch: &Batch) -> std::result::Result<Vec<f64>, EngineError> {
     Ok(to_f64(&forward(model, batch, false)?)?)
 }
 
 /// The derivatives by the model's parameters.
-pub(super) fn backward(model: &Model, loss: &Tensor) -> std::result::Result<Gradients, Error> {
+pub(super) fn backward(
+    model: &Model,
+    loss: &Tensor,
+) -> std::result::Result<Gradients, EngineError> {
     let mut store = loss.backward()?;
     let gradient = |(_, var): &(_, candle_core::Var)| match store.remove(var) {
         Some(gradient) => gradient.contiguous(),

@@ -19,7 +19,7 @@ use crate::ontology::{Ontology, Template};
 const SHOWN: usize = 10;
 
 /// The inputs of a finetuning, without mistakes.
-pub struct Inputs {
+pub struct TrainingInputs {
     /// The facts to train on.
     pub train: Facts,
     /// The facts that measure the training.
@@ -40,7 +40,7 @@ impl Labels {
     }
 }
 
-impl Inputs {
+impl TrainingInputs {
     /// Reads what `settings` name. Warnings come with it.
     ///
     /// # Errors

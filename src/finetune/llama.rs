@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::lora::{initial_a, tensor_name};
 use super::pass::Pass;
-use super::{Batch, Error, Gradients, Module, Trainable, graph};
+use super::{Batch, EngineError, Gradients, Module, Trainable, graph};
 use crate::onnx::llama::{EMBEDDING, LAST_NORM, OUTPUT, layer_tensor};
 use crate::onnx::{LlamaConfig, Weights};
 
@@ -55,15 +55,15 @@ impl Model {
     /// A model with the weights of a checkpoint. Under LoRA, A is drawn from `seed` and B is zero.
     ///
     /// # Errors
-    /// [`Error::Rank`], [`Error::NoModules`]; [`Error::Model`] where a weight cannot be read;
-    /// [`Error::Tensor`] where the device has no room.
+    /// [`EngineError::Rank`], [`EngineError::NoModules`]; [`EngineError::Model`] where a weight cannot be read;
+    /// [`EngineError::Tensor`] where the device has no room.
     pub fn new(
         config: &LlamaConfig,
         weights: &dyn Weights,
         trainable: &Trainable,
         seed: u64,
         device: &Device,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, EngineError> {
         trainable.check()?;
         let mut builder = Builder {
             config,
@@ -75,7 +75,7 @@ impl Model {
         };
         let embedding = builder.weight(EMBEDDING, &[config.vocabulary, config.width])?;
         let layers = (0..config.layers).map(|layer| builder.layer(layer));
-        let layers = layers.collect::<Result<_, Error>>()?;
+        let layers = layers.collect::<Result<_, EngineError>>()?;
         let last_norm = builder.weight(LAST_NORM, &[config.width])?;
         let output = if config.tied {
             embedding.clone()
@@ -111,8 +111,8 @@ impl Model {
     /// whatever their number.
     ///
     /// # Errors
-    /// [`Error::Batch`]; [`Error::NotFinite`] where the loss is no number.
-    pub fn loss(&self, batch: &Batch) -> Result<Loss<'_>, Error> {
+    /// [`EngineError::Batch`]; [`EngineError::NotFinite`] where the loss is no number.
+    pub fn loss(&self, batch: &Batch) -> Result<Loss<'_>, EngineError> {
         batch.check(&self.config)?;
         let (nll, way_back) = if self.device.is_cpu() {
             let (nll, pass) = Pass::new(self, batch)?;
@@ -124,7 +124,7 @@ impl Model {
         let pairs = nll.iter().zip(&batch.targets);
         let value: f64 = pairs.map(|(nll, target)| nll * f64::from(target.weight)).sum();
         if !value.is_finite() {
-            return Err(Error::NotFinite { what: "loss".to_owned() });
+            return Err(EngineError::NotFinite { what: "loss".to_owned() });
         }
         Ok(Loss { value, nll, model: self, way_back })
     }
@@ -134,7 +134,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::loss`].
-    pub fn evaluate(&self, batch: &Batch) -> Result<Vec<f64>, Error> {
+    pub fn evaluate(&self, batch: &Batch) -> Result<Vec<f64>, EngineError> {
         batch.check(&self.config)?;
         let nll = if self.device.is_cpu() {
             Pass::evaluate(self, batch)?
@@ -142,7 +142,7 @@ impl Model {
             graph::evaluate(self, batch)?
         };
         if nll.iter().any(|nll| !nll.is_finite()) {
-            return Err(Error::NotFinite { what: "loss".to_owned() });
+            return Err(EngineError::NotFinite { what: "loss".to_owned() });
         }
         Ok(nll)
     }
@@ -179,13 +179,13 @@ impl Builder<'_> {
         name: String,
         values: Vec<f32>,
         shape: &[usize],
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, EngineError> {
         let var = Var::from_vec(values, shape, self.device)?;
         self.parameters.push((name, var));
         Ok(self.parameters.len() - 1)
     }
 
-    fn weight(&mut self, name: &str, shape: &[usize]) -> Result<Weight, Error> {
+    fn weight(&mut self, name: &str, shape: &[usize]) -> Result<Weight, EngineError> {
         let values = self.weights.read(name)?;
         if *self.trainable == Trainable::All {
             let at = self.parameter(name.to_owned(), values, shape)?;
@@ -195,7 +195,7 @@ impl Builder<'_> {
         Ok(Weight { tensor: Tensor::from_vec(values, shape, self.device)?, trained: None })
     }
 
-    fn layer(&mut self, layer: usize) -> Result<Layer, Error> {
+    fn layer(&mut self, layer: usize) -> Result<Layer, EngineError> {
         let width = [self.config.width];
         Ok(Layer {
             input_norm: self.weight(&layer_tensor(layer, "input_layernorm"), &width)?,
@@ -210,7 +210,7 @@ impl Builder<'_> {
         })
     }
 
-    fn linear(&mut self, layer: usize, module: Module) -> Result<Linear, Error> {
+    fn linear(&mut self, layer: usize, module: Module) -> Result<Linear, EngineError> {
         let (out, inner) = module.shape(self.config);
         let weight = self.weight(&layer_tensor(layer, &module.part()), &[out, inner])?;
         let adapter = match self.trainable {
@@ -247,7 +247,7 @@ impl Loss<'_> {
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn backward(self) -> Result<Gradients, Error> {
+    pub fn backward(self) -> Result<Gradients, EngineError> {
         match self.way_back {
             WayBack::Pass(pass) => pass.backward(),
             WayBack::Graph(loss) => graph::backward(self.model, &loss),

@@ -7,7 +7,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Error;
+use super::EngineError;
 use crate::onnx::Module;
 
 /// The weights that change.
@@ -28,13 +28,13 @@ pub enum Trainable {
 
 impl Trainable {
     /// # Errors
-    /// [`Error::Rank`], [`Error::NoModules`].
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// [`EngineError::Rank`], [`EngineError::NoModules`].
+    pub(super) fn check(&self) -> Result<(), EngineError> {
         match self {
-            Self::Lora { rank: 0, .. } => Err(Error::Rank),
-            Self::Lora { modules, .. } if modules.is_empty() => Err(Error::NoModules),
+            Self::Lora { rank: 0, .. } => Err(EngineError::Rank),
+            Self::Lora { modules, .. } if modules.is_empty() => Err(EngineError::NoModules),
             Self::Lora { alpha, .. } if !alpha.is_finite() => {
-                Err(Error::NotFinite { what: "LoRA alpha".to_owned() })
+                Err(EngineError::NotFinite { what: "LoRA alpha".to_owned() })
             }
             _ => Ok(()),
         }
@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn nothing_to_train_is_refused() {
         let lora = |rank, modules| Trainable::Lora { rank, alpha: 16.0, modules };
-        assert!(matches!(lora(0, vec![Module::Q]).check(), Err(Error::Rank)));
-        assert!(matches!(lora(8, vec![]).check(), Err(Error::NoModules)));
+        assert!(matches!(lora(0, vec![Module::Q]).check(), Err(EngineError::Rank)));
+        assert!(matches!(lora(8, vec![]).check(), Err(EngineError::NoModules)));
         assert!(lora(8, vec![Module::Q]).check().is_ok());
     }
 }

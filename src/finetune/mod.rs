@@ -1,8 +1,8 @@
 //! Finetuning a causal language model of the Llama family on facts, alone or mixed with its
 //! pre-training task; all its weights or LoRA adapters.
 //!
-//! Above is what to train: [`Inputs`] and [`Sources`] are read, [`Prepared`] turns them into a
-//! [`Plan`] of batches, a [`Trainer`] makes the steps, and an [`Output`] folder takes the result with
+//! Above is what to train: [`TrainingInputs`] and [`Sources`] are read, [`Prepared`] turns them into a
+//! [`TrainingPlan`] of batches, a [`Trainer`] makes the steps, and an [`OutputFolder`] folder takes the result with
 //! its [`Card`].
 //!
 //! Below is the engine: [`Model`] gives the loss of a [`Batch`] and its gradients; [`AdamW`] takes
@@ -42,14 +42,14 @@ pub use crate::onnx::Module;
 pub use adamw::{AdamW, AdamWSettings};
 pub use batch::{Batch, Target};
 pub use card::Card;
-pub use error::Error;
+pub use error::EngineError;
 pub use gradients::Gradients;
-pub use inputs::{Inputs, Labels};
+pub use inputs::{Labels, TrainingInputs};
 pub use llama::{Loss, Model};
 pub use lora::Trainable;
-pub use output::{Error as OutputError, Output, finished, replaceable};
-pub use plan::{Losses, Plan, Portion};
-pub use prepare::{Error as PrepareError, Prepared, Sources};
-pub use progress::Progress;
-pub use run::{Outcome, RunError, run, use_threads};
-pub use train::{Ended, Error as TrainError, Trainer};
+pub use output::{OutputError, OutputFolder, finished, replaceable};
+pub use plan::{Losses, Portion, TrainingPlan};
+pub use prepare::{PrepareError, Prepared, Sources};
+pub use progress::TrainingProgress;
+pub use run::{RunError, TrainingOutcome, run, use_threads};
+pub use train::{Ended, TrainError, Trainer};

@@ -14,9 +14,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::card::{CARD, Card};
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::{self, TrainingCheckpoint};
 use super::owned::{self, Left, SCRATCH, survey};
-use super::signature::{Signature, differences};
+use super::signature::{TrainingSignature, differences};
 use crate::diagnostic::Explain;
 use crate::fetch::sha256_of;
 use crate::files::{self, Scratch, is_taken};
@@ -26,7 +26,7 @@ const LOCK: &str = ".lock";
 /// Why an output folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum OutputError {
     /// The operating system refused.
     #[error(
         "cannot {doing} {}; make that possible, or name another `folder` under [output]",
@@ -81,13 +81,13 @@ pub enum Error {
     Card(#[from] super::card::CardError),
     /// A checkpoint that cannot be read.
     #[error(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
+    Checkpoint(#[from] checkpoint::CheckpointError),
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] crate::fetch::Error),
 }
 
-impl Explain for Error {
+impl Explain for OutputError {
     fn inner(&self) -> Option<&dyn Explain> {
         match self {
             Self::Card(error) => Some(error),
@@ -98,17 +98,17 @@ impl Explain for Error {
     }
 }
 
-pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OutputError {
     let path = path.to_owned();
-    move |source| Error::Io { doing, path, source }
+    move |source| OutputError::Io { doing, path, source }
 }
 
 /// The card of the training with this signature that is finished in `folder`; none where it is not.
 /// Changes nothing.
 ///
 /// # Errors
-/// [`Error::Differs`], [`Error::Foreign`], or what is there cannot be read.
-pub fn finished(folder: &Path, signature: &Signature) -> Result<Option<Card>, Error> {
+/// [`OutputError::Differs`], [`OutputError::Foreign`], or what is there cannot be read.
+pub fn finished(folder: &Path, signature: &TrainingSignature) -> Result<Option<Card>, OutputError> {
     if let Some(card) = owned::card(folder)? {
         same(folder, "the model", &card.signature, signature)?;
         return Ok(Some(card));
@@ -118,49 +118,57 @@ pub fn finished(folder: &Path, signature: &Signature) -> Result<Option<Card>, Er
     Ok(None)
 }
 
-/// That [`Output::claim`] with `fresh` would find nothing that it may not delete. Changes nothing.
+/// That [`OutputFolder::claim`] with `fresh` would find nothing that it may not delete. Changes nothing.
 ///
 /// # Errors
-/// As [`finished`], but for [`Error::Differs`].
-pub fn replaceable(folder: &Path) -> Result<(), Error> {
+/// As [`finished`], but for [`OutputError::Differs`].
+pub fn replaceable(folder: &Path) -> Result<(), OutputError> {
     survey(folder).map(drop)
 }
 
 /// The checkpoint to go on from, if there is one.
-fn checkpoint_of(folder: &Path, signature: &Signature) -> Result<Option<Checkpoint>, Error> {
-    let found = Checkpoint::read(folder)?;
+fn checkpoint_of(
+    folder: &Path,
+    signature: &TrainingSignature,
+) -> Result<Option<TrainingCheckpoint>, OutputError> {
+    let found = TrainingCheckpoint::read(folder)?;
     if let Some(found) = &found {
         same(folder, "a checkpoint", &found.signature, signature)?;
     }
     Ok(found)
 }
 
-fn same(folder: &Path, what: &'static str, was: &Signature, is: &Signature) -> Result<(), Error> {
+fn same(
+    folder: &Path,
+    what: &'static str,
+    was: &TrainingSignature,
+    is: &TrainingSignature,
+) -> Result<(), OutputError> {
     let differences = differences(was, is);
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Error::Differs { folder: folder.to_owned(), what, differences })
+    Err(OutputError::Differs { folder: folder.to_owned(), what, differences })
 }
 
 /// An output folder that this process alone writes to, until it is dropped.
-pub struct Output {
+pub struct OutputFolder {
     folder: PathBuf,
     /// Holds the lock while it is open.
     _lock: File,
 }
 
-impl Output {
+impl OutputFolder {
     /// Creates the folder where it is missing and takes its lock. With `fresh`, deletes what
     /// trainings left in it. Gives the checkpoint to go on from, if there is one.
     ///
     /// # Errors
-    /// See [`Error`]. [`Error::Foreign`] and [`Error::Differs`] come before anything is changed.
+    /// See [`OutputError`]. [`OutputError::Foreign`] and [`OutputError::Differs`] come before anything is changed.
     pub fn claim(
         folder: &Path,
-        signature: &Signature,
+        signature: &TrainingSignature,
         fresh: bool,
-    ) -> Result<(Self, Option<Checkpoint>), Error> {
+    ) -> Result<(Self, Option<TrainingCheckpoint>), OutputError> {
         let path = folder.join(LOCK);
         if !is_taken(&path) {
             // A refusal leaves not even a lock behind.
@@ -170,7 +178,7 @@ impl Output {
         let lock = File::options().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(io("write", &path))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => Error::InUse { folder: folder.to_owned() },
+            TryLockError::WouldBlock => OutputError::InUse { folder: folder.to_owned() },
             TryLockError::Error(source) => io("lock", &path)(source),
         })?;
         let output = Self { folder: folder.to_owned(), _lock: lock };
@@ -182,7 +190,7 @@ impl Output {
         }
         if left.card.is_some() {
             // Another training has come to its end since this one looked.
-            return Err(Error::InUse { folder: folder.to_owned() });
+            return Err(OutputError::InUse { folder: folder.to_owned() });
         }
         let found = checkpoint_of(folder, signature)?;
         left.checkpoint.delete_partial()?;
@@ -196,7 +204,7 @@ impl Output {
     }
 
     /// Deletes the model and its card, and what killed trainings were writing.
-    fn clear(&self, left: Left) -> Result<(), Error> {
+    fn clear(&self, left: Left) -> Result<(), OutputError> {
         let mut scratch = left.scratch;
         if left.card.is_some() {
             let new = self.scratch()?;
@@ -214,7 +222,7 @@ impl Output {
         Ok(())
     }
 
-    fn scratch(&self) -> Result<Scratch, Error> {
+    fn scratch(&self) -> Result<Scratch, OutputError> {
         Scratch::new(&self.folder, SCRATCH).map_err(io("write into", &self.folder))
     }
 
@@ -222,9 +230,9 @@ impl Output {
     /// given. The card comes last, then the checkpoint goes. Gives the card with the list of files.
     ///
     /// # Errors
-    /// What `save` gives, or [`Error`]; the checkpoint is then still there. [`Error::Foreign`] where
+    /// What `save` gives, or [`OutputError`]; the checkpoint is then still there. [`OutputError::Foreign`] where
     /// someone has put a file in the way since [`Self::claim`].
-    pub fn finish<E: From<Error>>(
+    pub fn finish<E: From<OutputError>>(
         &self,
         card: Card,
         save: impl FnOnce(&Path) -> Result<(), E>,
@@ -232,12 +240,14 @@ impl Output {
         let scratch = self.scratch()?;
         save(scratch.path())?;
         let card = self.move_in(card, &scratch)?;
-        checkpoint::Left::find(&self.folder).and_then(|left| left.delete()).map_err(Error::from)?;
+        checkpoint::Left::find(&self.folder)
+            .and_then(|left| left.delete())
+            .map_err(OutputError::from)?;
         Ok(card)
     }
 
     /// Moves a model from a scratch folder into this one, then its card.
-    fn move_in(&self, card: Card, scratch: &Scratch) -> Result<Card, Error> {
+    fn move_in(&self, card: Card, scratch: &Scratch) -> Result<Card, OutputError> {
         let written = scratch.files().map_err(io("read", scratch.path()))?;
         let mut files = BTreeMap::new();
         for (name, path) in &written {
@@ -256,7 +266,7 @@ impl Output {
             .map_err(io("write", &path))?;
         let all = || written.keys().map(String::as_str).chain([CARD]);
         if let Some(path) = all().map(|name| self.folder.join(name)).find(|path| is_taken(path)) {
-            return Err(Error::Foreign { path });
+            return Err(OutputError::Foreign { path });
         }
         let mut moved = Vec::new();
         for name in all() {
@@ -277,18 +287,18 @@ impl Output {
 mod tests {
     use super::*;
 
-    fn signature(rank: &str) -> Signature {
-        Signature::from([("training.rank".to_owned(), rank.to_owned())])
+    fn signature(rank: &str) -> TrainingSignature {
+        TrainingSignature::from([("training.rank".to_owned(), rank.to_owned())])
     }
 
     fn card(rank: &str) -> Card {
         Card { signature: signature(rank), ..Card::default() }
     }
 
-    fn finish(output: &Output, rank: &str) {
+    fn finish(output: &OutputFolder, rank: &str) {
         let save = |folder: &Path| {
             fs::write(folder.join("adapter_config.json"), rank).unwrap();
-            Ok::<(), Error>(())
+            Ok::<(), OutputError>(())
         };
         let card = output.finish(card(rank), save).unwrap();
         assert_eq!(Card::read(output.folder()).unwrap(), card);
@@ -297,13 +307,13 @@ mod tests {
     /// A folder with a finished model.
     fn trained(rank: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let (output, _) = Output::claim(folder.path(), &signature(rank), false).unwrap();
+        let (output, _) = OutputFolder::claim(folder.path(), &signature(rank), false).unwrap();
         finish(&output, rank);
         folder
     }
 
-    fn claimed(folder: &Path, fresh: bool) -> Result<Output, Error> {
-        Output::claim(folder, &signature("8"), fresh).map(|(output, _)| output)
+    fn claimed(folder: &Path, fresh: bool) -> Result<OutputFolder, OutputError> {
+        OutputFolder::claim(folder, &signature("8"), fresh).map(|(output, _)| output)
     }
 
     #[test]
@@ -311,23 +321,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new/out");
         assert!(finished(&folder, &signature("8")).unwrap().is_none());
-        let (output, found) = Output::claim(&folder, &signature("8"), false).unwrap();
+        let (output, found) = OutputFolder::claim(&folder, &signature("8"), false).unwrap();
         assert!(found.is_none());
-        let error = Output::claim(&folder, &signature("8"), true).map(|_| ()).unwrap_err();
-        assert!(matches!(error, Error::InUse { .. }), "{error}");
-        Checkpoint { signature: signature("8"), ..Checkpoint::default() }.write(&folder).unwrap();
+        let error = OutputFolder::claim(&folder, &signature("8"), true).map(|_| ()).unwrap_err();
+        assert!(matches!(error, OutputError::InUse { .. }), "{error}");
+        TrainingCheckpoint { signature: signature("8"), ..TrainingCheckpoint::default() }
+            .write(&folder)
+            .unwrap();
         assert!(finished(&folder, &signature("8")).unwrap().is_none());
         let error = finished(&folder, &signature("9")).unwrap_err().to_string();
         assert!(error.contains("a checkpoint") && error.contains("was 8, is 9"), "{error}");
         finish(&output, "8");
         drop(output);
-        assert!(Checkpoint::read(&folder).unwrap().is_none(), "the checkpoint is gone");
+        assert!(TrainingCheckpoint::read(&folder).unwrap().is_none(), "the checkpoint is gone");
         let found = finished(&folder, &signature("8")).unwrap().unwrap();
         assert_eq!(found.files.keys().collect::<Vec<_>>(), ["adapter_config.json"]);
         assert_eq!(Card { files: Default::default(), ..found }, card("8"));
         let error = finished(&folder, &signature("9")).unwrap_err().to_string();
         assert!(error.contains("the model"), "{error}");
-        let (_output, _) = Output::claim(&folder, &signature("9"), true).unwrap();
+        let (_output, _) = OutputFolder::claim(&folder, &signature("9"), true).unwrap();
         assert!(!folder.join(CARD).exists() && !folder.join("adapter_config.json").exists());
     }
 
@@ -369,7 +381,7 @@ mod tests {
 
             // The same where it is a link, also to what a training did write.
             let ours = trained("8");
-            Checkpoint::default().write(ours.path()).unwrap();
+            TrainingCheckpoint::default().write(ours.path()).unwrap();
             let elsewhere = ours.path().join(name);
             fs::remove_file(&path).unwrap();
             std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
@@ -384,18 +396,18 @@ mod tests {
         let mine = folder.path().join("tokenizer.json");
         fs::write(&mine, "mine").unwrap();
         let error = claimed(folder.path(), true).map(drop).unwrap_err();
-        assert!(matches!(&error, Error::Foreign { path } if *path == mine), "{error}");
+        assert!(matches!(&error, OutputError::Foreign { path } if *path == mine), "{error}");
         fs::rename(&mine, folder.path().join("notes.txt")).unwrap();
         // A file of the model that was changed is no longer the training's.
         let ours = folder.path().join("adapter_config.json");
         fs::write(&ours, "changed").unwrap();
         let error = claimed(folder.path(), true).map(drop).unwrap_err();
-        assert!(matches!(&error, Error::Foreign { path } if *path == ours), "{error}");
+        assert!(matches!(&error, OutputError::Foreign { path } if *path == ours), "{error}");
         assert!(folder.path().join(CARD).exists());
         fs::write(&ours, "8").unwrap();
         fs::create_dir_all(folder.path().join("checkpoint/mine")).unwrap();
         assert!(claimed(folder.path(), true).is_err(), "no checkpoint");
-        Checkpoint::default().write(folder.path()).unwrap();
+        TrainingCheckpoint::default().write(folder.path()).unwrap();
         drop(claimed(folder.path(), true).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -425,19 +437,19 @@ mod tests {
     fn a_file_that_comes_during_the_training_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let output = claimed(folder.path(), false).unwrap();
-        Checkpoint { signature: signature("8"), ..Checkpoint::default() }
+        TrainingCheckpoint { signature: signature("8"), ..TrainingCheckpoint::default() }
             .write(folder.path())
             .unwrap();
         let mine = folder.path().join("adapter_config.json");
         fs::write(&mine, "mine").unwrap();
         let save = |folder: &Path| {
             fs::write(folder.join("adapter_config.json"), "8").unwrap();
-            Ok::<(), Error>(())
+            Ok::<(), OutputError>(())
         };
         let error = output.finish(card("8"), save).unwrap_err();
-        assert!(matches!(&error, Error::Foreign { path } if *path == mine), "{error}");
+        assert!(matches!(&error, OutputError::Foreign { path } if *path == mine), "{error}");
         assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
-        assert!(Checkpoint::read(folder.path()).unwrap().is_some());
+        assert!(TrainingCheckpoint::read(folder.path()).unwrap().is_some());
         fs::remove_file(&mine).unwrap();
         finish(&output, "8");
     }

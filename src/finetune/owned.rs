@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::card::{CARD, Card};
 use super::checkpoint;
-use super::output::{Error, io};
+use super::output::{OutputError, io};
 use crate::fetch::sha256_of;
 use crate::files::{self, is_plain_file, is_taken};
 
@@ -41,9 +41,9 @@ pub(super) struct Left {
 /// Looks for what trainings left. Changes nothing.
 ///
 /// # Errors
-/// [`Error::Foreign`] where a name that a training uses is someone else's, or what is there cannot
+/// [`OutputError::Foreign`] where a name that a training uses is someone else's, or what is there cannot
 /// be read.
-pub(super) fn survey(folder: &Path) -> Result<Left, Error> {
+pub(super) fn survey(folder: &Path) -> Result<Left, OutputError> {
     let card = card(folder)?;
     let scratch = files::left(folder, SCRATCH).map_err(io("read", folder))?;
     // A scratch folder without a whole card has no file of its own here yet.
@@ -56,7 +56,7 @@ pub(super) fn survey(folder: &Path) -> Result<Left, Error> {
             continue;
         }
         if !is_one_of(&cards, name, &path)? {
-            return Err(Error::Foreign { path });
+            return Err(OutputError::Foreign { path });
         }
         model.push(path);
     }
@@ -66,20 +66,20 @@ pub(super) fn survey(folder: &Path) -> Result<Left, Error> {
 /// The card of the finished training in a folder.
 ///
 /// # Errors
-/// [`Error::Foreign`] where its name is a link or a folder, or where it cannot be read.
-pub(super) fn card(folder: &Path) -> Result<Option<Card>, Error> {
+/// [`OutputError::Foreign`] where its name is a link or a folder, or where it cannot be read.
+pub(super) fn card(folder: &Path) -> Result<Option<Card>, OutputError> {
     let path = folder.join(CARD);
     if !is_taken(&path) {
         return Ok(None);
     }
     if !is_plain_file(&path) {
-        return Err(Error::Foreign { path });
+        return Err(OutputError::Foreign { path });
     }
     Ok(Some(Card::read(folder)?))
 }
 
 /// Whether one of the cards says of a file that it is as a training wrote it.
-fn is_one_of(cards: &[Card], name: &str, path: &Path) -> Result<bool, Error> {
+fn is_one_of(cards: &[Card], name: &str, path: &Path) -> Result<bool, OutputError> {
     let listed: Vec<&String> = cards.iter().filter_map(|card| card.files.get(name)).collect();
     if listed.is_empty() || !is_plain_file(path) {
         return Ok(false);

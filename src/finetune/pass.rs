@@ -14,7 +14,7 @@ use super::ops::linear::{self, Adapter, Columns};
 use super::ops::matrix::Earlier;
 use super::ops::{gate, norm};
 use super::values::Values;
-use super::{Batch, Error, Gradients, Module};
+use super::{Batch, EngineError, Gradients, Module};
 
 /// What is known after the way forth.
 pub(super) struct Pass<'a> {
@@ -63,7 +63,7 @@ struct Step<'a> {
 
 impl<'a> Pass<'a> {
     /// -ln p of each target, and the way back.
-    pub(super) fn new(model: &'a Model, batch: &Batch) -> Result<(Vec<f64>, Self), Error> {
+    pub(super) fn new(model: &'a Model, batch: &Batch) -> Result<(Vec<f64>, Self), EngineError> {
         let shape = Shape::new(model, batch);
         let mut tapes = Vec::with_capacity(model.layers.len());
         let last = forward(model, batch, &shape, |tape| tapes.push(tape))?;
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
     }
 
     /// -ln p of each target and nothing else.
-    pub(super) fn evaluate(model: &Model, batch: &Batch) -> Result<Vec<f64>, Error> {
+    pub(super) fn evaluate(model: &Model, batch: &Batch) -> Result<Vec<f64>, EngineError> {
         let last = forward(model, batch, &Shape::new(model, batch), drop)?;
         let weight = Values::of(&model.last_norm.tensor)?;
         let normed = norm::forward(&last, &weight, model.config.rms_epsilon);
@@ -96,7 +96,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The derivatives of the loss by all parameters.
-    pub(super) fn backward(self) -> Result<Gradients, Error> {
+    pub(super) fn backward(self) -> Result<Gradients, EngineError> {
         let Self { model, tokens, shape, tapes, last, d_normed, mut sums } = self;
         let mut dx = vec![0.0; last.len()];
         norm_backward(model, &model.last_norm, &last, &d_normed, Some(&mut dx), &mut sums)?;
@@ -149,7 +149,7 @@ fn forward(
     batch: &Batch,
     shape: &Shape,
     mut keep: impl FnMut(Tape),
-) -> Result<Vec<f32>, Error> {
+) -> Result<Vec<f32>, EngineError> {
     let width = model.config.width;
     let embedding = Values::of(&model.embedding.tensor)?;
     let rows = batch.tokens.iter().map(|&token| &embedding[token as usize * width..][..width]);
@@ -184,7 +184,7 @@ fn norm_backward(
     dy: &[f32],
     dx: Option<&mut [f32]>,
     sums: &mut [Option<Vec<f32>>],
-) -> Result<(), Error> {
+) -> Result<(), EngineError> {
     let epsilon = model.config.rms_epsilon;
     if let Some(at) = weight.trained {
         sums[at] = Some(norm::backward_weight(x, model.config.width, epsilon, dy));
@@ -212,7 +212,7 @@ impl Step<'_> {
         }
     }
 
-    fn forward(&self, x: Vec<f32>) -> Result<(Vec<f32>, Tape), Error> {
+    fn forward(&self, x: Vec<f32>) -> Result<(Vec<f32>, Tape), EngineError> {
         let Self { model, layer, shape, .. } = *self;
         let config = &model.config;
         let (width, epsilon) = (config.width, config.rms_epsilon);
@@ -245,7 +245,7 @@ impl Step<'_> {
     }
 
     /// Writes a linear layer's result to its columns of `y`. Gives x Aᵀ, empty without an adapter.
-    fn linear(&self, linear: &Linear, x: &[f32], y: &mut [f32]) -> Result<Vec<f32>, Error> {
+    fn linear(&self, linear: &Linear, x: &[f32], y: &mut [f32]) -> Result<Vec<f32>, EngineError> {
         let columns = self.columns(linear.module);
         linear::forward(x, linear.inner, &Values::of(&linear.weight.tensor)?, y, columns);
         let Some((a, b)) = linear.adapter else { return Ok(Vec::new()) };
@@ -267,7 +267,7 @@ impl Step<'_> {
         mut dy: Vec<f32>,
         wants_input: bool,
         sums: &mut [Option<Vec<f32>>],
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Vec<f32>, EngineError> {
         let Self { model, layer, shape, .. } = *self;
         let config = &model.config;
         let width = config.width;
@@ -310,7 +310,7 @@ impl Step<'_> {
         dy: &[f32],
         mut dx: Option<&mut [f32]>,
         sums: &mut [Option<Vec<f32>>],
-    ) -> Result<(), Error> {
+    ) -> Result<(), EngineError> {
         let columns = self.columns(linear.module);
         if let Some(dx) = dx.as_deref_mut() {
             let weight = Values::of(&linear.weight.tensor)?;

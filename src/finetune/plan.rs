@@ -29,7 +29,7 @@ struct Text {
 }
 
 /// All that is trained and measured.
-pub struct Plan {
+pub struct TrainingPlan {
     train: Vec<Fact>,
     held_out: Vec<Fact>,
     text: Option<Text>,
@@ -58,7 +58,7 @@ pub struct Losses {
     pub text: Option<f64>,
 }
 
-impl Plan {
+impl TrainingPlan {
     /// A plan for facts of which there are some. `text` must be there exactly where `settings` have
     /// a mixture, and hold two sequences or more.
     pub fn new(
@@ -227,12 +227,20 @@ mod tests {
         Packed::of((0..3 * count as u32).map(|i| 10_000 + i).collect(), 3)
     }
 
-    fn plan(train: Vec<Fact>, text: Option<(Packed, f64)>, templates: Templates) -> Plan {
+    fn plan(train: Vec<Fact>, text: Option<(Packed, f64)>, templates: Templates) -> TrainingPlan {
         let text = text.map(|(mut train, weight)| {
             let held_out = train.take_last(1);
             Text { train, held_out, weight, sequences: 2 }
         });
-        Plan { train, held_out: facts(3, 2), text, seed: 3, templates, batch_size: 4, epochs: 2 }
+        TrainingPlan {
+            train,
+            held_out: facts(3, 2),
+            text,
+            seed: 3,
+            templates,
+            batch_size: 4,
+            epochs: 2,
+        }
     }
 
     /// The objects of the facts in a portion.
@@ -275,7 +283,7 @@ mod tests {
     #[test]
     fn templates_and_order_change_with_the_epoch_and_the_seed() {
         let of = |seed, epoch: usize| -> Vec<u32> {
-            let plan = Plan { seed, ..plan(facts(40, 3), None, Templates::One) };
+            let plan = TrainingPlan { seed, ..plan(facts(40, 3), None, Templates::One) };
             (epoch * 10..epoch * 10 + 10).flat_map(|step| objects(&plan.step(step))).collect()
         };
         assert_eq!(of(1, 0), of(1, 0));

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::card::{BaseModel, Card, DataFile};
-use super::checkpoint::Checkpoint;
-use super::inputs::Inputs;
-use super::plan::Plan;
-use super::signature::{Signature, sign};
+use super::checkpoint::TrainingCheckpoint;
+use super::inputs::TrainingInputs;
+use super::plan::TrainingPlan;
+use super::signature::{TrainingSignature, sign};
 use super::text::{Packed, documents};
-use super::{Error as EngineError, Model, Trainable, examples};
+use super::{EngineError, Model, Trainable, examples};
 use crate::config::finetune::{Finetune, Keep, Method, Mixture};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Events, Explain, counted};
 use crate::fetch::{self, Cache, sha256_of};
@@ -23,7 +23,7 @@ const ENDS_OF_TEXT: [&str; 4] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<e
 /// Why a finetuning cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum PrepareError {
     /// A source could not be had.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
@@ -48,7 +48,7 @@ pub enum Error {
     Engine(#[from] EngineError),
 }
 
-impl Explain for Error {
+impl Explain for PrepareError {
     fn inner(&self) -> Option<&dyn Explain> {
         match self {
             Self::Fetch(error) => Some(error),
@@ -78,7 +78,7 @@ pub struct Sources {
     base_model: BaseModel,
     documents: Option<Vec<String>>,
     /// All that the weights depend on.
-    pub signature: Signature,
+    pub signature: TrainingSignature,
     data: BTreeMap<String, Vec<DataFile>>,
 }
 
@@ -86,8 +86,12 @@ impl Sources {
     /// Fetches what `settings` name, as far as it is not in the cache, and reads the text.
     ///
     /// # Errors
-    /// See [`Error`].
-    pub fn fetch(settings: &Finetune, cache: &Cache, events: &dyn Events) -> Result<Self, Error> {
+    /// See [`PrepareError`].
+    pub fn fetch(
+        settings: &Finetune,
+        cache: &Cache,
+        events: &dyn Events,
+    ) -> Result<Self, PrepareError> {
         let base = fetch::fetch_named(&settings.base, cache, events)?;
         let sha256 = sha256_of(&base)?;
         let text = match &settings.mixture {
@@ -105,7 +109,7 @@ impl Sources {
 /// A finetuning that can begin.
 pub struct Prepared {
     /// What each step trains.
-    pub plan: Plan,
+    pub plan: TrainingPlan,
     base: onnx::Checkpoint,
     /// Tokens of the mixture's text, or none without.
     pub text_tokens: Option<usize>,
@@ -116,8 +120,12 @@ impl Prepared {
     /// Encodes facts and text with the base model's tokenizer.
     ///
     /// # Errors
-    /// See [`Error`].
-    pub fn new(settings: &Finetune, inputs: &Inputs, sources: Sources) -> Result<Self, Error> {
+    /// See [`PrepareError`].
+    pub fn new(
+        settings: &Finetune,
+        inputs: &TrainingInputs,
+        sources: Sources,
+    ) -> Result<Self, PrepareError> {
         let base = onnx::open_checkpoint(&sources.base)?;
         let tokenizer = Tokenizer::new(base.tokenizer.clone(), &sources.base)?;
         let context = base.config.context;
@@ -130,7 +138,7 @@ impl Prepared {
             None => None,
         };
         let text_tokens = packed.as_ref().map(|packed| packed.len() * packed.get(0).len());
-        let plan = Plan::new(settings, train, held_out, packed);
+        let plan = TrainingPlan::new(settings, train, held_out, packed);
         let mut card = Card {
             kgbuild: env!("CARGO_PKG_VERSION").to_owned(),
             base: sources.base_model,
@@ -157,7 +165,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Where the device is not there, or the weights cannot be read.
-    pub fn model(&self, settings: &Finetune) -> Result<Model, Error> {
+    pub fn model(&self, settings: &Finetune) -> Result<Model, PrepareError> {
         let training = &settings.training;
         let trainable = match training.method {
             Method::All => Trainable::All,
@@ -172,13 +180,13 @@ impl Prepared {
             Device::Auto => candle_core::Device::cuda_if_available(0),
             Device::Cuda => candle_core::Device::new_cuda(0),
         };
-        let device = device.map_err(|source| Error::Device { source })?;
+        let device = device.map_err(|source| PrepareError::Device { source })?;
         let weights = self.base.weights.as_ref();
         Ok(Model::new(&self.base.config, weights, &trainable, training.seed, &device)?)
     }
 
     /// All that the weights depend on.
-    pub fn signature(&self) -> &Signature {
+    pub fn signature(&self) -> &TrainingSignature {
         &self.card.signature
     }
 
@@ -191,7 +199,12 @@ impl Prepared {
     }
 
     /// The card of the training that ended in this state.
-    pub fn card(&self, settings: &Finetune, state: Checkpoint, stopped_early: bool) -> Card {
+    pub fn card(
+        &self,
+        settings: &Finetune,
+        state: TrainingCheckpoint,
+        stopped_early: bool,
+    ) -> Card {
         let best = super::train::best(&state.evaluations).map(|best| state.evaluations[best].step);
         let last = state.steps.len() as u64;
         Card {
@@ -217,7 +230,7 @@ fn pack(
     documents: &[String],
     tokenizer: &Tokenizer,
     context: usize,
-) -> Result<Packed, Error> {
+) -> Result<Packed, PrepareError> {
     let length = mixture.sequence_length;
     let mistake = |code, message: String, help: &str| {
         Diagnostics::from(Diagnostic::error(code, message).at(&settings.file, At::File).help(help))

@@ -10,14 +10,14 @@ const NEWEST: f64 = 0.1;
 const TRAIN: &str = "train";
 
 /// Tells how far a training is.
-pub struct Progress<'e> {
+pub struct TrainingProgress<'e> {
     shown: Shown<'e>,
     tokens: usize,
     loss: Option<f64>,
     start: Instant,
 }
 
-impl<'e> Progress<'e> {
+impl<'e> TrainingProgress<'e> {
     /// For `total` steps of which `before` are made.
     pub fn new(total: usize, before: usize, events: &'e dyn Events) -> Self {
         let (total, done) = (total as u64, before as u64);

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{
-    Card, Ended, Inputs, Output, OutputError, PrepareError, Prepared, Progress, Sources,
-    TrainError, Trainer, finished,
+    Card, Ended, OutputError, OutputFolder, PrepareError, Prepared, Sources, TrainError, Trainer,
+    TrainingInputs, TrainingProgress, finished,
 };
 use crate::config::finetune::Finetune;
 use crate::diagnostic::{Events, Explain, Fault};
 
 /// How a finetuning ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum TrainingOutcome {
     /// The model is written.
     Finished(Box<Card>),
     /// It was told to stop; the same call goes on.
@@ -80,16 +80,16 @@ pub fn use_threads(threads: Option<usize>) -> Result<(), RunError> {
 /// Where the inputs and the model do not fit, or training fails; the last checkpoint stays.
 pub fn run(
     settings: &Finetune,
-    inputs: &Inputs,
+    inputs: &TrainingInputs,
     sources: Sources,
     fresh: bool,
     events: &dyn Events,
     stop: &AtomicBool,
-) -> Result<Outcome, RunError> {
+) -> Result<TrainingOutcome, RunError> {
     if !fresh && let Some(card) = finished(&settings.folder, &sources.signature)? {
-        return Ok(Outcome::Finished(Box::new(card)));
+        return Ok(TrainingOutcome::Finished(Box::new(card)));
     }
-    let early = Outcome::Stopped { done: 0, total: None };
+    let early = TrainingOutcome::Stopped { done: 0, total: None };
     if stop.load(Ordering::Relaxed) {
         return Ok(early);
     }
@@ -99,29 +99,29 @@ pub fn run(
         return Ok(early);
     }
     let signature = prepared.signature();
-    let (output, found) = Output::claim(&settings.folder, signature, fresh)?;
+    let (output, found) = OutputFolder::claim(&settings.folder, signature, fresh)?;
     let mut trainer = Trainer::new(&settings.training, &prepared.plan, model, signature, found)?;
     let (done, total) = (trainer.done(), prepared.plan.steps());
     if done > 0 {
         events.note(&format!("continuing after step {done} of {total}"));
     }
-    let mut progress = Progress::new(total, done, events);
+    let mut progress = TrainingProgress::new(total, done, events);
     let ended = trainer.train(&output, &mut progress, stop);
     drop(progress);
     if ended? == Ended::Interrupted {
-        return Ok(Outcome::Stopped { done: trainer.done(), total: Some(total) });
+        return Ok(TrainingOutcome::Stopped { done: trainer.done(), total: Some(total) });
     }
     let stopped_early = trainer.stopped_early();
     let (model, state) = trainer.finish()?;
     let card = prepared.card(settings, state, stopped_early);
     let save = |folder: &Path| Ok(prepared.save(&model, folder)?);
     let card = output.finish::<TrainError>(card, save)?;
-    Ok(Outcome::Finished(Box::new(card)))
+    Ok(TrainingOutcome::Finished(Box::new(card)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Error as EngineError;
+    use super::super::EngineError;
     use super::*;
 
     #[test]

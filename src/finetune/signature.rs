@@ -16,7 +16,7 @@ use crate::fetch::{self, sha256_of};
 const TRAINING_VERSION: u32 = 1;
 
 /// Values by name.
-pub type Signature = BTreeMap<String, String>;
+pub type TrainingSignature = BTreeMap<String, String>;
 
 /// The signature of `settings`, and the files with their hashes by role. `base` is the hash of the
 /// base model, `text` the file of the mixture's text.
@@ -27,8 +27,8 @@ pub fn sign(
     settings: &Finetune,
     base: &str,
     text: Option<&Path>,
-) -> Result<(Signature, BTreeMap<String, Vec<DataFile>>), fetch::Error> {
-    let mut signature = Signature::new();
+) -> Result<(TrainingSignature, BTreeMap<String, Vec<DataFile>>), fetch::Error> {
+    let mut signature = TrainingSignature::new();
     let version = env!("CARGO_PKG_VERSION");
     signature.insert("kgbuild".to_owned(), format!("{version}, training {TRAINING_VERSION}"));
     signature.insert("base model".to_owned(), base.to_owned());
@@ -89,7 +89,7 @@ pub fn sign(
 
 /// Adds the fields of a struct of settings that are set, but for those `unused`.
 fn add(
-    signature: &mut Signature,
+    signature: &mut TrainingSignature,
     table: &str,
     fields: Result<Value, serde_json::Error>,
     unused: &[&str],
@@ -108,7 +108,7 @@ fn add(
 }
 
 /// What differs between two signatures, a line each, as in `training.rank: was 8, is 16`.
-pub fn differences(was: &Signature, is: &Signature) -> Vec<String> {
+pub fn differences(was: &TrainingSignature, is: &TrainingSignature) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let shown = |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
     names
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_told() {
-        let of = |parts: &[(&str, &str)]| -> Signature {
+        let of = |parts: &[(&str, &str)]| -> TrainingSignature {
             parts.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
         };
         let was = of(&[("a", "1"), ("b", "2"), ("c", "3")]);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
 use super::{
-    AdamW, AdamWSettings, Batch, Error, Gradients, Model, Module, Target, Trainable, graph,
+    AdamW, AdamWSettings, Batch, EngineError, Gradients, Model, Module, Target, Trainable, graph,
 };
 use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
@@ -311,7 +311,7 @@ fn what_cannot_be_trained_is_named() {
     let config = tiny::config();
     let rank_zero = Trainable::Lora { rank: 0, alpha: 1.0, modules: vec![Module::Q] };
     let refused = Model::new(&config, &tiny::tensors(&config), &rank_zero, 1, &Device::Cpu);
-    assert!(matches!(refused.err(), Some(Error::Rank)));
+    assert!(matches!(refused.err(), Some(EngineError::Rank)));
 
     let model = model(&lora(&[Module::Q]), false);
     let sound = batch(&[3, 2], 0);
@@ -331,8 +331,8 @@ fn what_cannot_be_trained_is_named() {
 
     let (_, var) = &model.parameters()[0];
     var.set(&(var.as_tensor() * f64::NAN).unwrap()).unwrap();
-    assert!(matches!(model.loss(&sound).err(), Some(Error::NotFinite { .. })));
-    assert!(matches!(model.evaluate(&sound).err(), Some(Error::NotFinite { .. })));
+    assert!(matches!(model.loss(&sound).err(), Some(EngineError::NotFinite { .. })));
+    assert!(matches!(model.evaluate(&sound).err(), Some(EngineError::NotFinite { .. })));
 }
 
 #[test]

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use super::adamw::AdamW;
 use super::card::{Evaluation, Step};
-use super::checkpoint::{self, Checkpoint, Tensors};
-use super::output::{self, Output};
-use super::plan::{Losses, Plan, Portion};
+use super::checkpoint::{self, Tensors, TrainingCheckpoint};
+use super::output::{self, OutputFolder};
+use super::plan::{Losses, Portion, TrainingPlan};
 use super::schedule::Schedule;
-use super::signature::Signature;
-use super::{Error as EngineError, Model, Progress};
-use crate::config::finetune::{Keep, Training};
+use super::signature::TrainingSignature;
+use super::{EngineError, Model, TrainingProgress};
+use crate::config::finetune::{Keep, TrainingSettings};
 use crate::diagnostic::{Explain, Fault, counted};
 
 /// Why a training ended before its end. The last checkpoint stays.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum TrainError {
     /// A loss or a gradient is NaN or infinite.
     #[error(
         "after {} the {what} is no finite number; {kept}. Lower `learning_rate` or `clip_norm` \
@@ -41,13 +41,13 @@ pub enum Error {
     Engine(#[from] EngineError),
     /// A checkpoint could not be written.
     #[error(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
+    Checkpoint(#[from] checkpoint::CheckpointError),
     /// The output folder cannot be used.
     #[error(transparent)]
-    Output(#[from] output::Error),
+    Output(#[from] output::OutputError),
 }
 
-impl Explain for Error {
+impl Explain for TrainError {
     fn inner(&self) -> Option<&dyn Explain> {
         match self {
             Self::NotFinite { .. } => None,
@@ -77,13 +77,13 @@ pub enum Ended {
 
 /// A model in training.
 pub struct Trainer<'a> {
-    settings: &'a Training,
-    plan: &'a Plan,
+    settings: &'a TrainingSettings,
+    plan: &'a TrainingPlan,
     schedule: Schedule,
     model: Model,
     optimiser: AdamW,
     /// Where it stands, but for the weights that change with each step.
-    state: Checkpoint,
+    state: TrainingCheckpoint,
     /// Seconds of earlier processes.
     before: f64,
     start: Instant,
@@ -97,12 +97,12 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Where the checkpoint does not fit the model.
     pub fn new(
-        settings: &'a Training,
-        plan: &'a Plan,
+        settings: &'a TrainingSettings,
+        plan: &'a TrainingPlan,
         model: Model,
-        signature: &Signature,
-        found: Option<Checkpoint>,
-    ) -> Result<Self, Error> {
+        signature: &TrainingSignature,
+        found: Option<TrainingCheckpoint>,
+    ) -> Result<Self, TrainError> {
         let adamw = super::AdamWSettings {
             weight_decay: settings.weight_decay,
             ..super::AdamWSettings::default()
@@ -116,7 +116,9 @@ impl<'a> Trainer<'a> {
                 found.parameters = Tensors::new();
                 found
             }
-            None => Checkpoint { signature: signature.clone(), ..Checkpoint::default() },
+            None => {
+                TrainingCheckpoint { signature: signature.clone(), ..TrainingCheckpoint::default() }
+            }
         };
         let (share, decay) = (settings.warmup_share, settings.decay);
         Ok(Self {
@@ -140,13 +142,13 @@ impl<'a> Trainer<'a> {
     /// Trains to the end, or until `stop` is set: then the step in work is finished.
     ///
     /// # Errors
-    /// See [`Error`]; the last checkpoint stays.
+    /// See [`TrainError`]; the last checkpoint stays.
     pub fn train(
         &mut self,
-        output: &Output,
-        progress: &mut Progress<'_>,
+        output: &OutputFolder,
+        progress: &mut TrainingProgress<'_>,
         stop: &AtomicBool,
-    ) -> Result<Ended, Error> {
+    ) -> Result<Ended, TrainError> {
         if self.state.evaluations.is_empty() {
             self.evaluate(progress)?;
         }
@@ -186,7 +188,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Makes one step and gives its tokens.
-    fn step(&mut self) -> Result<usize, Error> {
+    fn step(&mut self) -> Result<usize, TrainError> {
         let number = self.done();
         let portion = self.plan.step(number);
         let loss = self.model.loss(&portion.batch).map_err(|error| self.explain(error, ""))?;
@@ -211,7 +213,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Measures the model on what is held out, and keeps its weights if it is the best yet.
-    fn evaluate(&mut self, progress: &Progress<'_>) -> Result<(), Error> {
+    fn evaluate(&mut self, progress: &TrainingProgress<'_>) -> Result<(), TrainError> {
         let mut sums = Sums::default();
         for portion in self.plan.held_out() {
             let nll = self.model.evaluate(&portion.batch);
@@ -231,7 +233,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn save(&mut self, output: &Output) -> Result<(), Error> {
+    fn save(&mut self, output: &OutputFolder) -> Result<(), TrainError> {
         self.state.seconds = self.before + self.start.elapsed().as_secs_f64();
         self.state.parameters = copies(&self.model)?;
         self.state.optimiser = self.optimiser.state()?.into_iter().collect();
@@ -245,20 +247,20 @@ impl<'a> Trainer<'a> {
     }
 
     /// Where a number is none: after which step, and what is kept.
-    fn explain(&self, error: EngineError, which: &str) -> Error {
+    fn explain(&self, error: EngineError, which: &str) -> TrainError {
         let EngineError::NotFinite { what } = error else { return error.into() };
         let kept = match self.saved {
             Some(steps) => format!("the checkpoint after {} is kept", counted(steps, "step")),
             None => "there is no checkpoint yet".to_owned(),
         };
-        Error::NotFinite { what: format!("{which}{what}"), steps: self.done(), kept }
+        TrainError::NotFinite { what: format!("{which}{what}"), steps: self.done(), kept }
     }
 
     /// The trained model with the weights that are to be written, and where the training stands.
     ///
     /// # Errors
     /// Where the weights cannot be set.
-    pub fn finish(mut self) -> Result<(Model, Checkpoint), Error> {
+    pub fn finish(mut self) -> Result<(Model, TrainingCheckpoint), TrainError> {
         if self.settings.keep == Keep::Best {
             set(&self.model, &self.state.best)?;
         }
@@ -302,7 +304,7 @@ impl Sums {
 }
 
 /// The trained weights as they are now: the model's own change in place.
-fn copies(model: &Model) -> Result<Tensors, Error> {
+fn copies(model: &Model) -> Result<Tensors, TrainError> {
     let copy = |(name, var): &(String, candle_core::Var)| {
         let cpu = var.as_tensor().to_device(&candle_core::Device::Cpu)?.copy()?;
         Ok::<_, candle_core::Error>((name.clone(), cpu))
@@ -311,7 +313,7 @@ fn copies(model: &Model) -> Result<Tensors, Error> {
 }
 
 /// Sets the trained weights.
-fn set(model: &Model, tensors: &Tensors) -> Result<(), Error> {
+fn set(model: &Model, tensors: &Tensors) -> Result<(), TrainError> {
     for (name, var) in model.parameters() {
         let Some(tensor) = tensors.get(name).filter(|tensor| tensor.shape() == var.shape()) else {
             let problem = format!("it has no `{name}` of shape {:?}", var.dims());

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use candle_core::{CpuStorage, Storage, StorageRef, Tensor};
 
-use super::Error;
+use super::EngineError;
 
 /// Borrows the values of a contiguous f32 tensor on the CPU, row-major.
 pub(super) struct Values<'a> {
@@ -15,7 +15,7 @@ pub(super) struct Values<'a> {
 impl<'a> Values<'a> {
     /// # Errors
     /// Where the tensor is elsewhere, of another type, or not contiguous.
-    pub(super) fn of(tensor: &'a Tensor) -> Result<Self, Error> {
+    pub(super) fn of(tensor: &'a Tensor) -> Result<Self, EngineError> {
         let (storage, layout) = tensor.storage_and_layout();
         match (&*storage, layout.contiguous_offsets()) {
             (Storage::Cpu(CpuStorage::F32(_)), Some(range)) => Ok(Self { storage, range }),

@@ -2,7 +2,7 @@
 
 use super::branch::{AnswerSpace, Normalise};
 use super::mix::{exclude, mix};
-use super::search::{Answer, Excluded, Scored, SearchTask, answer_from};
+use super::search::{Answer, Excluded, ScoredCandidate, SearchTask, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
 use crate::shock::Pair;
@@ -52,7 +52,7 @@ pub fn exhaustive<E>(
         let mixed = mix(space, correction, excluded, &finetuned, &base);
         let scored = (0..mixed.len())
             .filter(|&c| excluded != Some(c as CandidateIndex))
-            .map(|c| Scored {
+            .map(|c| ScoredCandidate {
                 candidate: c as CandidateIndex,
                 mixed: mixed[c],
                 models: Pair { finetuned: finetuned[c], base: base[c] },

@@ -34,8 +34,10 @@ pub use masks::Scoring;
 pub use mix::mix;
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
-pub use prompter::{Candidate, Prompter, PrompterError};
-pub use search::{Answer, Best, Demand, Excluded, Method, Rankings, Scored, SearchTask, search};
+pub use prompter::{Prompter, PrompterError, TokenisedCandidate};
+pub use search::{
+    Answer, Best, Demand, Excluded, Method, Rankings, ScoredCandidate, SearchTask, search,
+};
 pub use seq2seq::Seq2SeqModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
 

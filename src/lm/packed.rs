@@ -12,7 +12,7 @@ use std::path::Path;
 
 use ort::session::Session;
 
-use self::cache::Cache;
+use self::cache::KeyValueCache;
 use self::graph::{Given, Graph};
 use self::tree::Tree;
 use super::output::Output;
@@ -29,7 +29,7 @@ pub struct PackedModel {
     head: Head,
     models: usize,
     token_budget: usize,
-    cache: Cache,
+    cache: KeyValueCache,
     /// By model, what all its prompts begin with; its slots come first in the cache.
     common: Vec<Text>,
     /// By model and prompt.
@@ -72,7 +72,7 @@ impl PackedModel {
         token_budget: usize,
     ) -> Result<Self, Error> {
         let graph = Graph::new(session, file, head.sizes())?;
-        let cache = Cache::new(graph.layers, graph.slot);
+        let cache = KeyValueCache::new(graph.layers, graph.slot);
         let common = vec![Text::default(); models];
         let token_budget = token_budget.max(1);
         let prompts = Vec::new();

@@ -56,7 +56,7 @@ const SENTINELS: [[&str; 2]; 2] =
 
 /// A candidate's tokens, and for each the number of its word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Candidate {
+pub struct TokenisedCandidate {
     /// As they stand after a prompt.
     pub tokens: Vec<u32>,
     /// As many as there are tokens, counted from 0 and never falling.
@@ -287,7 +287,11 @@ impl Prompter {
     ///
     /// # Errors
     /// Where the tokenizer fails.
-    pub fn candidate(&self, label: &str, with_space: bool) -> Result<Candidate, PrompterError> {
+    pub fn candidate(
+        &self,
+        label: &str,
+        with_space: bool,
+    ) -> Result<TokenisedCandidate, PrompterError> {
         if !with_space && !matches!(self.manner, Manner::Causal) {
             // Nothing, a sentinel or a mark of punctuation is before it.
             return Ok(self.tokenizer.beginning(label)?);

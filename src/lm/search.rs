@@ -64,7 +64,7 @@ pub struct Rankings {
 
 /// A candidate with its probabilities, as natural logarithms.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scored {
+pub struct ScoredCandidate {
     /// Which candidate.
     pub candidate: CandidateIndex,
     /// ln p of the mixture.
@@ -86,7 +86,7 @@ pub struct Best {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The mixture's candidates that the demand asks for, best first.
-    pub ranked: Vec<Scored>,
+    pub ranked: Vec<ScoredCandidate>,
     /// The best candidates of the mixture and of each model, if asked for.
     pub best: Option<Best>,
     /// At most this share of the mass was not explored; 0 where the answer is exact.
@@ -94,8 +94,12 @@ pub struct Answer {
 }
 
 /// Ranks scored candidates; ties go to the smaller index.
-pub(super) fn answer_from(scored: Vec<Scored>, rankings: Rankings, unexplored: f64) -> Answer {
-    let best_by = |key: fn(&Scored) -> f64| {
+pub(super) fn answer_from(
+    scored: Vec<ScoredCandidate>,
+    rankings: Rankings,
+    unexplored: f64,
+) -> Answer {
+    let best_by = |key: fn(&ScoredCandidate) -> f64| {
         scored
             .iter()
             .max_by(|a, b| key(a).total_cmp(&key(b)).then(b.candidate.cmp(&a.candidate)))
@@ -108,7 +112,8 @@ pub(super) fn answer_from(scored: Vec<Scored>, rankings: Rankings, unexplored: f
     };
     let best = if rankings.best { best() } else { None };
     let Demand { most, floor } = rankings.mixed;
-    let mut ranked: Vec<Scored> = scored.into_iter().filter(|s| s.mixed >= floor).collect();
+    let mut ranked: Vec<ScoredCandidate> =
+        scored.into_iter().filter(|s| s.mixed >= floor).collect();
     ranked.sort_by(|a, b| b.mixed.total_cmp(&a.mixed).then(a.candidate.cmp(&b.candidate)));
     ranked.truncate(most);
     Answer { ranked, best, unexplored }

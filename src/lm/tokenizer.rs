@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
-use super::prompter::Candidate;
+use super::prompter::TokenisedCandidate;
 use crate::diagnostic::{Explain, caught};
 use crate::onnx::tokenizer_json;
 
@@ -148,7 +148,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Where the tokenizer fails.
-    pub fn words(&self, text: &str) -> Result<Candidate, TokenizerError> {
+    pub fn words(&self, text: &str) -> Result<TokenisedCandidate, TokenizerError> {
         let behind = format!("{}{text}", Self::PROBE);
         let encoding = self.encoding(&behind, false)?;
         let own = self.probe.len();
@@ -164,7 +164,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Where the tokenizer fails.
-    pub fn beginning(&self, text: &str) -> Result<Candidate, TokenizerError> {
+    pub fn beginning(&self, text: &str) -> Result<TokenisedCandidate, TokenizerError> {
         Ok(candidate(&self.encoding(text, false)?, 0, text, 0))
     }
 
@@ -274,7 +274,7 @@ fn is_byte_level(tokenizer: &tokenizers::Tokenizer) -> bool {
 
 /// The tokens of `text` from number `from` on, which begins at byte `start` of what was encoded; a
 /// token belongs to the word of the first letter at or after its beginning.
-fn candidate(encoding: &Encoding, from: usize, text: &str, start: usize) -> Candidate {
+fn candidate(encoding: &Encoding, from: usize, text: &str, start: usize) -> TokenisedCandidate {
     let mut ends = Vec::new();
     for word in text.split_whitespace() {
         // A word is a part of the text.
@@ -284,7 +284,7 @@ fn candidate(encoding: &Encoding, from: usize, text: &str, start: usize) -> Cand
         let begin = begin.saturating_sub(start);
         ends.partition_point(|&end| end <= begin).min(ends.len().saturating_sub(1)) as u32
     };
-    Candidate {
+    TokenisedCandidate {
         tokens: encoding.get_ids()[from..].to_vec(),
         words: encoding.get_offsets()[from..].iter().map(word).collect(),
     }

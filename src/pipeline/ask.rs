@@ -8,7 +8,7 @@ use crate::lm::Demand;
 
 /// A candidate as the answer to a question.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Object {
+pub struct RankedObject {
     /// Its IRI.
     pub iri: String,
     /// Its label.
@@ -34,7 +34,7 @@ impl PlannedJob<'_> {
         subject: &str,
         relation: &str,
         most: usize,
-    ) -> Result<Vec<Object>, Error> {
+    ) -> Result<Vec<RankedObject>, Error> {
         let (index, id) = self.question(subject, relation)?;
         let mut predictor = match self.asking.take() {
             Some(predictor) => predictor,
@@ -57,7 +57,7 @@ impl PlannedJob<'_> {
         self.asking = Some(predictor);
         let asked = plan.asked;
         let selected = select(plan, predicted?);
-        let object = |triple: &super::select::Triple| Object {
+        let object = |triple: &super::select::Triple| RankedObject {
             iri: plan.candidates.iri(triple.object).to_owned(),
             label: plan.candidates.label(triple.object).to_owned(),
             confidence: triple.confidence,

@@ -13,7 +13,7 @@ const WARM_UP: usize = 4;
 
 /// How much a run would do for a relation, or for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct WorkCounts {
     /// Subjects to be asked about.
     pub subjects: usize,
     /// Prompts: one a subject and template.
@@ -26,7 +26,7 @@ pub struct Counts {
     pub candidate_tokens: usize,
 }
 
-impl Counts {
+impl WorkCounts {
     fn add(&mut self, other: &Self) {
         self.subjects += other.subjects;
         self.prompts += other.prompts;
@@ -40,9 +40,9 @@ impl Counts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// By relation of the plan.
-    pub relations: Vec<Counts>,
+    pub relations: Vec<WorkCounts>,
     /// Their sum.
-    pub total: Counts,
+    pub total: WorkCounts,
 }
 
 impl Plan {
@@ -51,7 +51,7 @@ impl Plan {
     /// # Errors
     /// Where a prompt cannot be encoded, or does not fit into the models' context.
     pub fn estimate(&self) -> Result<Estimate, Error> {
-        let mut relations: Vec<Counts> = self.relations.iter().map(Counts::of).collect();
+        let mut relations: Vec<WorkCounts> = self.relations.iter().map(WorkCounts::of).collect();
         let nothing_done = Default::default();
         for task in self.tasks(&nothing_done) {
             let relation = task.relation;
@@ -60,13 +60,13 @@ impl Plan {
             let tokens = |prompts: &[Prompt]| prompts.iter().map(Prompt::tokens).sum::<usize>();
             relations[relation].prompt_tokens += lists.into_iter().map(tokens).max().unwrap_or(0);
         }
-        let mut total = Counts::default();
+        let mut total = WorkCounts::default();
         relations.iter().for_each(|counts| total.add(counts));
         Ok(Estimate { relations, total })
     }
 }
 
-impl Counts {
+impl WorkCounts {
     /// Of a relation, without its prompts' tokens.
     fn of(relation: &RelationPlan) -> Self {
         let candidates = relation.candidates.len();
@@ -93,7 +93,7 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
         (plan.relations[relation].templates.len() * subjects) as f64
     };
     let mut order: Vec<usize> = (0..plan.relations.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(Counts::of(&plan.relations[at]).prompts));
+    order.sort_by_key(|&at| std::cmp::Reverse(WorkCounts::of(&plan.relations[at]).prompts));
     let mut ask = |relation: usize, most: usize| {
         let subjects: Vec<_> =
             plan.relations[relation].subjects.iter().copied().take(most).collect();

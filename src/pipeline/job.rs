@@ -7,7 +7,7 @@ use super::open::{open_models, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
 use super::{
-    Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, Report, ReportFile,
+    Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, ReportFile, RunReport,
     estimate, locate, report_text, run, take_priors, tuned,
 };
 use crate::config::{self, Pipeline};
@@ -42,7 +42,7 @@ impl<'e> Job<'e> {
 
     /// The same job under another correction.
     #[must_use]
-    pub fn correcting_by(mut self, correction: config::Correction) -> Self {
+    pub fn correcting_by(mut self, correction: config::CorrectionMethod) -> Self {
         self.pipeline.correction = correction;
         self
     }
@@ -184,7 +184,7 @@ impl PlannedJob<'_> {
     ///
     /// # Errors
     /// See [`Error`]; what was written before stays.
-    pub fn run(&mut self, fresh: bool) -> Result<Report, Error> {
+    pub fn run(&mut self, fresh: bool) -> Result<RunReport, Error> {
         let description = describe(&self.pipeline, &self.plan, &self.models)?;
         let folder = self.pipeline.output.folder.clone();
         ReportFile::find(&folder)?;
@@ -207,7 +207,7 @@ impl PlannedJob<'_> {
     }
 
     /// Predicts and writes what is missing.
-    fn build(&mut self, description: &RunDescription, fresh: bool) -> Result<Report, Error> {
+    fn build(&mut self, description: &RunDescription, fresh: bool) -> Result<RunReport, Error> {
         let environment = self.environment;
         let events = environment.events.as_ref();
         // A graph that is there is looked at before the models are loaded; a new one is made after,

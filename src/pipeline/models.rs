@@ -17,7 +17,7 @@ use crate::runtime::Runtime;
 /// Why a pipeline's models cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ModelsError {
     /// A source could not be had.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
@@ -80,7 +80,7 @@ pub enum Error {
     },
 }
 
-impl Explain for Error {
+impl Explain for ModelsError {
     fn inner(&self) -> Option<&dyn Explain> {
         match self {
             Self::Fetch(error) => Some(error),
@@ -125,12 +125,12 @@ pub struct LocatedModels {
 /// Of two models without correction only the finetuned one is asked.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`ModelsError`].
 pub fn locate(
     pipeline: &Pipeline,
     cache: &Cache,
     events: &dyn Events,
-) -> Result<LocatedModels, Error> {
+) -> Result<LocatedModels, ModelsError> {
     let base = match &pipeline.models.base {
         Some(source) => Some(locate_one(source, cache, events)?),
         None => None,
@@ -153,7 +153,7 @@ pub fn locate(
     if let (Some(base), Some(finetuned)) = (&base, &finetuned)
         && base.folder.family != finetuned.folder.family
     {
-        return Err(Error::Families {
+        return Err(ModelsError::Families {
             base: base.folder.family,
             finetuned: finetuned.folder.family,
         });
@@ -162,7 +162,11 @@ pub fn locate(
     Ok(LocatedModels { named_base, asked, finetuned, base, context })
 }
 
-fn locate_one(source: &ModelSource, cache: &Cache, events: &dyn Events) -> Result<Located, Error> {
+fn locate_one(
+    source: &ModelSource,
+    cache: &Cache,
+    events: &dyn Events,
+) -> Result<Located, ModelsError> {
     let path = fetch::fetch_named(source, cache, events)?;
     let folder = onnx::import(&path, cache, events)?;
     let description =
@@ -175,12 +179,12 @@ fn locate_finetuned(
     base: Option<&Located>,
     cache: &Cache,
     events: &dyn Events,
-) -> Result<Located, Error> {
+) -> Result<Located, ModelsError> {
     let path = fetch::fetch_named(source, cache, events)?;
     if !lora::is_lora_folder(&path) {
         return locate_one(source, cache, events);
     }
-    let Some(base) = base else { return Err(Error::AdapterWithoutBase(path)) };
+    let Some(base) = base else { return Err(ModelsError::AdapterWithoutBase(path)) };
     let description =
         ModelDescription { source: source.written.clone(), sha256: fetch::sha256_of(&path)? };
     Ok(Located { folder: base.folder.clone(), adapter: Some(path), description })
@@ -191,7 +195,7 @@ impl LocatedModels {
     ///
     /// # Errors
     /// Where their tokenizer cannot be read, or lacks a token that their family needs.
-    pub fn prompter(&self) -> Result<Prompter, Error> {
+    pub fn prompter(&self) -> Result<Prompter, ModelsError> {
         Ok(Prompter::new(&self.asked)?)
     }
 
@@ -236,20 +240,22 @@ impl LocatedModels {
         workers: usize,
         threads: usize,
         token_budget: usize,
-    ) -> Result<Vec<Predictor>, Error> {
+    ) -> Result<Vec<Predictor>, ModelsError> {
         let last_token = prompter.tokenizer().vocabulary().last().map(|(token, _)| *token);
         let sessions = match (&self.finetuned, &self.base) {
             (Some(finetuned), Some(_)) if !finetuned.holds_base() => 2,
             _ => 1,
         };
         let threads = (threads / (workers * sessions).max(1)).max(1);
-        let open = |model: &Located, models: usize| -> Result<Box<dyn LanguageModel>, Error> {
+        let open = |model: &Located,
+                    models: usize|
+         -> Result<Box<dyn LanguageModel>, ModelsError> {
             let adapter = model.adapter.as_deref();
             let model = lm::open(runtime, &model.folder, adapter, models, threads, token_budget)?;
             self.fits(last_token.max(prompter.largest_token()), model.vocabulary())?;
             Ok(model)
         };
-        let worker = || -> Result<Predictor, Error> {
+        let worker = || -> Result<Predictor, ModelsError> {
             Ok(Predictor::new(match (&self.finetuned, &self.base) {
                 // The adapter's session holds the base too.
                 (Some(finetuned), Some(_)) if finetuned.holds_base() => {
@@ -265,18 +271,18 @@ impl LocatedModels {
         (0..workers).map(|_| worker()).collect()
     }
 
-    fn fits(&self, last_token: Option<u32>, vocabulary: usize) -> Result<(), Error> {
+    fn fits(&self, last_token: Option<u32>, vocabulary: usize) -> Result<(), ModelsError> {
         match last_token {
             Some(token) if token as usize >= vocabulary => {
                 let tokenizer = self.asked.tokenizer.clone();
-                Err(Error::TokenizerAndModel { tokenizer, token, vocabulary })
+                Err(ModelsError::TokenizerAndModel { tokenizer, token, vocabulary })
             }
             _ => Ok(()),
         }
     }
 }
 
-fn same_vocabulary(base: &Path, finetuned: &Path) -> Result<(), Error> {
+fn same_vocabulary(base: &Path, finetuned: &Path) -> Result<(), ModelsError> {
     let (of_base, of_finetuned) =
         (Tokenizer::read(base)?.vocabulary(), Tokenizer::read(finetuned)?.vocabulary());
     if of_base == of_finetuned {
@@ -286,7 +292,7 @@ fn same_vocabulary(base: &Path, finetuned: &Path) -> Result<(), Error> {
         of_base.iter().zip(&of_finetuned).find(|(a, b)| a != b).map(|((id, a), (_, b))| {
             format!("; token {id} is {a:?} in one and {b:?} in the other")
         });
-    Err(Error::Vocabularies {
+    Err(ModelsError::Vocabularies {
         base: base.to_owned(),
         finetuned: finetuned.to_owned(),
         base_tokens: of_base.len(),

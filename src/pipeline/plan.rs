@@ -246,13 +246,14 @@ impl Plan {
         let (mut same, mut empty) = (Vec::new(), Vec::new());
         for &candidate in candidates {
             let label = self.candidates.label(candidate);
-            let lm::Candidate { tokens, words } = match self.prompter.candidate(label, with_space) {
-                Ok(found) => found,
-                Err(e) => {
-                    notes.push(Diagnostic::of("tokenizer", &e));
-                    return None;
-                }
-            };
+            let lm::TokenisedCandidate { tokens, words } =
+                match self.prompter.candidate(label, with_space) {
+                    Ok(found) => found,
+                    Err(e) => {
+                        notes.push(Diagnostic::of("tokenizer", &e));
+                        return None;
+                    }
+                };
             if tokens.is_empty() || blank.as_ref().is_ok_and(|blank| blank.tokens == tokens) {
                 empty.push(candidate);
             } else if let Some(&other) = seen.get(&tokens) {
@@ -370,11 +371,12 @@ impl RelationPlan {
 fn mixing_rule(pipeline: &Pipeline, relation: &str) -> MixingRule {
     let lambda = pipeline.lambda(relation);
     match pipeline.correction {
-        config::Correction::None => MixingRule::None,
-        config::Correction::Linear | config::Correction::PriorLinear => {
+        config::CorrectionMethod::None => MixingRule::None,
+        config::CorrectionMethod::Linear | config::CorrectionMethod::PriorLinear => {
             MixingRule::Linear { lambda }
         }
-        config::Correction::LogLinear(mixing) | config::Correction::PriorLogLinear(mixing) => {
+        config::CorrectionMethod::LogLinear(mixing)
+        | config::CorrectionMethod::PriorLogLinear(mixing) => {
             MixingRule::LogLinear { lambda, mixing }
         }
     }

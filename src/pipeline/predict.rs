@@ -41,9 +41,9 @@ impl Predictor {
 
     /// What its models did until now: all their tokens, and the time in which at least one of them
     /// was computing.
-    pub fn work(&self) -> Work {
+    pub fn work(&self) -> ModelWork {
         let tokens = self.models.iter().map(|model| model.tokens()).sum();
-        Work { tokens, time: self.time }
+        ModelWork { tokens, time: self.time }
     }
 
     /// Lets the models read prompts that nothing is asked of but what follows them: what a run takes
@@ -128,7 +128,7 @@ impl Predictor {
 
 /// What a worker's models did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
+pub struct ModelWork {
     /// Tokens that were computed, by all models together.
     pub tokens: u64,
     /// How long that took.

@@ -26,7 +26,7 @@ pub struct KnownQuestions<'e> {
 }
 
 /// Both models' distributions, by relation of the plan and subject of the relation.
-pub type Scored = Vec<Vec<Distributions>>;
+pub type ScoredQuestions = Vec<Vec<Distributions>>;
 
 impl<'e> KnownQuestions<'e> {
     /// Reads the questions that `facts` answers; `entities` are tables with labels of their
@@ -62,7 +62,7 @@ impl<'e> KnownQuestions<'e> {
     ///
     /// # Errors
     /// Where a model cannot be loaded or fails; [`Error::Interrupted`] where the stop was set.
-    pub fn ask(&mut self) -> Result<Scored, Error> {
+    pub fn ask(&mut self) -> Result<ScoredQuestions, Error> {
         let Self { environment, pipeline, plan, models, .. } = self;
         let events = environment.events.as_ref();
         let runtime = environment.runtime(pipeline.runtime.device)?;
@@ -80,7 +80,7 @@ impl<'e> KnownQuestions<'e> {
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.
-    pub fn known(&self, scored: Scored) -> Vec<Vec<KnownQuestion>> {
+    pub fn known(&self, scored: ScoredQuestions) -> Vec<Vec<KnownQuestion>> {
         let relations = self.plan.relations.iter().zip(scored);
         relations.map(|(relation, scored)| self.plan.known_questions(relation, scored)).collect()
     }

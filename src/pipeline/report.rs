@@ -140,7 +140,7 @@ impl RelationReport {
 
 /// What a run did, also written as JSON beside the store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct RunReport {
     /// The lines, sorted by the relation's IRI.
     pub relations: Vec<RelationReport>,
     /// Their sum.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Report;
+use super::RunReport;
 use crate::diagnostic::Explain;
 use crate::files::{is_plain_file, is_taken};
 
@@ -21,7 +21,7 @@ const NAME: &str = "report.json";
 struct Named<'a> {
     signature: &'a BTreeMap<String, String>,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a RunReport,
 }
 
 /// What every report has, by which it is known.
@@ -38,7 +38,7 @@ struct Known {
 /// Why a report is not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ReportFileError {
     /// Something else has its name.
     #[error(
         "the report of this run goes to {}, and no run wrote what is there. It was not changed; \
@@ -60,7 +60,7 @@ pub enum Error {
     },
 }
 
-impl Explain for Error {}
+impl Explain for ReportFileError {}
 
 /// The place of a run's report, where there is none or one of a run.
 pub struct ReportFile {
@@ -72,21 +72,21 @@ impl ReportFile {
     /// Looks at the place in an output folder. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Foreign`] where something else is there, be it a link to a report.
-    pub fn find(folder: &Path) -> Result<Self, Error> {
+    /// [`ReportFileError::Foreign`] where something else is there, be it a link to a report.
+    pub fn find(folder: &Path) -> Result<Self, ReportFileError> {
         let path = folder.join(NAME);
         if !is_taken(&path) {
             return Ok(Self { path, found: None });
         }
         if !is_plain_file(&path) {
-            return Err(Error::Foreign { path });
+            return Err(ReportFileError::Foreign { path });
         }
         match fs::read(&path) {
             Ok(text) => match serde_json::from_slice::<Known>(&text) {
                 Ok(found) if !found.signature.is_empty() => Ok(Self { path, found: Some(found) }),
-                _ => Err(Error::Foreign { path }),
+                _ => Err(ReportFileError::Foreign { path }),
             },
-            Err(source) => Err(Error::Io { path, source }),
+            Err(source) => Err(ReportFileError::Io { path, source }),
         }
     }
 
@@ -107,7 +107,7 @@ impl ReportFile {
 /// Where a number has no form in JSON, which none that was counted lacks.
 pub fn report_text(
     signature: &BTreeMap<String, String>,
-    report: &Report,
+    report: &RunReport,
 ) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&Named { signature, report })? + "\n")
 }
@@ -121,7 +121,7 @@ mod tests {
     fn text(complete: bool) -> String {
         let asked = Pair { finetuned: false, base: true };
         let total = RelationReport::new(None, "all".into(), None, &Statistics::default(), asked);
-        let report = Report {
+        let report = RunReport {
             relations: vec![total.clone()],
             total,
             complete,
@@ -154,7 +154,8 @@ mod tests {
     fn what_is_no_report_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
-        let is_foreign = || matches!(ReportFile::find(folder.path()), Err(Error::Foreign { .. }));
+        let is_foreign =
+            || matches!(ReportFile::find(folder.path()), Err(ReportFileError::Foreign { .. }));
         let half = &text(true)[..40];
         let nameless = text(true).replace("\"inputs\": \"1\"", "");
         for mine in ["mine", "", "{}", "[]", "{\"complete\": true}", half, &nameless] {

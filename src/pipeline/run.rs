@@ -3,9 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::predict::Work;
+use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
-use super::report::{RelationReport, Report, Statistics};
+use super::report::{RelationReport, RunReport, Statistics};
 use super::stages::{self, Workers};
 use super::{Encoded, Error, Plan, Predictor, Selected, encode, select};
 use crate::catalog::{Catalog, EntityId};
@@ -28,7 +28,7 @@ pub fn run(
     mut writer: GraphWriter,
     events: &dyn Events,
     stop: &AtomicBool,
-) -> Result<Report, Error> {
+) -> Result<RunReport, Error> {
     let start = Instant::now();
     let done = writer.done().clone();
     let mut statistics = resumed(plan, &writer)?;
@@ -76,7 +76,7 @@ pub fn run(
     });
     let mut total = Statistics::default();
     statistics.iter().for_each(|s| total.add(s));
-    Ok(Report {
+    Ok(RunReport {
         relations: lines.collect(),
         total: RelationReport::new(None, "all".to_owned(), None, &total, plan.asked),
         complete,
@@ -89,9 +89,9 @@ pub fn run(
 }
 
 /// What all workers' models did until now.
-fn work(predictors: &[Predictor]) -> Work {
+fn work(predictors: &[Predictor]) -> ModelWork {
     let each = predictors.iter().map(Predictor::work);
-    each.fold(Work::default(), |sum, own| Work {
+    each.fold(ModelWork::default(), |sum, own| ModelWork {
         tokens: sum.tokens + own.tokens,
         time: sum.time + own.time,
     })

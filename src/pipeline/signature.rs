@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::{CHUNK_SUBJECTS, Error, LocatedModels, Plan, RelationPlan};
-use crate::config::{self, Pipeline, Prediction};
+use crate::config::{self, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
@@ -73,8 +73,8 @@ fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
 }
 
 /// How a distribution over the candidates is computed.
-fn describe_prediction(prediction: &Prediction) -> String {
-    let Prediction { normalise, method, tolerance, masked } = prediction;
+fn describe_prediction(prediction: &PredictionSettings) -> String {
+    let PredictionSettings { normalise, method, tolerance, masked } = prediction;
     format!("{normalise:?}, {method:?}, tolerance {tolerance}, masked {masked:?}").to_lowercase()
 }
 
@@ -86,7 +86,7 @@ fn hash_of(settings: &BTreeMap<String, String>) -> String {
 
 /// The mixing weight, where there is a correction and all relations have the same.
 fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
-    if pipeline.correction == config::Correction::None {
+    if pipeline.correction == config::CorrectionMethod::None {
         return None;
     }
     let mut lambdas = plan.relations.iter().map(|relation| pipeline.lambda(&relation.iri));
@@ -97,7 +97,7 @@ fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
 /// All numbers that a relation's triples depend on.
 fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) -> String {
     let mut text = pipeline.correction.name().to_owned();
-    if pipeline.correction != config::Correction::None {
+    if pipeline.correction != config::CorrectionMethod::None {
         text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
     }
     if let Some(tau) = relation.tau {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn predictions_are_signed_in_the_words_of_earlier_graphs() {
         let signed = |normalise, method, masked| {
-            describe_prediction(&Prediction { normalise, masked, method, tolerance: 1e-6 })
+            describe_prediction(&PredictionSettings { normalise, masked, method, tolerance: 1e-6 })
         };
         assert_eq!(
             signed(Normalise::Trie, Method::Search, Scoring::AnswerL2r),

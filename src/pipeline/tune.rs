@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{Error, Job, KnownQuestion, KnownQuestions, Plan, RelationPlan, tuned};
-use crate::config::{self, Pipeline, Tuned};
+use crate::config::{self, Pipeline, TunedFile};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
 use crate::files::{WriteError, unwritable, write_whole};
 use crate::lm;
-use crate::shock::tune::{self, Numbers, Scores, Settings, Tuning, Weights};
+use crate::shock::tune::{self, GridScores, MixingWeights, Numbers, TuneSettings, Tuning};
 use crate::shock::{Correction, MixingRule, Prior, Question};
 
 /// The shares of the finetuned model's shift that are tried where one is removed.
@@ -17,8 +17,8 @@ const TAUS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 impl RelationPlan {
     /// The relation's correction with other weights.
-    pub fn correction_with(&self, weights: Weights) -> Correction {
-        let Weights { lambda, tau } = weights;
+    pub fn correction_with(&self, weights: MixingWeights) -> Correction {
+        let MixingWeights { lambda, tau } = weights;
         let rule = match self.correction.rule {
             MixingRule::None => MixingRule::None,
             MixingRule::Linear { .. } => MixingRule::Linear { lambda },
@@ -29,7 +29,7 @@ impl RelationPlan {
     }
 
     /// A question's distribution over the candidates, corrected with the given weights.
-    pub fn mix(&self, question: &Question<'_>, weights: Weights) -> Vec<f64> {
+    pub fn mix(&self, question: &Question<'_>, weights: MixingWeights) -> Vec<f64> {
         let correction = self.correction_with(weights);
         lm::mix(&self.space, &correction, question.excluded, question.finetuned, question.base)
     }
@@ -41,7 +41,7 @@ impl RelationPlan {
             MixingRule::Linear { lambda } | MixingRule::LogLinear { lambda, .. } => lambda,
         };
         Numbers {
-            weights: Weights { lambda, tau: self.tau.unwrap_or(0.0) },
+            weights: MixingWeights { lambda, tau: self.tau.unwrap_or(0.0) },
             calibration: self.calibration,
             threshold: self.threshold,
         }
@@ -53,24 +53,24 @@ impl RelationPlan {
 pub fn tune(plan: &Plan, known: &[Vec<KnownQuestion>], min_questions: usize) -> Option<Tuning> {
     let removes_shift = plan.relations.iter().any(|relation| relation.tau.is_some());
     let mixes = plan.relations.iter().any(|r| r.correction.rule != MixingRule::None);
-    let settings = Settings {
+    let settings = TuneSettings {
         taus: if removes_shift { TAUS.to_vec() } else { vec![0.0] },
-        lambdas: if mixes { Settings::default().lambdas } else { vec![1.0] },
+        lambdas: if mixes { TuneSettings::default().lambdas } else { vec![1.0] },
         min_questions,
     };
     let mixers: Vec<_> = plan
         .relations
         .iter()
         .map(|relation| {
-            move |question: &Question<'_>, weights: Weights| relation.mix(question, weights)
+            move |question: &Question<'_>, weights: MixingWeights| relation.mix(question, weights)
         })
         .collect();
-    let relations: Vec<tune::Relation<'_>> = plan
+    let relations: Vec<tune::RelationQuestions<'_>> = plan
         .relations
         .iter()
         .zip(known)
         .zip(&mixers)
-        .map(|((relation, known), mix)| tune::Relation {
+        .map(|((relation, known), mix)| tune::RelationQuestions {
             questions: known.iter().map(KnownQuestion::question).collect(),
             most: relation.rankings.mixed.most,
             untuned: relation.numbers(),
@@ -78,8 +78,8 @@ pub fn tune(plan: &Plan, known: &[Vec<KnownQuestion>], min_questions: usize) -> 
         })
         .collect();
     let grid = settings.grid();
-    let scores: Vec<Scores> =
-        relations.par_iter().map(|relation| Scores::of(relation, &grid)).collect();
+    let scores: Vec<GridScores> =
+        relations.par_iter().map(|relation| GridScores::of(relation, &grid)).collect();
     tune::tune(&relations, &scores, &settings)
 }
 
@@ -105,7 +105,7 @@ impl Job<'_> {
         if let Some(mistake) = unwritable("tuning.file", &tuning.file) {
             return Err(at(&tuning.place, mistake));
         }
-        Tuned::replaceable(&tuning.file)?;
+        TunedFile::replaceable(&tuning.file)?;
         tuned::untested(&pipeline, tuning)?;
         let mut questions = self.questions(&tuning.facts, &tuning.entities)?;
         let answerable = questions.plan.answerable();
@@ -134,7 +134,7 @@ fn no_section(pipeline: &Pipeline) -> Diagnostics {
     mistake.at(&pipeline.file, At::File).into()
 }
 
-fn too_few(tuning: &config::Tuning, answerable: usize) -> Error {
+fn too_few(tuning: &config::TuningSettings, answerable: usize) -> Error {
     let message = format!(
         "{answerable} of the held-out questions can be answered, and tuning takes {} at least",
         tuning.min_facts

@@ -1,7 +1,7 @@
 //! The numbers that were tuned for a pipeline: what they belong to, and whether they still do.
 
 use super::{Error, LocatedModels, Plan};
-use crate::config::{self, MadeFrom, Pipeline, Tuned, TunedNumbers};
+use crate::config::{self, MadeFrom, Pipeline, TunedFile, TunedNumbers};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::facts::Facts;
 use crate::fetch;
@@ -26,7 +26,7 @@ pub(super) fn take(pipeline: &mut Pipeline) -> Result<(), Diagnostics> {
         let mistake = Diagnostic::error(NOT_TUNED, message).help(help);
         return Err(Diagnostic { place: Some(tuning.place.clone()), ..mistake }.into());
     }
-    let tuned = Tuned::read(&tuning.file)?;
+    let tuned = TunedFile::read(&tuning.file)?;
     pipeline.use_tuned(tuned);
     Ok(())
 }
@@ -102,9 +102,9 @@ pub(super) fn file_of(
     plan: &Plan,
     chosen: &Tuning,
     made_from: MadeFrom,
-) -> Tuned {
-    let mixes = pipeline.correction != config::Correction::None;
-    let numbers = |chosen: &tune::Tuned| {
+) -> TunedFile {
+    let mixes = pipeline.correction != config::CorrectionMethod::None;
+    let numbers = |chosen: &tune::TunedRelation| {
         let Numbers { weights, calibration, threshold } = chosen.numbers;
         TunedNumbers {
             facts: chosen.answerable as u64,
@@ -116,7 +116,7 @@ pub(super) fn file_of(
         }
     };
     let relations = plan.relations.iter().zip(&chosen.relations);
-    Tuned {
+    TunedFile {
         made_from,
         all: Some(numbers(&chosen.all)),
         relations: relations
@@ -130,7 +130,10 @@ pub(super) fn file_of(
 ///
 /// # Errors
 /// Where facts that are tuned on are gold facts, or a table cannot be read.
-pub(super) fn untested(pipeline: &Pipeline, tuning: &config::Tuning) -> Result<(), Diagnostics> {
+pub(super) fn untested(
+    pipeline: &Pipeline,
+    tuning: &config::TuningSettings,
+) -> Result<(), Diagnostics> {
     let Some(gold) = &pipeline.inputs.gold else { return Ok(()) };
     let (gold, _) = Facts::read(std::slice::from_ref(gold))?;
     let (facts, _) = Facts::read(&tuning.facts)?;

@@ -25,7 +25,7 @@ pub const HALF: f64 = 0.5;
 pub type System<'a> = dyn Fn(&Question<'_>) -> Vec<f64> + Sync + 'a;
 
 /// A relation to be diagnosed.
-pub struct Relation<'a> {
+pub struct RelationAnswers<'a> {
     /// Its held-out questions; those without objects are left out.
     pub questions: &'a [Question<'a>],
     /// By candidate, of how many training facts it is the object.
@@ -74,7 +74,7 @@ impl Entity {
 
 /// How a system answered a relation's questions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answers {
+pub struct SystemAnswers {
     /// By question, the rank from 1 of the best right candidate, nothing if none is right; 1 is a
     /// right answer.
     pub ranks: Vec<Option<usize>>,
@@ -105,7 +105,7 @@ pub struct RelationDiagnosis {
     /// The entities that training, gold or a prediction names, by index.
     pub entities: Vec<Entity>,
     /// By system.
-    pub answers: Vec<Answers>,
+    pub answers: Vec<SystemAnswers>,
 }
 
 /// What is seen in all relations.
@@ -134,14 +134,14 @@ impl Diagnosis {
 }
 
 /// Diagnoses a relation.
-pub fn diagnose(relation: &Relation<'_>) -> RelationDiagnosis {
+pub fn diagnose(relation: &RelationAnswers<'_>) -> RelationDiagnosis {
     let questions: Vec<&Question<'_>> =
         relation.questions.iter().filter(|question| question.objects() > 0).collect();
     let systems = relation.systems.len();
     let mut entities = Entities::new(relation, &questions);
     let mut answers = Vec::with_capacity(systems);
     for (system, answer) in relation.systems.iter().enumerate() {
-        let mut own = Answers { ranks: Vec::new(), probabilities: Vec::new() };
+        let mut own = SystemAnswers { ranks: Vec::new(), probabilities: Vec::new() };
         for question in &questions {
             let ln_p = answer(question);
             let best = question.best(&ln_p);
@@ -214,7 +214,7 @@ pub fn lambda_curve(
 struct Entities(Vec<Entity>);
 
 impl Entities {
-    fn new(relation: &Relation<'_>, questions: &[&Question<'_>]) -> Self {
+    fn new(relation: &RelationAnswers<'_>, questions: &[&Question<'_>]) -> Self {
         let candidates = relation.training.len();
         let systems = relation.systems.len();
         let mut gold = vec![0.0; candidates];

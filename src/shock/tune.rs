@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use measures::{Judgement, Measures, Outcome};
 pub use threshold::f1;
-pub use weights::{Scores, Weights};
+pub use weights::{GridScores, MixingWeights};
 
 use super::calibration::{Calibration, Observation};
 use super::question::Question;
@@ -39,10 +39,10 @@ const TOWARDS_NONE: f64 = 2.0;
 const TOWARDS_POOLED: f64 = 30.0;
 
 /// A relation's mixture: ln p of each candidate for a question under weights.
-pub type Mix<'a> = dyn Fn(&Question<'_>, Weights) -> Vec<f64> + Sync + 'a;
+pub type Mix<'a> = dyn Fn(&Question<'_>, MixingWeights) -> Vec<f64> + Sync + 'a;
 
 /// A relation's held-out questions.
-pub struct Relation<'a> {
+pub struct RelationQuestions<'a> {
     /// The questions.
     pub questions: Vec<Question<'a>>,
     /// How many objects a subject has at most; 1 for a functional relation.
@@ -58,7 +58,7 @@ pub struct Relation<'a> {
 pub struct Numbers {
     /// λ and τ.
     #[serde(flatten)]
-    pub weights: Weights,
+    pub weights: MixingWeights,
     /// From probability to confidence.
     pub calibration: Calibration,
     /// From which confidence on an answer is written, between 0 and 1.
@@ -67,7 +67,7 @@ pub struct Numbers {
 
 /// From what to choose, and when not to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct TuneSettings {
     /// The mixing weights to try; not empty.
     pub lambdas: Vec<f64>,
     /// The shares of the shift to try; not empty.
@@ -77,7 +77,7 @@ pub struct Settings {
     pub min_questions: usize,
 }
 
-impl Default for Settings {
+impl Default for TuneSettings {
     /// λ from 0 to 1 in steps of 0.05, no shift removed, at least 20 questions.
     fn default() -> Self {
         let lambdas = (0..=20).map(|i| f64::from(i) / 20.0).collect();
@@ -85,17 +85,17 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl TuneSettings {
     /// Every pair of λ and τ.
-    pub fn grid(&self) -> Vec<Weights> {
+    pub fn grid(&self) -> Vec<MixingWeights> {
         let pairs = self.taus.iter().flat_map(|&tau| self.lambdas.iter().map(move |&l| (l, tau)));
-        pairs.map(|(lambda, tau)| Weights { lambda, tau }).collect()
+        pairs.map(|(lambda, tau)| MixingWeights { lambda, tau }).collect()
     }
 }
 
 /// Numbers with what they rest on and what they are worth.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tuned {
+pub struct TunedRelation {
     /// The numbers.
     pub numbers: Numbers,
     /// Whether they rest on this relation's questions; else they are those of all relations.
@@ -121,21 +121,21 @@ pub struct Tuned {
 pub struct Tuning {
     /// Numbers chosen on all questions, which relations with too few take. Its measures are over
     /// the questions of all relations, each answered with its relation's numbers.
-    pub all: Tuned,
+    pub all: TunedRelation,
     /// By relation, as given.
-    pub relations: Vec<Tuned>,
+    pub relations: Vec<TunedRelation>,
     /// By relation and question, the cross-fitted answers.
     #[serde(skip)]
     pub outcomes: Vec<Vec<Outcome>>,
 }
 
-impl Relation<'_> {
-    fn mixed(&self, question: &Question<'_>, weights: Weights) -> Vec<f64> {
+impl RelationQuestions<'_> {
+    fn mixed(&self, question: &Question<'_>, weights: MixingWeights) -> Vec<f64> {
         (self.mix)(question, weights)
     }
 
     /// The answers to a question that could be written, best first.
-    fn observe(&self, question: &Question<'_>, weights: Weights) -> Vec<Observation> {
+    fn observe(&self, question: &Question<'_>, weights: MixingWeights) -> Vec<Observation> {
         self.judged(question, &self.mixed(question, weights))
     }
 
@@ -152,9 +152,13 @@ impl Relation<'_> {
 }
 
 /// Chooses numbers for each relation and for all. `scores` are the relations' own, over
-/// [`Settings::grid`]. `None` where there are too few questions to choose anything.
-pub fn tune(relations: &[Relation<'_>], scores: &[Scores], settings: &Settings) -> Option<Tuning> {
-    let answerable: usize = relations.iter().map(Relation::answerable).sum();
+/// [`TuneSettings::grid`]. `None` where there are too few questions to choose anything.
+pub fn tune(
+    relations: &[RelationQuestions<'_>],
+    scores: &[GridScores],
+    settings: &TuneSettings,
+) -> Option<Tuning> {
+    let answerable: usize = relations.iter().map(RelationQuestions::answerable).sum();
     if answerable < settings.min_questions.max(1) {
         return None;
     }
@@ -189,7 +193,7 @@ pub fn tune(relations: &[Relation<'_>], scores: &[Scores], settings: &Settings) 
         let questions = || relations[range.clone()].iter().flat_map(|r| &r.questions);
         let measure =
             |outcomes: &[Vec<Outcome>]| Measures::of(outcomes[range.clone()].iter().flatten());
-        Tuned {
+        TunedRelation {
             numbers,
             own,
             questions: questions().count(),
@@ -209,10 +213,10 @@ pub fn tune(relations: &[Relation<'_>], scores: &[Scores], settings: &Settings) 
 }
 
 struct Tuner<'a> {
-    relations: &'a [Relation<'a>],
-    scores: &'a [Scores],
-    settings: &'a Settings,
-    grid: Vec<Weights>,
+    relations: &'a [RelationQuestions<'a>],
+    scores: &'a [GridScores],
+    settings: &'a TuneSettings,
+    grid: Vec<MixingWeights>,
 }
 
 /// Numbers for all and by relation.
@@ -248,7 +252,7 @@ impl Tuner<'_> {
     ///
     /// All relations' questions count alike: a relation with many has more to say about what all
     /// have in common.
-    fn weights(&self, keep: &dyn Fn(usize) -> bool) -> (Weights, Vec<Weights>) {
+    fn weights(&self, keep: &dyn Fn(usize) -> bool) -> (MixingWeights, Vec<MixingWeights>) {
         let points = self.grid.len();
         let curves: Vec<Curve> = self.scores.iter().map(|s| s.curve(points, keep)).collect();
         let nothing = Curve::nothing(points);
@@ -263,7 +267,7 @@ impl Tuner<'_> {
     /// By relation and kept question, the answers that could be written.
     fn observe(
         &self,
-        weights: &[Weights],
+        weights: &[MixingWeights],
         keep: &dyn Fn(usize) -> bool,
     ) -> Vec<Vec<Vec<Observation>>> {
         let each = self.relations.iter().zip(weights).map(|(relation, &weights)| {

@@ -9,7 +9,7 @@ use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{
     self, Answer, AnswerSpace, Answers, Demand, LanguageModel, Method, Prompt, Rankings, Row,
-    Scored,
+    ScoredCandidate,
 };
 use kgbuild::onnx;
 use kgbuild::pipeline::{self, Environment, Plan, Predictor};
@@ -225,7 +225,7 @@ fn difference(found: &Answer, expected: &Answer, place: &str) -> f64 {
     assert_eq!(a, b, "{place}: the best candidates\n{found:?}\n{expected:?}");
     assert_eq!(found.best, expected.best, "{place}: the best of mixture, finetuned, base");
     assert!(found.unexplored <= UNEXPLORED, "{place}: {} unexplored", found.unexplored);
-    let numbers = |s: &Scored| [s.mixed, s.models.finetuned, s.models.base].map(f64::exp);
+    let numbers = |s: &ScoredCandidate| [s.mixed, s.models.finetuned, s.models.base].map(f64::exp);
     let pairs = found.ranked.iter().zip(&expected.ranked);
     pairs.fold(0.0, |largest, (found, expected)| {
         let pairs = numbers(found).into_iter().zip(numbers(expected));

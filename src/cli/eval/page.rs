@@ -2,12 +2,12 @@
 
 use super::super::args::EvalArgs;
 use crate::diagnostic::counted;
-use crate::eval::{Calibration, Report, Scores};
+use crate::eval::{CalibrationScores, EvalReport, Scores};
 use crate::html::{self, Axis, BarSeries, Markup, Table, html};
 use crate::metrics::bootstrap::Interval;
 
 /// The whole page.
-pub(super) fn page(report: &Report, args: &EvalArgs, is_graph: bool) -> Markup {
+pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Markup {
     let (header, mut rows) = super::rows(report);
     let total = rows.pop();
     let caption = "Scores by relation. Precision, recall and F1 are means over a relation's \
@@ -67,7 +67,7 @@ pub(super) fn page(report: &Report, args: &EvalArgs, is_graph: bool) -> Markup {
 }
 
 /// A category for each relation and, where there are several, one for all.
-fn lines(report: &Report) -> Vec<&Scores> {
+fn lines(report: &EvalReport) -> Vec<&Scores> {
     let all = (report.relations.len() > 1).then_some(&report.all);
     report.relations.iter().chain(all).collect()
 }
@@ -76,7 +76,7 @@ fn names<'r>(lines: &[&'r Scores]) -> Vec<&'r str> {
     lines.iter().map(|scores| scores.name.as_str()).collect()
 }
 
-fn precision_at_1(report: &Report) -> Markup {
+fn precision_at_1(report: &EvalReport) -> Markup {
     let lines = lines(report);
     let values = lines.iter().map(|scores| scores.precision_at_1).collect();
     let series = [BarSeries { name: "P@1", values }];
@@ -85,7 +85,7 @@ fn precision_at_1(report: &Report) -> Markup {
     html::figure("P@1 by relation, with 95 % bootstrap intervals over questions.", &chart, None)
 }
 
-fn f1(report: &Report) -> Markup {
+fn f1(report: &EvalReport) -> Markup {
     let lines = lines(report);
     let nothing = |scores: &&Scores| {
         let f1 = scores.always_empty.f1;
@@ -108,8 +108,8 @@ fn f1(report: &Report) -> Markup {
 }
 
 /// The reliability diagrams, before calibration and after, and the errors by relation.
-fn calibration_figures(report: &Report, after: &Calibration) -> Vec<Markup> {
-    let caption = |c: &Calibration, which: &str| {
+fn calibration_figures(report: &EvalReport, after: &CalibrationScores) -> Vec<Markup> {
+    let caption = |c: &CalibrationScores, which: &str| {
         format!(
             "How often predictions are right, by how sure they were{which}: expected calibration \
              error {:.3}.",
@@ -138,9 +138,9 @@ fn calibration_figures(report: &Report, after: &Calibration) -> Vec<Markup> {
     figures
 }
 
-fn calibration_errors(report: &Report) -> Markup {
+fn calibration_errors(report: &EvalReport) -> Markup {
     let lines = lines(report);
-    let error = |calibration: &Option<Calibration>| {
+    let error = |calibration: &Option<CalibrationScores>| {
         let error = calibration.as_ref()?.expected_calibration_error;
         Some(Interval { mean: error, low: error, high: error })
     };

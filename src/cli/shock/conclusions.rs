@@ -1,11 +1,11 @@
 //! What is seen, in sentences.
 
-use crate::diagnosis::{Harm, Report, Scores, System, Training, Verdict};
+use crate::diagnosis::{DiagnosisReport, Harm, System, SystemScores, TrainingEffect, Verdict};
 use crate::metrics::bootstrap::Interval;
 use crate::shock::diagnosis::Band;
 
 /// The sentences about a report; the last ones say what to bear in mind.
-pub(super) fn conclusions(report: &Report) -> Vec<String> {
+pub(super) fn conclusions(report: &DiagnosisReport) -> Vec<String> {
     let mut said = Vec::new();
     said.push(match &report.all.training {
         Some(training) => shock(training, report.verdict),
@@ -18,7 +18,7 @@ pub(super) fn conclusions(report: &Report) -> Vec<String> {
     said.push(worth(report));
     let finetuned = report.scores(System::Finetuned);
     let own = report.scores(report.own);
-    let error = |scores: &Scores| scores.expected_calibration_error;
+    let error = |scores: &SystemScores| scores.expected_calibration_error;
     said.push(match own.calibrated_error {
         Some(after) => format!(
             "Expected calibration error of the best answers: {:.3} by their probabilities, \
@@ -36,7 +36,7 @@ pub(super) fn conclusions(report: &Report) -> Vec<String> {
 }
 
 /// Whether there is Frequency Shock, where training counts are known.
-fn shock(training: &Training, verdict: Verdict) -> String {
+fn shock(training: &TrainingEffect, verdict: Verdict) -> String {
     let [base, finetuned] = [System::Base, System::Finetuned].map(System::index);
     let counts = |band: &Band| {
         format!(
@@ -88,7 +88,7 @@ fn worded(harm: Harm) -> &'static str {
 }
 
 /// What finetuning and the correction are worth.
-fn worth(report: &Report) -> String {
+fn worth(report: &DiagnosisReport) -> String {
     let p = |system| report.scores(system).precision_at_1.mean;
     let models = format!(
         "P@1 is {:.3} by the base, {:.3} by the finetuned model",

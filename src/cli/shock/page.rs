@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::print;
-use crate::diagnosis::{EntityReport, RelationReport, Report, System, Training};
+use crate::diagnosis::{DiagnosedRelation, DiagnosisReport, EntityReport, System, TrainingEffect};
 use crate::diagnostic::counted;
 use crate::html::{self, Axis, BarSeries, Chart, Markup, Point, Series, Table, html};
 use crate::metrics::bootstrap::Interval;
@@ -17,7 +17,7 @@ const SHOWN: usize = 20;
 const NAMED: usize = 4;
 
 /// The whole page.
-pub(super) fn page(report: &Report, conclusions: &[String]) -> Markup {
+pub(super) fn page(report: &DiagnosisReport, conclusions: &[String]) -> Markup {
     let training = report.all.training.as_ref();
     let mut figures = vec![frequencies(report)];
     figures.extend(training.map(|training| by_training(report, training)));
@@ -57,8 +57,8 @@ pub(super) fn page(report: &Report, conclusions: &[String]) -> Markup {
     html::page("Diagnosis of Frequency Shock", &lead, &body)
 }
 
-fn table(table: &print::Table) -> Markup {
-    let print::Table { title, about, header, rows } = table;
+fn table(table: &print::TitledTable) -> Markup {
+    let print::TitledTable { title, about, header, rows } = table;
     let (header, rows) = (header.clone(), rows.clone());
     html! {
         (Table { caption: title, header, rows, total: None }.markup())
@@ -67,7 +67,7 @@ fn table(table: &print::Table) -> Markup {
 }
 
 /// The models and the correction that is of most interest: the pipeline's, if it has one.
-fn shown(report: &Report) -> [System; 3] {
+fn shown(report: &DiagnosisReport) -> [System; 3] {
     let corrected = match report.own {
         System::Finetuned | System::Base => System::LogLinear,
         own => own,
@@ -77,7 +77,7 @@ fn shown(report: &Report) -> [System; 3] {
 
 /// Points by system, of which those at the same place are one.
 fn scattered(
-    report: &Report,
+    report: &DiagnosisReport,
     place: impl Fn(&EntityReport, System) -> Option<(f64, f64)>,
 ) -> Vec<Series<'static>> {
     let series = shown(report).map(|system| {
@@ -101,7 +101,7 @@ fn scattered(
     series.into()
 }
 
-fn frequencies(report: &Report) -> Markup {
+fn frequencies(report: &DiagnosisReport) -> Markup {
     let series = scattered(report, |entity, system| {
         let predicted = entity.seen.predicted[system.index()];
         (predicted > 0 || entity.seen.gold > 0.0).then_some((entity.seen.gold, predicted as f64))
@@ -124,7 +124,7 @@ fn exactly(value: f64) -> Interval {
     Interval { mean: value, low: value, high: value }
 }
 
-fn by_training(report: &Report, training: &Training) -> Markup {
+fn by_training(report: &DiagnosisReport, training: &TrainingEffect) -> Markup {
     let bands: Vec<&Band> = training.by_training.iter().filter(|band| band.gold > 0.0).collect();
     let categories: Vec<String> =
         bands.iter().map(|band| format!("{} ({:.0})", band.name, band.gold)).collect();
@@ -147,7 +147,7 @@ fn by_training(report: &Report, training: &Training) -> Markup {
     )
 }
 
-fn curve(report: &Report) -> Markup {
+fn curve(report: &DiagnosisReport) -> Markup {
     let share = |point: &CurvePoint| point.right as f64 / point.questions.max(1) as f64;
     let line = |points: &[CurvePoint]| -> Vec<Point> {
         let point =
@@ -207,7 +207,7 @@ fn curve(report: &Report) -> Markup {
 const OF_A_GROUP: usize = 4;
 const GROUPS: usize = 12;
 
-fn against_shock(report: &Report, training: &Training) -> Markup {
+fn against_shock(report: &DiagnosisReport, training: &TrainingEffect) -> Markup {
     let mut entities: Vec<&EntityReport> = report.entities().map(|(_, entity)| entity).collect();
     entities.sort_by(|a, b| a.seen.shock.total_cmp(&b.seen.shock));
     let size = entities.len().div_ceil(GROUPS).max(OF_A_GROUP);
@@ -245,7 +245,7 @@ fn against_shock(report: &Report, training: &Training) -> Markup {
     html::figure(&caption, &html::lines(&chart, &series), None)
 }
 
-fn calibration(report: &Report) -> Vec<Markup> {
+fn calibration(report: &DiagnosisReport) -> Vec<Markup> {
     let own = report.scores(report.own);
     let figure = |name: &str, error: f64, bins: &[Bin]| {
         let caption = format!("{name}. Expected calibration error {error:.3}.");
@@ -262,9 +262,9 @@ fn calibration(report: &Report) -> Vec<Markup> {
     figures
 }
 
-fn relations(report: &Report) -> Table<'static> {
+fn relations(report: &DiagnosisReport) -> Table<'static> {
     let trained = report.all.training.is_some();
-    let row = |relation: &RelationReport| {
+    let row = |relation: &DiagnosedRelation| {
         let seen = &relation.seen;
         let mut row = vec![relation.name.clone(), seen.questions.to_string()];
         row.extend(seen.training.as_ref().map(|training| training.facts.to_string()));
@@ -290,7 +290,7 @@ fn relations(report: &Report) -> Table<'static> {
     }
 }
 
-fn diagnosed(report: &Report) -> Markup {
+fn diagnosed(report: &DiagnosisReport) -> Markup {
     html! {
         p { "Pipeline: " (report.pipeline) }
         p { "Held-out facts: " (report.facts.join(", ")) }

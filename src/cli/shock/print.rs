@@ -1,7 +1,7 @@
 //! The diagnosis on the terminal.
 
 use crate::cli::table;
-use crate::diagnosis::{EntityReport, Report, System, Training};
+use crate::diagnosis::{DiagnosisReport, EntityReport, System, TrainingEffect};
 use crate::diagnostic::counted;
 use crate::metrics::bootstrap::Interval;
 use crate::shock::diagnosis::{Band, COMMON};
@@ -10,7 +10,7 @@ use crate::shock::diagnosis::{Band, COMMON};
 const SHOWN: usize = 5;
 
 /// A table: its title, what it is about, its header and rows.
-pub(super) struct Table {
+pub(super) struct TitledTable {
     pub title: &'static str,
     pub about: String,
     pub header: Vec<&'static str>,
@@ -34,11 +34,15 @@ const SPARE: [&str; 12] = [
 ];
 
 /// All tables and what is concluded, for a terminal of `width` columns.
-pub(super) fn printed(report: &Report, conclusions: &[String], width: Option<usize>) -> String {
+pub(super) fn printed(
+    report: &DiagnosisReport,
+    conclusions: &[String],
+    width: Option<usize>,
+) -> String {
     let mut tables = vec![systems(report), bands(report)];
     tables.extend(shock(report));
     tables.extend([over_predicted(report, SHOWN), under_predicted(report, SHOWN)]);
-    let tables = tables.into_iter().map(|Table { title, about, header, rows }| {
+    let tables = tables.into_iter().map(|TitledTable { title, about, header, rows }| {
         // The pipeline's own answers are what is of most interest.
         let spare: Vec<&str> =
             SPARE.into_iter().filter(|name| *name != report.own.name()).collect();
@@ -52,7 +56,7 @@ pub(super) fn printed(report: &Report, conclusions: &[String], width: Option<usi
 }
 
 /// What the words of the tables mean.
-fn words(report: &Report) -> String {
+fn words(report: &DiagnosisReport) -> String {
     let mut lines = vec![
         "ECE: expected calibration error, how far confidences are from accuracy; 0 is best",
         "linear, log-linear, prior: all mix with the lambda above; prior also divides out, by tau,",
@@ -84,7 +88,7 @@ fn range(interval: Interval) -> String {
 }
 
 /// How right the systems are.
-pub(super) fn systems(report: &Report) -> Table {
+pub(super) fn systems(report: &DiagnosisReport) -> TitledTable {
     let row = |&system: &System| {
         let scores = report.scores(system);
         let own = if system == report.own { " *" } else { "" };
@@ -118,11 +122,11 @@ pub(super) fn systems(report: &Report) -> Table {
         counted(report.relations.len(), "relation"),
         weights(report)
     );
-    Table { title: "how right the systems are", about, header, rows }
+    TitledTable { title: "how right the systems are", about, header, rows }
 }
 
 /// With which numbers the corrections answer.
-pub(super) fn weights(report: &Report) -> String {
+pub(super) fn weights(report: &DiagnosisReport) -> String {
     let mut relations = report.relations.iter().map(|r| (r.seen.lambda, r.seen.tau));
     let first = relations.next();
     let alike = relations.all(|weights| Some(weights) == first);
@@ -143,7 +147,7 @@ fn band_row(band: &Band, name: String) -> Vec<String> {
 
 /// Predictions of objects by how common they are and how often they were trained. Bands without
 /// objects are left out.
-pub(super) fn bands(report: &Report) -> Table {
+pub(super) fn bands(report: &DiagnosisReport) -> TitledTable {
     let mut rows = Vec::new();
     let mut add = |bands: &[Band], name: &dyn Fn(&'static str) -> String| {
         let bands = bands.iter().filter(|band| band.entities > 0);
@@ -169,11 +173,11 @@ pub(super) fn bands(report: &Report) -> Table {
         COMMON * 100.0
     );
     let header = [vec!["objects", "entities", "gold"], BY_SYSTEM.to_vec()].concat();
-    Table { title: "how often objects are right and predicted", about, header, rows }
+    TitledTable { title: "how often objects are right and predicted", about, header, rows }
 }
 
 /// How over-prediction goes with the shock, and how right the systems are beyond training.
-pub(super) fn shock(report: &Report) -> Option<Table> {
+pub(super) fn shock(report: &DiagnosisReport) -> Option<TitledTable> {
     let training = report.all.training.as_ref()?;
     let row = |&system: &System| {
         let at = system.index();
@@ -187,7 +191,7 @@ pub(super) fn shock(report: &Report) -> Option<Table> {
             number(share(&training.seen[1])),
         ]
     };
-    let Training { seen, facts, .. } = training;
+    let TrainingEffect { seen, facts, .. } = training;
     let about = format!(
         "r and rho correlate over-prediction with the shock, ln(q_train / q_base), over {} \
          entities; right on the {} questions with objects seen in the {facts} training facts, and \
@@ -196,7 +200,7 @@ pub(super) fn shock(report: &Report) -> Option<Table> {
         count(seen[0].gold),
         count(seen[1].gold)
     );
-    Some(Table {
+    Some(TitledTable {
         title: "what training did",
         about,
         header: vec!["system", "r", "rho", "right if seen", "right if unseen"],
@@ -205,16 +209,16 @@ pub(super) fn shock(report: &Report) -> Option<Table> {
 }
 
 /// The entities that the finetuned model predicts oftener than they are right, the worst first.
-pub(super) fn over_predicted(report: &Report, most: usize) -> Table {
+pub(super) fn over_predicted(report: &DiagnosisReport, most: usize) -> TitledTable {
     entities(report, "most over-predicted", 1.0, most)
 }
 
 /// The entities that it predicts less often.
-pub(super) fn under_predicted(report: &Report, most: usize) -> Table {
+pub(super) fn under_predicted(report: &DiagnosisReport, most: usize) -> TitledTable {
     entities(report, "most under-predicted", -1.0, most)
 }
 
-fn entities(report: &Report, title: &'static str, sign: f64, most: usize) -> Table {
+fn entities(report: &DiagnosisReport, title: &'static str, sign: f64, most: usize) -> TitledTable {
     let excess = |entity: &EntityReport| {
         sign * (entity.seen.predicted[System::Finetuned.index()] as f64 - entity.seen.gold)
     };
@@ -236,5 +240,5 @@ fn entities(report: &Report, title: &'static str, sign: f64, most: usize) -> Tab
     header.extend(["base prior", "gold"]);
     header.extend(BY_SYSTEM);
     let about = "objects by the finetuned model's predictions less gold".to_owned();
-    Table { title, about, header, rows: worst.iter().map(row).collect() }
+    TitledTable { title, about, header, rows: worst.iter().map(row).collect() }
 }

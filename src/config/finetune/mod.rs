@@ -69,7 +69,7 @@ pub enum HeldOut {
 
 /// What the model is trained on and measured by: files that exist, in the order written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Facts {
+pub struct FactSettings {
     /// At least one.
     pub train: Vec<PathBuf>,
     /// Watched while the model is trained: patience and [`Keep::Best`] go by their loss.
@@ -84,7 +84,7 @@ pub struct Facts {
 
 /// How the model is trained. Results depend on all of it but `checkpoint_every` and `threads`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Training {
+pub struct TrainingSettings {
     /// Which weights are changed.
     pub method: Method,
     /// Rank of the adapter, at least 1.
@@ -152,13 +152,13 @@ pub struct Finetune {
     /// The model that is finetuned.
     pub base: ModelSource,
     /// The tables of facts.
-    pub facts: Facts,
+    pub facts: FactSettings,
     /// Turtle files, at least one.
     pub ontology: Vec<PathBuf>,
     /// CSV files with the labels of subjects and objects, at least one.
     pub entities: Vec<PathBuf>,
     /// The settings of the optimiser, the adapter and the loop.
-    pub training: Training,
+    pub training: TrainingSettings,
     /// None for facts alone.
     pub mixture: Option<Mixture>,
     /// The output: a folder, or a path at which one can be made.

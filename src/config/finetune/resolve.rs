@@ -7,7 +7,7 @@ use super::super::paths::Kind;
 use super::super::resolver::{MODEL_FORMS, Resolver};
 use super::super::walk::Spans;
 use super::raw::{RawFacts, RawFinetune, RawMixture, RawTraining};
-use super::{Facts, Finetune, HeldOut, Method, Mixture, Training};
+use super::{FactSettings, Finetune, HeldOut, Method, Mixture, TrainingSettings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fetch::{ModelSource, Source};
 use crate::onnx::Module;
@@ -60,7 +60,7 @@ pub(super) fn resolve(
     })
 }
 
-fn facts(resolver: &mut Resolver<'_>, raw: RawFacts) -> Facts {
+fn facts(resolver: &mut Resolver<'_>, raw: RawFacts) -> FactSettings {
     let has_files = resolver.spans.has(&["facts", "held_out"]);
     if has_files && resolver.spans.has(&["facts", "held_out_share"]) {
         let message = "`held_out` and `held_out_share` are two ways to say one thing";
@@ -70,7 +70,7 @@ fn facts(resolver: &mut Resolver<'_>, raw: RawFacts) -> Facts {
     }
     let train = resolver.files(raw.train, ["facts", "train"]);
     let held_out = resolver.files(raw.held_out, ["facts", "held_out"]);
-    Facts {
+    FactSettings {
         train,
         held_out: if has_files {
             HeldOut::Files(held_out)
@@ -83,7 +83,10 @@ fn facts(resolver: &mut Resolver<'_>, raw: RawFacts) -> Facts {
     }
 }
 
-pub(in super::super) fn training(resolver: &mut Resolver<'_>, raw: RawTraining) -> Training {
+pub(in super::super) fn training(
+    resolver: &mut Resolver<'_>,
+    raw: RawTraining,
+) -> TrainingSettings {
     if raw.method == Method::All {
         for key in ["rank", "alpha", "modules"] {
             resolver.unused(&["training", key], "only `lora` depends on it");
@@ -101,7 +104,7 @@ pub(in super::super) fn training(resolver: &mut Resolver<'_>, raw: RawTraining) 
         Method::Lora => 5e-4,
         Method::All => 2e-5,
     };
-    Training {
+    TrainingSettings {
         method: raw.method,
         rank: raw.rank,
         alpha: raw.alpha.unwrap_or(2.0 * raw.rank as f64),

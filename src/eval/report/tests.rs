@@ -12,12 +12,12 @@ fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
     file
 }
 
-fn score_texts(gold: (&str, &str), predictions: &str, least: Option<f64>) -> Report {
+fn score_texts(gold: (&str, &str), predictions: &str, least: Option<f64>) -> EvalReport {
     let folder = tempfile::tempdir().unwrap();
     let gold = Gold::read(&[file(&folder, gold.0, gold.1)]).unwrap().0;
     let predictions = file(&folder, "predictions.jsonl", predictions);
     let predictions = Predictions::read(&predictions, gold.naming).unwrap().0;
-    Report::new(&gold, &predictions, least).unwrap().0
+    EvalReport::new(&gold, &predictions, least).unwrap().0
 }
 
 const GOLD: &str = "subject,relation,object\n\
@@ -116,7 +116,7 @@ fn a_graph_is_scored_by_iri_and_by_label() {
     let folder = tempfile::tempdir().unwrap();
     let gold = Gold::read(&[file(&folder, "dev.jsonl", LABELS)]).unwrap().0;
     let predictions = Predictions::of_graph(&store, gold.naming).unwrap();
-    let report = Report::new(&gold, &predictions, None).unwrap().0;
+    let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
     // Acetone is found by its number, nothing by its label.
     assert_eq!(report.outside_gold, Outside::default());
     assert_eq!(report.all.counts, Counts { predicted: 3, gold: 2, found: 1 });
@@ -126,7 +126,7 @@ fn a_graph_is_scored_by_iri_and_by_label() {
                  http://www.wikidata.org/entity/Q2\n";
     let gold = Gold::read(&[file(&folder, "gold.csv", table)]).unwrap().0;
     let predictions = Predictions::of_graph(&store, gold.naming).unwrap();
-    let report = Report::new(&gold, &predictions, None).unwrap().0;
+    let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
     assert_eq!(report.all.ranking.unwrap().mean_reciprocal_rank, 0.5);
     assert_eq!(report.relations[0].name, "has part");
     assert_eq!(report.outside_gold, Outside { questions: 1, objects: 1 });
@@ -138,7 +138,7 @@ fn what_cannot_be_compared_is_refused() {
     let gold = Gold::read(&[file(&folder, "dev.jsonl", LABELS)]).unwrap().0;
     let predictions = file(&folder, "p.jsonl", PREDICTIONS);
     let predictions = Predictions::read(&predictions, gold.naming).unwrap().0;
-    assert_eq!(Report::new(&gold, &predictions, None).unwrap_err().0[0].code, "no-labels");
+    assert_eq!(EvalReport::new(&gold, &predictions, None).unwrap_err().0[0].code, "no-labels");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn what_is_left_out_is_told() {
     let gold = Gold::read(&[file(&folder, "gold.csv", GOLD)]).unwrap().0;
     let predictions = file(&folder, "p.jsonl", PREDICTIONS);
     let predictions = Predictions::read(&predictions, gold.naming).unwrap().0;
-    let warnings = Report::new(&gold, &predictions, None).unwrap().1;
+    let warnings = EvalReport::new(&gold, &predictions, None).unwrap().1;
     let messages: Vec<&str> = warnings.0.iter().map(|w| w.message.as_str()).collect();
     assert_eq!(
         messages,

@@ -11,7 +11,7 @@ use ureq::{Agent, Body, Timeout};
 use super::super::{Cache, Error};
 use super::Model;
 use super::published::{Listing, Published};
-use super::settings::Settings;
+use super::settings::HubSettings;
 
 /// How long a name may take to be looked up, and a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const LINKED_SIZE: &str = "x-linked-size";
 /// Asks a hub for what belongs to one model.
 pub(super) struct Client<'a> {
     agent: Agent,
-    settings: &'a Settings,
+    settings: &'a HubSettings,
     model: &'a Model<'a>,
 }
 
@@ -44,7 +44,7 @@ enum Want {
 }
 
 impl<'a> Client<'a> {
-    pub fn new(settings: &'a Settings, model: &'a Model<'a>) -> Self {
+    pub fn new(settings: &'a HubSettings, model: &'a Model<'a>) -> Self {
         let config = Agent::config_builder()
             .user_agent(concat!("kgbuild/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")

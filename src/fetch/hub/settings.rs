@@ -13,7 +13,7 @@ const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the hub and its cache are, and who asks.
-pub(super) struct Settings {
+pub(super) struct HubSettings {
     /// The hub's address, without a slash at its end: `HF_ENDPOINT`.
     pub endpoint: Uri,
     /// Proves to the hub who asks: `HF_TOKEN`, else what the file `HF_TOKEN_PATH` holds.
@@ -26,7 +26,7 @@ pub(super) struct Settings {
     pub patience: Duration,
 }
 
-impl Settings {
+impl HubSettings {
     /// Reads the variables and the token's file.
     ///
     /// # Errors
@@ -100,8 +100,8 @@ fn patience(seconds: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
-        Settings::from_variables(|name| {
+    fn read(variables: &[(&str, &str)]) -> Result<HubSettings, String> {
+        HubSettings::from_variables(|name| {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| OsString::from(value))
         })

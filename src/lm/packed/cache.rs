@@ -1,13 +1,13 @@
 //! Keys and values of tokens that were computed, in slots that a packed graph reads.
 
 /// By layer, first keys and then values, one slot after the other.
-pub struct Cache {
+pub struct KeyValueCache {
     layers: Vec<[Vec<f32>; 2]>,
     /// Numbers of a slot.
     size: usize,
 }
 
-impl Cache {
+impl KeyValueCache {
     /// An empty cache; a token's keys of one layer are `size` numbers.
     pub fn new(layers: usize, size: usize) -> Self {
         Self { layers: vec![[Vec::new(), Vec::new()]; layers], size }

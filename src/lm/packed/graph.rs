@@ -6,7 +6,7 @@ use std::path::Path;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Tensor, TensorRef, ValueType};
 
-use super::cache::Cache;
+use super::cache::KeyValueCache;
 use super::tree::{Shape, Tree};
 use crate::lm::{Error, Row};
 use crate::onnx::{ADAPTED, UNSEEN};
@@ -97,7 +97,7 @@ impl Graph {
         shape: Shape,
         trees: &[Tree],
         rows: &[Row<'_>],
-        cache: &mut Cache,
+        cache: &mut KeyValueCache,
         keep: bool,
     ) -> Result<Answered, Error> {
         let batch = Batch::new(shape, trees, rows);
@@ -238,7 +238,7 @@ impl Batch {
     fn inputs<'a>(
         &'a self,
         adapted: bool,
-        cache: &'a Cache,
+        cache: &'a KeyValueCache,
         nothing: &'a [f32],
     ) -> ort::Result<Vec<(String, SessionInputValue<'a>)>> {
         let mut inputs: Vec<(String, SessionInputValue<'a>)> = Vec::new();

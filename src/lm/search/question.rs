@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::{Answer, Demand, Excluded, Scored, SearchTask, answer_from};
+use super::{Answer, Demand, Excluded, ScoredCandidate, SearchTask, answer_from};
 use crate::lm::branch::Normalise;
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
 use crate::shock::Pair;
@@ -265,8 +265,9 @@ impl<'a> Question<'a> {
         }
         let bounds =
             |key: fn(&[f64; 3]) -> f64| frontier.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
-        let best =
-            |key: fn(&Scored) -> f64| scored.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
+        let best = |key: fn(&ScoredCandidate) -> f64| {
+            scored.iter().map(key).fold(f64::NEG_INFINITY, f64::max)
+        };
         let Demand { most, floor } = self.task.rankings.mixed;
         let bound = bounds(|b| b[MIXED]);
         let above = scored.iter().filter(|s| s.mixed > bound).count();
@@ -294,24 +295,24 @@ impl<'a> Question<'a> {
     }
 
     /// The complete candidates with their probabilities, as far as what is explored tells.
-    fn scored(&self) -> Vec<Scored> {
+    fn scored(&self) -> Vec<ScoredCandidate> {
         let keys = |entry: usize| self.entries[entry].keys;
         if !self.task.needs_normaliser() {
             return self
                 .complete()
                 .map(|(entry, candidate)| {
                     let [mixed, finetuned, base, _] = keys(entry);
-                    Scored { candidate, mixed, models: Pair { finetuned, base } }
+                    ScoredCandidate { candidate, mixed, models: Pair { finetuned, base } }
                 })
                 .collect();
         }
         let normalisers = self.normalisers();
         let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);
-        let mut scored: Vec<Scored> = self
+        let mut scored: Vec<ScoredCandidate> = self
             .complete()
             .map(|(entry, candidate)| {
                 let models = self.task.model_masses(self.masses(entry), &normalisers);
-                Scored { candidate, mixed: mix(models), models }
+                ScoredCandidate { candidate, mixed: mix(models), models }
             })
             .collect();
         if self.task.mixes_candidates() {
@@ -324,7 +325,7 @@ impl<'a> Question<'a> {
     }
 
     /// What each open entry can at most hold: mixture, finetuned, base, relative to the explored.
-    fn bounds(&self, scored: &[Scored]) -> Vec<[f64; 3]> {
+    fn bounds(&self, scored: &[ScoredCandidate]) -> Vec<[f64; 3]> {
         let normalisers = self.normalisers();
         let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);
         let total = if self.task.mixes_candidates() {
@@ -345,7 +346,7 @@ impl<'a> Question<'a> {
     }
 
     /// The largest share, of a model's or the mixture's mass, that the open entries can hold.
-    fn unexplored(&self, scored: &[Scored], bounds: &[[f64; 3]]) -> f64 {
+    fn unexplored(&self, scored: &[ScoredCandidate], bounds: &[[f64; 3]]) -> f64 {
         if bounds.is_empty() {
             return 0.0;
         }

@@ -209,7 +209,7 @@ fn cases() -> impl Strategy<Value = Case> {
 const QUESTIONS: usize = 3;
 const TOLERANCE: f64 = 1e-9;
 
-fn of_models(scored: &Scored) -> [f64; 2] {
+fn of_models(scored: &ScoredCandidate) -> [f64; 2] {
     [scored.models.finetuned, scored.models.base]
 }
 

@@ -39,7 +39,7 @@ fn counts_by_hand() {
         small.question(&[], 1),
         small.question(&[], 0),
     ];
-    let relation = Relation {
+    let relation = RelationAnswers {
         questions: &questions,
         training: &[0, 0, 3, 1],
         natural: None,
@@ -87,7 +87,7 @@ fn what_is_natural_may_be_known_from_elsewhere() {
     let small = Small::new();
     let questions = [small.question(&[1], 0)];
     let natural = [97, 3, 0, 0];
-    let relation = Relation {
+    let relation = RelationAnswers {
         questions: &questions,
         training: &[0, 0, 0, 0],
         natural: Some(&natural),
@@ -107,7 +107,7 @@ fn what_is_natural_may_be_known_from_elsewhere() {
 fn relations_add_up() {
     let small = Small::new();
     let questions = [small.question(&[0], 0), small.question(&[2], 0)];
-    let relation = |training: &'static [u64]| Relation {
+    let relation = |training: &'static [u64]| RelationAnswers {
         questions: &questions,
         training,
         natural: None,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::threshold::f1;
-use super::{Numbers, Relation};
+use super::{Numbers, RelationQuestions};
 use crate::metrics::{self, calibration::expected_calibration_error};
 use crate::shock::question::Question;
 
@@ -32,7 +32,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(relation: &Relation<'_>, question: &Question<'_>, numbers: Numbers) -> Self {
+    pub(super) fn of(
+        relation: &RelationQuestions<'_>,
+        question: &Question<'_>,
+        numbers: Numbers,
+    ) -> Self {
         let mixed = relation.mixed(question, numbers.weights);
         let judge = |o: &super::Observation| {
             let confidence = numbers.calibration.apply(o.ln_p);

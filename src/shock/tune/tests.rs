@@ -115,8 +115,8 @@ impl Simulated {
             .collect()
     }
 
-    fn mix(&self) -> impl Fn(&Question<'_>, Weights) -> Vec<f64> + Sync {
-        |question, Weights { lambda, tau }| {
+    fn mix(&self) -> impl Fn(&Question<'_>, MixingWeights) -> Vec<f64> + Sync {
+        |question, MixingWeights { lambda, tau }| {
             let rule = MixingRule::LogLinear { lambda, mixing: Mixing::Candidate };
             let prior = Some(Prior { tau, shift: Arc::clone(&self.shift) });
             let correction = Correction { prior, rule };
@@ -132,21 +132,27 @@ impl Simulated {
 }
 
 const UNTUNED: Numbers = Numbers {
-    weights: Weights { lambda: 0.5, tau: 0.0 },
+    weights: MixingWeights { lambda: 0.5, tau: 0.0 },
     calibration: Calibration::IDENTITY,
     threshold: 0.0,
 };
 
 /// Tunes simulated relations.
-fn tuned(simulated: &[Simulated], settings: &Settings) -> Option<Tuning> {
+fn tuned(simulated: &[Simulated], settings: &TuneSettings) -> Option<Tuning> {
     let most = |s: &Simulated| s.gold.iter().map(Vec::len).max().unwrap_or(1);
     let mixes: Vec<_> = simulated.iter().map(Simulated::mix).collect();
-    let relations: Vec<Relation<'_>> = simulated
+    let relations: Vec<RelationQuestions<'_>> = simulated
         .iter()
         .zip(&mixes)
-        .map(|(s, mix)| Relation { questions: s.questions(), most: most(s), untuned: UNTUNED, mix })
+        .map(|(s, mix)| RelationQuestions {
+            questions: s.questions(),
+            most: most(s),
+            untuned: UNTUNED,
+            mix,
+        })
         .collect();
-    let scores: Vec<Scores> = relations.iter().map(|r| Scores::of(r, &settings.grid())).collect();
+    let scores: Vec<GridScores> =
+        relations.iter().map(|r| GridScores::of(r, &settings.grid())).collect();
     tune(&relations, &scores, settings)
 }
 
@@ -155,9 +161,9 @@ fn tuning_beats_the_untuned_numbers_on_questions_it_did_not_see() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let simulated: Vec<Simulated> =
         (0..8).map(|_| Knowledge::any(&mut random).ask(150, 0.2, &mut random)).collect();
-    let settings = Settings { taus: vec![0.0, 0.5, 1.0], ..Settings::default() };
+    let settings = TuneSettings { taus: vec![0.0, 0.5, 1.0], ..TuneSettings::default() };
     let tuning = tuned(&simulated, &settings).unwrap();
-    let Tuned { untuned, fitted, crossfitted, .. } = tuning.all;
+    let TunedRelation { untuned, fitted, crossfitted, .. } = tuning.all;
     assert!(crossfitted.p_at_1 > untuned.p_at_1 + 0.03, "{untuned:?} {crossfitted:?}");
     assert!(crossfitted.f1 > untuned.f1 + 0.05, "{untuned:?} {crossfitted:?}");
     assert!(crossfitted.ece < crossfitted.ece_of_p / 2.0, "{crossfitted:?}");
@@ -178,20 +184,20 @@ fn a_relation_with_few_questions_takes_the_numbers_of_all() {
     let simulated: Vec<Simulated> = [100, 100, 19, 0]
         .map(|questions| Knowledge::any(&mut random).ask(questions, 0.0, &mut random))
         .into();
-    let tuning = tuned(&simulated, &Settings::default()).unwrap();
+    let tuning = tuned(&simulated, &TuneSettings::default()).unwrap();
     let own: Vec<bool> = tuning.relations.iter().map(|relation| relation.own).collect();
     assert_eq!(own, [true, true, false, false]);
     assert_eq!(tuning.relations[2].numbers, tuning.all.numbers);
     assert_eq!(tuning.relations[2].answerable, 19);
     assert_eq!(tuning.relations[3].crossfitted, Measures::default());
-    assert_eq!(tuned(&simulated[2..], &Settings::default()), None, "19 are too few altogether");
+    assert_eq!(tuned(&simulated[2..], &TuneSettings::default()), None, "19 are too few altogether");
 }
 
 #[test]
 fn a_functional_relation_that_always_has_an_object_is_always_answered() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let simulated = [Knowledge::any(&mut random).ask(60, 0.0, &mut random)];
-    let tuning = tuned(&simulated, &Settings::default()).unwrap();
+    let tuning = tuned(&simulated, &TuneSettings::default()).unwrap();
     assert_eq!(tuning.relations[0].numbers.threshold, 0.0);
     assert_eq!(tuning.relations[0].crossfitted.written, 60);
 }
@@ -201,8 +207,8 @@ fn a_relation_with_several_objects_writes_what_is_likely() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let kind = Knowledge { candidates: 40, finetuned: 4.0, base: 3.0, shock: 1.0, objects: 3 };
     let simulated = [kind.ask(150, 0.1, &mut random)];
-    let tuning = tuned(&simulated, &Settings::default()).unwrap();
-    let Tuned { untuned, crossfitted, numbers, facts, .. } = tuning.relations[0];
+    let tuning = tuned(&simulated, &TuneSettings::default()).unwrap();
+    let TunedRelation { untuned, crossfitted, numbers, facts, .. } = tuning.relations[0];
     assert_eq!(facts, 3 * tuning.relations[0].answerable);
     assert!(numbers.threshold > 0.0, "what was not judged is not written");
     assert!(untuned.f1 > 0.0 && crossfitted.f1 > untuned.f1, "{untuned:?} {crossfitted:?}");
@@ -217,8 +223,8 @@ fn a_relation_without_objects_gets_a_threshold_that_writes_little() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let kind = Knowledge { candidates: 30, finetuned: 3.0, base: 2.0, shock: 1.0, objects: 1 };
     let simulated = [kind.ask(200, 0.75, &mut random)];
-    let tuning = tuned(&simulated, &Settings::default()).unwrap();
-    let Tuned { untuned, crossfitted, .. } = tuning.relations[0];
+    let tuning = tuned(&simulated, &TuneSettings::default()).unwrap();
+    let TunedRelation { untuned, crossfitted, .. } = tuning.relations[0];
     assert_eq!(untuned.written, 200);
     assert!(crossfitted.written < 100, "{crossfitted:?}");
     assert!(crossfitted.f1 > 0.7, "{crossfitted:?}");
@@ -230,7 +236,7 @@ fn own_and_pooled_questions_together_choose_better_than_either_alone() {
     const RELATIONS: usize = 12;
     const TIMES: u64 = 12;
     const QUESTIONS: usize = 20;
-    let grid = Settings::default().grid();
+    let grid = TuneSettings::default().grid();
     let shrinkages = [0.0, SHRINKAGE, 1e9];
     let mut worth = [0.0; 3];
     for (alike, time) in [0.0, 0.5, 0.8].into_iter().flat_map(|a| (0..TIMES).map(move |t| (a, t))) {
@@ -244,8 +250,9 @@ fn own_and_pooled_questions_together_choose_better_than_either_alone() {
                 let seen = k.ask(QUESTIONS, 0.0, &mut random);
                 let mix = seen.mix();
                 let questions = seen.questions();
-                let relation = Relation { questions, most: 1, untuned: UNTUNED, mix: &mix };
-                Scores::of(&relation, &grid).curve(grid.len(), |_| true)
+                let relation =
+                    RelationQuestions { questions, most: 1, untuned: UNTUNED, mix: &mix };
+                GridScores::of(&relation, &grid).curve(grid.len(), |_| true)
             })
             .collect();
         let pooled = curves.iter().fold(Curve::nothing(grid.len()), Curve::and);

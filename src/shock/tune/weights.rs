@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Question, Relation};
+use super::{Question, RelationQuestions};
 
 /// How many of a relation's own questions weigh as much as what all relations say.
 ///
@@ -22,7 +22,7 @@ pub const SHRINKAGE: f64 = 15.0;
 
 /// How two models are weighed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Weights {
+pub struct MixingWeights {
     /// λ, the share of the finetuned model, between 0 and 1.
     pub lambda: f64,
     /// τ, the share of the shift that is removed first; 0 for none.
@@ -31,15 +31,15 @@ pub struct Weights {
 
 /// What each point of a grid makes of a relation's questions.
 #[derive(Clone, Debug)]
-pub struct Scores {
+pub struct GridScores {
     /// By question, then by grid point, the reciprocal rank; `None` where no candidate is right.
     questions: Vec<Option<Vec<f64>>>,
 }
 
-impl Scores {
+impl GridScores {
     /// Mixes each question at each grid point. This is what tuning spends its time on: relations
     /// may be scored side by side.
-    pub fn of(relation: &Relation<'_>, grid: &[Weights]) -> Self {
+    pub fn of(relation: &RelationQuestions<'_>, grid: &[MixingWeights]) -> Self {
         let score = |question: &Question<'_>| {
             let at = |&weights| {
                 let rank = question.rank(&relation.mixed(question, weights));
