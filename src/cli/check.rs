@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::environment::environment;
 use super::failure::Failure;
-use super::say::Console;
+use super::streams::Console;
 use crate::pipeline::Job;
 
 /// Checks and says that all is well, or shows the mistakes.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::{Console, print};
+use super::streams::{Console, print};
 use crate::diagnostic::Explain;
 use crate::files::{WriteError, write_whole};
 use crate::html::Markup;

@@ -4,7 +4,7 @@ use super::args::LibraryArgs;
 use super::events::Terminal;
 use super::failure::Failure;
 use super::interrupt::stop_on_interrupt;
-use super::say::Console;
+use super::streams::Console;
 use crate::fetch;
 use crate::pipeline::Environment;
 

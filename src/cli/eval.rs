@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::EvalArgs;
 use super::deliver::{deliver, json};
 use super::failure::{Failure, show};
-use super::say::Console;
+use super::streams::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::eval::{CalibrationScores, EvalReport, Gold, Naming, Predictions, Scores};

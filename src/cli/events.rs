@@ -13,7 +13,7 @@ use indicatif::{
 };
 
 use super::failure::show;
-use super::say::{clear_bars, say, show_bars};
+use super::streams::{clear_bars, show_bars, to_stderr};
 use crate::diagnostic::{Diagnostics, Events, Work};
 
 /// Between two lines where there is no terminal.
@@ -61,7 +61,7 @@ impl Terminal {
 impl Events for Terminal {
     fn note(&self, text: &str) {
         if !self.quiet {
-            say(text);
+            to_stderr(text);
         }
     }
 
@@ -153,7 +153,7 @@ fn lines(work: Work) -> Shown {
     let writer = thread::spawn(move || {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LINE_EVERY) {
             let line = locked(&told).line();
-            say(&line);
+            to_stderr(&line);
         }
     });
     Shown::Lines { counts, writer: Some((stop, writer)) }

@@ -4,8 +4,8 @@ use std::io::{BufWriter, Write};
 
 use super::args::ExportArgs;
 use super::failure::Failure;
-use super::say::results;
 use super::store;
+use super::streams::results;
 use crate::files::{WholeFile, WriteError, writable};
 use crate::graph;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::interrupt;
-use super::say::{say, say_styled};
+use super::streams::{styled_to_stderr, to_stderr};
 use crate::diagnostic::{Diagnostics, Explain, Fault, explained, printable};
 
 /// The exit code of what the person who called can mend.
@@ -34,7 +34,7 @@ impl Failure {
             Self::Error(error) => {
                 match error.mistakes() {
                     Some(mistakes) => show(mistakes),
-                    None if error.fault() == Fault::Stopped => say(&error.to_string()),
+                    None if error.fault() == Fault::Stopped => to_stderr(&error.to_string()),
                     None => explain(error.as_ref()),
                 }
                 ExitCode::from(match error.fault() {
@@ -56,7 +56,7 @@ impl Failure {
     pub fn saying(self, next: &str) -> Self {
         match self {
             Self::Error(error) if error.fault() == Fault::Stopped => {
-                say(next);
+                to_stderr(next);
                 Self::Stopped
             }
             other => other,
@@ -73,7 +73,7 @@ impl<E: Explain + 'static> From<E> for Failure {
 /// Shows diagnostics on standard error, in colour where it is a terminal that wants it.
 pub fn show(diagnostics: &Diagnostics) {
     if !diagnostics.0.is_empty() {
-        say_styled(diagnostics.render(console::colors_enabled_stderr()).trim_end());
+        styled_to_stderr(diagnostics.render(console::colors_enabled_stderr()).trim_end());
     }
 }
 
@@ -87,12 +87,12 @@ impl Explain for Unprintable<'_> {}
 fn explain(error: &dyn Explain) {
     let head = console::style("error").red().bold().for_stderr();
     let mut said = explained(error);
-    say_styled(&format!("{head}: {}", printable(&said)));
+    styled_to_stderr(&format!("{head}: {}", printable(&said)));
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         if !said.contains(&text) {
-            say(&format!("  caused by: {text}"));
+            to_stderr(&format!("  caused by: {text}"));
         }
         said = text;
         cause = error.source();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::FetchArgs;
 use super::environment::environment;
 use super::failure::Failure;
-use super::say::Console;
+use super::streams::Console;
 use crate::config::{SettingsFile, locked};
 use crate::diagnostic::counted;
 use crate::fetch::{self, LockFile};

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::FinetuneArgs;
 use super::environment::{environment, stopping_environment};
 use super::failure::Failure;
-use super::say::{Console, print, say};
+use super::streams::{Console, print, to_stderr};
 use super::table;
 use crate::config::finetune::{self as config, Finetune, Keep};
 use crate::config::locked;
@@ -42,7 +42,7 @@ pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     match finetune::run(&settings, &inputs, sources, args.fresh, events, &environment.stop)? {
         TrainingOutcome::Finished(card) => print_card(&settings, &card, console),
         TrainingOutcome::Stopped { done, total } => {
-            say(&match total {
+            to_stderr(&match total {
                 Some(total) => format!(
                     "stopped after step {done} of {total}; the same command goes on from there"
                 ),

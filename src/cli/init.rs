@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::Console;
+use super::streams::Console;
 use crate::config;
 
 /// Writes the starter and says what to do with it.

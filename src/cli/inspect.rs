@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::InspectArgs;
 use super::environment::{environment, use_library};
 use super::failure::Failure;
-use super::say::{Console, print};
+use super::streams::{Console, print};
 use crate::diagnostic::{Explain, explained};
 use crate::fetch::{self, Source};
 use crate::lm::{self, Prompter};

@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
 use super::failure::Failure;
-use super::say::{clear_bars, say};
+use super::streams::{clear_bars, to_stderr};
 use crate::diagnostic::{Explain, Fault};
 
 /// The signals that ask the process to end, without those that were ignored when it began.
@@ -66,11 +66,11 @@ pub fn stop_on_interrupt(
             LAST.store(signal, Ordering::SeqCst);
             if flag.swap(true, Ordering::SeqCst) {
                 clear_bars();
-                say(&format!("\n{stopped}"));
+                to_stderr(&format!("\n{stopped}"));
                 // The other threads are at work: what C++ libraries do at a usual exit could crash.
                 low_level::exit(code_of(signal).into());
             }
-            say(&format!("\n{stopping}"));
+            to_stderr(&format!("\n{stopping}"));
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(Unheard)?;

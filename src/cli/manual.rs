@@ -11,7 +11,7 @@ use clap_mangen::Man;
 
 use super::args::Args;
 use super::failure::Failure;
-use super::say::{Console, print};
+use super::streams::{Console, print};
 use crate::diagnostic::Explain;
 use crate::files::write_whole;
 

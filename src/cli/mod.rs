@@ -22,9 +22,9 @@ mod query;
 mod report;
 mod reproduce;
 mod run;
-mod say;
 mod shock;
 mod store;
+mod streams;
 mod table;
 mod tune;
 
@@ -34,7 +34,7 @@ use std::process::ExitCode;
 pub use args::Args;
 use args::{Command, ModelsCommand};
 use failure::Failure;
-use say::Console;
+use streams::Console;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {

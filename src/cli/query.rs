@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::args::QueryArgs;
 use super::failure::Failure;
-use super::say::results;
+use super::streams::results;
 use super::{store, table};
 use crate::diagnostic::Explain;
 use crate::graph::{self, QueryError, QueryOptions, SyntaxError};

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::failure::Failure;
-use super::say::{Console, say};
+use super::streams::{Console, to_stderr};
 use super::table;
 use crate::config;
 use crate::diagnostic::counted;
@@ -36,7 +36,7 @@ pub fn print_report(
     }
     if !report.complete {
         let printed = console.summary(&text);
-        say(&interrupted(pipeline));
+        to_stderr(&interrupted(pipeline));
         // A closed pipe ends in silence, but is no success here.
         return match printed {
             Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {

@@ -3,7 +3,7 @@
 use super::args::ReproduceArgs;
 use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
-use super::say::Console;
+use super::streams::Console;
 use super::table;
 use crate::config::{experiment as config, locked};
 use crate::experiment::{DISTANCE, Measured, Numbers, SummaryRow, run, tables};

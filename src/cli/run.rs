@@ -6,7 +6,7 @@ use super::args::RunArgs;
 use super::environment::{environment, stopping_environment, use_library};
 use super::failure::Failure;
 use super::report::{interrupted, print_report};
-use super::say::{Console, print};
+use super::streams::{Console, print};
 use super::table;
 use crate::pipeline::{Job, PlannedJob, WorkCounts};
 

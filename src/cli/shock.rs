@@ -10,7 +10,7 @@ use super::args::ShockArgs;
 use super::deliver::{deliver, json};
 use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
-use super::say::Console;
+use super::streams::Console;
 use super::table;
 use crate::diagnosis::{self, DiagnosisFacts, DiagnosisReport, diagnose};
 use crate::files::writable;

@@ -3,7 +3,7 @@
 use super::args::TuneArgs;
 use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
-use super::say::Console;
+use super::streams::Console;
 use super::table;
 use crate::pipeline::{Job, TunedPlan};
 use crate::shock::tune::{Measures, Numbers, TunedRelation};

@@ -26,7 +26,7 @@ struct Named<'a> {
 
 /// What every report has, by which it is known.
 #[derive(Deserialize)]
-struct Known {
+struct FoundReport {
     signature: BTreeMap<String, String>,
     complete: bool,
     #[serde(rename = "relations")]
@@ -65,7 +65,7 @@ impl Explain for ReportFileError {}
 /// The place of a run's report, where there is none or one of a run.
 pub struct ReportFile {
     path: PathBuf,
-    found: Option<Known>,
+    found: Option<FoundReport>,
 }
 
 impl ReportFile {
@@ -82,7 +82,7 @@ impl ReportFile {
             return Err(ReportFileError::Foreign { path });
         }
         match fs::read(&path) {
-            Ok(text) => match serde_json::from_slice::<Known>(&text) {
+            Ok(text) => match serde_json::from_slice::<FoundReport>(&text) {
                 Ok(found) if !found.signature.is_empty() => Ok(Self { path, found: Some(found) }),
                 _ => Err(ReportFileError::Foreign { path }),
             },

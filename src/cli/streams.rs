@@ -25,12 +25,12 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// What is to be known in any case, on standard error: warnings, errors, why a command ended early. A
 /// terminal that is gone is no reason to stop a run.
-pub fn say(text: &str) {
-    say_styled(&printable(text));
+pub fn to_stderr(text: &str) {
+    styled_to_stderr(&printable(text));
 }
 
 /// A line on standard error whose escapes are the program's own; all else in it is printable.
-pub fn say_styled(text: &str) {
+pub fn styled_to_stderr(text: &str) {
     let line = || {
         let _nobody_listens = writeln!(io::stderr(), "{text}");
     };
@@ -78,7 +78,7 @@ impl Console {
     /// A note on standard error.
     pub fn note(self, text: &str) {
         if !self.quiet {
-            say(text);
+            to_stderr(text);
         }
     }
 }
