@@ -29,6 +29,8 @@
 //! Errors say by whom and how they are mended: [`diagnostic::Explain`].
 //! `ARCHITECTURE.md` maps the modules ("rooms") and says which may use which.
 
+#![warn(unreachable_pub)]
+
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -24,17 +24,17 @@ pub(crate) struct Mistakes {
 }
 
 impl Mistakes {
-    pub fn new(file: &Path) -> Self {
+    pub(crate) fn new(file: &Path) -> Self {
         Self { file: file.to_owned(), shown: Vec::new(), counts: BTreeMap::new() }
     }
 
     /// Adds one about the row that starts at this byte.
-    pub fn at_row(&mut self, offset: u64, diagnostic: Diagnostic) {
+    pub(crate) fn at_row(&mut self, offset: u64, diagnostic: Diagnostic) {
         self.add(Some(offset), diagnostic);
     }
 
     /// Adds one about the file.
-    pub fn about_file(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn about_file(&mut self, diagnostic: Diagnostic) {
         self.add(None, diagnostic);
     }
 
@@ -47,7 +47,7 @@ impl Mistakes {
     }
 
     /// All of them with their lines, in the order of the file, and how many more there are.
-    pub fn finish(self) -> Diagnostics {
+    pub(crate) fn finish(self) -> Diagnostics {
         let Self { file, mut shown, counts } = self;
         shown.sort_by_key(|(offset, _)| *offset);
         let offsets: Vec<u64> = shown.iter().filter_map(|(offset, _)| *offset).collect();

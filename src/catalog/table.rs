@@ -29,7 +29,7 @@ pub(crate) struct Row<'r> {
 impl Row<'_> {
     /// The text of the required or, after those, optional column with this number, without
     /// white space around it; empty where the table lacks the column.
-    pub fn get(&self, column: usize) -> &str {
+    pub(crate) fn get(&self, column: usize) -> &str {
         let field = self.positions[column].and_then(|position| self.record.get(position));
         field.and_then(|field| std::str::from_utf8(field).ok()).unwrap_or("").trim()
     }

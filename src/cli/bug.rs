@@ -14,7 +14,7 @@ use super::failure::BUG;
 use crate::diagnostic::{is_caught, printable};
 
 /// Makes every panic end the process.
-pub fn end_on_panic() {
+pub(super) fn end_on_panic() {
     panic::set_hook(Box::new(|panic| {
         // What a library that is known to panic is given becomes an error.
         if is_caught() {

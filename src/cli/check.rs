@@ -8,7 +8,7 @@ use super::streams::Console;
 use crate::pipeline::Job;
 
 /// Checks and says that all is well, or shows the mistakes.
-pub fn check(file: &Path, console: Console) -> Result<(), Failure> {
+pub(super) fn check(file: &Path, console: Console) -> Result<(), Failure> {
     let environment = environment(console);
     let job = Job::open(file, &environment)?;
     let file = job.pipeline().file.clone();

@@ -13,7 +13,7 @@ use crate::html::Markup;
 ///
 /// # Errors
 /// Where a file or standard output cannot be written.
-pub fn deliver(
+pub(super) fn deliver(
     text: &str,
     page: Option<(&Path, Markup)>,
     output: Option<&Path>,
@@ -41,7 +41,7 @@ fn write_page(file: &Path, page: &str, console: Console) -> Result<(), WriteErro
 }
 
 /// A report as indented JSON.
-pub fn json(report: &impl serde::Serialize) -> Result<String, Failure> {
+pub(super) fn json(report: &impl serde::Serialize) -> Result<String, Failure> {
     Ok(serde_json::to_string_pretty(report).map_err(NoJson)?)
 }
 

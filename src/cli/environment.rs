@@ -9,13 +9,13 @@ use crate::fetch;
 use crate::pipeline::Environment;
 
 /// What the process' environment says.
-pub fn environment(console: Console) -> Environment {
+pub(super) fn environment(console: Console) -> Environment {
     Environment::new(Terminal::new(console.quiet))
 }
 
 /// The same, with Ctrl-C to stop: it says `stopping`, and a second time says `stopped` and ends the
 /// process.
-pub fn stopping_environment(
+pub(super) fn stopping_environment(
     console: Console,
     stopping: &'static str,
     stopped: &'static str,
@@ -29,7 +29,7 @@ pub fn stopping_environment(
 ///
 /// # Errors
 /// Where it is no file.
-pub fn use_library(environment: &mut Environment, own: &LibraryArgs) -> Result<(), Failure> {
+pub(super) fn use_library(environment: &mut Environment, own: &LibraryArgs) -> Result<(), Failure> {
     if let Some(path) = &own.path {
         environment.library = Some(fetch::own_library(path, "--library")?);
     }

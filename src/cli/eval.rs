@@ -39,7 +39,7 @@ struct NamedReport<'a> {
 }
 
 /// Scores and prints or writes the scores.
-pub fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     let inputs = [&args.gold[..], std::slice::from_ref(&args.predictions)].concat();
     writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
     let (gold, warnings) = Gold::read(&args.gold)?;

@@ -20,7 +20,7 @@ use crate::diagnostic::{Diagnostics, Events, Work};
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Tells a person on standard error.
-pub struct Terminal {
+pub(super) struct Terminal {
     /// Whether only warnings are told.
     quiet: bool,
     shown: Mutex<Option<Shown>>,
@@ -49,7 +49,7 @@ struct Counts {
 
 impl Terminal {
     /// Tells notes and progress too, unless `quiet`.
-    pub fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         Self { quiet, shown: Mutex::new(None) }
     }
 

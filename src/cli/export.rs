@@ -10,7 +10,7 @@ use crate::files::{WholeFile, WriteError, writable};
 use crate::graph;
 
 /// Writes the graph to standard output or to a file.
-pub fn export(args: &ExportArgs) -> Result<(), Failure> {
+pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     writable(&[("-o", args.output.as_deref())], &[])?;
     let store = store::open(&args.store)?;
     let write = |out: &mut dyn Write| {

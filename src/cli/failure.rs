@@ -13,11 +13,11 @@ const BAD_INPUT: u8 = 2;
 /// The exit code of what they cannot.
 const FAILED: u8 = 1;
 /// The exit code of a bug, as `sysexits.h` has it.
-pub const BUG: u8 = 70;
+pub(super) const BUG: u8 = 70;
 
 /// Something that ends a command.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// An error; its fault says the exit code.
     Error(Box<dyn Explain>),
     /// Standard output takes nothing. Exit code 2, or 0 and not a word where its reader has seen
@@ -29,7 +29,7 @@ pub enum Failure {
 
 impl Failure {
     /// Says what happened on standard error and gives the exit code.
-    pub fn report(&self) -> ExitCode {
+    pub(super) fn report(&self) -> ExitCode {
         match self {
             Self::Error(error) => {
                 match error.mistakes() {
@@ -53,7 +53,7 @@ impl Failure {
     }
 
     /// Says what to do next where work was stopped.
-    pub fn saying(self, next: &str) -> Self {
+    pub(super) fn saying(self, next: &str) -> Self {
         match self {
             Self::Error(error) if error.fault() == Fault::Stopped => {
                 to_stderr(next);
@@ -71,7 +71,7 @@ impl<E: Explain + 'static> From<E> for Failure {
 }
 
 /// Shows diagnostics on standard error, in colour where it is a terminal that wants it.
-pub fn show(diagnostics: &Diagnostics) {
+pub(super) fn show(diagnostics: &Diagnostics) {
     if !diagnostics.0.is_empty() {
         styled_to_stderr(diagnostics.render(console::colors_enabled_stderr()).trim_end());
     }

@@ -14,7 +14,7 @@ use crate::files::{WriteError, write_whole};
 use crate::pipeline::{Environment, locate};
 
 /// Fetches ONNX Runtime and the sources of the settings file, as far as they are missing.
-pub fn fetch(args: &FetchArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn fetch(args: &FetchArgs, console: Console) -> Result<(), Failure> {
     let mut environment = environment(console);
     environment.verify = args.verify;
     let settings =

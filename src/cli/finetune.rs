@@ -14,7 +14,7 @@ use crate::finetune::{
 };
 
 /// Trains what is missing, or says what a training would take.
-pub fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     // A dry run has no step to finish.
     let mut environment = match args.dry_run {
         true => environment(console),

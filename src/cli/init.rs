@@ -7,7 +7,7 @@ use super::streams::Console;
 use crate::config;
 
 /// Writes the starter and says what to do with it.
-pub fn init(folder: &Path, console: Console) -> Result<(), Failure> {
+pub(super) fn init(folder: &Path, console: Console) -> Result<(), Failure> {
     for path in config::init(folder)? {
         console.summary(&path.display().to_string())?;
     }

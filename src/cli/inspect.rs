@@ -26,7 +26,7 @@ struct Unusable {
 impl Explain for Unusable {}
 
 /// Prints what is known of a model, and tries it on a few tokens.
-pub fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
     let mut environment = environment(console);
     use_library(&mut environment, &args.library)?;
     let (cache, events) = (environment.cache()?, environment.events.as_ref());

@@ -35,7 +35,7 @@ static LAST: AtomicI32 = AtomicI32::new(SIGINT);
 ///
 /// # Errors
 /// Where signals cannot be waited for.
-pub fn end_on_interrupt() -> Result<(), Failure> {
+pub(super) fn end_on_interrupt() -> Result<(), Failure> {
     ignore_file_size_signal();
     let signals = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
     let asking = Asking { signals: signals.collect(), at_once: Arc::new(AtomicBool::new(true)) };
@@ -53,7 +53,7 @@ pub fn end_on_interrupt() -> Result<(), Failure> {
 ///
 /// # Errors
 /// Where signals cannot be waited for.
-pub fn stop_on_interrupt(
+pub(super) fn stop_on_interrupt(
     stopping: &'static str,
     stopped: &'static str,
 ) -> Result<Arc<AtomicBool>, Failure> {
@@ -89,7 +89,7 @@ impl Explain for Unheard {
 }
 
 /// The exit code of a command that was interrupted.
-pub fn exit_code() -> u8 {
+pub(super) fn exit_code() -> u8 {
     code_of(LAST.load(Ordering::SeqCst))
 }
 

@@ -16,7 +16,7 @@ use crate::diagnostic::Explain;
 use crate::files::write_whole;
 
 /// Prints a script for a shell.
-pub fn completions(shell: Shell) -> Result<(), Failure> {
+pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "kgbuild", &mut script);
     print(String::from_utf8_lossy(&script).trim_end())
@@ -26,7 +26,7 @@ pub fn completions(shell: Shell) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Where the folder cannot be written, or has a file of that name that is no such page: then none is.
-pub fn pages(folder: &Path, console: Console) -> Result<(), Failure> {
+pub(super) fn pages(folder: &Path, console: Console) -> Result<(), Failure> {
     let mut command = Args::command().disable_help_subcommand(true);
     command.build();
     let mut pages = Vec::new();

@@ -16,7 +16,7 @@ fn read(file: &Path) -> io::Result<String> {
 }
 
 /// Answers the query on standard output.
-pub fn query(args: &QueryArgs) -> Result<(), Failure> {
+pub(super) fn query(args: &QueryArgs) -> Result<(), Failure> {
     let sparql = match (&args.sparql, &args.file) {
         (Some(sparql), _) => sparql.clone(),
         (None, Some(file)) => read(file)

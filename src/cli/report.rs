@@ -16,7 +16,7 @@ use crate::pipeline::{RelationReport, RunReport};
 const SPARE: [&str; 4] = ["candidates", "gold", "confidence", "subjects"];
 
 /// The table per relation, and what to do next.
-pub fn print_report(
+pub(super) fn print_report(
     report: &RunReport,
     output: &config::OutputSettings,
     pipeline: &Path,
@@ -109,7 +109,7 @@ fn next_steps(output: &config::OutputSettings) -> String {
 }
 
 /// What to do next after a run that was interrupted.
-pub fn interrupted(pipeline: &Path) -> String {
+pub(super) fn interrupted(pipeline: &Path) -> String {
     let (program, pipeline) = (program(), shown(pipeline));
     format!("interrupted: `{program} run {pipeline}` goes on where this run stopped")
 }

@@ -9,7 +9,7 @@ use crate::config::{experiment as config, locked};
 use crate::experiment::{DISTANCE, Measured, Numbers, SummaryRow, run, tables};
 
 /// Makes every cell that has no result yet, then the tables.
-pub fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn reproduce(args: &ReproduceArgs, console: Console) -> Result<(), Failure> {
     let mut environment = stopping_environment(
         console,
         "stopping when the step in work is done; again to stop at once",

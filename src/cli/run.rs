@@ -11,7 +11,7 @@ use super::table;
 use crate::pipeline::{Job, PlannedJob, WorkCounts};
 
 /// Runs the pipeline, or says what a run would take.
-pub fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
     // A dry run has no chunk to finish.
     let mut environment = match args.dry_run {
         true => environment(console),

@@ -25,7 +25,7 @@ struct WordedReport<'a> {
 }
 
 /// Diagnoses, and prints or writes what is seen.
-pub fn shock(args: &ShockArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn shock(args: &ShockArgs, console: Console) -> Result<(), Failure> {
     let mut environment = stopping_environment(
         console,
         "stopping; again to stop at once",

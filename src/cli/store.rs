@@ -12,7 +12,7 @@ use crate::graph;
 ///
 /// # Errors
 /// Where there is none, or it cannot be read.
-pub fn open(folder: &Path) -> Result<Store, Failure> {
+pub(super) fn open(folder: &Path) -> Result<Store, Failure> {
     let store = graph::open_for_reading(folder)?;
     if graph::is_unfinished(&store)? {
         let message = "the run that makes this graph did not get to its end";

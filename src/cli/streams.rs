@@ -12,25 +12,25 @@ use super::failure::Failure;
 use crate::diagnostic::{Printable, printable};
 
 /// Where results go: standard output.
-pub fn results() -> Box<dyn Write + Send> {
+pub(super) fn results() -> Box<dyn Write + Send> {
     let out = io::stdout();
     if out.is_terminal() { Box::new(Printable::new(out)) } else { Box::new(out) }
 }
 
 /// A result that was asked for and a line's end, on standard output.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = results();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
 /// What is to be known in any case, on standard error: warnings, errors, why a command ended early. A
 /// terminal that is gone is no reason to stop a run.
-pub fn to_stderr(text: &str) {
+pub(super) fn to_stderr(text: &str) {
     styled_to_stderr(&printable(text));
 }
 
 /// A line on standard error whose escapes are the program's own; all else in it is printable.
-pub fn styled_to_stderr(text: &str) {
+pub(super) fn styled_to_stderr(text: &str) {
     let line = || {
         let _nobody_listens = writeln!(io::stderr(), "{text}");
     };
@@ -48,12 +48,12 @@ fn bars() -> MutexGuard<'static, Option<MultiProgress>> {
 }
 
 /// From now on these are on the screen, and lines go above them.
-pub fn show_bars(shown: &MultiProgress) {
+pub(super) fn show_bars(shown: &MultiProgress) {
     *bars() = Some(shown.clone());
 }
 
 /// Takes the progress off the screen, if there is some.
-pub fn clear_bars() {
+pub(super) fn clear_bars() {
     if let Some(shown) = bars().take() {
         // A terminal that is gone is no reason to stop a run.
         let _nobody_looks = shown.clear();
@@ -64,19 +64,19 @@ pub fn clear_bars() {
 
 /// What is told beside results, warnings and errors.
 #[derive(Clone, Copy, Debug)]
-pub struct Console {
+pub(super) struct Console {
     /// Whether nothing is.
     pub quiet: bool,
 }
 
 impl Console {
     /// What a command that writes files tells of them at its end, on standard output.
-    pub fn summary(self, text: &str) -> Result<(), Failure> {
+    pub(super) fn summary(self, text: &str) -> Result<(), Failure> {
         if self.quiet { Ok(()) } else { print(text) }
     }
 
     /// A note on standard error.
-    pub fn note(self, text: &str) {
+    pub(super) fn note(self, text: &str) {
         if !self.quiet {
             to_stderr(text);
         }

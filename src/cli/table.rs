@@ -6,7 +6,7 @@ use console::measure_text_width;
 use crate::diagnostic::printable_line;
 
 /// Columns of the terminal that standard output is; `None` where it is none.
-pub fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     let terminal = console::Term::stdout();
     terminal.is_term().then(|| usize::from(terminal.size().1))
 }
@@ -18,7 +18,7 @@ const GAP: usize = 2;
 ///
 /// Where it is wider than `width`, the headers are wrapped, never the numbers; where that is not
 /// enough, the columns `spare` are left out, one after the other.
-pub fn table(
+pub(super) fn table(
     header: &[&str],
     mut rows: Vec<Vec<String>>,
     width: Option<usize>,

@@ -9,7 +9,7 @@ use crate::pipeline::{Job, TunedPlan};
 use crate::shock::tune::{Measures, Numbers, TunedRelation};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
-pub fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
+pub(super) fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
     let mut environment = stopping_environment(
         console,
         "stopping; again to stop at once",

@@ -30,18 +30,18 @@ pub(super) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub fn new(file: &'a Path, spans: &'a Spans, found: &'a mut Diagnostics) -> Self {
+    pub(super) fn new(file: &'a Path, spans: &'a Spans, found: &'a mut Diagnostics) -> Self {
         let folder = file.parent().unwrap_or(Path::new(""));
         Self { file, folder, spans, found, named: Vec::new() }
     }
 
-    pub fn push(&mut self, diagnostic: Diagnostic, at: At) {
+    pub(super) fn push(&mut self, diagnostic: Diagnostic, at: At) {
         self.found.push(diagnostic.at(self.file, at));
     }
 
     /// A source and its hash; nothing where it is none. `kind` is what a local path must be; `forms` says how else it can be
     /// written.
-    pub fn source(
+    pub(super) fn source(
         &mut self,
         raw: Option<RawModel>,
         at: &[&str],
@@ -91,7 +91,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Files that are there, none of them twice.
-    pub fn files(&mut self, raw: Option<OneOrMany>, at: [&str; 2]) -> Vec<PathBuf> {
+    pub(super) fn files(&mut self, raw: Option<OneOrMany>, at: [&str; 2]) -> Vec<PathBuf> {
         let texts = match raw {
             None => Vec::new(),
             Some(OneOrMany::One(text)) => return vec![self.path(&text, Kind::File, &at)],
@@ -106,7 +106,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// IRIs of relations, none of them twice; remembered among those that the file names.
-    pub fn relations(&mut self, iris: Vec<String>, at: [&str; 2]) -> Vec<String> {
+    pub(super) fn relations(&mut self, iris: Vec<String>, at: [&str; 2]) -> Vec<String> {
         self.no_twice(&iris, at);
         let [section, key] = at;
         for (i, iri) in iris.iter().enumerate() {
@@ -129,7 +129,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Whether `text` is an IRI; says so if it is not.
-    pub fn iri(&mut self, text: &str, at: At) -> bool {
+    pub(super) fn iri(&mut self, text: &str, at: At) -> bool {
         let parsed = NamedNode::new(text);
         if let Err(error) = &parsed {
             let diagnostic =
@@ -141,7 +141,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Warns of a key that is there but changes nothing.
-    pub fn unused(&mut self, path: &[&str], reason: &str) {
+    pub(super) fn unused(&mut self, path: &[&str], reason: &str) {
         if self.spans.has(path) {
             let name = path.last().copied().unwrap_or_default();
             let message = format!("`{name}` has no effect: {reason}");
@@ -151,7 +151,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A path as written, from the file's folder; checked to be of a kind.
-    pub fn path(&mut self, text: &str, kind: Kind, at: &[&str]) -> PathBuf {
+    pub(super) fn path(&mut self, text: &str, kind: Kind, at: &[&str]) -> PathBuf {
         let path = self.folder.join(text);
         self.report(paths::mistake(&path, kind), at);
         path

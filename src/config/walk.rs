@@ -27,12 +27,12 @@ struct Spot {
 
 impl Spans {
     /// Whether the file has a key here, be its value right or wrong.
-    pub fn has(&self, path: &[&str]) -> bool {
+    pub(super) fn has(&self, path: &[&str]) -> bool {
         self.spot(path).is_some()
     }
 
     /// The value's place, or that of the nearest table around it.
-    pub fn value(&self, path: &[&str]) -> At {
+    pub(super) fn value(&self, path: &[&str]) -> At {
         match (self.spot(path), path) {
             (Some(spot), _) => At::Span(spot.value.clone()),
             (None, [outer @ .., _]) => self.value(outer),
@@ -41,7 +41,7 @@ impl Spans {
     }
 
     /// The key's place, or that of the nearest table around it.
-    pub fn key(&self, path: &[&str]) -> At {
+    pub(super) fn key(&self, path: &[&str]) -> At {
         self.spot(path).map_or_else(|| self.value(path), |spot| At::Span(spot.key.clone()))
     }
 

@@ -62,7 +62,7 @@ impl Name {
 
 /// A label as LM-KBC's scorer compares it: in lower case, without ASCII punctuation, and without
 /// white space around it. A label of nothing but punctuation keeps it.
-pub fn fold(label: &str) -> String {
+pub(super) fn fold(label: &str) -> String {
     let lower = label.to_lowercase();
     let letters: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
     let folded = if letters.trim().is_empty() { lower.trim() } else { letters.trim() };
@@ -71,17 +71,17 @@ pub fn fold(label: &str) -> String {
 
 /// What relations are compared by where they have no IRI in common: [folded](fold), without white
 /// space, so that `CompanyParentOrganization` is `company parent organization`.
-pub fn fold_relation(name: &str) -> String {
+pub(super) fn fold_relation(name: &str) -> String {
     fold(name).split_whitespace().collect()
 }
 
 /// The part of an IRI after its last `/`, `#` or `:`.
-pub fn local_name(iri: &str) -> &str {
+pub(super) fn local_name(iri: &str) -> &str {
     iri.rsplit(['/', '#', ':']).next().unwrap_or(iri)
 }
 
 /// The text, where it is a number of Wikidata such as `Q142`.
-pub fn wikidata_number(text: &str) -> Option<String> {
+pub(super) fn wikidata_number(text: &str) -> Option<String> {
     let digits = text.strip_prefix('Q')?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.to_owned())

@@ -15,7 +15,7 @@ use crate::pipeline::{KnownQuestions, Plan, RelationPlan, ScoredQuestions};
 use crate::shock::Pair;
 
 /// The parts of a seed's facts, by relation.
-pub struct Parts<'a> {
+pub(super) struct Parts<'a> {
     pub splits: Vec<Split<'a>>,
     /// The training facts of each kind of training set, by relation.
     pub train: BTreeMap<Skew, Vec<Vec<Fact<'a>>>>,
@@ -23,7 +23,7 @@ pub struct Parts<'a> {
 
 /// Puts both models' distributions together and counts. `known` are the questions as the base was
 /// asked them; the finetuned model was asked the same in the same order, from the same files.
-pub fn result(
+pub(super) fn result(
     cell: &Cell,
     signature: String,
     relations: &[RelationFacts],

@@ -5,7 +5,7 @@ use crate::diagnostic::counted;
 
 /// One model that is trained and asked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
+pub(super) struct Cell {
     /// The seed of all that is drawn.
     pub seed: u32,
     /// How the training facts are drawn.

@@ -18,7 +18,7 @@ use crate::config::experiment::Experiment;
 const HELD_OUT: usize = 2;
 
 /// Writes a seed's ontology and tables, and a base.toml for the base model alone.
-pub fn write_seed(
+pub(super) fn write_seed(
     folder: &Path,
     experiment: &Experiment,
     relations: &[RelationFacts],
@@ -52,7 +52,7 @@ pub fn write_seed(
 }
 
 /// Writes a cell's finetune.toml, and a pipeline.toml with which anyone can go on.
-pub fn write_cell(place: &Path, experiment: &Experiment, cell: &Cell) -> io::Result<()> {
+pub(super) fn write_cell(place: &Path, experiment: &Experiment, cell: &Cell) -> io::Result<()> {
     fs::create_dir_all(place)?;
     let mut training = experiment.training.clone();
     training.insert("seed".into(), i64::from(cell.seed).into());

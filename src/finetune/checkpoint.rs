@@ -20,7 +20,7 @@ use crate::files::{is_plain_file, is_plain_folder, is_taken};
 use crate::onnx::{self, TensorFile};
 
 /// The checkpoints' folder in the output folder.
-pub const FOLDER: &str = "checkpoint";
+pub(super) const FOLDER: &str = "checkpoint";
 const FILE: &str = "latest.safetensors";
 /// Begins the name of a checkpoint that is being written.
 const PARTIAL: &str = ".partial-";
@@ -33,7 +33,7 @@ const STEPS: &str = "curve.steps";
 const EVALUATIONS: &str = "curve.evaluations";
 
 /// Tensors by name.
-pub type Tensors = BTreeMap<String, Tensor>;
+pub(super) type Tensors = BTreeMap<String, Tensor>;
 
 /// All that a training needs to go on.
 #[derive(Clone, Debug, Default)]

@@ -33,13 +33,13 @@ impl Example {
 }
 
 /// A fact in each template of its relation, in the ontology's order; at least one.
-pub type Fact = Vec<Example>;
+pub(super) type Fact = Vec<Example>;
 
 /// The facts in byte order of relation, subject and object.
 ///
 /// # Errors
 /// All labels of which the tokenizer leaves nothing, and all facts longer than `context` tokens.
-pub fn encode(
+pub(super) fn encode(
     facts: &Facts,
     inputs: &TrainingInputs,
     tokenizer: &Tokenizer,

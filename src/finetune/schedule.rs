@@ -4,7 +4,7 @@ use crate::config::finetune::Decay;
 
 /// The learning rates of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schedule {
+pub(super) struct Schedule {
     peak: f64,
     warmup: usize,
     total: usize,
@@ -13,14 +13,14 @@ pub struct Schedule {
 
 impl Schedule {
     /// `total` steps, of which the share `warmup_share` rises to `peak`.
-    pub fn new(peak: f64, warmup_share: f64, total: usize, decay: Decay) -> Self {
+    pub(super) fn new(peak: f64, warmup_share: f64, total: usize, decay: Decay) -> Self {
         let warmup = (warmup_share * total as f64).round() as usize;
         Self { peak, warmup: warmup.min(total), total, decay }
     }
 
     /// The learning rate of a step, counted from 0, below `total`. It is never 0: the first step
     /// has a first part of the rise, and the last step a last part of the fall.
-    pub fn learning_rate(&self, step: usize) -> f64 {
+    pub(super) fn learning_rate(&self, step: usize) -> f64 {
         if step < self.warmup {
             return self.peak * (step + 1) as f64 / self.warmup as f64;
         }

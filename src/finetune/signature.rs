@@ -16,14 +16,14 @@ use crate::fetch::{self, sha256_of};
 const TRAINING_VERSION: u32 = 1;
 
 /// Values by name.
-pub type TrainingSignature = BTreeMap<String, String>;
+pub(super) type TrainingSignature = BTreeMap<String, String>;
 
 /// The signature of `settings`, and the files with their hashes by role. `base` is the hash of the
 /// base model, `text` the file of the mixture's text.
 ///
 /// # Errors
 /// Where a file cannot be read.
-pub fn sign(
+pub(super) fn sign(
     settings: &Finetune,
     base: &str,
     text: Option<&Path>,
@@ -108,7 +108,7 @@ fn add(
 }
 
 /// What differs between two signatures, a line each, as in `training.rank: was 8, is 16`.
-pub fn differences(was: &TrainingSignature, is: &TrainingSignature) -> Vec<String> {
+pub(super) fn differences(was: &TrainingSignature, is: &TrainingSignature) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let shown = |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
     names

@@ -16,7 +16,7 @@ use crate::lm::{Tokenizer, TokenizerError};
 ///
 /// # Errors
 /// Where it cannot be read, is not UTF-8, is not of a shape that is read, or holds no document.
-pub fn documents(file: &Path, field: Option<&str>) -> Result<Vec<String>, Diagnostics> {
+pub(super) fn documents(file: &Path, field: Option<&str>) -> Result<Vec<String>, Diagnostics> {
     let bytes = fs::read(file).map_err(|error| {
         let message = format!("the text cannot be read: {error}");
         Diagnostic::error("unreadable", message).at(file, At::File)

@@ -8,12 +8,12 @@ mod graph;
 mod inputs;
 mod trial;
 
-pub use graph::{Feed, Graph, PROBE};
-pub use inputs::{Behind, CacheRow, States};
-pub use trial::{Trial, steps};
+pub(super) use graph::{Feed, Graph, PROBE};
+pub(super) use inputs::{Behind, CacheRow, States};
+pub(super) use trial::{Trial, steps};
 
 /// Where the last tokens of `rows` rows of `length` tokens are, among all tokens.
-pub fn last_tokens(rows: usize, length: usize) -> Vec<usize> {
+pub(super) fn last_tokens(rows: usize, length: usize) -> Vec<usize> {
     (1..=rows).map(|row| row * length - 1).collect()
 }
 

@@ -7,7 +7,7 @@ const LANES: usize = 16;
 ///
 /// A vocabulary has tens of thousands of logits and this runs once a row: an `exp` in `f64` of
 /// each would cost a tenth of a small model's own time. The terms are `f32`, their sum is `f64`.
-pub fn log_sum_exp(logits: &[f32]) -> f64 {
+pub(super) fn log_sum_exp(logits: &[f32]) -> f64 {
     let mut max = [f32::NEG_INFINITY; LANES];
     let mut poison = [0.0_f32; LANES];
     let chunks = logits.chunks_exact(LANES);

@@ -39,7 +39,7 @@ pub enum Scoring {
 
 /// How the candidates of an answer space stand in masks.
 #[derive(Clone, Debug)]
-pub struct Masks {
+pub(super) struct Masks {
     mask: u32,
     scoring: Scoring,
     frames: Vec<Frame>,
@@ -57,7 +57,7 @@ enum Frame {
 impl Masks {
     /// The sequences of `candidates` with their frames in front. `words` has for each token of each
     /// candidate the number of its word, counted from 0.
-    pub fn new(
+    pub(super) fn new(
         mask: u32,
         scoring: Scoring,
         candidates: &Sequences,
@@ -84,7 +84,12 @@ impl Masks {
 
     /// The row that asks for `wanted` after `path`, a frame and some tokens; none at the root, where
     /// the frames part.
-    pub fn row<'a>(&self, path: &[u32], prompt: usize, wanted: &'a [u32]) -> Option<Row<'a>> {
+    pub(super) fn row<'a>(
+        &self,
+        path: &[u32],
+        prompt: usize,
+        wanted: &'a [u32],
+    ) -> Option<Row<'a>> {
         let (&frame, before) = path.split_first()?;
         let place = before.len();
         let continuation = match (&self.frames[frame as usize], self.scoring) {

@@ -3,14 +3,14 @@
 use super::{Row, logits};
 
 /// One model's answers to rows, in their order.
-pub struct Output {
+pub(super) struct Output {
     values: Vec<f64>,
     starts: Vec<usize>,
 }
 
 impl Output {
     /// No answer yet.
-    pub fn new(rows: &[Row<'_>]) -> Self {
+    pub(super) fn new(rows: &[Row<'_>]) -> Self {
         let mut total = 0;
         let starts = rows
             .iter()
@@ -25,7 +25,7 @@ impl Output {
 
     /// Takes a row's answer from its logits of the whole vocabulary; fails where one is NaN or
     /// infinite.
-    pub fn take(&mut self, index: usize, row: &Row<'_>, logits: &[f32]) -> Result<(), ()> {
+    pub(super) fn take(&mut self, index: usize, row: &Row<'_>, logits: &[f32]) -> Result<(), ()> {
         let total = logits::log_sum_exp(logits);
         if !total.is_finite() {
             return Err(());
@@ -36,7 +36,7 @@ impl Output {
 
     /// Takes a relative row's answer from the logits of the tokens that it wants; fails where one
     /// is NaN or infinite.
-    pub fn take_relative(
+    pub(super) fn take_relative(
         &mut self,
         index: usize,
         row: &Row<'_>,
@@ -57,7 +57,7 @@ impl Output {
     }
 
     /// The answers: for each row in order, for each wanted token in order.
-    pub fn values(self) -> Vec<f64> {
+    pub(super) fn values(self) -> Vec<f64> {
         self.values
     }
 }

@@ -7,7 +7,7 @@ const LEAST_SAVED: usize = 64;
 
 /// Tokens that all prompts begin with, as far as sharing them saves something; at least one token
 /// of each prompt is left.
-pub fn common<'a>(prompts: &[&'a [u32]]) -> &'a [u32] {
+pub(super) fn common<'a>(prompts: &[&'a [u32]]) -> &'a [u32] {
     let Some((first, others)) = prompts.split_first() else { return &[] };
     let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(0);
     let length = others
@@ -23,7 +23,7 @@ pub fn common<'a>(prompts: &[&'a [u32]]) -> &'a [u32] {
 /// in two, and at least one token of each is left.
 ///
 /// Of all such choices the one that saves most tokens; none where that is not worth a run.
-pub fn beginnings(prompts: &[&[u32]]) -> Vec<(usize, Vec<usize>)> {
+pub(super) fn beginnings(prompts: &[&[u32]]) -> Vec<(usize, Vec<usize>)> {
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_by_key(|&prompt| prompts[prompt]);
     let sorted = Sorted { prompts, order };

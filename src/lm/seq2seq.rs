@@ -42,7 +42,7 @@ struct Text {
 }
 
 /// A graph in a session, with the file it is from, as errors name it.
-pub type Part = (Session, PathBuf);
+pub(super) type Part = (Session, PathBuf);
 
 impl Seq2SeqModel {
     /// Finds the family's inputs and outputs in the graphs of sessions, and tries them on a few

@@ -18,7 +18,7 @@ pub trait Weights {
 }
 
 /// The transpose of a row-major matrix of `rows` x `columns`.
-pub fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     // Tiles that fit the first-level cache: both sides are then read and written by the line.
     const TILE: usize = 32;
     let mut out = vec![0.0; values.len()];

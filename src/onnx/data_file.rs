@@ -24,7 +24,7 @@ impl DataFile {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be written.
-    pub fn create(path: &Path) -> Result<Self, Error> {
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::io("create", path))?;
         let file = BufWriter::with_capacity(1 << 20, file);
         Ok(Self { file, path: path.to_owned(), written: 0 })
@@ -34,7 +34,7 @@ impl DataFile {
     ///
     /// # Errors
     /// [`Error::Io`] where they cannot be written.
-    pub fn append<P: AsRef<[u8]>>(
+    pub(super) fn append<P: AsRef<[u8]>>(
         &mut self,
         tensor: &mut TensorProto,
         parts: impl IntoIterator<Item = P>,
@@ -74,7 +74,7 @@ impl DataFile {
     ///
     /// # Errors
     /// [`Error::Io`] where it is not.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(mut self) -> Result<(), Error> {
         let failed = Error::io("write", &self.path);
         self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(failed)
     }

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 
 /// The types that can be read, by the name and number that GGUF gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quantisation {
+pub(super) enum Quantisation {
     F32,
     F16,
     Bf16,
@@ -40,7 +40,7 @@ const TYPES: [(Quantisation, u32, &str, usize, usize); 11] = [
 
 impl Quantisation {
     /// The type with this number, or the names of those that can be read.
-    pub fn from_number(number: u32) -> Result<Self, String> {
+    pub(super) fn from_number(number: u32) -> Result<Self, String> {
         let found = TYPES.iter().find(|entry| entry.1 == number);
         found.map(|entry| entry.0).ok_or_else(|| {
             let names: Vec<&str> = TYPES.iter().map(|entry| entry.2).collect();
@@ -54,12 +54,12 @@ impl Quantisation {
     }
 
     /// The bytes of a block, which holds one or more values.
-    pub fn block_bytes(self) -> usize {
+    pub(super) fn block_bytes(self) -> usize {
         self.block().1
     }
 
     /// The bytes of `count` values; none where they do not fill whole blocks.
-    pub fn bytes(self, count: u64) -> Option<u64> {
+    pub(super) fn bytes(self, count: u64) -> Option<u64> {
         let (values, bytes) = self.block();
         if !count.is_multiple_of(values as u64) {
             return None;
@@ -68,7 +68,7 @@ impl Quantisation {
     }
 
     /// The values of whole blocks. Bytes beyond the last whole block are ignored.
-    pub fn dequantise(self, bytes: &[u8]) -> Vec<f32> {
+    pub(super) fn dequantise(self, bytes: &[u8]) -> Vec<f32> {
         let (values, size) = self.block();
         let mut out = vec![0.0; bytes.len() / size * values];
         let block = match self {

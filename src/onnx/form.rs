@@ -43,7 +43,7 @@ impl Form {
     ///
     /// # Errors
     /// [`Error::NoModel`] where it is none, [`Error::Io`] where it is not there.
-    pub fn of(source: &Path) -> Result<Self, Error> {
+    pub(super) fn of(source: &Path) -> Result<Self, Error> {
         if source.is_dir() {
             if let Some(graph) = GRAPHS.iter().map(|name| source.join(name)).find(|p| p.is_file()) {
                 return Ok(Self::Onnx(graph));

@@ -20,7 +20,7 @@ const AHEAD: u64 = 1 << 20;
 
 /// A metadata value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(super) enum Value {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
@@ -45,7 +45,7 @@ struct Header {
 }
 
 /// An opened GGUF file.
-pub struct Gguf {
+pub(super) struct Gguf {
     file: PiecedFile,
     sha256: [u8; 32],
     header: Header,
@@ -58,7 +58,7 @@ impl Gguf {
     /// # Errors
     /// [`Error::Corrupt`] with the byte; [`Error::Unsupported`] for a tensor of a type that cannot
     /// be read; [`Error::Io`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let (file, sha256) = PiecedFile::hashed(path)?;
         let read = |range| file.read(range);
         let header = parse(&read, file.length()).map_err(|error| error.in_file(path))?;
@@ -66,27 +66,27 @@ impl Gguf {
     }
 
     /// The file.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.file.path()
     }
 
     /// The SHA-256 of its bytes.
-    pub fn sha256(&self) -> [u8; 32] {
+    pub(super) fn sha256(&self) -> [u8; 32] {
         self.sha256
     }
 
     /// The metadata value of `key`.
-    pub fn metadata(&self, key: &str) -> Option<&Value> {
+    pub(super) fn metadata(&self, key: &str) -> Option<&Value> {
         self.header.metadata.get(key)
     }
 
     /// The tensors' names, sorted.
-    pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn tensor_names(&self) -> impl Iterator<Item = &str> {
         self.header.tensors.keys().map(String::as_str)
     }
 
     /// A tensor's shape, outermost dimension first.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         Some(&self.header.tensors.get(name)?.shape)
     }
 
@@ -94,7 +94,7 @@ impl Gguf {
     ///
     /// # Errors
     /// [`Error::Fetch`] where the file is no longer what it was when it was opened, [`Error::Io`].
-    pub fn tensor(&self, name: &str) -> Result<Option<Vec<f32>>, Error> {
+    pub(super) fn tensor(&self, name: &str) -> Result<Option<Vec<f32>>, Error> {
         let Some(info) = self.header.tensors.get(name) else { return Ok(None) };
         let mut values = Vec::with_capacity(info.shape.iter().product());
         let quantisation = info.quantisation;

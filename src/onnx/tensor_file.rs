@@ -30,7 +30,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// [`Error::Corrupt`] where it is cut off or damaged, [`Error::Io`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         Self::of(PiecedFile::open(path)?)
     }
 
@@ -38,7 +38,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn hashed(path: &Path) -> Result<(Self, [u8; 32]), Error> {
+    pub(crate) fn hashed(path: &Path) -> Result<(Self, [u8; 32]), Error> {
         let (file, sha256) = PiecedFile::hashed(path)?;
         Ok((Self::of(file)?, sha256))
     }
@@ -70,12 +70,12 @@ impl TensorFile {
     }
 
     /// What the header says beside its tensors.
-    pub fn metadata(&self, key: &str) -> Option<&str> {
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
         Some(self.header.metadata().as_ref()?.get(key)?)
     }
 
     /// The tensors' names, sorted, with their shapes.
-    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let tensors = self.header.tensors().into_iter();
         tensors.map(|(name, info)| (name, info.shape.clone())).collect()
     }
@@ -85,7 +85,7 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Corrupt`] where there is no such tensor; [`Error::Fetch`] where the file changed;
     /// [`Error::Io`].
-    pub fn bytes(&self, name: &str) -> Result<(Dtype, &[usize], Vec<u8>), Error> {
+    pub(crate) fn bytes(&self, name: &str) -> Result<(Dtype, &[usize], Vec<u8>), Error> {
         let info = self.info(name)?;
         Ok((info.dtype, &info.shape, self.file.read(self.place(info))?))
     }
@@ -95,7 +95,7 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Unsupported`] where they are not floating-point numbers, and those of
     /// [`Self::bytes`].
-    pub fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
         let info = self.info(name)?;
         match info.dtype {
             Dtype::F32 => self.values(info, f32::from_le_bytes),

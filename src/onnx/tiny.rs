@@ -11,13 +11,13 @@ use serde_json::json;
 use super::llama::{LlamaConfig, rope_frequencies};
 
 /// The tokens; the fourth is merged from the first two, the last is a control token.
-pub const TOKENS: [&str; 6] = ["a", "b", "c", "ab", "Ġ", "<end>"];
+pub(crate) const TOKENS: [&str; 6] = ["a", "b", "c", "ab", "Ġ", "<end>"];
 
 /// Tensors by their Hugging Face name.
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Two layers, grouped queries, heads wider than width / heads, an output of its own.
-pub fn config() -> LlamaConfig {
+pub(crate) fn config() -> LlamaConfig {
     LlamaConfig {
         layers: 2,
         width: 8,
@@ -34,7 +34,7 @@ pub fn config() -> LlamaConfig {
 }
 
 /// Weights between -0.5 and 0.5, multiples of 1/1024, all different.
-pub fn tensors(config: &LlamaConfig) -> Tensors {
+pub(crate) fn tensors(config: &LlamaConfig) -> Tensors {
     let mut state = 1u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -49,7 +49,7 @@ pub fn tensors(config: &LlamaConfig) -> Tensors {
 }
 
 /// Writes tensors as F32.
-pub fn write_tensors(path: &Path, tensors: &Tensors) {
+pub(crate) fn write_tensors(path: &Path, tensors: &Tensors) {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, (shape, values))| {
@@ -63,7 +63,7 @@ pub fn write_tensors(path: &Path, tensors: &Tensors) {
 }
 
 /// Writes `config.json`, `tokenizer.json` and `model.safetensors`.
-pub fn write_safetensors(folder: &Path) {
+pub(crate) fn write_safetensors(folder: &Path) {
     let config = config();
     let json = json!({
         "model_type": "llama",
@@ -97,7 +97,7 @@ fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// The same model as a GGUF file, with the rows of queries and keys interleaved.
-pub fn gguf() -> Vec<u8> {
+pub(crate) fn gguf() -> Vec<u8> {
     gguf_merging("a b")
 }
 
@@ -148,7 +148,7 @@ fn metadata(config: &LlamaConfig, merge: &str) -> Vec<(&'static str, u32, Vec<u8
 }
 
 /// [`gguf`] with another merge of its tokens.
-pub fn gguf_merging(merge: &str) -> Vec<u8> {
+pub(crate) fn gguf_merging(merge: &str) -> Vec<u8> {
     let config = config();
     let metadata = metadata(&config, merge);
     let tensors = tensors(&config);

@@ -8,10 +8,10 @@ use crate::diagnostic::Place;
 
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 const RDFS: &str = "http://www.w3.org/2000/01/rdf-schema#";
-pub const OWL: &str = "http://www.w3.org/2002/07/owl#";
+pub(super) const OWL: &str = "http://www.w3.org/2002/07/owl#";
 
 /// The part of the name after the namespace, for each predicate that is read.
-pub fn local(predicate: &str) -> Option<(&'static str, &str)> {
+pub(super) fn local(predicate: &str) -> Option<(&'static str, &str)> {
     [(KGB, "kgb"), (RDFS, "rdfs"), (OWL, "owl"), (RDF, "rdf")]
         .into_iter()
         .find_map(|(namespace, prefix)| Some((prefix, predicate.strip_prefix(namespace)?)))
@@ -19,11 +19,11 @@ pub fn local(predicate: &str) -> Option<(&'static str, &str)> {
 
 /// What one predicate says: for each subject its objects, in the order of the files, each with
 /// its place.
-pub type Objects = BTreeMap<Node, Vec<(Node, Place)>>;
+pub(super) type Objects = BTreeMap<Node, Vec<(Node, Place)>>;
 
 /// All statements of all files by their predicate, as `prefix:name`.
 #[derive(Default)]
-pub struct Statements {
+pub(super) struct Statements {
     pub by_predicate: BTreeMap<String, Objects>,
     /// Where each subject is first named.
     pub first_places: BTreeMap<String, Place>,
@@ -33,22 +33,22 @@ pub struct Statements {
 
 impl Statements {
     /// Subject, object and the object's place.
-    pub fn of(&self, predicate: &str) -> impl Iterator<Item = (&Node, &Node, &Place)> {
+    pub(super) fn of(&self, predicate: &str) -> impl Iterator<Item = (&Node, &Node, &Place)> {
         let all = self.by_predicate.get(predicate).into_iter().flatten();
         all.flat_map(|(s, objects)| objects.iter().map(move |(o, place)| (s, o, place)))
     }
 
-    pub fn objects(&self, subject: &Node, predicate: &str) -> &[(Node, Place)] {
+    pub(super) fn objects(&self, subject: &Node, predicate: &str) -> &[(Node, Place)] {
         let objects = self.by_predicate.get(predicate).and_then(|all| all.get(subject));
         objects.map_or(&[], Vec::as_slice)
     }
 
-    pub fn object(&self, subject: &Node, predicate: &str) -> Option<&Node> {
+    pub(super) fn object(&self, subject: &Node, predicate: &str) -> Option<&Node> {
         self.objects(subject, predicate).first().map(|(object, _)| object)
     }
 
     /// The members of an RDF list, or nothing if it is none. Lists that bite their tail end.
-    pub fn list(&self, head: &Node) -> Option<Vec<&Node>> {
+    pub(super) fn list(&self, head: &Node) -> Option<Vec<&Node>> {
         let nil = Node::Iri(format!("{RDF}nil"));
         let mut members = Vec::new();
         let mut seen = BTreeSet::new();
@@ -64,7 +64,7 @@ impl Statements {
     }
 
     /// The classes that a class expression names: itself, or the members of an `owl:unionOf`.
-    pub fn any_of(&self, expression: &Node) -> Option<AnyOf> {
+    pub(super) fn any_of(&self, expression: &Node) -> Option<AnyOf> {
         if let Node::Iri(class) = expression {
             return Some(vec![class.clone()]);
         }
@@ -77,7 +77,7 @@ impl Statements {
     }
 }
 
-pub fn iri(node: &Node) -> Option<&str> {
+pub(super) fn iri(node: &Node) -> Option<&str> {
     match node {
         Node::Iri(iri) => Some(iri),
         _ => None,

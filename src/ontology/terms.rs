@@ -4,7 +4,7 @@ use super::statements::{Statements, iri, local};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// Terms of our namespace that mean nothing here are most likely misspelt.
-pub fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut Diagnostics) {
+pub(super) fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut Diagnostics) {
     let known = ["template", "question", "maxObjects"];
     for (predicate, objects) in &statements.by_predicate {
         let Some(name) = predicate.strip_prefix("kgb:").filter(|n| !known.contains(n)) else {

@@ -8,7 +8,7 @@ use crate::facts::Facts;
 use crate::ontology::Template;
 
 /// The facts from which examples are taken.
-pub struct Examples {
+pub(super) struct Examples {
     facts: Facts,
     /// More labels than the pipeline's own tables have.
     entities: Option<Catalog>,
@@ -19,7 +19,7 @@ pub struct Examples {
 
 impl Examples {
     /// Reads them, if the pipeline has any; mistakes go to `notes`.
-    pub fn read(pipeline: &config::Pipeline, notes: &mut Diagnostics) -> Option<Self> {
+    pub(super) fn read(pipeline: &config::Pipeline, notes: &mut Diagnostics) -> Option<Self> {
         let settings = pipeline.examples.as_ref()?;
         let facts = notes.keep(Facts::read(&settings.facts));
         let held_out = match &pipeline.tuning {
@@ -36,7 +36,7 @@ impl Examples {
     /// Labels of subjects and objects of facts of a relation, evenly spread over those that have
     /// labels, and whose subject is not among the pipeline's `own`, is not asked about otherwise, and
     /// not held out: the same whatever is asked.
-    pub fn of(
+    pub(super) fn of(
         &self,
         relation: &RelationInputs,
         inputs: &Inputs,
@@ -82,7 +82,7 @@ impl Examples {
 
 /// Examples as the text that stands before a prompt: a line each, in the relation's templates by
 /// turns. All templates have the same in front, so that it is computed once.
-pub fn text(templates: &[Template], examples: &[(String, String)]) -> String {
+pub(super) fn text(templates: &[Template], examples: &[(String, String)]) -> String {
     let lines = examples.iter().zip(templates.iter().cycle());
     lines.map(|((subject, object), template)| template.filled(subject, object) + "\n").collect()
 }

@@ -3,11 +3,11 @@
 use crate::diagnostic::{Events, Progress, Work};
 
 /// The stages that prompts go through, by name.
-pub const ENCODE: &str = "encode";
+pub(super) const ENCODE: &str = "encode";
 /// Asking the models.
-pub const PREDICT: &str = "predict";
+pub(super) const PREDICT: &str = "predict";
 /// Writing to the graph.
-pub const WRITE: &str = "write";
+pub(super) const WRITE: &str = "write";
 
 /// Begins work on so many prompts.
 pub(super) fn begin(events: &dyn Events, prompts: usize) -> Progress<'_> {

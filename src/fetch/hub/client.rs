@@ -44,7 +44,7 @@ enum Want {
 }
 
 impl<'a> Client<'a> {
-    pub fn new(settings: &'a HubSettings, model: &'a Model<'a>) -> Self {
+    pub(super) fn new(settings: &'a HubSettings, model: &'a Model<'a>) -> Self {
         let config = Agent::config_builder()
             .user_agent(concat!("kgbuild/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
@@ -64,7 +64,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`Error::Interrupted`] where it failed for that, else those of `work`.
-    pub fn watched<T>(
+    pub(super) fn watched<T>(
         &self,
         cache: &Cache,
         work: impl FnOnce() -> Result<T, Error>,
@@ -89,7 +89,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`Error::Hub`].
-    pub fn listing(&self) -> Result<Listing, Error> {
+    pub(super) fn listing(&self) -> Result<Listing, Error> {
         let Model { owner_name, revision } = self.model;
         let revision = escaped(revision).replace('/', "%2F");
         let url = self.url(&format!("api/models/{owner_name}/revision/{revision}?blobs=true"))?;
@@ -111,7 +111,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`Error::Hub`].
-    pub fn published(&self, commit: &str, name: &str) -> Result<Published, Error> {
+    pub(super) fn published(&self, commit: &str, name: &str) -> Result<Published, Error> {
         let (url, response) = self.send(self.file_url(commit, name)?, Want::Headers, 0)?;
         let headers = response.headers();
         let size = number(headers, LINKED_SIZE).or_else(|| {
@@ -129,7 +129,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`Error::Hub`].
-    pub fn content(&self, commit: &str, name: &str, from: u64) -> Result<Content, Error> {
+    pub(super) fn content(&self, commit: &str, name: &str, from: u64) -> Result<Content, Error> {
         let (url, response) = self.send(self.file_url(commit, name)?, Want::Content, from)?;
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
         let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
@@ -141,7 +141,7 @@ impl<'a> Client<'a> {
     }
 
     /// Why nothing, or not all, came from `url`.
-    pub fn unanswered(&self, url: &Uri, error: ureq::Error) -> Error {
+    pub(super) fn unanswered(&self, url: &Uri, error: ureq::Error) -> Error {
         let from = shown(url);
         self.model.refused(match error {
             ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {

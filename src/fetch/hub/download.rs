@@ -30,7 +30,7 @@ impl Download<'_> {
     ///
     /// # Errors
     /// [`Error::Hub`], [`Error::Io`], [`Error::Interrupted`].
-    pub fn file(&self, name: &str, listed: Published) -> Result<(), Error> {
+    pub(super) fn file(&self, name: &str, listed: Published) -> Result<(), Error> {
         let target = self.layout.snapshot(self.commit).join(name);
         if target.exists() {
             return self.as_published(&target, &listed);

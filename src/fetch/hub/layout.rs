@@ -26,29 +26,29 @@ pub(super) struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    pub fn new(hub_cache: &Path, model: &'a Model<'a>) -> Self {
+    pub(super) fn new(hub_cache: &Path, model: &'a Model<'a>) -> Self {
         let name = format!("models--{}", model.owner_name.replace('/', "--"));
         let folder = hub_cache.join(&name);
         Self { model, folder, locks: hub_cache.join(".locks").join(name) }
     }
 
     /// Where a commit's files are.
-    pub fn snapshot(&self, commit: &str) -> PathBuf {
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
     /// Where a content with this hash is, once it is whole.
-    pub fn blob(&self, hash: &str) -> PathBuf {
+    pub(super) fn blob(&self, hash: &str) -> PathBuf {
         self.folder.join("blobs").join(hash)
     }
 
     /// Where it is until then. Another attempt goes on with it.
-    pub fn unfinished(&self, hash: &str) -> PathBuf {
+    pub(super) fn unfinished(&self, hash: &str) -> PathBuf {
         self.folder.join("blobs").join(format!("{hash}.kgbuild-incomplete"))
     }
 
     /// The folder of the revision as it was last fetched, by whatever program.
-    pub fn cached(&self) -> Option<PathBuf> {
+    pub(super) fn cached(&self) -> Option<PathBuf> {
         let commit = match fs::read_to_string(self.reference()) {
             Ok(commit) => commit.trim().to_owned(),
             Err(_) => self.model.revision.to_owned(),
@@ -60,7 +60,7 @@ impl<'a> Layout<'a> {
     ///
     /// # Errors
     /// [`Error::Hub`] where something else than a commit is noted, [`Error::Io`].
-    pub fn refer(&self, commit: &str) -> Result<(), Error> {
+    pub(super) fn refer(&self, commit: &str) -> Result<(), Error> {
         let reference = self.reference();
         match fs::read_to_string(&reference) {
             Ok(noted) if noted.trim() == commit => return Ok(()),
@@ -91,7 +91,7 @@ impl<'a> Layout<'a> {
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Interrupted`] where the cache is told to stop.
-    pub fn lock(&self, hash: &str, cache: &Cache) -> Result<File, Error> {
+    pub(super) fn lock(&self, hash: &str, cache: &Cache) -> Result<File, Error> {
         let path = self.locks.join(format!("{hash}.lock"));
         parent(&path)?;
         let file = File::options().create(true).append(true).open(&path);
@@ -110,7 +110,7 @@ impl<'a> Layout<'a> {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn finish(&self, hash: &str) -> Result<(), Error> {
+    pub(super) fn finish(&self, hash: &str) -> Result<(), Error> {
         let (unfinished, blob) = (self.unfinished(hash), self.blob(hash));
         let failed = |error| Error::io("write", &blob)(error);
         let path = TempPath::try_from_path(&unfinished).map_err(failed)?;
@@ -129,7 +129,7 @@ impl<'a> Layout<'a> {
     ///
     /// # Errors
     /// [`Error::Io`]; also where something is there.
-    pub fn link(&self, hash: &str, commit: &str, name: &str) -> Result<(), Error> {
+    pub(super) fn link(&self, hash: &str, commit: &str, name: &str) -> Result<(), Error> {
         let target = self.snapshot(commit).join(name);
         let folder = parent(&target)?;
         // From `snapshots/COMMIT/` it is two folders up to `blobs/`.

@@ -20,7 +20,7 @@ pub(super) enum Hash {
 }
 
 impl Hash {
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::Sha256(text) | Self::GitBlob(text) => text,
         }
@@ -47,7 +47,7 @@ impl Published {
     ///
     /// # Errors
     /// The ETag, where other programs that take it for a file's name would be led elsewhere.
-    pub fn from_etag(etag: &str, size: Option<u64>) -> Result<Self, String> {
+    pub(super) fn from_etag(etag: &str, size: Option<u64>) -> Result<Self, String> {
         let name = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"');
         if !plain::is_part(name) {
             return Err(format!("the ETag `{}` is not a plain name", name.escape_debug()));
@@ -65,7 +65,7 @@ impl Published {
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Interrupted`] where the cache is told to stop.
-    pub fn difference(&self, file: &Path, cache: &Cache) -> Result<Option<String>, Error> {
+    pub(super) fn difference(&self, file: &Path, cache: &Cache) -> Result<Option<String>, Error> {
         let size = fs::metadata(file).map_err(Error::io("read", file))?.len();
         if let Some(published) = self.size.filter(|published| *published != size) {
             return Ok(Some(format!("it has {size} bytes, but the hub publishes {published}")));
@@ -131,14 +131,14 @@ impl Listing {
     ///
     /// # Errors
     /// What is there in its place.
-    pub fn commit(&self) -> Result<&str, String> {
+    pub(super) fn commit(&self) -> Result<&str, String> {
         if is_commit(&self.sha) {
             return Ok(&self.sha);
         }
         Err(format!("`{}` in the hub's listing is not a commit", self.sha.escape_debug()))
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.siblings.iter().map(|file| file.rfilename.clone()).collect()
     }
 
@@ -146,7 +146,7 @@ impl Listing {
     ///
     /// # Errors
     /// What is there in a hash's place.
-    pub fn published(&self, name: &str) -> Result<Published, String> {
+    pub(super) fn published(&self, name: &str) -> Result<Published, String> {
         let Some(file) = self.siblings.iter().find(|file| file.rfilename == name) else {
             return Ok(Published::default());
         };

@@ -31,7 +31,7 @@ impl HubSettings {
     ///
     /// # Errors
     /// The variable that is wrong, in a sentence.
-    pub fn from_environment() -> Result<Self, String> {
+    pub(super) fn from_environment() -> Result<Self, String> {
         Self::from_variables(|name| env::var_os(name))
     }
 

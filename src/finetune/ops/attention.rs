@@ -10,7 +10,7 @@ use super::math::{dot, exp_and_sum, largest};
 use super::matrix::{Earlier, Matrix, MatrixMut, Threads, multiply};
 
 /// Sizes of an attention layer, and the angles of its rotation.
-pub struct Heads {
+pub(crate) struct Heads {
     /// Query heads.
     pub heads: usize,
     /// Key-value heads, each for `heads / kv_heads` neighbouring query heads.
@@ -24,7 +24,7 @@ pub struct Heads {
 
 impl Heads {
     /// Angles for `positions` positions: position times frequency, in f64.
-    pub fn new(
+    pub(crate) fn new(
         heads: usize,
         kv_heads: usize,
         size: usize,
@@ -43,7 +43,7 @@ impl Heads {
     }
 
     /// Values of a row of queries, keys and values.
-    pub fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.size
     }
 
@@ -140,7 +140,7 @@ impl Piece {
 }
 
 /// What each position's query heads see, [rows, heads · size], from `qkv` [rows, columns].
-pub fn forward(heads: &Heads, spans: &[(usize, usize)], qkv: &[f32]) -> Vec<f32> {
+pub(crate) fn forward(heads: &Heads, spans: &[(usize, usize)], qkv: &[f32]) -> Vec<f32> {
     let tasks = tasks(heads, spans);
     let pieces: Vec<Vec<f32>> = tasks
         .par_iter()
@@ -163,7 +163,12 @@ pub fn forward(heads: &Heads, spans: &[(usize, usize)], qkv: &[f32]) -> Vec<f32>
 }
 
 /// The derivatives by `qkv`, from those by what was seen, [rows, heads · size].
-pub fn backward(heads: &Heads, spans: &[(usize, usize)], qkv: &[f32], dy: &[f32]) -> Vec<f32> {
+pub(crate) fn backward(
+    heads: &Heads,
+    spans: &[(usize, usize)],
+    qkv: &[f32],
+    dy: &[f32],
+) -> Vec<f32> {
     let tasks = tasks(heads, spans);
     let pieces: Vec<[Vec<f32>; 3]> =
         tasks.par_iter().map(|&task| piece_backward(heads, qkv, dy, task)).collect();

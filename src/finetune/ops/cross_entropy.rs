@@ -9,10 +9,10 @@ use super::matrix::{Earlier, Matrix, MatrixMut, Threads, multiply};
 const ROWS: usize = 256;
 
 /// A row's token, and the weight of its loss.
-pub type Goal = (u32, f32);
+pub(crate) type Goal = (u32, f32);
 
 /// Derivatives of Σ weight · nll.
-pub struct Derivatives<'a> {
+pub(crate) struct Derivatives<'a> {
     /// By the hidden rows: written.
     pub hidden: &'a mut [f32],
     /// By the output projection: added to, where it is trained.
@@ -21,7 +21,7 @@ pub struct Derivatives<'a> {
 
 /// -ln p(token) for each row of `hidden` [rows, width] under the output projection `output`
 /// [vocabulary, width], and the derivatives where they are wanted.
-pub fn evaluate(
+pub(crate) fn evaluate(
     hidden: &[f32],
     output: &[f32],
     width: usize,

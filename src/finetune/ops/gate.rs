@@ -8,7 +8,7 @@ use super::math::sigmoid;
 const ROWS: usize = 8;
 
 /// `gate_up` has rows of `inner` gates and then `inner` values; the result rows of `inner`.
-pub fn forward(gate_up: &[f32], inner: usize) -> Vec<f32> {
+pub(crate) fn forward(gate_up: &[f32], inner: usize) -> Vec<f32> {
     let mut y = vec![0.0; gate_up.len() / 2];
     y.par_chunks_mut(ROWS * inner).zip(gate_up.par_chunks(2 * ROWS * inner)).for_each(
         |(y, gate_up)| {
@@ -25,7 +25,7 @@ pub fn forward(gate_up: &[f32], inner: usize) -> Vec<f32> {
 
 /// The derivatives by gate and value, in the layout of `gate_up`: with s = σ(gate),
 /// dy up s (1 + gate (1 - s)), and dy gate s.
-pub fn backward(gate_up: &[f32], inner: usize, dy: &[f32]) -> Vec<f32> {
+pub(crate) fn backward(gate_up: &[f32], inner: usize, dy: &[f32]) -> Vec<f32> {
     let mut dx = vec![0.0; gate_up.len()];
     let inputs = gate_up.par_chunks(2 * ROWS * inner).zip(dy.par_chunks(ROWS * inner));
     dx.par_chunks_mut(2 * ROWS * inner).zip(inputs).for_each(|(dx, (gate_up, dy))| {

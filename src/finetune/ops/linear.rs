@@ -3,7 +3,7 @@
 use super::matrix::{Earlier, Matrix, MatrixMut, Threads, multiply};
 
 /// The LoRA matrices of a layer: A [rank, in] and B [out, rank], with their scale s.
-pub struct Adapter<'a> {
+pub(crate) struct Adapter<'a> {
     pub a: &'a [f32],
     pub b: &'a [f32],
     pub rank: usize,
@@ -13,7 +13,7 @@ pub struct Adapter<'a> {
 /// Columns `from` to `from + count` of rows of `stride` values: where a layer's result lies among
 /// those of its neighbours.
 #[derive(Clone, Copy)]
-pub struct Columns {
+pub(crate) struct Columns {
     pub from: usize,
     pub count: usize,
     pub stride: usize,
@@ -21,7 +21,7 @@ pub struct Columns {
 
 impl Columns {
     /// Rows of `count` values and nothing else.
-    pub fn all(count: usize) -> Self {
+    pub(crate) fn all(count: usize) -> Self {
         Self { from: 0, count, stride: count }
     }
 
@@ -37,13 +37,13 @@ impl Columns {
 }
 
 /// Writes x Wᵀ to some `columns` of `y`; `weight` is [out, in], `x` has rows of `inner` values.
-pub fn forward(x: &[f32], inner: usize, weight: &[f32], y: &mut [f32], columns: Columns) {
+pub(crate) fn forward(x: &[f32], inner: usize, weight: &[f32], y: &mut [f32], columns: Columns) {
     let (x, weight) = (Matrix::new(x, inner), Matrix::new(weight, inner));
     multiply(columns.of_mut(y), Earlier::Replaced, 1.0, x, weight.t(), Threads::All);
 }
 
 /// Adds dy W to `dx`, or replaces it.
-pub fn backward_input(
+pub(crate) fn backward_input(
     dy: &[f32],
     columns: Columns,
     weight: &[f32],
@@ -56,7 +56,7 @@ pub fn backward_input(
 }
 
 /// The derivative by the weight, dyᵀ x.
-pub fn backward_weight(x: &[f32], inner: usize, dy: &[f32], columns: Columns) -> Vec<f32> {
+pub(crate) fn backward_weight(x: &[f32], inner: usize, dy: &[f32], columns: Columns) -> Vec<f32> {
     let mut dw = vec![0.0; columns.count * inner];
     let (x, dy) = (Matrix::new(x, inner), columns.of(dy).t());
     multiply(MatrixMut::new(&mut dw, inner), Earlier::Replaced, 1.0, dy, x, Threads::All);
@@ -64,7 +64,7 @@ pub fn backward_weight(x: &[f32], inner: usize, dy: &[f32], columns: Columns) ->
 }
 
 /// Adds the adapter's part to `y`. Gives x Aᵀ [rows, rank], which the way back needs.
-pub fn forward_adapter(
+pub(crate) fn forward_adapter(
     x: &[f32],
     inner: usize,
     adapter: &Adapter,
@@ -83,7 +83,7 @@ pub fn forward_adapter(
 
 /// The derivatives by A and B; with dh = s dy B they are dhᵀ x and s dyᵀ h. Adds dh A to `dx`,
 /// where one is wanted.
-pub fn backward_adapter(
+pub(crate) fn backward_adapter(
     x: &[f32],
     inner: usize,
     h: &[f32],

@@ -4,7 +4,7 @@
 const LANES: usize = 16;
 
 /// Σ aᵢ bᵢ.
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<LANES>();
@@ -18,7 +18,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// The largest value; NaN is passed over.
-pub fn largest(values: &[f32]) -> f32 {
+pub(crate) fn largest(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
@@ -30,7 +30,7 @@ pub fn largest(values: &[f32]) -> f32 {
 }
 
 /// Replaces each value x by e^(x - shift) and gives their sum.
-pub fn exp_and_sum(values: &mut [f32], shift: f32) -> f64 {
+pub(crate) fn exp_and_sum(values: &mut [f32], shift: f32) -> f64 {
     // Short runs in f32, their sums in f64: as exact as f64 throughout, for this purpose.
     const RUN: usize = 1024;
     let mut sum = 0.0;
@@ -54,7 +54,7 @@ pub fn exp_and_sum(values: &mut [f32], shift: f32) -> f64 {
 /// e^x to within two units in the last place, without a branch; below e^-87 it stays there, above
 /// e^88 as well.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     // e^x = 2^n e^r with n the nearest integer to x / ln 2, so that |r| ≤ ln 2 / 2.
     // Adding 1.5 · 2^23 rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
@@ -76,7 +76,7 @@ pub fn exp(x: f32) -> f32 {
 
 /// 1 / (1 + e^-x).
 #[inline(always)]
-pub fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 

@@ -4,7 +4,7 @@ use gemm::{Parallelism, gemm};
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
-pub struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -14,7 +14,7 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// The row-major matrix of all `values`.
-    pub fn new(values: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn new(values: &'a [f32], columns: usize) -> Self {
         Self::strided(values, values.len() / columns, columns, columns)
     }
 
@@ -22,13 +22,13 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// Where they do not lie within `values`.
-    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub(crate) fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(lies_within(values.len(), rows, columns, stride), "a matrix in its slice");
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
     /// The transpose, of the same memory.
-    pub fn t(self) -> Self {
+    pub(crate) fn t(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -40,7 +40,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// A row-major matrix that can be written.
-pub struct MatrixMut<'a> {
+pub(crate) struct MatrixMut<'a> {
     values: &'a mut [f32],
     rows: usize,
     columns: usize,
@@ -49,7 +49,7 @@ pub struct MatrixMut<'a> {
 
 impl<'a> MatrixMut<'a> {
     /// The row-major matrix of all `values`.
-    pub fn new(values: &'a mut [f32], columns: usize) -> Self {
+    pub(crate) fn new(values: &'a mut [f32], columns: usize) -> Self {
         let rows = values.len() / columns;
         Self::strided(values, rows, columns, columns)
     }
@@ -58,7 +58,12 @@ impl<'a> MatrixMut<'a> {
     ///
     /// # Panics
     /// Where they do not lie within `values`, or overlap.
-    pub fn strided(values: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub(crate) fn strided(
+        values: &'a mut [f32],
+        rows: usize,
+        columns: usize,
+        stride: usize,
+    ) -> Self {
         assert!(lies_within(values.len(), rows, columns, stride), "a matrix in its slice");
         assert!(rows <= 1 || columns <= stride, "rows that do not overlap");
         Self { values, rows, columns, stride }
@@ -77,14 +82,14 @@ fn lies_within(length: usize, rows: usize, columns: usize, stride: usize) -> boo
 
 /// What becomes of a result's earlier values.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Earlier {
+pub(crate) enum Earlier {
     Replaced,
     Added,
 }
 
 /// Who computes a product.
 #[derive(Clone, Copy)]
-pub enum Threads {
+pub(crate) enum Threads {
     /// The calling thread, which has neighbours.
     One,
     /// All of the current rayon pool.
@@ -92,7 +97,7 @@ pub enum Threads {
 }
 
 /// c = factor · a · b, or c + factor · a · b.
-pub fn multiply(
+pub(crate) fn multiply(
     c: MatrixMut,
     earlier: Earlier,
     factor: f32,

@@ -12,7 +12,7 @@ fn inverse_root(x: &[f32], epsilon: f32) -> f32 {
 }
 
 /// y, of the shape of `x`; a row has as many values as `weight`.
-pub fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+pub(crate) fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let width = weight.len();
     let mut y = vec![0.0; x.len()];
     y.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(y, x)| {
@@ -28,7 +28,7 @@ pub fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
 
 /// Adds the derivative by x to `dx`: with r the inverse root,
 /// r g dy - x r³ mean(x g dy).
-pub fn backward(x: &[f32], weight: &[f32], epsilon: f32, dy: &[f32], dx: &mut [f32]) {
+pub(crate) fn backward(x: &[f32], weight: &[f32], epsilon: f32, dy: &[f32], dx: &mut [f32]) {
     let width = weight.len();
     let chunk = ROWS * width;
     let inputs = x.par_chunks(chunk).zip(dy.par_chunks(chunk));
@@ -49,7 +49,7 @@ pub fn backward(x: &[f32], weight: &[f32], epsilon: f32, dy: &[f32], dx: &mut [f
 }
 
 /// The derivative by the weight: Σ over rows of dy x r.
-pub fn backward_weight(x: &[f32], width: usize, epsilon: f32, dy: &[f32]) -> Vec<f32> {
+pub(crate) fn backward_weight(x: &[f32], width: usize, epsilon: f32, dy: &[f32]) -> Vec<f32> {
     let mut sum = vec![0.0; width];
     for (x, dy) in x.chunks_exact(width).zip(dy.chunks_exact(width)) {
         let scale = inverse_root(x, epsilon);

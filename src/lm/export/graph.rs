@@ -14,10 +14,10 @@ use crate::lm::{Error, Row};
 const STATES: &str = "last_hidden_state";
 
 /// Tokens of a text with which a graph is probed.
-pub const PROBE: usize = 3;
+pub(crate) const PROBE: usize = 3;
 
 /// A session, and what its graph asks for.
-pub struct Graph {
+pub(crate) struct Graph {
     session: Session,
     name: String,
     inputs: Inputs,
@@ -31,7 +31,7 @@ pub struct Graph {
 
 /// What a run gets.
 #[derive(Clone, Copy)]
-pub struct Feed<'a> {
+pub(crate) struct Feed<'a> {
     /// Of equal length, at least one.
     pub sequences: &'a [Vec<u32>],
     /// Where logits are asked for: row · length + place.
@@ -45,13 +45,13 @@ pub struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     /// Sequences that begin a text, of which no cache is kept.
-    pub fn new(sequences: &'a [Vec<u32>], positions: &'a [usize]) -> Self {
+    pub(crate) fn new(sequences: &'a [Vec<u32>], positions: &'a [usize]) -> Self {
         Self { sequences, positions, behind: Behind::NOTHING, states: None, keep: &[] }
     }
 }
 
 /// What a run gave: logits at the asked positions, and what was to be kept.
-pub struct Ran {
+pub(crate) struct Ran {
     logits: DynValue,
     pub vocabulary: usize,
     pub kept: Vec<DynValue>,
@@ -62,7 +62,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where they are not a language model's; they are named.
-    pub fn new(session: Session, file: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(session: Session, file: &Path) -> Result<Self, Error> {
         let name = file.display().to_string();
         match Inputs::find(&session) {
             Ok(inputs) => {
@@ -73,22 +73,22 @@ impl Graph {
     }
 
     /// How errors call the model.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// What it asks for.
-    pub fn inputs(&self) -> &Inputs {
+    pub(crate) fn inputs(&self) -> &Inputs {
         &self.inputs
     }
 
     /// The places of the cache that it takes.
-    pub fn places(&self) -> Vec<String> {
+    pub(crate) fn places(&self) -> Vec<String> {
         self.inputs.past.iter().map(|past| past.place.clone()).collect()
     }
 
     /// An error about this graph.
-    pub fn wrong(&self, problem: String) -> Error {
+    pub(crate) fn wrong(&self, problem: String) -> Error {
         Error::Graph { model: self.name.clone(), problem }
     }
 
@@ -103,7 +103,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where it cannot be run.
-    pub fn probe(&mut self, states: Option<States<'_>>) -> Result<usize, Error> {
+    pub(crate) fn probe(&mut self, states: Option<States<'_>>) -> Result<usize, Error> {
         let sequences = [vec![0; PROBE], vec![0; PROBE]];
         let feed = Feed { states, ..Feed::new(&sequences, &[2 * PROBE - 1]) };
         // What an export declares is not always true: its last position is asked for.
@@ -122,7 +122,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where ONNX Runtime fails, or gives logits of another shape than was asked for.
-    pub fn run(&mut self, feed: &Feed<'_>) -> Result<Ran, Error> {
+    pub(crate) fn run(&mut self, feed: &Feed<'_>) -> Result<Ran, Error> {
         let failed = self.failed();
         let rows: Vec<usize>;
         let feed = if self.last_only {
@@ -167,7 +167,7 @@ impl Graph {
     ///
     /// # Errors
     /// As [`Graph::run`].
-    pub fn run_by_steps(&mut self, feed: &Feed<'_>, step: usize) -> Result<Ran, Error> {
+    pub(crate) fn run_by_steps(&mut self, feed: &Feed<'_>, step: usize) -> Result<Ran, Error> {
         let (rows, length) = (feed.sequences.len(), feed.sequences[0].len());
         let places = self.places();
         // Of the encoder's keys and values some decoders give none again, some empty ones.
@@ -230,7 +230,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where ONNX Runtime fails, or the graph is no encoder's.
-    pub fn encode(&mut self, sequences: &[Vec<u32>]) -> Result<DynValue, Error> {
+    pub(crate) fn encode(&mut self, sequences: &[Vec<u32>]) -> Result<DynValue, Error> {
         let failed = self.failed();
         let inputs = self.inputs.values(&Feed::new(sequences, &[])).map_err(&failed)?;
         let states = self.session.run(inputs).map_err(&failed)?.remove(STATES);
@@ -246,7 +246,7 @@ impl Graph {
 
 impl Ran {
     /// The logits at an asked position, by its number among them.
-    pub fn row(&self, asked: usize) -> &[f32] {
+    pub(crate) fn row(&self, asked: usize) -> &[f32] {
         match self.logits.try_extract_tensor::<f32>() {
             Ok((_, logits)) => &logits[asked * self.vocabulary..(asked + 1) * self.vocabulary],
             Err(_) => unreachable!("its type was looked at when the run was made"),
@@ -255,7 +255,7 @@ impl Ran {
 
     /// Answers the rows of `indices`, whose logits are in this order; fails where one is NaN or
     /// infinite, with its prompt.
-    pub fn answer(
+    pub(crate) fn answer(
         &self,
         indices: &[usize],
         rows: &[Row<'_>],

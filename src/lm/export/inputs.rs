@@ -6,7 +6,7 @@ use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
 use super::graph::Feed;
 
 /// The inputs of a graph.
-pub struct Inputs {
+pub(crate) struct Inputs {
     ids: Integer,
     attention_mask: Option<Integer>,
     position_ids: Option<Integer>,
@@ -23,7 +23,7 @@ pub struct Inputs {
 }
 
 /// One of the cache's inputs, [batch, heads, past, head size].
-pub struct Past {
+pub(crate) struct Past {
     input: String,
     /// What its name says after its beginning: `.0.key`, `.0.encoder.key`.
     pub place: String,
@@ -40,14 +40,14 @@ enum Integer {
 
 /// A row of a batch that an earlier run gave.
 #[derive(Clone, Copy, Debug)]
-pub struct CacheRow {
+pub(crate) struct CacheRow {
     pub batch: usize,
     pub row: usize,
 }
 
 /// A cache behind which rows are computed: one [`CacheRow`] a row, or none at the beginning.
 #[derive(Clone, Copy)]
-pub struct Behind<'a> {
+pub(crate) struct Behind<'a> {
     /// Keys and values of earlier batches, in the order of the graph's past.
     pub batches: &'a [Vec<DynValue>],
     pub rows: &'a [CacheRow],
@@ -57,12 +57,12 @@ pub struct Behind<'a> {
 
 impl Behind<'_> {
     /// No cache: the rows begin a text.
-    pub const NOTHING: Self = Self { batches: &[], rows: &[], length: 0 };
+    pub(crate) const NOTHING: Self = Self { batches: &[], rows: &[], length: 0 };
 }
 
 /// What an encoder made of each row's own text, all of `length` tokens.
 #[derive(Clone, Copy)]
-pub struct States<'a> {
+pub(crate) struct States<'a> {
     pub batches: &'a [DynValue],
     pub rows: &'a [CacheRow],
     pub length: usize,
@@ -73,7 +73,7 @@ const PAST: [&str; 2] = ["past_key_values", "past"];
 const PRESENT: [&str; 2] = ["present_key_values", "present"];
 
 /// What the output at a cache's place may be called.
-pub fn presents(place: &str) -> [String; 2] {
+pub(super) fn presents(place: &str) -> [String; 2] {
     PRESENT.map(|beginning| format!("{beginning}{place}"))
 }
 
@@ -82,7 +82,7 @@ impl Inputs {
     ///
     /// # Errors
     /// Says, in words, which input or output is not a language model's.
-    pub fn find(session: &Session) -> Result<Self, String> {
+    pub(crate) fn find(session: &Session) -> Result<Self, String> {
         let (inputs, outputs) = (session.inputs(), session.outputs());
         let mut found = Self {
             ids: Integer::Int64,
@@ -129,13 +129,13 @@ impl Inputs {
     }
 
     /// Whether the graph takes a cache and gives back all of it that grows.
-    pub fn cached(&self) -> bool {
+    pub(crate) fn cached(&self) -> bool {
         let mut growing = self.past.iter().filter(|past| grows(&past.place));
         !self.past.is_empty() && growing.all(|past| self.present.contains(&past.place))
     }
 
     /// The values of all inputs.
-    pub fn values(
+    pub(crate) fn values(
         &self,
         feed: &Feed<'_>,
     ) -> ort::Result<Vec<(String, SessionInputValue<'static>)>> {
@@ -190,12 +190,12 @@ impl Inputs {
 }
 
 /// Whether what a cache has in a place grows with the text: all but an encoder's keys and values.
-pub fn grows(place: &str) -> bool {
+pub(super) fn grows(place: &str) -> bool {
     !place.contains(".encoder.")
 }
 
 /// The rows of earlier batches, one after the other; all have the same shape.
-pub fn gather<'a>(
+pub(super) fn gather<'a>(
     rows: &[CacheRow],
     batch: impl Fn(usize) -> &'a DynValue,
 ) -> ort::Result<DynValue> {

@@ -21,20 +21,20 @@ const LENGTH: usize = 6;
 const CACHED: usize = 2;
 
 /// Some twenty tokens with which a model is tried.
-pub struct Trial {
+pub(crate) struct Trial {
     sequences: Vec<Vec<u32>>,
 }
 
 impl Trial {
     /// Tokens spread over a vocabulary, whose first ones are often special.
-    pub fn new(vocabulary: usize) -> Self {
+    pub(crate) fn new(vocabulary: usize) -> Self {
         let token = |at: usize| (at * vocabulary / (ROWS * LENGTH)) as u32;
         let row = |row| (0..LENGTH).map(|at| token(row * LENGTH + at)).collect();
         Self { sequences: (0..ROWS).map(row).collect() }
     }
 
     /// The tokens, as rows of equal length.
-    pub fn sequences(&self) -> &[Vec<u32>] {
+    pub(crate) fn sequences(&self) -> &[Vec<u32>] {
         &self.sequences
     }
 
@@ -51,7 +51,7 @@ impl Trial {
 ///
 /// # Errors
 /// Where `first` cannot even be run without a cache.
-pub fn steps(
+pub(crate) fn steps(
     trial: &Trial,
     first: &mut Graph,
     mut next: Option<&mut Graph>,

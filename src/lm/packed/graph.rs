@@ -15,7 +15,7 @@ use crate::onnx::{ADAPTED, UNSEEN};
 const MOST_TOKENS: usize = 1024;
 
 /// A session with a packed graph.
-pub struct Graph {
+pub(super) struct Graph {
     session: Session,
     name: String,
     /// Whether it takes a switch between base and finetuned model.
@@ -38,7 +38,7 @@ enum Output {
 }
 
 /// What a run gave to its trees' asks.
-pub struct Answered {
+pub(super) struct Answered {
     /// For each ask in the order of the trees: the row, and where its logits are.
     asks: Vec<(usize, Output)>,
     logits: DynValue,
@@ -48,7 +48,7 @@ pub struct Answered {
 }
 
 /// What a row gets.
-pub enum Given<'a> {
+pub(super) enum Given<'a> {
     /// The logits of the whole vocabulary.
     Logits(&'a [f32]),
     /// A hidden state, from which the head makes the logits of single tokens.
@@ -58,7 +58,7 @@ pub enum Given<'a> {
 impl Graph {
     /// Finds the sizes of a packed graph in its session; its logits and hidden states have those of
     /// its `head`.
-    pub fn new(session: Session, file: &Path, head: [usize; 2]) -> Result<Self, Error> {
+    pub(super) fn new(session: Session, file: &Path, head: [usize; 2]) -> Result<Self, Error> {
         let name = file.display().to_string();
         let size = |name: &str, axis: usize, outlets: &[ort::value::Outlet]| {
             let found = outlets.iter().find(|outlet| outlet.name() == name)?;
@@ -87,12 +87,12 @@ impl Graph {
     }
 
     /// How errors call the model.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     /// Computes trees behind what is in `cache`, and adds all their tokens to it if `keep`.
-    pub fn run(
+    pub(super) fn run(
         &mut self,
         shape: Shape,
         trees: &[Tree],
@@ -130,7 +130,7 @@ impl Graph {
 
 impl Answered {
     /// Each asking row with what it gets.
-    pub fn rows(&self) -> impl Iterator<Item = (usize, Given<'_>)> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, Given<'_>)> {
         let (logits, hidden) = (numbers(&self.logits), numbers(&self.hidden));
         let (vocabulary, width) = (self.vocabulary, self.width);
         let of = move |&(row, output): &(usize, Output)| match output {

@@ -16,7 +16,7 @@ const FEW_TOKENS: usize = 48;
 
 /// Tokens that one model reads behind a text in the cache.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tree {
+pub(super) struct Tree {
     /// Which model reads it.
     pub model: usize,
     /// Which of that model's texts it continues.
@@ -32,14 +32,14 @@ pub struct Tree {
 
 impl Tree {
     /// A tree without branches.
-    pub fn chain(model: usize, text: usize, past: &[u32], tokens: &[u32]) -> Self {
+    pub(super) fn chain(model: usize, text: usize, past: &[u32], tokens: &[u32]) -> Self {
         let parents = (0..tokens.len() as u32).map(|at| at.checked_sub(1)).collect();
         let (past, tokens) = (past.to_vec(), tokens.to_vec());
         Self { model, text, past, tokens, parents, asks: Vec::new() }
     }
 
     /// How many tokens of the tree stand before each, on its way from the past.
-    pub fn depths(&self) -> Vec<u32> {
+    pub(super) fn depths(&self) -> Vec<u32> {
         let mut depths: Vec<u32> = Vec::with_capacity(self.tokens.len());
         for parent in &self.parents {
             depths.push(parent.map_or(0, |parent| depths[parent as usize] + 1));
@@ -59,7 +59,12 @@ impl Tree {
 
 /// The trees of what is asked behind one text; `asked` has each row's continuation, of which none
 /// is empty.
-pub fn branches(model: usize, text: usize, past: &[u32], asked: &[(usize, &[u32])]) -> Vec<Tree> {
+pub(super) fn branches(
+    model: usize,
+    text: usize,
+    past: &[u32],
+    asked: &[(usize, &[u32])],
+) -> Vec<Tree> {
     let mut trees: Vec<Tree> = Vec::new();
     // Of the last tree, by parent and token: the place.
     let mut places: BTreeMap<(Option<u32>, u32), u32> = BTreeMap::new();
@@ -88,7 +93,7 @@ pub fn branches(model: usize, text: usize, past: &[u32], asked: &[(usize, &[u32]
 
 /// How many places each tree of a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shape {
+pub(super) struct Shape {
     pub width: usize,
     pub past: usize,
 }
@@ -101,7 +106,7 @@ const MOST_ASKS: usize = 256;
 
 /// The runs that compute `trees`, each with its shape and at most `budget` tokens where a single
 /// tree has no more; within a shape in the given order.
-pub fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
+pub(super) fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
     let mut by_shape: BTreeMap<Shape, Vec<Tree>> = BTreeMap::new();
     for tree in trees {
         by_shape.entry(tree.shape()).or_default().push(tree);

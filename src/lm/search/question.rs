@@ -31,7 +31,7 @@ type Keys = [f64; 4];
 const MIXED: usize = 0;
 
 /// A question that is being answered.
-pub struct Question<'a> {
+pub(super) struct Question<'a> {
     task: &'a SearchTask<'a>,
     excluded: Excluded,
     entries: Vec<Entry>,
@@ -78,7 +78,7 @@ impl PartialOrd for Ranked {
 
 impl<'a> Question<'a> {
     /// A question of which nothing is known yet.
-    pub fn new(task: &'a SearchTask<'a>, excluded: Excluded) -> Self {
+    pub(super) fn new(task: &'a SearchTask<'a>, excluded: Excluded) -> Self {
         let rankings =
             if task.rankings.best && !task.needs_normaliser() { 1 + task.models } else { 1 };
         let mut question = Self {
@@ -101,7 +101,7 @@ impl<'a> Question<'a> {
     }
 
     /// The node of an open entry.
-    pub fn node(&self, entry: u32) -> NodeId {
+    pub(super) fn node(&self, entry: u32) -> NodeId {
         match self.entries[entry as usize].place {
             Place::Node(node) => node,
             Place::Candidate(_) => unreachable!("a complete candidate is never opened"),
@@ -154,7 +154,7 @@ impl<'a> Question<'a> {
     }
 
     /// Closes and returns the entries whose nodes have to be opened next; none when all is found.
-    pub fn pick(&mut self) -> Vec<u32> {
+    pub(super) fn pick(&mut self) -> Vec<u32> {
         let mut picked = Vec::new();
         for ranking in 0..self.frontiers.len() {
             let frontier = &mut self.frontiers[ranking];
@@ -190,7 +190,7 @@ impl<'a> Question<'a> {
     }
 
     /// Opens an entry with each model's answers, which are taken off the front of `answers`.
-    pub fn expand(&mut self, entry: u32, answers: &mut [&[f64]]) {
+    pub(super) fn expand(&mut self, entry: u32, answers: &mut [&[f64]]) {
         let (task, parts) = (self.task, self.task.parts());
         let (space, templates) = (task.space, task.space.templates());
         let node = self.node(entry);
@@ -363,7 +363,7 @@ impl<'a> Question<'a> {
     }
 
     /// What was found.
-    pub fn answer(self) -> Answer {
+    pub(super) fn answer(self) -> Answer {
         let scored = self.scored();
         let unexplored = if self.task.needs_normaliser() {
             self.unexplored(&scored, &self.bounds(&scored))

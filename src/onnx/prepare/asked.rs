@@ -30,7 +30,7 @@ const COUNTS_FROM_THE_END: i64 = 11;
 impl Ask<'_> {
     /// Lets output `at` of `graph` have the rows of the asked positions, instead of all, and tells
     /// whether they are gathered before the projection.
-    pub fn only(&mut self, graph: &mut GraphProto, at: usize, outer: &Constants) -> bool {
+    pub(super) fn only(&mut self, graph: &mut GraphProto, at: usize, outer: &Constants) -> bool {
         let constants = outer.with(graph);
         let name = graph.output[at].name.clone().unwrap_or_default();
         let counts = self.opset >= COUNTS_FROM_THE_END;

@@ -11,7 +11,7 @@ pub(super) struct Constants(HashMap<String, Vec<i64>>);
 
 impl Constants {
     /// These and those of a graph inside the same scope, whose names come before them.
-    pub fn with(&self, graph: &GraphProto) -> Self {
+    pub(super) fn with(&self, graph: &GraphProto) -> Self {
         let mut all = self.clone();
         for tensor in &graph.initializer {
             all.0.insert(tensor.name.clone().unwrap_or_default(), tensor.dims.clone());
@@ -29,12 +29,12 @@ impl Constants {
     }
 
     /// The shape of a constant; none for what depends on the graph's inputs.
-    pub fn shape(&self, name: &str) -> Option<&[i64]> {
+    pub(super) fn shape(&self, name: &str) -> Option<&[i64]> {
         self.0.get(name).map(Vec::as_slice)
     }
 
     /// Whether a constant is the same for every position: all its dimensions but the last are 1.
-    pub fn is_same_everywhere(&self, name: &str) -> bool {
+    pub(super) fn is_same_everywhere(&self, name: &str) -> bool {
         let shape = self.shape(name).and_then(<[i64]>::split_last);
         shape.is_none_or(|(_, positions)| positions.iter().all(|&size| size == 1))
     }

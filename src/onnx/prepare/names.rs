@@ -11,7 +11,7 @@ use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 pub(super) struct Names(HashSet<String>);
 
 impl Names {
-    pub fn of(graph: &mut GraphProto) -> Self {
+    pub(super) fn of(graph: &mut GraphProto) -> Self {
         let mut taken = HashSet::new();
         let declared = graph.input.iter().chain(&graph.output);
         taken.extend(declared.filter_map(|value| value.name.clone()));
@@ -22,7 +22,7 @@ impl Names {
     }
 
     /// A new name that begins with `wish`.
-    pub fn fresh(&mut self, wish: &str) -> String {
+    pub(super) fn fresh(&mut self, wish: &str) -> String {
         let mut name = wish.to_owned();
         while !self.0.insert(name.clone()) {
             name.push('_');

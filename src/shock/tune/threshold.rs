@@ -5,7 +5,7 @@
 
 /// A question's answers that may be written, and how many objects are right.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub(super) struct Judged {
     /// (confidence, right), by falling confidence.
     pub answers: Vec<(f64, bool)>,
     /// How many objects are right, also those that are not among the answers.
@@ -30,7 +30,7 @@ const EQUAL: f64 = 1e-12;
 /// middle of it is taken; of several ranges the widest, of equals the higher. A range that reaches
 /// below all confidences ends at 0 where `down_to_zero`, and then 0 is taken; else it ends at the
 /// least confidence, as what lies below has not been judged. No answer at all gives 1.
-pub fn best_threshold(questions: &[(f64, &Judged)], down_to_zero: bool) -> f64 {
+pub(super) fn best_threshold(questions: &[(f64, &Judged)], down_to_zero: bool) -> f64 {
     // By falling confidence: what each answer changes.
     let mut answers: Vec<(f64, usize, bool)> = Vec::new();
     let mut sum = 0.0;

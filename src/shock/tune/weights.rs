@@ -18,7 +18,7 @@ use super::{Question, RelationQuestions};
 /// On the same simulations, with 30 questions a relation, P@1 on unseen questions by own questions
 /// alone, with 15, and by the pooled ones alone is 0.655, 0.651, 0.615 where relations have nothing
 /// in common, 0.655, 0.657, 0.649 half way, and 0.659, 0.664, 0.665 where they are nearly alike.
-pub const SHRINKAGE: f64 = 15.0;
+pub(super) const SHRINKAGE: f64 = 15.0;
 
 /// How two models are weighed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
