@@ -280,21 +280,28 @@ fn a_store_with_someones_file_in_it_is_not_replaced() {
 }
 
 /// A folder as a power cut leaves it, which takes with it what RocksDB's logs have not brought to the
-/// disk; none where RocksDB deleted one of its files meanwhile.
+/// disk; none where RocksDB, which tidies up on threads of its own, changed its files meanwhile.
 fn power_cut(folder: &Path) -> Option<tempfile::TempDir> {
-    let cut = tempfile::tempdir().unwrap();
-    fs::create_dir(cut.path().join("store")).unwrap();
-    for entry in fs::read_dir(folder.join("store")).unwrap() {
-        let entry = entry.unwrap();
-        let copy = cut.path().join("store").join(entry.file_name());
+    let (store, cut) = (folder.join("store"), tempfile::tempdir().unwrap());
+    let copies = cut.path().join("store");
+    fs::create_dir(&copies).unwrap();
+    let names = || -> BTreeMap<_, u64> {
+        let entries = fs::read_dir(&store).unwrap().map(Result::unwrap);
+        entries.filter_map(|e| Some((e.file_name(), e.metadata().ok()?.len()))).collect()
+    };
+    let before = names();
+    for name in before.keys() {
+        let copy = copies.join(name);
         if copy.extension().is_some_and(|extension| extension == "log") {
             fs::write(copy, "").unwrap();
-        } else if let Err(error) = fs::copy(entry.path(), &copy) {
+        } else if let Err(error) = fs::copy(store.join(name), &copy) {
             assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
             return None;
         }
     }
-    Some(cut)
+    // Long enough that what is tidied up now shows.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    (names() == before).then_some(cut)
 }
 
 #[test]
@@ -305,7 +312,8 @@ fn what_must_be_durable_is_on_the_disk_after_its_chunk() {
         for index in 0..3 {
             commit(&mut writer, index, 2).unwrap();
         }
-        let cut = (0..20).find_map(|_| power_cut(folder.path())).expect("a store that stands still");
+        let cut =
+            (0..50).find_map(|_| power_cut(folder.path())).expect("a store that stands still");
         drop(writer);
         // The same run, whatever its durability.
         let mut after = open(cut.path());
