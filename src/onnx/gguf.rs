@@ -334,5 +334,4 @@ fn tensor_info(cursor: &mut Cursor<'_>) -> Result<(String, u64, TensorInfo), Par
 }
 
 #[cfg(test)]
-#[path = "gguf_tests.rs"]
 mod tests;

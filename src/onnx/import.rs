@@ -190,5 +190,4 @@ fn converted(
 }
 
 #[cfg(test)]
-#[path = "import_tests.rs"]
 mod tests;

@@ -271,5 +271,4 @@ fn pairs(shapes: BTreeMap<String, Vec<usize>>) -> Result<BTreeMap<String, Pair>,
 }
 
 #[cfg(test)]
-#[path = "lora_tests.rs"]
 mod tests;
