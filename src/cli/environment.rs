@@ -35,3 +35,16 @@ pub(super) fn use_library(environment: &mut Environment, own: &LibraryArgs) -> R
     }
     Ok(())
 }
+
+/// Where a command asks questions and writes what comes of them at its end.
+pub(super) fn asking_environment(
+    console: Console,
+    locked: bool,
+    library: &LibraryArgs,
+) -> Result<Environment, Failure> {
+    let (stopping, stopped) = ("stopping; again to stop at once", "stopped; nothing was written");
+    let mut environment = stopping_environment(console, stopping, stopped)?;
+    environment.locked = locked;
+    use_library(&mut environment, library)?;
+    Ok(environment)
+}

@@ -16,7 +16,7 @@ use crate::finetune::{
 /// Trains what is missing, or says what a training would take.
 pub(super) fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Failure> {
     // A dry run has no step to finish.
-    let mut environment = match args.dry_run {
+    let environment = match args.dry_run {
         true => environment(console),
         false => stopping_environment(
             console,
@@ -24,7 +24,6 @@ pub(super) fn finetune(args: &FinetuneArgs, console: Console) -> Result<(), Fail
             "stopped; the same command goes on from the last checkpoint",
         )?,
     };
-    environment.locked = args.locked;
     let events = environment.events.as_ref();
     let (mut settings, notes) = config::read(&args.file)?;
     events.warn(&locked(&args.file, settings.model_sources(), args.locked, notes)?);

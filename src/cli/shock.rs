@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::ShockArgs;
 use super::deliver::{deliver, json};
-use super::environment::{stopping_environment, use_library};
+use super::environment::asking_environment;
 use super::failure::Failure;
 use super::streams::Console;
 use super::table;
@@ -26,13 +26,7 @@ struct WordedReport<'a> {
 
 /// Diagnoses, and prints or writes what is seen.
 pub(super) fn shock(args: &ShockArgs, console: Console) -> Result<(), Failure> {
-    let mut environment = stopping_environment(
-        console,
-        "stopping; again to stop at once",
-        "stopped; nothing was written",
-    )?;
-    environment.locked = args.locked;
-    use_library(&mut environment, &args.library)?;
+    let environment = asking_environment(console, args.locked, &args.library)?;
     let job = Job::open(&args.pipeline, &environment)?;
     let pipeline = job.pipeline();
     diagnosis::two_models(pipeline)?;

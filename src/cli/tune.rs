@@ -1,7 +1,7 @@
 //! `kgbuild tune`: a pipeline's numbers, chosen on held-out facts.
 
 use super::args::TuneArgs;
-use super::environment::{stopping_environment, use_library};
+use super::environment::asking_environment;
 use super::failure::Failure;
 use super::streams::Console;
 use super::table;
@@ -10,13 +10,7 @@ use crate::shock::tune::{Measures, Numbers, TunedRelation};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
 pub(super) fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
-    let mut environment = stopping_environment(
-        console,
-        "stopping; again to stop at once",
-        "stopped; nothing was written",
-    )?;
-    environment.locked = args.locked;
-    use_library(&mut environment, &args.library)?;
+    let environment = asking_environment(console, args.locked, &args.library)?;
     let job = Job::open(&args.pipeline, &environment)?;
     let removes_shift = job.pipeline().correction.removes_shift();
     let file = job.pipeline().tuning.as_ref().map(|tuning| tuning.file.display().to_string());

@@ -1,8 +1,8 @@
 //! One question, asked without a graph.
 
-use super::open::workers;
+use super::open::take_needed_priors;
 use super::select::select;
-use super::{Error, PlannedJob, Task, encode, take_priors};
+use super::{Error, PlannedJob, Task, encode};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::lm::Demand;
 
@@ -40,11 +40,7 @@ impl PlannedJob<'_> {
             Some(predictor) => predictor,
             None => {
                 let mut opened = self.predictors(1)?;
-                if self.pipeline.correction.removes_shift() {
-                    let (workers, stop) = (workers(&self.pipeline), &self.environment.stop);
-                    let events = self.environment.events.as_ref();
-                    take_priors(&mut self.plan, &mut opened, workers, events, stop)?;
-                }
+                take_needed_priors(&self.pipeline, &mut self.plan, &mut opened, self.environment)?;
                 opened.swap_remove(0)
             }
         };

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::open::{open_models, workers};
+use super::open::{open_models, take_needed_priors, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
 use super::{
     Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, ReportFile, RunReport,
-    estimate, locate, report_text, run, take_priors, tuned,
+    estimate, locate, report_text, run, tuned,
 };
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
@@ -158,12 +158,7 @@ impl PlannedJob<'_> {
     /// Where a model cannot be loaded or fails.
     pub fn try_out(&mut self) -> Result<Duration, Error> {
         let mut predictors = self.predictors(1)?;
-        if self.pipeline.correction.removes_shift() {
-            // What a search costs depends on the correction, not on how far off its shift is.
-            let events = self.environment.events.as_ref();
-            let (workers, stop) = (workers(&self.pipeline), &self.environment.stop);
-            take_priors(&mut self.plan, &mut predictors, workers, events, stop)?;
-        }
+        take_needed_priors(&self.pipeline, &mut self.plan, &mut predictors, self.environment)?;
         estimate::try_out(&self.plan, &mut predictors)
     }
 
@@ -235,11 +230,8 @@ impl PlannedJob<'_> {
             let done = counted(writer.done().len(), "chunk");
             events.note(&format!("continuing: {done} done, {} to go", missing.chunks));
         }
+        take_needed_priors(&self.pipeline, &mut self.plan, &mut predictors, environment)?;
         let workers = workers(&self.pipeline);
-        if self.pipeline.correction.removes_shift() && missing.chunks > 0 {
-            events.note("taking the models' mean predictions");
-            take_priors(&mut self.plan, &mut predictors, workers, events, &environment.stop)?;
-        }
         run(&self.plan, &mut predictors, workers, writer, events, &environment.stop)
     }
 }

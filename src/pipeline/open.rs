@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::stages::Workers;
-use super::{Error, LocatedModels, Plan, Predictor, prompts_per_second};
+use super::{Environment, Error, LocatedModels, Plan, Predictor, prompts_per_second, take_priors};
 use crate::config::Pipeline;
 use crate::runtime::{Provider, Runtime};
 
@@ -45,6 +45,25 @@ pub(super) fn open_models(
         }
     };
     Ok(open(workers)?)
+}
+
+/// Takes both models' mean predictions into the plan, where the pipeline's correction removes their
+/// shift. Without models there is nothing to correct.
+///
+/// # Errors
+/// Where a model fails; [`Error::Interrupted`] where the stop was set.
+pub(super) fn take_needed_priors(
+    pipeline: &Pipeline,
+    plan: &mut Plan,
+    predictors: &mut [Predictor],
+    environment: &Environment,
+) -> Result<(), Error> {
+    if !pipeline.correction.removes_shift() || predictors.is_empty() {
+        return Ok(());
+    }
+    let events = environment.events.as_ref();
+    events.note("taking the models' mean predictions");
+    take_priors(plan, predictors, workers(pipeline), events, &environment.stop)
 }
 
 /// The threads and waiting room of the other stages.

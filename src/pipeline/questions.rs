@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::open::{open_models, workers};
+use super::open::{open_models, take_needed_priors, workers};
 use super::{
     Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, Plan, locate, prompts,
-    score, take_priors,
+    score,
 };
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
@@ -68,11 +68,8 @@ impl<'e> KnownQuestions<'e> {
         let runtime = environment.runtime(pipeline.runtime.device)?;
         let chunks = plan.size(plan.tasks(&Default::default())).chunks;
         let mut predictors = open_models(pipeline, plan, models, runtime, chunks)?;
+        take_needed_priors(pipeline, plan, &mut predictors, environment)?;
         let workers = workers(pipeline);
-        if pipeline.correction.removes_shift() {
-            events.note("taking the models' mean predictions");
-            take_priors(plan, &mut predictors, workers, events, &environment.stop)?;
-        }
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
         let progress = super::progress::begin(events, prompts(plan, &subjects));
