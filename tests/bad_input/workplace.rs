@@ -35,15 +35,7 @@ folder = "out"
 device = "cpu"
 "#;
 
-const ONTOLOGY: &str = r#"@prefix ex: <http://example.org/> .
-@prefix kgb: <https://w3id.org/kgbuild#> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-
-ex:capital rdfs:label "capital" ;
-    rdfs:domain ex:Country ;
-    rdfs:range ex:City ;
-    kgb:template "The capital of [X] is [Y]." .
-"#;
+const ONTOLOGY: &str = include_str!("../support/capital.ttl");
 
 const SUBJECTS: &str = "iri,label,aliases,types
 http://example.org/france,France,,http://example.org/Country
