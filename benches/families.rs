@@ -7,7 +7,7 @@ use std::path::Path;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{Cache, runtime_library};
-use kgbuild::lm::{self, Prompt, Prompter, Row};
+use kgbuild::lm::{self, Asking, Prompt, Prompter, Row};
 use kgbuild::onnx;
 use kgbuild::ontology::Template;
 use kgbuild::runtime::{Device, Runtime};
@@ -54,7 +54,7 @@ fn families(criterion: &mut Criterion) {
         let rows: Vec<Row<'_>> = (0..PROMPTS).flat_map(ask).collect();
         group.bench_function(family, |bencher| {
             bencher.iter(|| {
-                model.open(&[&prompts]);
+                model.open(&[&prompts], Asking::Once);
                 model.answer(&rows).unwrap()
             });
         });

@@ -117,7 +117,7 @@ fn every_key_arrives() {
     assert_eq!(pipeline.inputs.candidates, [folder.join("files/candidates.csv")]);
     assert_eq!(pipeline.inputs.gold, Some(folder.join("files/gold.csv")));
     assert_eq!(pipeline.inputs.relations, Some(vec![p36.to_owned()]));
-    assert_eq!(pipeline.prediction.normalise, Normalise::Sequence);
+    assert_eq!(pipeline.prediction.normalise, Normalise::List);
     assert_eq!(pipeline.prediction.method, Method::Exhaustive);
     assert_eq!(pipeline.prediction.tolerance, 1e-9);
     assert_eq!(pipeline.correction, CorrectionMethod::LogLinear(Mixing::Candidate));

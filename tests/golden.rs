@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
-use kgbuild::lm::{self, LanguageModel, Prompt, Row};
+use kgbuild::lm::{self, Asking, LanguageModel, Prompt, Row};
 use kgbuild::onnx::{self, ModelFolder, lora};
 use kgbuild::runtime::{Device, Runtime};
 use serde::Deserialize;
@@ -99,7 +99,7 @@ fn ask(model: &mut dyn LanguageModel, lines: &[Line]) -> Vec<Vec<f64>> {
 
 fn ask_rows(model: &mut dyn LanguageModel, lines: &[Line], rows: &[Row<'_>]) -> Vec<Vec<f64>> {
     let prompts: Vec<Prompt> = lines.iter().map(|line| Prompt::before(line.ids.clone())).collect();
-    model.open(&vec![&prompts[..]; model.models()]);
+    model.open(&vec![&prompts[..]; model.models()], Asking::Once);
     model.answer(rows).unwrap()
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
-use kgbuild::lm::{self, LanguageModel, Prompt, Row};
+use kgbuild::lm::{self, Asking, LanguageModel, Prompt, Row};
 use kgbuild::onnx;
 use kgbuild::runtime::{Device, Runtime};
 use safetensors::Dtype;
@@ -223,7 +223,7 @@ impl Reference<'_> {
 /// ln p of every token after each row, which ride in one run.
 fn run(model: &mut dyn LanguageModel, rows: &[Vec<u32>]) -> Vec<Vec<f64>> {
     let prompts: Vec<Prompt> = rows.iter().map(|row| Prompt::before(row.clone())).collect();
-    model.open(&[&prompts]);
+    model.open(&[&prompts], Asking::Once);
     let all: Vec<u32> = (0..model.vocabulary() as u32).collect();
     let ask = |prompt| Row {
         prompt,

@@ -21,8 +21,8 @@ pub(super) fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
 }
 
 /// The columns that a narrow terminal does without, the first one first.
-const SPARE: [&str; 6] =
-    ["bias", "temperature", "F1 before", "F1 tuned", "error before", "P@1 before"];
+const SPARE: [&str; 7] =
+    ["bias", "score", "share", "F1 before", "F1 tuned", "error before", "P@1 before"];
 
 fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
     let TunedPlan { plan, chosen } = tuned;
@@ -31,7 +31,8 @@ fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
         "facts",
         "lambda",
         "tau",
-        "temperature",
+        "share",
+        "score",
         "bias",
         "threshold",
         "P@1 before",
@@ -72,7 +73,7 @@ fn row(name: &str, chosen: &TunedRelation) -> Vec<String> {
     let own = if chosen.own { "" } else { " *" };
     let mut row = vec![format!("{name}{own}"), chosen.answerable.to_string()];
     row.extend([weights.lambda, weights.tau].map(|x| format!("{x:.2}")));
-    row.extend([calibration.temperature, calibration.bias].map(|x| format!("{x:.2}")));
+    row.extend([calibration.share, calibration.score, calibration.bias].map(|x| format!("{x:.2}")));
     row.push(format!("{threshold:.2}"));
     let asked = chosen.questions > 0;
     let has_objects = chosen.facts > 0;

@@ -12,7 +12,7 @@ use super::tuned::{TunedFile, TunedNumbers};
 use crate::diagnostic::Place;
 use crate::fetch::ModelSource;
 use crate::graph::{Annotation, Durability};
-use crate::lm::{Method, Normalise, Scoring};
+use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
 use crate::shock::{Calibration, Mixing, Pair};
 
@@ -81,14 +81,16 @@ pub struct InputSettings {
 /// How a model's distribution over the candidates is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PredictionSettings {
-    /// A masked model's are always normalised by `sequence`.
+    /// A masked model's `trie` is `none`.
     pub normalise: Normalise,
+    /// How a template's text after the object counts.
+    pub after: After,
     /// How a masked model's candidates are scored; other models take no note of it.
     pub masked: Scoring,
     /// Which candidates are scored; never changes what is reported.
     pub method: Method,
-    /// Probability that a search may leave unexplored where a normaliser over all candidates is
-    /// needed; above 0 and below 1.
+    /// How far the bounds of a confidence may lie apart where a sum over all candidates is part of
+    /// it; above 0 and below 1.
     pub tolerance: f64,
 }
 
@@ -169,6 +171,7 @@ pub struct RuntimeSettings {
 pub(super) struct Numbers {
     pub lambda: f64,
     pub tau: f64,
+    pub mean: f64,
     pub threshold: f64,
     pub max_objects: Option<usize>,
 }
@@ -178,6 +181,7 @@ pub(super) struct Numbers {
 pub(super) struct OwnNumbers {
     pub lambda: Option<f64>,
     pub tau: Option<f64>,
+    pub mean: Option<f64>,
     pub threshold: Option<f64>,
     pub max_objects: Option<usize>,
 }
@@ -264,6 +268,12 @@ impl Pipeline {
     pub fn tau(&self, relation: &str) -> f64 {
         let tuned = || self.tuned_for(relation)?.tau;
         self.own(relation).tau.or_else(tuned).unwrap_or(self.numbers.tau)
+    }
+
+    /// The share κ of the mean prediction that is removed for a relation, between 0 and 1.
+    pub fn mean(&self, relation: &str) -> f64 {
+        let tuned = || Some(self.tuned_for(relation)?.mean);
+        self.own(relation).mean.or_else(tuned).unwrap_or(self.numbers.mean)
     }
 
     /// What makes a relation's probabilities confidences; the identity where nothing was tuned.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pipeline::ExampledModels;
 use crate::graph::{Annotation, Durability};
-use crate::lm::{Method, Normalise, Scoring};
+use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
 use crate::shock::Mixing;
 
@@ -99,15 +99,16 @@ pub(super) struct RawInputs {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawPrediction {
-    /// How a model's probabilities of tokens become one distribution over the candidates.
-    /// A masked model's candidates are always normalised over their sequences.
+    /// By what a model's probability of a candidate is divided. A masked model's `trie` is `none`.
     pub normalise: Normalise,
+    /// How a template's text after the object counts, for models that read from left to right.
+    pub after: After,
     /// Which tokens of a candidate a masked model does not see while it is asked for one of them.
     pub masked: Scoring,
     /// Which candidates are scored.
     pub method: Method,
-    /// Probability that a search may leave unexplored where a normaliser over all candidates is
-    /// needed.
+    /// How far the bounds of a confidence may lie apart where a sum over all candidates is part of
+    /// it. Under `list`, what share of that sum may be left out.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub tolerance: f64,
 }
@@ -115,10 +116,11 @@ pub(super) struct RawPrediction {
 impl Default for RawPrediction {
     fn default() -> Self {
         Self {
-            normalise: Normalise::Trie,
+            normalise: Normalise::None,
+            after: After::Mean,
             masked: Scoring::AnswerL2r,
             method: Method::Search,
-            tolerance: 1e-6,
+            tolerance: 0.05,
         }
     }
 }
@@ -134,10 +136,14 @@ pub(super) struct RawCorrection {
     /// Share of the finetuned model's shift of its mean prediction that `prior` removes.
     #[schemars(range(min = 0, max = 2))]
     pub tau: f64,
+    /// Share of the mean prediction, of what is predicted whatever the subject, that is removed.
+    /// Without it: 0.35 where the base model is asked alone, else 0.
+    #[schemars(range(min = 0, max = 1))]
+    pub mean: Option<f64>,
     /// How `prior` mixes the two models afterwards. Without it: `log-linear`.
     pub then: Option<RawRule>,
-    /// Where is mixed log-linearly. Without it: `branching`, or `candidate` where
-    /// `normalise` is `sequence`.
+    /// Where is mixed log-linearly. Without it: `branching` where `normalise` is `trie`, else
+    /// `candidate`.
     pub mixing: Option<Mixing>,
     /// Exceptions, by the relation's IRI.
     pub relations: BTreeMap<String, RawRelationCorrection>,
@@ -149,6 +155,7 @@ impl Default for RawCorrection {
             method: None,
             lambda: 0.5,
             tau: 0.5,
+            mean: None,
             then: None,
             mixing: None,
             relations: BTreeMap::new(),
@@ -188,6 +195,9 @@ pub(super) struct RawRelationCorrection {
     /// Share of the finetuned model's shift that `prior` removes.
     #[schemars(range(min = 0, max = 2))]
     pub tau: Option<f64>,
+    /// Share of the mean prediction that is removed.
+    #[schemars(range(min = 0, max = 1))]
+    pub mean: Option<f64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

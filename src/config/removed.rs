@@ -1,6 +1,7 @@
-//! Keys that a file could once have, and what is done instead.
+//! Keys and words that a file could once have, and what is done instead.
 
-use crate::diagnostic::Diagnostic;
+use super::walk::list;
+use crate::diagnostic::{Diagnostic, nearest};
 
 /// The mistake of a key that is no more; none where there never was one.
 pub(super) fn mistake(path: &[String]) -> Option<Diagnostic> {
@@ -14,5 +15,21 @@ pub(super) fn mistake(path: &[String]) -> Option<Diagnostic> {
             Some(Diagnostic::error("removed-key", message).help(help))
         }
         _ => None,
+    }
+}
+
+/// What is written instead of a word that a key cannot have, or can no more.
+pub(super) fn instead(path: &[String], word: &str, allowed: &[&str]) -> String {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match (&path[..], word) {
+        (["prediction", "normalise"], "sequence") => {
+            "write `list`, which is what `sequence` was: divided by the sum over all candidates; or \
+             `none`, which ranks whole sequences without that sum and is far faster"
+                .to_owned()
+        }
+        _ => match nearest(word, allowed.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`? Allowed: {}", list(allowed)),
+            None => format!("allowed: {}", list(allowed)),
+        },
     }
 }

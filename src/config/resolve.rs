@@ -24,6 +24,9 @@ use super::raw::{
 use super::resolver::{MODEL_FORMS, Resolver};
 use super::walk::Spans;
 
+/// The share of its mean prediction that a base model answers better without, by README's table.
+const BASE_MEAN: f64 = 0.35;
+
 /// The pipeline of `file`; of use only if nothing in `found` is an error.
 pub(super) fn resolve(
     raw: RawPipeline,
@@ -34,6 +37,7 @@ pub(super) fn resolve(
     let mut resolver = Resolver::new(file, spans, found);
     let prediction = PredictionSettings {
         normalise: raw.prediction.normalise,
+        after: raw.prediction.after,
         masked: raw.prediction.masked,
         method: raw.prediction.method,
         tolerance: raw.prediction.tolerance,
@@ -198,7 +202,7 @@ impl Resolver<'_> {
         if !mixes {
             self.unused(&["correction", "mixing"], "only `log-linear` depends on it");
         }
-        if normalise == Normalise::Sequence && mixes && raw.mixing == Some(Mixing::Branching) {
+        if normalise != Normalise::Trie && mixes && raw.mixing == Some(Mixing::Branching) {
             let message = "mixing at each branching needs `prediction.normalise = \"trie\"`";
             let diagnostic = Diagnostic::error("mixing-needs-trie", message)
                 .help("write `mixing = \"candidate\"`, or normalise by `trie`");
@@ -206,7 +210,7 @@ impl Resolver<'_> {
         }
         let mixing = raw.mixing.unwrap_or(match normalise {
             Normalise::Trie => Mixing::Branching,
-            Normalise::Sequence => Mixing::Candidate,
+            Normalise::None | Normalise::List => Mixing::Candidate,
         });
         match method {
             RawMethod::None => CorrectionMethod::None,
@@ -231,6 +235,7 @@ impl Resolver<'_> {
         let general = Numbers {
             lambda: alone.unwrap_or(raw.lambda),
             tau: raw.tau,
+            mean: raw.mean.unwrap_or(if models.finetuned.is_some() { 0.0 } else { BASE_MEAN }),
             threshold: selection.threshold,
             max_objects: selection.max_objects,
         };
@@ -248,6 +253,7 @@ impl Resolver<'_> {
             OwnNumbers {
                 lambda: corrected.and_then(|c| c.lambda),
                 tau: corrected.and_then(|c| c.tau),
+                mean: corrected.and_then(|c| c.mean),
                 threshold: selected.and_then(|s| s.threshold),
                 max_objects: selected.and_then(|s| s.max_objects),
             }

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::shock::Calibration;
 
+/// The code of a file that an earlier version wrote.
+const EARLIER: &str = "earlier-numbers";
+
 const HEAD: &str = "\
 # Written by `kgbuild tune`, taken by `kgbuild run`. `[all]` is for relations without numbers of
 # their own. `facts` says on how many held-out facts a relation's numbers rest.
@@ -61,9 +64,13 @@ pub struct TunedNumbers {
     pub lambda: Option<f64>,
     /// The share of the finetuned model's shift that is removed, 0 to 2; none without `prior`.
     pub tau: Option<f64>,
-    /// Divides the log-odds of a probability; above 0.
-    pub temperature: f64,
-    /// Is added to them then.
+    /// The share of the mean prediction that is removed, 0 to 1.
+    pub mean: f64,
+    /// The weight of an answer's log-odds in its confidence's; above 0.
+    pub share: f64,
+    /// The weight of the mixture's own ln p of it; 0 or more.
+    pub score: f64,
+    /// Is added to them.
     pub bias: f64,
     /// Least confidence of a triple that is written, 0 to 1.
     pub threshold: f64,
@@ -72,7 +79,7 @@ pub struct TunedNumbers {
 impl TunedNumbers {
     /// What makes a probability a confidence.
     pub fn calibration(&self) -> Calibration {
-        Calibration { temperature: self.temperature, bias: self.bias }
+        Calibration { share: self.share, score: self.score, bias: self.bias }
     }
 
     /// The names of the numbers that are outside their ranges.
@@ -81,7 +88,9 @@ impl TunedNumbers {
         let checks = [
             ("lambda", self.lambda.is_none_or(|x| within(x, 1.0))),
             ("tau", self.tau.is_none_or(|x| within(x, 2.0))),
-            ("temperature", self.temperature.is_finite() && self.temperature > 0.0),
+            ("mean", within(self.mean, 1.0)),
+            ("share", self.share.is_finite() && self.share > 0.0),
+            ("score", self.score.is_finite() && self.score >= 0.0),
             ("bias", self.bias.is_finite()),
             ("threshold", within(self.threshold, 1.0)),
         ];
@@ -114,7 +123,13 @@ impl TunedFile {
     /// # Errors
     /// Where the file is there and is not what `kgbuild tune` writes.
     pub fn replaceable(file: &Path) -> Result<(), Diagnostics> {
-        if file.is_file() { Self::parse(file).map(drop) } else { Ok(()) }
+        if !file.is_file() {
+            return Ok(());
+        }
+        match Self::parse(file) {
+            Err(mistakes) if mistakes.0.iter().all(|mistake| mistake.code == EARLIER) => Ok(()),
+            found => found.map(drop),
+        }
     }
 
     /// A file's numbers, whatever they are.
@@ -127,6 +142,14 @@ impl TunedFile {
         let text = fs::read_to_string(file).map_err(|error| {
             wrong("unreadable", format!("the tuned numbers cannot be read: {error}"), At::File)
         })?;
+        if text.lines().any(|line| line.starts_with("temperature = ")) {
+            let message =
+                "these numbers were tuned by a kgbuild that ranked and calibrated otherwise";
+            let mistake = Diagnostic::error(EARLIER, message).at(file, At::File);
+            return Err(mistake
+                .help("`kgbuild tune` with the pipeline file writes them anew")
+                .into());
+        }
         toml::from_str(&text).map_err(|error| {
             let message = format!("this is no file of tuned numbers: {}", error.message());
             wrong("bad-tuned-file", message, error.span().map_or(At::File, At::Span))
@@ -151,7 +174,9 @@ mod tests {
             facts: 40,
             lambda: Some(lambda),
             tau: None,
-            temperature: 1.5,
+            mean: 0.25,
+            share: 0.75,
+            score: 0.0,
             bias: -0.25,
             threshold: 0.4,
         }
@@ -202,6 +227,10 @@ mod tests {
         assert!(TunedFile::replaceable(&file).is_ok());
         fs::write(&file, tuned(1.5).to_text().unwrap()).unwrap();
         assert!(TunedFile::replaceable(&file).is_ok());
+        let earlier = tuned(0.5).to_text().unwrap().replace("share = ", "temperature = ");
+        fs::write(&file, earlier).unwrap();
+        assert!(TunedFile::replaceable(&file).is_ok(), "an earlier version's numbers");
+        assert_eq!(TunedFile::read(&file).unwrap_err().0[0].code, EARLIER);
         fs::write(&file, "mine = true\n").unwrap();
         assert_eq!(TunedFile::replaceable(&file).unwrap_err().0[0].code, "bad-tuned-file");
     }

@@ -225,10 +225,7 @@ impl Walker<'_> {
     fn text(&mut self, schema: &Value, text: &str, at: At) -> Option<Value> {
         let words = words(schema);
         if !words.is_empty() && !words.contains(&text) {
-            let help = match nearest(text, words.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`? Allowed: {}", list(&words)),
-                None => format!("allowed: {}", list(&words)),
-            };
+            let help = super::removed::instead(&self.path, text, &words);
             let message = format!("{} cannot be `{text}`", self.name());
             self.push(Diagnostic::error("unknown-word", message).help(help), at);
             return None;
@@ -320,7 +317,7 @@ fn strings(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-fn list(words: &[&str]) -> String {
+pub(super) fn list(words: &[&str]) -> String {
     words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ")
 }
 

@@ -8,7 +8,7 @@ use crate::config::{self, Pipeline};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Events};
 use crate::facts;
 use crate::finetune::card::CARD;
-use crate::pipeline::{Environment, Error, Job, KnownQuestions, NOT_TUNED};
+use crate::pipeline::{Environment, Error, Job, KnownQuestions, MeansOf, NOT_TUNED};
 
 /// The tables that a diagnosis rests on, beside the pipeline's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn diagnose(
     let mut questions = asking_both.questions(&facts.held_out, &facts.entities)?;
     questions.models.fit_tuned_numbers(&pipeline)?;
     let training = training(&questions, train.as_ref(), events)?;
-    let scored = questions.ask()?;
+    let scored = questions.ask(MeansOf::CorrectedRelations)?;
     let known = questions.known(scored);
     let (from, counts) = training.map_or((None, ObjectCounts::new()), |(f, c)| (Some(f), c));
     let counts = questions.plan.training_counts(&counts);

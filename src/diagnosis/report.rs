@@ -15,7 +15,7 @@ use crate::pipeline::Plan;
 use crate::shock::diagnosis::{
     Band, CurvePoint, Entity, RelationDiagnosis, Summary, SystemAnswers,
 };
-use crate::shock::{Calibration, Correlation};
+use crate::shock::{Calibration, Correlation, Evidence};
 
 /// The bootstrap's seed, so that a report is the same every time.
 const SEED: u64 = 1;
@@ -271,18 +271,19 @@ impl SystemScores {
             .zip(ranks(System::Finetuned))
             .map(|(a, b)| (right(a), right(b)))
             .collect();
-        let firsts = |confidence: &dyn Fn(&Answered<'_>, f64) -> f64| -> Vec<(f64, bool)> {
+        let firsts = |confidence: &dyn Fn(&Answered<'_>, Evidence) -> f64| -> Vec<(f64, bool)> {
             let of_relation = |answered: &Answered<'_>| {
-                let SystemAnswers { ranks, probabilities } = &answered.answers[system.index()];
-                let pairs = probabilities.iter().zip(ranks);
+                let SystemAnswers { ranks, evidence } = &answered.answers[system.index()];
+                let pairs = evidence.iter().zip(ranks);
                 pairs
-                    .map(|(&p, rank)| (confidence(answered, p), *rank == Some(1)))
+                    .map(|(&known, rank)| (confidence(answered, known), *rank == Some(1)))
                     .collect::<Vec<_>>()
             };
             answered.iter().flat_map(of_relation).collect()
         };
-        let before = firsts(&|_, p| p);
-        let after = calibrated.then(|| firsts(&|answered, p| answered.calibration.apply(p.ln())));
+        let before = firsts(&|_, known| Calibration::IDENTITY.apply(known));
+        let after =
+            calibrated.then(|| firsts(&|answered, known| answered.calibration.apply(known)));
         let error =
             |predictions: &[(f64, bool)]| calibration::expected_calibration_error(predictions);
         Some(Self {

@@ -12,7 +12,7 @@ use crate::lm;
 use crate::pipeline::{KnownQuestion, Plan, RelationPlan};
 use crate::shock::diagnosis::{self, CurvePoint, Diagnosis, RelationAnswers};
 use crate::shock::tune::{MixingWeights, TuneSettings};
-use crate::shock::{Correction, Mixing, MixingRule, Prior, Priors, Question, Shift};
+use crate::shock::{Correction, Mixing, MixingRule, Mixture, Prior, Priors, Question, Shift};
 
 /// A way to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ pub fn answer_all(
             });
             let curves = [System::Linear, System::LogLinear].map(|system| {
                 diagnosis::lambda_curve(&questions, &lambdas, &|question, lambda| {
-                    systems.mix(&systems.rule(system, lambda).into(), question)
+                    systems.mix(&systems.rule(system, lambda).into(), question).masses
                 })
             });
             (seen, systems.weights, curves)
@@ -183,13 +183,13 @@ impl<'p> Systems<'p> {
                 Arc::new(relation.space.shift(&priors))
             }
         };
-        let weights = MixingWeights { lambda, tau: pipeline.tau(&relation.iri) };
+        let (tau, mean) = (pipeline.tau(&relation.iri), pipeline.mean(&relation.iri));
+        let weights = MixingWeights { lambda, tau, mean };
         Self { relation, weights, mixing, after_prior, shift }
     }
 
-    /// ln p of each candidate.
-    fn answer(&self, system: System, question: &Question<'_>) -> Vec<f64> {
-        let MixingWeights { lambda, tau } = self.weights;
+    fn answer(&self, system: System, question: &Question<'_>) -> Mixture {
+        let MixingWeights { lambda, tau, .. } = self.weights;
         match system {
             System::Base => {
                 let alone = Question { finetuned: question.base, ..*question };
@@ -198,7 +198,7 @@ impl<'p> Systems<'p> {
             System::Prior => {
                 let prior = Some(Prior { tau, shift: Arc::clone(&self.shift) });
                 let rule = self.rule(self.after_prior, lambda);
-                self.mix(&Correction { prior, rule }, question)
+                self.mix(&Correction { prior, ..rule.into() }, question)
             }
             system => self.mix(&self.rule(system, lambda).into(), question),
         }
@@ -212,7 +212,7 @@ impl<'p> Systems<'p> {
         }
     }
 
-    fn mix(&self, correction: &Correction, question: &Question<'_>) -> Vec<f64> {
+    fn mix(&self, correction: &Correction, question: &Question<'_>) -> Mixture {
         let Question { excluded, finetuned, base, .. } = *question;
         lm::mix(&self.relation.space, correction, excluded, finetuned, base)
     }

@@ -11,7 +11,7 @@ use crate::diagnosis::System;
 use crate::pipeline::{self, KnownQuestion, Plan};
 use crate::shock::diagnosis::{self, COMMON, CurvePoint};
 use crate::shock::tune::{MixingWeights, Numbers, TuneSettings};
-use crate::shock::{Mixing, MixingRule, Prior, Priors, Question};
+use crate::shock::{Calibration, Evidence, Mixing, MixingRule, Mixture, Prior, Priors, Question};
 
 /// A relation with fewer tuning questions takes the numbers of all together.
 pub const MIN_QUESTIONS: usize = 15;
@@ -157,17 +157,18 @@ impl SystemOutcome {
     fn add(
         &mut self,
         question: &Question<'_>,
-        mixed: &[f64],
+        mixed: &Mixture,
         numbers: Numbers,
         frequencies: &Frequencies,
     ) {
-        let best = question.best(mixed);
+        let best = question.best(&mixed.masses);
         let right = best.is_some_and(|best| question.is_right(best));
-        let ln_p = best.map_or(f64::NEG_INFINITY, |best| mixed[best as usize]);
+        let evidence = best.map_or(Evidence::NONE, |best| mixed.evidence(best));
         self.right.push(f64::from(u8::from(right)));
-        self.reciprocal_ranks.push(question.rank(mixed).map_or(0.0, |rank| 1.0 / rank as f64));
-        self.probabilities.push(ln_p.min(0.0).exp());
-        self.confidences.push(numbers.calibration.apply(ln_p));
+        self.reciprocal_ranks
+            .push(question.rank(&mixed.masses).map_or(0.0, |rank| 1.0 / rank as f64));
+        self.probabilities.push(Calibration::IDENTITY.apply(evidence));
+        self.confidences.push(numbers.calibration.apply(evidence));
         if let Some(best) = best {
             self.common += usize::from(frequencies.is_common(best as usize));
             self.rare_trained += usize::from(frequencies.is_rare_trained(best as usize));
@@ -183,7 +184,7 @@ pub fn lambda_curve(plan: &mut Plan, questions: &Questions, system: System) -> V
     for (relation, known) in plan.relations.iter().zip(&questions.test) {
         let questions: Vec<Question<'_>> = known.iter().map(KnownQuestion::question).collect();
         let mix = |question: &Question<'_>, lambda| {
-            relation.mix(question, MixingWeights { lambda, tau: 0.0 })
+            relation.mix(question, MixingWeights { lambda, tau: 0.0, mean: 0.0 }).masses
         };
         let own = diagnosis::lambda_curve(&questions, &lambdas, &mix);
         curve.iter_mut().zip(&own).for_each(|(sum, point)| sum.add(point));
@@ -196,7 +197,7 @@ pub fn lambda_curve(plan: &mut Plan, questions: &Questions, system: System) -> V
 mod tests {
     use super::*;
     use crate::catalog::EntityId;
-    use crate::shock::{Calibration, Pair};
+    use crate::shock::Pair;
 
     /// Four candidates: half of all facts, one in twenty just so, one in a hundred, none.
     fn frequencies() -> Frequencies {
@@ -250,15 +251,16 @@ mod tests {
             weights: None,
         };
         let numbers = Numbers {
-            weights: MixingWeights { lambda: 1.0, tau: 0.0 },
+            weights: MixingWeights { lambda: 1.0, tau: 0.0, mean: 0.0 },
             // A bias of ln 3 turns 1/2 into 3/4.
-            calibration: Calibration { temperature: 1.0, bias: 3.0_f64.ln() },
+            calibration: Calibration { bias: 3.0_f64.ln(), ..Calibration::IDENTITY },
             threshold: 0.0,
         };
         let ln = |ps: [f64; 4]| ps.map(f64::ln);
         // Right with a common object; wrong with a rare trained one, the gold third.
         for (gold, mixed) in [(0, ln([0.5, 0.3, 0.1, 0.1])), (0, ln([0.2, 0.25, 0.5, 0.05]))] {
             let known = known(&[gold], 0);
+            let mixed = Mixture::of_probabilities(mixed.to_vec());
             outcome.add(&known.question(), &mixed, numbers, &frequencies());
         }
         assert_eq!(outcome.right, [1.0, 0.0]);

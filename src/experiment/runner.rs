@@ -21,7 +21,7 @@ use crate::files::{self, Scratch, WriteError, Written, is_plain_file, is_taken, 
 use crate::finetune::{
     self, OutputFolder, Sources, TrainingInputs, TrainingOutcome, finished, replaceable,
 };
-use crate::pipeline::{Environment, Job, KnownQuestions, ScoredQuestions};
+use crate::pipeline::{Environment, Job, KnownQuestions, MeansOf, ScoredQuestions};
 
 /// What makes the cells, and what they share.
 pub(super) struct Runner<'a> {
@@ -204,7 +204,7 @@ impl<'a> Runner<'a> {
         let facts = ["tune.csv", "test.csv"].map(|file| folder.join(file));
         // Of two models the finetuned one answers.
         let mut questions = job.correcting_by(CorrectionMethod::None).questions(&facts, &[])?;
-        let scored = questions.ask()?;
+        let scored = questions.ask(MeansOf::CorrectedRelations)?;
         Ok((questions, scored))
     }
 

@@ -35,4 +35,4 @@ pub use records::{
     RunDescription,
 };
 pub use syntax::SyntaxError;
-pub use write::{GraphWriter, PROBABILITY_DECIMALS};
+pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS};

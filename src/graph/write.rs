@@ -19,8 +19,15 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Probabilities enter the graph rounded to this many decimal places, here and nowhere else.
+/// Probabilities enter the graph rounded to this many decimal places, here and nowhere else; smaller
+/// ones to [`PROBABILITY_DIGITS`].
 pub const PROBABILITY_DECIMALS: usize = 6;
+
+/// Significant digits of a probability that would have fewer otherwise: a model's own of a long name.
+pub const PROBABILITY_DIGITS: usize = 4;
+
+/// Probabilities have no more decimal places than this; what is smaller is 0.
+const MOST_DECIMALS: usize = 30;
 
 /// How long what is committed may wait before it is forced to the disk, unless each chunk is. A
 /// killed process loses nothing of it; a power cut may.
@@ -327,13 +334,16 @@ fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
 }
 
 /// A probability as the graph holds it: an `xsd:decimal` without trailing zeros, rounded to
-/// [`PROBABILITY_DECIMALS`] places.
+/// [`PROBABILITY_DECIMALS`] places, or to [`PROBABILITY_DIGITS`] where these are more.
 fn probability(role: &'static str, value: f64) -> Result<Literal, Error> {
     if !(0.0..=1.0).contains(&value) {
         return Err(Error::Probability { role, value });
     }
     // abs: minus zero is in the range, and would keep its sign.
-    let rounded = format!("{:.PROBABILITY_DECIMALS$}", value.abs());
+    let value = value.abs();
+    let zeros = if value > 0.0 { (-value.log10()).floor() as usize } else { 0 };
+    let decimals = PROBABILITY_DECIMALS.max(zeros + PROBABILITY_DIGITS).min(MOST_DECIMALS);
+    let rounded = format!("{value:.decimals$}");
     let shortest = rounded.trim_end_matches('0').trim_end_matches('.');
     Ok(Literal::new_typed_literal(shortest, xsd::DECIMAL))
 }

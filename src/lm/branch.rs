@@ -8,22 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Row;
 use super::masks::{Masks, Scoring};
+use super::text::TextAfter;
 use super::trie::{CandidateIndex, NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing, MixingRule};
 
-/// How a model's probabilities of tokens become one distribution over a relation's candidates.
-///
-/// By `Trie` the probabilities sum to one by construction. By `Sequence` a candidate's is
-/// proportional to the model's probability of all its tokens with the template's text after the
-/// object.
+/// By what a model's probability of a candidate is divided, before templates are averaged and models
+/// mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
-    /// At each branching of the candidates' token trie, over the tokens allowed there.
+    /// By nothing: it is the model's own probability of the candidate's whole token sequence with the
+    /// template's text after the object; where no text is after it, of a candidate that begins
+    /// others, that none of these follows. The best are found without a sum over all candidates.
+    None,
+    /// By its sum over all candidates, template by template: no template and no model weighs more
+    /// because it expects the candidates more. All of them are looked at, as far as `tolerance` says.
+    List,
+    /// At each branching of the candidates' token trie, over the tokens allowed there: tokens without
+    /// a choice cost nothing, and names that begin with a frequent word gain by it (label bias).
     Trie,
-    /// Over the candidates' whole token sequences.
-    Sequence,
 }
 
 /// The candidates of one relation as token sequences, and the templates' text after the object.
@@ -35,6 +39,10 @@ pub struct AnswerSpace {
     suffixes: Vec<Vec<u32>>,
     /// Of a masked model: what the sequences' first numbers mean.
     masks: Option<Masks>,
+    /// How many times its mass a prefix has below it at most.
+    overlap: f64,
+    /// What the text after the object adds, where it is not scored question by question.
+    pub(super) text: Option<TextAfter>,
 }
 
 impl AnswerSpace {
@@ -49,14 +57,16 @@ impl AnswerSpace {
     ) -> Result<Self, TrieError> {
         let nodes = match normalise {
             Normalise::Trie => Nodes::Branchings,
-            Normalise::Sequence => Nodes::Prefixes,
+            Normalise::None | Normalise::List => Nodes::Prefixes,
         };
-        Ok(Self { trie: Trie::new(candidates, nodes)?, normalise, suffixes, masks: None })
+        let trie = Trie::new(candidates, nodes)?;
+        let overlap = overlap(&trie, &suffixes);
+        Ok(Self { trie, normalise, suffixes, masks: None, overlap, text: None })
     }
 
     /// An answer space of token sequences that a masked model is asked for, through as many
-    /// `templates`; it is normalised by sequences. `words` has for each token of each candidate the
-    /// number of its word.
+    /// `templates`. `words` has for each token of each candidate the number of its word. Candidates
+    /// of different lengths are not comparable before the end, and so never normalised at branchings.
     ///
     /// # Errors
     /// Where a candidate has no token or the same tokens as another.
@@ -66,6 +76,7 @@ impl AnswerSpace {
         templates: usize,
         mask: u32,
         scoring: Scoring,
+        normalise: Normalise,
     ) -> Result<Self, TrieError> {
         let empty = (0..candidates.len()).find(|&at| candidates.get(at).is_empty());
         if let Some(empty) = empty {
@@ -73,13 +84,24 @@ impl AnswerSpace {
         }
         let (masks, framed) = Masks::new(mask, scoring, candidates, words);
         let suffixes = vec![Vec::new(); templates];
-        let space = Self::new(framed, suffixes, Normalise::Sequence)?;
+        let normalise = match normalise {
+            Normalise::Trie => Normalise::None,
+            other => other,
+        };
+        let space = Self::new(framed, suffixes, normalise)?;
         Ok(Self { masks: Some(masks), ..space })
     }
 
     /// Whether the ways on from `node` are frames, which are certain.
     fn parts_frames(&self, node: NodeId) -> bool {
         self.masks.is_some() && node == Trie::ROOT
+    }
+
+    /// How many times its own mass a prefix's candidates have together at most: once, unless the text
+    /// after the object goes on as a longer candidate does ("Bosnia", "Bosnia and Herzegovina" before
+    /// " and"). Then the model's mass of that token counts for both.
+    pub(super) fn overlap(&self) -> f64 {
+        self.overlap
     }
 
     /// The token trie.
@@ -103,30 +125,37 @@ impl AnswerSpace {
         self.normalise
     }
 
-    /// Whether a rule mixes at each branching here. Under `sequence` all mixing is of whole
-    /// candidates: prefix masses have no meaning there before everything is scored.
+    /// Whether a rule mixes at each branching here. But under `trie` all mixing is of whole
+    /// candidates.
     pub fn mixes_at_branchings(&self, rule: MixingRule) -> bool {
         self.normalise == Normalise::Trie
             && matches!(rule, MixingRule::LogLinear { mixing: Mixing::Branching, .. })
     }
 
-    /// Whether a correction can only be worked out from all candidates: where it removes a shift
-    /// that is one of whole candidates, under `sequence` or with mixing of whole candidates. No
-    /// prefix's mass bounds what is below it then.
+    /// Whether a rule mixes whole candidates log-linearly, and so leaves what sums to less than one.
+    pub(super) fn mixes_candidates(&self, rule: MixingRule) -> bool {
+        matches!(rule, MixingRule::LogLinear { .. }) && !self.mixes_at_branchings(rule)
+    }
+
+    /// Whether the shift that a correction removes is that of whole candidates, not of the ways on
+    /// from each branching.
+    pub(super) fn shifts_candidates(&self, rule: MixingRule) -> bool {
+        self.normalise != Normalise::Trie
+            || matches!(rule, MixingRule::LogLinear { mixing: Mixing::Candidate, .. })
+    }
+
+    /// Whether a correction can only be worked out from all candidates: where a distribution over
+    /// the list is shifted, and so has to be normalised anew.
     pub fn needs_every_candidate(&self, correction: &Correction) -> bool {
-        correction.active_prior().is_some()
-            && (self.normalise == Normalise::Sequence
-                || matches!(
-                    correction.rule,
-                    MixingRule::LogLinear { mixing: Mixing::Candidate, .. }
-                ))
+        let shifted = correction.active_prior().is_some() || correction.active_mean().is_some();
+        shifted && self.normalise == Normalise::List
     }
 
     /// Whether a model has to be asked how it goes on from `node`.
     pub fn asks(&self, node: NodeId) -> bool {
         match self.normalise {
             Normalise::Trie => self.trie.options(node) >= 2,
-            Normalise::Sequence => {
+            Normalise::None | Normalise::List => {
                 !self.trie.children(node).is_empty()
                     || (self.trie.end(node).is_some()
                         && self.suffixes.iter().any(|s| !s.is_empty()))
@@ -192,17 +221,14 @@ impl AnswerSpace {
             }
             return ways;
         }
-        match self.normalise {
-            Normalise::Sequence => ways.push(to_suffix.iter().sum()),
-            Normalise::Trie => {
-                ways.push(match to_suffix.first() {
-                    Some(&ending) => ending,
-                    // Nothing follows the object in the template: whatever does not lead to a
-                    // longer candidate ends this one.
-                    None => rest_of_one(log_sum_exp(&ways)),
-                });
-                normalise(&mut ways);
-            }
+        ways.push(match to_suffix {
+            // Nothing follows the object in the template: whatever does not lead to a longer
+            // candidate ends this one.
+            [] => rest_of_one(log_sum_exp(&ways)),
+            suffix => suffix.iter().sum(),
+        });
+        if self.normalise == Normalise::Trie {
+            normalise(&mut ways);
         }
         debug_assert_eq!(ways.len(), self.trie.options(node), "template {template}");
         ways
@@ -221,10 +247,24 @@ impl AnswerSpace {
         let suffix = &self.suffixes[template];
         match (self.trie.end(node), self.normalise) {
             (None, _) => &[],
-            (Some(_), Normalise::Sequence) => suffix,
             (Some(_), Normalise::Trie) => &suffix[..suffix.len().min(1)],
+            (Some(_), _) => suffix,
         }
     }
+}
+
+/// One, and how many candidates on a way through the trie at most go on both with a longer one and with
+/// a template's text by the same token.
+fn overlap(trie: &Trie, suffixes: &[Vec<u32>]) -> f64 {
+    let firsts: Vec<u32> = suffixes.iter().filter_map(|suffix| suffix.first().copied()).collect();
+    let mut below = vec![0_u32; trie.nodes().len()];
+    for node in trie.nodes().rev() {
+        let tokens = trie.child_tokens(node);
+        let both = trie.end(node).is_some() && firsts.iter().any(|first| tokens.contains(first));
+        let most = trie.children(node).map(|child| below[child as usize]).max().unwrap_or(0);
+        below[node as usize] = most + u32::from(both);
+    }
+    1.0 + f64::from(below[Trie::ROOT as usize])
 }
 
 /// ln(1 - exp(x)) for x ≤ 0; `-inf` where rounding took x to 0 or above.
@@ -278,7 +318,7 @@ mod tests {
 
     #[test]
     fn sequences_are_scored_with_their_whole_suffix() {
-        let space = space(&[9, 8], Normalise::Sequence);
+        let space = space(&[9, 8], Normalise::None);
         let mut rows = Vec::new();
         space.rows(1, 0, 5, &mut rows);
         let asked: Vec<_> =

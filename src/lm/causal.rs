@@ -13,7 +13,7 @@ use ort::value::DynValue;
 
 use super::export::{Batching, Behind, CacheRow, Feed, Graph, Trial, last_tokens, steps};
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
+use super::{Answers, Asking, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 
 /// A causal model in one ONNX Runtime session.
 pub struct CausalModel {
@@ -168,7 +168,7 @@ impl LanguageModel for CausalModel {
         self.graph.tokens
     }
 
-    fn open(&mut self, prompts: &[&[Prompt]]) {
+    fn open(&mut self, prompts: &[&[Prompt]], _: Asking) {
         self.prompts = prompts.iter().copied().flatten().map(|p| p.before.clone()).collect();
         self.caches = vec![None; self.prompts.len()];
         let mut common = Vec::new();

@@ -2,11 +2,11 @@
 
 use super::branch::{AnswerSpace, Normalise};
 use super::mix::{exclude, mix};
-use super::search::{Answer, Excluded, ScoredCandidate, SearchTask, answer_from};
+use super::search::{Answer, Excluded, Mass, SearchTask, Weighed, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
-use crate::shock::Pair;
 use crate::shock::logspace::{log_mean_exp, normalise};
+use crate::shock::{Mixture, Pair};
 
 /// Rows, or nodes, collected before the models are asked.
 const ROWS_AT_ONCE: usize = 4096;
@@ -46,19 +46,20 @@ pub fn exhaustive<E>(
     questions: &[Excluded],
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
-    let &SearchTask { space, correction, models, rankings, .. } = task;
+    let &SearchTask { space, correction, models, .. } = task;
     let mut answers = Vec::with_capacity(questions.len());
     for_each(space, models, questions, evaluate, &mut |excluded, Pair { finetuned, base }| {
-        let mixed = mix(space, correction, excluded, &finetuned, &base);
-        let scored = (0..mixed.len())
+        let Mixture { masses, total, .. } = mix(space, correction, excluded, &finetuned, &base);
+        let weighed = (0..masses.len())
             .filter(|&c| excluded != Some(c as CandidateIndex))
-            .map(|c| ScoredCandidate {
+            .map(|c| Weighed {
                 candidate: c as CandidateIndex,
-                mixed: mixed[c],
+                mixed: masses[c],
                 models: Pair { finetuned: finetuned[c], base: base[c] },
             })
             .collect();
-        answers.push(answer_from(scored, rankings, 0.0));
+        let mass = Mass { explored: total, open: f64::NEG_INFINITY };
+        answers.push(answer_from(task, weighed, mass));
     })?;
     Ok(answers)
 }
@@ -100,8 +101,10 @@ fn score<'a, E>(
     let mut tables = Tables::new(space, models, questions);
     let mut rows = Vec::new();
     let mut asked: Vec<(NodeId, usize)> = Vec::new();
-    for node in space.trie().nodes() {
-        for question in 0..questions {
+    // Question by question, depth first: what is asked together begins alike, and is computed once.
+    let nodes = space.trie().depth_first();
+    for question in 0..questions {
+        for &node in &nodes {
             if space.asks(node) {
                 for template in 0..space.templates() {
                     let prompt = (first + question) * space.templates() + template;
@@ -154,28 +157,30 @@ impl<'a> Tables<'a> {
             for &(node, question) in asked {
                 for template in 0..self.space.templates() {
                     let table = self.table(question, model, template);
+                    let part = model * self.space.templates() + template;
                     if !self.space.asks(node) {
                         // One way on takes all the mass.
-                        self.spread(table, node, &[0.0]);
+                        self.spread(table, part, node, &[0.0]);
                         continue;
                     }
                     let (own, rest) = answers.split_at(self.space.answers(node, template));
                     answers = rest;
                     let ways = self.space.conditionals(node, template, own);
-                    self.spread(table, node, &ways);
+                    self.spread(table, part, node, &ways);
                 }
             }
         }
     }
 
-    fn spread(&mut self, table: usize, node: NodeId, ways: &[f64]) {
+    fn spread(&mut self, table: usize, part: usize, node: NodeId, ways: &[f64]) {
         let mass = self.nodes[table][node as usize];
         let trie = self.space.trie();
         for (child, way) in trie.children(node).zip(ways) {
             self.nodes[table][child as usize] = mass + way;
         }
         if let (Some(candidate), Some(way)) = (trie.end(node), ways.last()) {
-            self.candidates[table][candidate as usize] = mass + way;
+            let text = self.space.text_of(part, candidate);
+            self.candidates[table][candidate as usize] = mass + way + text;
         }
     }
 
@@ -184,7 +189,7 @@ impl<'a> Tables<'a> {
         let mut by_template: Vec<Vec<f64>> = (0..self.space.templates())
             .map(|template| self.candidates[self.table(question, model, template)].clone())
             .collect();
-        if self.space.normalise() == Normalise::Sequence {
+        if self.space.normalise() == Normalise::List {
             for distribution in &mut by_template {
                 exclude(excluded, distribution);
                 normalise(distribution);

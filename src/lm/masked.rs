@@ -12,7 +12,7 @@ use ort::session::Session;
 
 use super::export::{Batching, Feed, Graph};
 use super::output::Output;
-use super::{Answers, Error, LanguageModel, Prompt, Row};
+use super::{Answers, Asking, Error, LanguageModel, Prompt, Row};
 
 /// A masked model in one ONNX Runtime session.
 pub struct MaskedModel {
@@ -86,7 +86,7 @@ impl LanguageModel for MaskedModel {
         self.graph.tokens
     }
 
-    fn open(&mut self, prompts: &[&[Prompt]]) {
+    fn open(&mut self, prompts: &[&[Prompt]], _: Asking) {
         self.prompts = prompts.iter().copied().flatten().cloned().collect();
     }
 

@@ -2,11 +2,11 @@
 //!
 //! What the search works out prefix by prefix, this works out from the candidates upwards.
 
-use super::branch::AnswerSpace;
+use super::branch::{AnswerSpace, Normalise};
 use super::search::Excluded;
 use super::trie::{NodeId, Trie};
 use crate::shock::logspace::log_sum_exp;
-use crate::shock::{Correction, MixingRule, Prior, Priors, Shift};
+use crate::shock::{Correction, Mean, MixingRule, Mixture, Prior, Priors, Shift};
 
 impl AnswerSpace {
     /// How finetuning moved the mean prediction, for every candidate and every way on.
@@ -23,7 +23,9 @@ impl AnswerSpace {
                 .collect(),
             nodes: vec![0.0; trie.nodes().len()],
             endings: vec![0.0; trie.candidates()],
+            least: Vec::new(),
         };
+        shift.least = self.least_below(&shift.candidates);
         for node in trie.nodes() {
             let at = node as usize;
             // Of the node's own mass, as a share of which the ways on are counted.
@@ -41,6 +43,24 @@ impl AnswerSpace {
         shift
     }
 
+    /// A model's mean prediction, by candidate and by node.
+    pub fn mean(&self, candidates: Vec<f64>) -> Mean {
+        let least = self.least_below(&candidates);
+        Mean { candidates, least }
+    }
+
+    /// By node, the least of the candidates' values below it.
+    fn least_below(&self, candidates: &[f64]) -> Vec<f64> {
+        let trie = self.trie();
+        let mut least = vec![f64::INFINITY; trie.nodes().len()];
+        for node in trie.nodes().rev() {
+            let end = trie.end(node).map(|c| candidates[c as usize]);
+            let ways = trie.children(node).map(|c| least[c as usize]).chain(end);
+            least[node as usize] = ways.fold(f64::INFINITY, f64::min);
+        }
+        least
+    }
+
     /// The shifts of the ways on from `node`: its children, then the candidate that ends there.
     pub(super) fn shifts<'a>(
         &'a self,
@@ -52,35 +72,60 @@ impl AnswerSpace {
     }
 }
 
-/// A question's corrected distribution over the candidates, as natural logarithms: what
-/// [`super::exhaustive`] ranks by.
+/// A question's mixture over the candidates: what [`super::exhaustive`] ranks by.
 ///
-/// `finetuned` and `base` are one of [`super::distributions`]'s. The excluded candidate has `-inf`.
+/// `finetuned` and `base` are one of [`super::distributions`]'s.
 pub fn mix(
     space: &AnswerSpace,
     correction: &Correction,
     excluded: Excluded,
     finetuned: &[f64],
     base: &[f64],
-) -> Vec<f64> {
+) -> Mixture {
+    let mixture = with_mean(space, correction, excluded, finetuned, base);
+    let Some(mean) = correction.active_mean() else { return mixture };
+    let (lambda, masses) = (correction.rule.lambda(), mixture.masses.into_iter().zip(0..));
+    Mixture::of_masses(masses.map(|(x, c)| x - mean.of_candidate(lambda, c)).collect())
+}
+
+/// The mixture before its mean prediction is removed.
+fn with_mean(
+    space: &AnswerSpace,
+    correction: &Correction,
+    excluded: Excluded,
+    finetuned: &[f64],
+    base: &[f64],
+) -> Mixture {
     let rule = correction.rule;
-    let by_candidate = space.needs_every_candidate(correction);
     let mut corrected = match correction.active_prior() {
-        Some(prior) if !by_candidate => without_shift(space, prior, finetuned),
+        Some(prior) if !space.shifts_candidates(rule) => without_shift(space, prior, finetuned),
         _ => finetuned.to_vec(),
     };
     if space.mixes_at_branchings(rule) {
         let mut mixed = mix_at_branchings(space.trie(), rule, &corrected, base);
         exclude(excluded, &mut mixed);
-        return mixed;
+        return Mixture::of_probabilities(mixed);
     }
     let mut base = base.to_vec();
     exclude(excluded, &mut corrected);
     exclude(excluded, &mut base);
-    if let (Some(prior), true) = (correction.active_prior(), by_candidate) {
-        corrected = prior.remove(&corrected, prior.shift.candidates.iter().copied());
+    let shifted = correction.active_prior().filter(|_| space.shifts_candidates(rule));
+    if space.normalise() == Normalise::List {
+        if let Some(prior) = shifted {
+            corrected = prior.remove(&corrected, prior.shift.candidates.iter().copied());
+        }
+        return Mixture::of_probabilities(rule.mix_all(&corrected, &base));
     }
-    rule.mix_all(&corrected, &base)
+    if let Some(prior) = shifted {
+        let shifts = &prior.shift.candidates;
+        corrected.iter_mut().zip(shifts).for_each(|(mass, shift)| *mass -= prior.tau * shift);
+    }
+    let masses: Vec<f64> = corrected.iter().zip(&base).map(|(&f, &b)| rule.mix(f, b)).collect();
+    if space.normalise() == Normalise::None || space.mixes_candidates(rule) {
+        Mixture::of_masses(masses)
+    } else {
+        Mixture::of_probabilities(masses)
+    }
 }
 
 pub(super) fn exclude(excluded: Excluded, distribution: &mut [f64]) {
@@ -174,8 +219,8 @@ mod tests {
         let priors = Priors { finetuned: ln(&[0.4, 0.4, 0.2]), base: ln(&[0.1, 0.4, 0.5]) };
         let prior = Some(Prior { tau, shift: Arc::new(space.shift(&priors)) });
         let (f, b) = (ln(&[0.6, 0.2, 0.2]), ln(&[0.2, 0.2, 0.6]));
-        let mixed = mix(space, &Correction { prior, rule }, excluded, &f, &b);
-        mixed.iter().map(|x| x.exp()).collect()
+        let mixed = mix(space, &Correction { prior, ..rule.into() }, excluded, &f, &b);
+        (0..3).map(|c| mixed.share(c).exp()).collect()
     }
 
     fn assert_close(a: &[f64], b: &[f64]) {
@@ -211,7 +256,7 @@ mod tests {
         let expected = [0.15 / 0.85, 0.2 / 0.85, 0.5 / 0.85];
         let rule = MixingRule::LogLinear { lambda: 1.0, mixing: Mixing::Candidate };
         assert_close(&mixed(&space(Normalise::Trie), rule, 1.0, None), &expected);
-        let sequence = space(Normalise::Sequence);
+        let sequence = space(Normalise::List);
         assert_close(&mixed(&sequence, MixingRule::None, 1.0, None), &expected);
         // The sum is over the others.
         let left = [0.0, 0.2 / 0.7, 0.5 / 0.7];

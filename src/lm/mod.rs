@@ -18,6 +18,7 @@ mod prefixes;
 mod prompter;
 mod search;
 mod seq2seq;
+mod text;
 mod tokenizer;
 pub mod trie;
 
@@ -34,11 +35,12 @@ pub use masks::Scoring;
 pub use mix::mix;
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
-pub use prompter::{Prompter, PrompterError, TokenisedCandidate};
+pub use prompter::{After, Prompter, PrompterError, TokenisedCandidate};
 pub use search::{
-    Answer, Best, Demand, Excluded, Method, Rankings, ScoredCandidate, SearchTask, search,
+    Answer, Best, Demand, Excluded, Mass, Method, Rankings, ScoredCandidate, SearchTask, search,
 };
 pub use seq2seq::Seq2SeqModel;
+pub use text::text_after;
 pub use tokenizer::{Tokenizer, TokenizerError};
 
 /// A prompt as tokens.
@@ -112,6 +114,15 @@ impl CacheUse {
     }
 }
 
+/// How continuations are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// Each in one call, with all others of its prompt: nothing has to be kept of them.
+    Once,
+    /// A few at a time, going on from those of earlier calls.
+    Stepwise,
+}
+
 /// One language model, or a finetuned one and its base, which say what may come next within a
 /// candidate.
 ///
@@ -136,9 +147,19 @@ pub trait LanguageModel: Send {
         CacheUse::Unused
     }
 
+    /// Takes texts with which prompts of the following calls of [`Self::open`] begin, a list for each
+    /// model, and forgets earlier ones: a model that can computes them once, in a call of their own.
+    ///
+    /// # Errors
+    /// Where a model cannot be run.
+    fn begin(&mut self, beginnings: &[&[Vec<u32>]]) -> Result<(), Error> {
+        let _ = beginnings;
+        Ok(())
+    }
+
     /// Takes prompts that the following rows refer to, a list for each model, and forgets earlier
     /// ones. The lists are equally long.
-    fn open(&mut self, prompts: &[&[Prompt]]);
+    fn open(&mut self, prompts: &[&[Prompt]], asking: Asking);
 
     /// Answers rows over the whole vocabulary.
     ///

@@ -7,18 +7,20 @@
 //! A row's numbers are the same for any token budget. Which rows are asked in one call, and which
 //! prompts are opened together, may change their last bits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ort::session::Session;
 
+use self::branches::{Branches, Known};
 use self::cache::KeyValueCache;
 use self::graph::{Given, Graph};
 use self::tree::Tree;
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
+use super::{Answers, Asking, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 use crate::onnx::Head;
 
+mod branches;
 mod cache;
 mod graph;
 mod tree;
@@ -30,13 +32,22 @@ pub struct PackedModel {
     models: usize,
     token_budget: usize,
     cache: KeyValueCache,
-    /// By model, what all its prompts begin with; its slots come first in the cache.
+    /// By model, texts that prompts of several calls begin with, and their slots, the cache's first.
+    beginnings: Vec<BTreeMap<Vec<u32>, Vec<u32>>>,
+    /// By model, what all its prompts begin with; its slots come next.
     common: Vec<Text>,
     /// By model and prompt.
     prompts: Vec<Vec<Text>>,
+    /// By model and prompt, the continuations in the cache.
+    branches: Vec<Vec<Branches>>,
+    /// Whether continuations are kept.
+    asking: Asking,
     /// Whether what some prompts begin with was computed.
     begun: bool,
 }
+
+/// Bytes of keys and values up to which continuations are kept: later ones are computed anew.
+const MOST_KEPT: usize = 1 << 29;
 
 /// A text, and the cache's slots of its first tokens, as far as they were computed.
 #[derive(Clone, Debug, Default)]
@@ -73,10 +84,22 @@ impl PackedModel {
     ) -> Result<Self, Error> {
         let graph = Graph::new(session, file, head.sizes())?;
         let cache = KeyValueCache::new(graph.layers, graph.slot);
-        let common = vec![Text::default(); models];
+        let (common, beginnings) = (vec![Text::default(); models], Vec::new());
         let token_budget = token_budget.max(1);
-        let prompts = Vec::new();
-        Ok(Self { graph, head, models, token_budget, cache, common, prompts, begun: false })
+        let (prompts, branches, asking) = (Vec::new(), Vec::new(), Asking::Once);
+        Ok(Self {
+            graph,
+            head,
+            models,
+            token_budget,
+            cache,
+            beginnings,
+            common,
+            prompts,
+            branches,
+            asking,
+            begun: false,
+        })
     }
 
     /// Computes trees, takes what they were asked, and gives, where their tokens are kept, each
@@ -121,7 +144,7 @@ impl PackedModel {
     }
 
     /// Computes what all prompts of a model begin with, and then what some of them do.
-    fn begin(&mut self) -> Result<(), Error> {
+    fn compute_shared(&mut self) -> Result<(), Error> {
         let common = self.common.iter().enumerate().filter(|(_, text)| !text.computed());
         let trees = common.map(|(model, text)| Tree::chain(model, 0, &text.slots, text.rest()));
         for (tree, slots) in self.compute(trees.collect(), &[], true, &mut [])? {
@@ -130,12 +153,21 @@ impl PackedModel {
         let mut trees = Vec::new();
         let mut members = Vec::new();
         for (model, (prompts, common)) in self.prompts.iter_mut().zip(&self.common).enumerate() {
-            prompts.iter_mut().for_each(|text| text.slots.clone_from(&common.slots));
-            let rests: Vec<&[u32]> = prompts.iter().map(Text::rest).collect();
-            for (length, prompts) in prefixes::beginnings(&rests) {
-                let tokens = &rests[prompts[0]][..length];
+            let mut others = Vec::new();
+            for (prompt, text) in prompts.iter_mut().enumerate() {
+                match begun(self.beginnings.get(model), &text.tokens) {
+                    Some(slots) if slots.len() > common.slots.len() => text.slots.clone_from(slots),
+                    _ => {
+                        text.slots.clone_from(&common.slots);
+                        others.push(prompt);
+                    }
+                }
+            }
+            let rests: Vec<&[u32]> = others.iter().map(|&prompt| prompts[prompt].rest()).collect();
+            for (length, group) in prefixes::beginnings(&rests) {
+                let tokens = &rests[group[0]][..length];
                 trees.push(Tree::chain(model, members.len(), &common.slots, tokens));
-                members.push(prompts);
+                members.push(group.into_iter().map(|member| others[member]).collect::<Vec<_>>());
             }
         }
         for (tree, slots) in self.compute(trees, &[], true, &mut [])? {
@@ -156,7 +188,7 @@ impl PackedModel {
         answers: &mut [Output],
     ) -> Result<(), Error> {
         if !self.begun {
-            self.begin()?;
+            self.compute_shared()?;
         }
         let mut trees = Vec::new();
         for (model, prompts) in self.prompts.iter().enumerate() {
@@ -191,20 +223,46 @@ impl PackedModel {
         rows: &[Row<'_>],
         answers: &mut [Output],
     ) -> Result<(), Error> {
+        let keep = self.asking == Asking::Stepwise && self.cache.bytes() < MOST_KEPT;
         let mut trees = Vec::new();
         for (model, prompts) in self.prompts.iter().enumerate() {
             for (&prompt, asked) in asked {
-                let continued: Vec<(usize, &[u32])> = asked
-                    .iter()
-                    .filter(|&&row| !rows[row].continuation.is_empty())
-                    .map(|&row| (row, &rows[row].continuation[..]))
-                    .collect();
-                trees.extend(tree::branches(model, prompt, &prompts[prompt].slots, &continued));
+                // What goes on from the same branch is computed together.
+                let mut groups: BTreeMap<Known, Vec<(usize, &[u32])>> = BTreeMap::new();
+                for &row in asked {
+                    // The last token is what is asked after: it is computed even where it is there.
+                    let continuation = &rows[row].continuation[..];
+                    let Some((_, before)) = continuation.split_last() else { continue };
+                    let known = self.branches[model][prompt].known(before);
+                    let rest = &continuation[known.slots.len()..];
+                    groups.entry(known).or_default().push((row, rest));
+                }
+                for (known, rows) in groups {
+                    let past = [&prompts[prompt].slots[..], &known.slots].concat();
+                    let root = Tree::chain(model, prompt, &past, &[]);
+                    trees.extend(tree::branches(&Tree { behind: known.branch, ..root }, &rows));
+                }
             }
         }
-        self.compute(trees, rows, false, answers)?;
+        for (tree, slots) in self.compute(trees, rows, keep, answers)? {
+            let branches = &mut self.branches[tree.model][tree.text];
+            let mut added: Vec<u32> = Vec::with_capacity(slots.len());
+            for ((&token, parent), slot) in tree.tokens.iter().zip(&tree.parents).zip(slots) {
+                let behind = parent.map_or(tree.behind, |parent| Some(added[parent as usize]));
+                added.push(branches.add(behind, token, slot));
+            }
+        }
         Ok(())
     }
+}
+
+/// The slots of the longest beginning that leaves something of a text.
+fn begun<'b>(
+    beginnings: Option<&'b BTreeMap<Vec<u32>, Vec<u32>>>,
+    text: &[u32],
+) -> Option<&'b Vec<u32>> {
+    let beginnings = beginnings.filter(|beginnings| !beginnings.is_empty())?;
+    (1..text.len()).rev().find_map(|length| beginnings.get(&text[..length]))
 }
 
 impl LanguageModel for PackedModel {
@@ -224,12 +282,31 @@ impl LanguageModel for PackedModel {
         self.graph.tokens
     }
 
-    fn open(&mut self, prompts: &[&[Prompt]]) {
+    fn begin(&mut self, beginnings: &[&[Vec<u32>]]) -> Result<(), Error> {
+        self.cache.truncate(0);
+        self.common = vec![Text::default(); self.models];
+        (self.prompts, self.branches) = (Vec::new(), Vec::new());
+        let chains = beginnings.iter().enumerate().flat_map(|(model, texts)| {
+            let texts: BTreeSet<&Vec<u32>> = texts.iter().filter(|text| !text.is_empty()).collect();
+            texts.into_iter().map(move |text| Tree::chain(model, 0, &[], text))
+        });
+        let computed = self.compute(chains.collect(), &[], true, &mut [])?;
+        self.beginnings = vec![BTreeMap::new(); self.models];
+        for (Tree { model, tokens, .. }, slots) in computed {
+            self.beginnings[model].insert(tokens, slots);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, prompts: &[&[Prompt]], asking: Asking) {
         let prompts = prompts.iter().map(|prompts| {
             let text = |prompt: &Prompt| Text { tokens: prompt.before.clone(), slots: Vec::new() };
             prompts.iter().map(text).collect::<Vec<Text>>()
         });
         self.prompts = prompts.collect();
+        let nothing = |prompts: &Vec<Text>| vec![Branches::default(); prompts.len()];
+        self.branches = self.prompts.iter().map(nothing).collect();
+        self.asking = asking;
         let common = |prompts: &Vec<Text>| {
             let tokens: Vec<&[u32]> = prompts.iter().map(|text| &text.tokens[..]).collect();
             prefixes::common(&tokens).to_vec()
@@ -239,7 +316,9 @@ impl LanguageModel for PackedModel {
             let text = |tokens| Text { tokens, slots: Vec::new() };
             self.common = common.into_iter().map(text).collect();
         }
-        self.cache.truncate(self.common.iter().map(|common| common.slots.len()).sum());
+        let begun: usize = self.beginnings.iter().flatten().map(|(_, slots)| slots.len()).sum();
+        let common: usize = self.common.iter().map(|common| common.slots.len()).sum();
+        self.cache.truncate(begun + common);
         self.begun = false;
     }
 

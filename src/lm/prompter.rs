@@ -10,11 +10,39 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Prompt;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use crate::diagnostic::Explain;
 use crate::onnx::{Family, ModelFolder};
 use crate::ontology::{Refusal, Template};
+
+/// How a template's text after the object counts for a causal model. Of the others, a masked model
+/// reads all of it, and a decoder ends as it has learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum After {
+    /// As what it says of each candidate on average over some of the relation's subjects, without the
+    /// punctuation at its end: whether a sentence ends behind a name says little of the name. Under
+    /// `trie` as `words`.
+    Mean,
+    /// Question by question, without the punctuation at its end.
+    Words,
+    /// Question by question, all of it.
+    All,
+}
+
+impl After {
+    /// What counts of the text after an object.
+    fn of(self, text: &str) -> &str {
+        match self {
+            Self::All => text,
+            Self::Mean | Self::Words => text.trim_end_matches(|c: char| !c.is_alphanumeric()),
+        }
+    }
+}
 
 /// How one family is asked.
 pub struct Prompter {
@@ -251,16 +279,28 @@ impl Prompter {
         })
     }
 
+    /// The tokens of prompts that begin with a subject, as far as they are the subject's, of models
+    /// that read nothing else; none of others.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn beginning(&self, subject: &str) -> Result<Vec<u32>, PrompterError> {
+        Ok(match &self.manner {
+            Manner::Causal => self.tokenizer.prompt(subject)?,
+            Manner::Masked { .. } | Manner::Seq2Seq { .. } => Vec::new(),
+        })
+    }
+
     /// The tokens that a left-to-right reader finds after the object.
     ///
     /// # Errors
     /// Where the tokenizer fails.
-    pub fn suffix(&self, template: &Template) -> Result<Vec<u32>, PrompterError> {
+    pub fn suffix(&self, template: &Template, counted: After) -> Result<Vec<u32>, PrompterError> {
         // What holds the subject differs from prompt to prompt, and is not scored.
         let after = template.between_object_and_subject();
         let subject_follows = template.object_first();
         Ok(match &self.manner {
-            Manner::Causal => self.tokenizer.continuation(after)?,
+            Manner::Causal => self.tokenizer.continuation(counted.of(after))?,
             Manner::Masked { .. } => Vec::new(),
             Manner::Seq2Seq { end, gap, .. } => match gap {
                 Some(Gap::Sentinel { next, .. }) if !template.is_question() => vec![*next],
@@ -273,6 +313,11 @@ impl Prompter {
                 _ => vec![*end],
             },
         })
+    }
+
+    /// Whether the text after the object is scored as what follows it, and not read before.
+    pub fn counts_text(&self) -> bool {
+        matches!(self.manner, Manner::Causal)
     }
 
     /// The largest token that the model is asked for beside its tokenizer's own.

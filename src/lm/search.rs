@@ -1,31 +1,39 @@
 //! Exact best-first search of an answer space: the most probable candidates without scoring all.
 //!
-//! A prefix's mass bounds that of everything below it, for one model, for the linear mixture and
-//! for the log-linear one (mixed at branchings by construction, mixed by whole candidates by
-//! Hölder's inequality). So a node whose bound cannot reach the answer is never opened. A shift
-//! that is removed at the branchings leaves the finetuned model's masses probabilities, and the
-//! bounds stand.
+//! A prefix's mass bounds that of everything below it, for one model, for the mean over templates,
+//! for the linear mixture and for the log-linear one (mixed at branchings by construction, of whole
+//! candidates as a product of powers). A shift of the finetuned model's whole candidates keeps a
+//! bound by the largest one below each node; one that is removed at the branchings leaves masses
+//! probabilities. So the best `most` are exact as soon as as many complete candidates lie above every
+//! open prefix, and a prefix below which nothing can reach the threshold is never opened.
 //!
-//! Where the masses are probabilities already the answer is exact. Where a normaliser over all
-//! candidates is needed (`sequence`, or log-linear mixing of whole candidates), the search goes on until what
-//! is unexplored is at most `tolerance` of what is explored, and says how much that is.
+//! Of what a mass is a share differs:
+//!
+//! | masses | a candidate's share | the search ends when |
+//! | --- | --- | --- |
+//! | probabilities over the candidates (`trie`) | is its mass | the ranking is settled |
+//! | the mixture's own (`none`, or `trie` where whole candidates are mixed) | lies between bounds, by what is explored and what the open prefixes have at most | the ranking is settled, it is settled what reaches the threshold, and the bounds of each confidence are at most `tolerance` apart |
+//! | each model's, divided by a sum over the list (`list`) | is its mass after the division | what is unexplored is at most `tolerance`, and cannot change the ranking |
 //!
 //! All questions of a chunk go through the search together, a round at a time, so that the models
 //! are asked in full batches; which nodes a question opens does not depend on the others.
 
+mod list;
+mod mass;
 mod question;
 mod task;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use mass::Mass;
 use question::Question;
 pub use task::SearchTask;
 
 use super::exhaustive::exhaustive;
 use super::trie::CandidateIndex;
 use super::{Answers, Row};
-use crate::shock::Pair;
+use crate::shock::{Calibration, Evidence, Pair};
 
 /// Which candidates are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,13 +45,27 @@ pub enum Method {
     Exhaustive,
 }
 
-/// How many of the best candidates are wanted, and from which probability on.
+/// Which candidates are wanted: those whose confidence reaches a threshold, and of these the best.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Demand {
     /// At most so many.
     pub most: usize,
-    /// ln of the least probability.
-    pub floor: f64,
+    /// How what is known of a candidate becomes its confidence.
+    pub calibration: Calibration,
+    /// The least confidence; 0 asks for the best, whatever is known of them.
+    pub threshold: f64,
+}
+
+impl Demand {
+    /// The best, whatever is known of them.
+    pub fn best(most: usize) -> Self {
+        Self { most, calibration: Calibration::IDENTITY, threshold: 0.0 }
+    }
+
+    /// Whether a candidate's confidence reaches the threshold.
+    pub fn takes(&self, evidence: Evidence) -> bool {
+        self.calibration.apply(evidence) >= self.threshold
+    }
 }
 
 /// The candidate that cannot be a question's answer, if there is one: the subject itself, where
@@ -58,7 +80,7 @@ pub type Excluded = Option<CandidateIndex>;
 pub struct Rankings {
     /// Of the mixture.
     pub mixed: Demand,
-    /// Also the single best candidate of the mixture and of each model, whatever its probability.
+    /// Also the single best candidate of the mixture and of each model, whatever its confidence.
     pub best: bool,
 }
 
@@ -67,10 +89,23 @@ pub struct Rankings {
 pub struct ScoredCandidate {
     /// Which candidate.
     pub candidate: CandidateIndex,
-    /// ln p of the mixture.
+    /// ln of the mixture's mass: what is ranked.
     pub mixed: f64,
+    /// ln of its share of all candidates' mass.
+    pub share: f64,
+    /// What is known of it, from which its confidence follows.
+    pub evidence: Evidence,
     /// ln p of each model; the same twice where there is one.
     pub models: Pair<f64>,
+}
+
+impl ScoredCandidate {
+    /// How far the bounds of its confidence lie apart, by what was explored of the `mass`.
+    pub fn width(&self, demand: &Demand, mass: Mass) -> f64 {
+        let confidence =
+            |ln_share| demand.calibration.apply(Evidence { ln_share, ..self.evidence });
+        confidence(mass.largest_share(self.mixed)) - confidence(mass.least_share(self.mixed))
+    }
 }
 
 /// The single best candidates.
@@ -89,34 +124,40 @@ pub struct Answer {
     pub ranked: Vec<ScoredCandidate>,
     /// The best candidates of the mixture and of each model, if asked for.
     pub best: Option<Best>,
-    /// At most this share of the mass was not explored; 0 where the answer is exact.
-    pub unexplored: f64,
+    /// What was explored of the mixture's mass.
+    pub mass: Mass,
 }
 
-/// Ranks scored candidates; ties go to the smaller index.
-pub(super) fn answer_from(
-    scored: Vec<ScoredCandidate>,
-    rankings: Rankings,
-    unexplored: f64,
-) -> Answer {
-    let best_by = |key: fn(&ScoredCandidate) -> f64| {
-        scored
-            .iter()
-            .max_by(|a, b| key(a).total_cmp(&key(b)).then(b.candidate.cmp(&a.candidate)))
-            .map(|s| s.candidate)
+/// A candidate with its masses, as natural logarithms, before it is known of what they are shares.
+#[derive(Clone, Copy)]
+pub(super) struct Weighed {
+    pub candidate: CandidateIndex,
+    pub mixed: f64,
+    pub models: Pair<f64>,
+}
+
+/// Ranks candidates; ties go to the smaller index.
+pub(super) fn answer_from(task: &SearchTask<'_>, mut weighed: Vec<Weighed>, mass: Mass) -> Answer {
+    let best_by = |key: fn(&Weighed) -> f64| {
+        let better = |a: &&Weighed, b: &&Weighed| {
+            key(a).total_cmp(&key(b)).then(b.candidate.cmp(&a.candidate))
+        };
+        weighed.iter().max_by(better).map(|w| w.candidate)
     };
     let best = || {
-        let finetuned = best_by(|s| s.models.finetuned)?;
-        let base = best_by(|s| s.models.base)?;
-        Some(Best { mixed: best_by(|s| s.mixed)?, models: Pair { finetuned, base } })
+        let finetuned = best_by(|w| w.models.finetuned)?;
+        let base = best_by(|w| w.models.base)?;
+        Some(Best { mixed: best_by(|w| w.mixed)?, models: Pair { finetuned, base } })
     };
-    let best = if rankings.best { best() } else { None };
-    let Demand { most, floor } = rankings.mixed;
-    let mut ranked: Vec<ScoredCandidate> =
-        scored.into_iter().filter(|s| s.mixed >= floor).collect();
-    ranked.sort_by(|a, b| b.mixed.total_cmp(&a.mixed).then(a.candidate.cmp(&b.candidate)));
-    ranked.truncate(most);
-    Answer { ranked, best, unexplored }
+    let Rankings { mixed: demand, best: wanted } = task.rankings;
+    let best = if wanted { best() } else { None };
+    weighed.sort_by(|a, b| b.mixed.total_cmp(&a.mixed).then(a.candidate.cmp(&b.candidate)));
+    let known = weighed.iter().map(|&Weighed { candidate, mixed, models }| {
+        let share = mass.share(mixed);
+        ScoredCandidate { candidate, mixed, share, evidence: task.evidence(mixed, share), models }
+    });
+    let ranked = known.take(demand.most).take_while(|s| demand.takes(s.evidence)).collect();
+    Answer { ranked, best, mass }
 }
 
 /// The best candidates of every question.

@@ -11,7 +11,7 @@ use super::export::{
     Batching, Behind, CacheRow, Feed, Graph, PROBE, States, Trial, last_tokens, steps,
 };
 use super::output::Output;
-use super::{Answers, CacheUse, Error, LanguageModel, Prompt, Row};
+use super::{Answers, Asking, CacheUse, Error, LanguageModel, Prompt, Row};
 
 /// An encoder and its decoder, in sessions of their own.
 pub struct Seq2SeqModel {
@@ -206,7 +206,7 @@ impl LanguageModel for Seq2SeqModel {
             .sum()
     }
 
-    fn open(&mut self, prompts: &[&[Prompt]]) {
+    fn open(&mut self, prompts: &[&[Prompt]], _: Asking) {
         self.prompts = prompts.iter().copied().flatten().cloned().collect();
         self.encoded = vec![None; self.prompts.len()];
         self.caches = vec![None; self.prompts.len()];

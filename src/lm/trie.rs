@@ -225,6 +225,17 @@ impl Trie {
         0..self.nodes.len() as u32
     }
 
+    /// All nodes, each right after its parent or what is below a sibling before it.
+    pub fn depth_first(&self) -> Vec<NodeId> {
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut next = vec![Self::ROOT];
+        while let Some(node) = next.pop() {
+            order.push(node);
+            next.extend(self.children(node).rev());
+        }
+        order
+    }
+
     /// How many candidates there are.
     pub fn candidates(&self) -> usize {
         self.candidates
@@ -303,6 +314,9 @@ mod tests {
                 prop_assert!(!inner || trie.options(node) >= 2 || trie.end(node).is_some());
             }
             prop_assert_eq!(seen.len(), words.len());
+            let order = trie.depth_first();
+            prop_assert!(order.is_sorted_by_key(|&node| trie.path(node)));
+            prop_assert_eq!(order.len(), trie.nodes().len());
         }
     }
 }

@@ -112,6 +112,11 @@ impl Template {
         self.object.is_some_and(|object| object < self.subject)
     }
 
+    /// Whether its first word is the subject.
+    pub fn begins_with_subject(&self) -> bool {
+        self.subject == 0
+    }
+
     /// Whether a space stands before the object's place, as before the answer to a question.
     /// [`Self::prompt`] leaves it out, since tokenizers make it part of the object's first token.
     pub fn object_has_space(&self) -> bool {

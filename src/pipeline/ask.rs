@@ -2,7 +2,7 @@
 
 use super::open::take_needed_priors;
 use super::select::select;
-use super::{Error, PlannedJob, Task, encode};
+use super::{Error, MeansOf, PlannedJob, Task, encode};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::lm::Demand;
 
@@ -40,14 +40,20 @@ impl PlannedJob<'_> {
             Some(predictor) => predictor,
             None => {
                 let mut opened = self.predictors(1)?;
-                take_needed_priors(&self.pipeline, &mut self.plan, &mut opened, self.environment)?;
+                take_needed_priors(
+                    &self.pipeline,
+                    &mut self.plan,
+                    &mut opened,
+                    self.environment,
+                    MeansOf::CorrectedRelations,
+                )?;
                 opened.swap_remove(0)
             }
         };
         let plan = &mut self.plan;
         let written = plan.relations[index].rankings.mixed;
-        plan.relations[index].rankings.mixed = Demand { most, floor: f64::NEG_INFINITY };
-        let task = Task { relation: index, index: 0, subjects: vec![id] };
+        plan.relations[index].rankings.mixed = Demand { most, threshold: 0.0, ..written };
+        let task = Task { relation: index, index: 0, subjects: vec![id], block: None };
         let predicted = encode(plan, task).and_then(|encoded| predictor.predict(plan, encoded));
         plan.relations[index].rankings.mixed = written;
         self.asking = Some(predictor);

@@ -1,6 +1,7 @@
 //! How much a run would do, counted by the code that does it, and how long it would take, from a few
 //! seconds' trial.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{CHUNK_SUBJECTS, Error, Plan, Predictor, RelationPlan, Task, encode};
@@ -94,12 +95,25 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
     };
     let mut order: Vec<usize> = (0..plan.relations.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(WorkCounts::of(&plan.relations[at]).prompts));
+    // The first chunks of the relations, with the subjects that these share.
+    let nothing_done = Default::default();
+    let mut firsts: BTreeMap<usize, Task> = BTreeMap::new();
+    for task in plan.tasks(&nothing_done) {
+        firsts.entry(task.relation).or_insert(task);
+        if firsts.len() == plan.relations.len() {
+            break;
+        }
+    }
     let mut ask = |relation: usize, most: usize| {
-        let subjects: Vec<_> =
-            plan.relations[relation].subjects.iter().copied().take(most).collect();
-        let asked = subjects.len();
+        let mut task = firsts[&relation].clone();
+        if most < task.subjects.len() {
+            // Without its block, of whose subjects some are missing.
+            task.subjects.truncate(most);
+            task.block = None;
+        }
+        let asked = task.subjects.len();
         let begin = Instant::now();
-        predictor.predict(plan, encode(plan, Task { relation, index: 0, subjects })?)?;
+        predictor.predict(plan, encode(plan, task)?)?;
         Ok::<_, Error>((asked, begin.elapsed().as_secs_f64()))
     };
     let begin = Instant::now();

@@ -7,8 +7,8 @@ use super::open::{open_models, take_needed_priors, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
 use super::{
-    Environment, Error, Estimate, Inputs, LocatedModels, Plan, Predictor, ReportFile, RunReport,
-    estimate, locate, report_text, run, tuned,
+    Environment, Error, Estimate, Inputs, LocatedModels, MeansOf, Plan, Predictor, ReportFile,
+    RunReport, estimate, locate, report_text, run, tuned,
 };
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
@@ -158,7 +158,13 @@ impl PlannedJob<'_> {
     /// Where a model cannot be loaded or fails.
     pub fn try_out(&mut self) -> Result<Duration, Error> {
         let mut predictors = self.predictors(1)?;
-        take_needed_priors(&self.pipeline, &mut self.plan, &mut predictors, self.environment)?;
+        take_needed_priors(
+            &self.pipeline,
+            &mut self.plan,
+            &mut predictors,
+            self.environment,
+            MeansOf::CorrectedRelations,
+        )?;
         estimate::try_out(&self.plan, &mut predictors)
     }
 
@@ -230,7 +236,13 @@ impl PlannedJob<'_> {
             let done = counted(writer.done().len(), "chunk");
             events.note(&format!("continuing: {done} done, {} to go", missing.chunks));
         }
-        take_needed_priors(&self.pipeline, &mut self.plan, &mut predictors, environment)?;
+        take_needed_priors(
+            &self.pipeline,
+            &mut self.plan,
+            &mut predictors,
+            environment,
+            MeansOf::CorrectedRelations,
+        )?;
         let workers = workers(&self.pipeline);
         run(&self.plan, &mut predictors, workers, writer, events, &environment.stop)
     }

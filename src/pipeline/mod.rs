@@ -9,6 +9,7 @@
 //! number of subjects of a chunk is part of what a graph depends on.
 
 mod ask;
+mod blocks;
 mod encode;
 mod environment;
 mod error;
@@ -18,6 +19,7 @@ mod fit;
 mod inputs;
 mod job;
 mod known;
+mod means;
 mod models;
 mod open;
 mod plan;
@@ -35,6 +37,7 @@ mod tune;
 mod tuned;
 
 pub use ask::RankedObject;
+pub use blocks::CHUNK_SUBJECTS;
 pub use encode::{Encoded, encode};
 pub use environment::Environment;
 pub use error::Error;
@@ -42,8 +45,9 @@ pub use estimate::{Estimate, WorkCounts};
 pub use inputs::{Inputs, PRIOR_SUBJECTS, RelationInputs};
 pub use job::{Job, PlannedJob};
 pub use known::KnownQuestion;
+pub use means::MeansOf;
 pub use models::{LocatedModels, ModelsError, locate};
-pub use plan::{CHUNK_SUBJECTS, Plan, RelationPlan, Size, Task};
+pub use plan::{Plan, RelationPlan, Size, Task};
 pub use predict::{ModelWork, Predicted, Predictor};
 pub use questions::{KnownQuestions, ScoredQuestions};
 pub use report::{RelationReport, RunReport, Statistics};

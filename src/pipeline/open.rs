@@ -3,7 +3,10 @@
 use std::thread;
 
 use super::stages::Workers;
-use super::{Environment, Error, LocatedModels, Plan, Predictor, prompts_per_second, take_priors};
+use super::{
+    Environment, Error, LocatedModels, MeansOf, Plan, Predictor, RelationPlan, prompts_per_second,
+    take_priors,
+};
 use crate::config::Pipeline;
 use crate::runtime::{Provider, Runtime};
 
@@ -47,8 +50,8 @@ pub(super) fn open_models(
     Ok(open(workers)?)
 }
 
-/// Takes both models' mean predictions into the plan, where the pipeline's correction removes their
-/// shift. Without models there is nothing to correct.
+/// Takes both models' mean predictions into the plan, of the relations that `of` names. Without models
+/// there is nothing to correct.
 ///
 /// # Errors
 /// Where a model fails; [`Error::Interrupted`] where the stop was set.
@@ -57,13 +60,17 @@ pub(super) fn take_needed_priors(
     plan: &mut Plan,
     predictors: &mut [Predictor],
     environment: &Environment,
+    of: MeansOf,
 ) -> Result<(), Error> {
-    if !pipeline.correction.removes_shift() || predictors.is_empty() {
+    let asks = |relation: &RelationPlan| {
+        !relation.subjects_of_means(of).is_empty() || !relation.subjects_of_text().is_empty()
+    };
+    if predictors.is_empty() || !plan.relations.iter().any(asks) {
         return Ok(());
     }
     let events = environment.events.as_ref();
     events.note("taking the models' mean predictions");
-    take_priors(plan, predictors, workers(pipeline), events, &environment.stop)
+    take_priors(plan, predictors, workers(pipeline), events, &environment.stop, of)
 }
 
 /// The threads and waiting room of the other stages.

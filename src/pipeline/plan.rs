@@ -2,26 +2,21 @@
 //!
 //! A dry run and a run are planned by the same code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
-use super::{examples, fit};
+use super::{blocks, examples, fit};
 use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::Facts;
 use crate::lm;
 use crate::lm::trie::{CandidateIndex, Sequences};
-use crate::lm::{AnswerSpace, Demand, Excluded, Method, Prompter, Rankings};
+use crate::lm::{After, AnswerSpace, Demand, Excluded, Method, Normalise, Prompter, Rankings};
 use crate::ontology::{Ontology, Relation, Template};
-use crate::shock::{Calibration, Correction, MixingRule, Pair, Prior, Priors};
-
-/// Subjects of one chunk.
-///
-/// Large enough that the rounds of a search fill the models' batches, small enough that the keys
-/// and values of its prompts take some 50 MB with a model of 135M parameters.
-pub const CHUNK_SUBJECTS: usize = 64;
+use crate::shock::{Calibration, Correction, MixingRule, Pair};
 
 /// How many examples a warning names.
 pub(super) const SHOWN: usize = 5;
@@ -46,6 +41,8 @@ pub struct Plan {
     pub asked: Pair<bool>,
     /// Which models are asked and read examples.
     pub exampled: Pair<bool>,
+    /// The subjects of all relations, each once.
+    pub(super) groups: Vec<Group>,
 }
 
 /// How one relation is predicted.
@@ -68,18 +65,24 @@ pub struct RelationPlan {
     pub subjects: Vec<EntityId>,
     /// Subjects over which a model's mean prediction is taken.
     pub prior_subjects: Vec<EntityId>,
+    /// By template, the text after the object that counts by its mean, which enters `space` by
+    /// [`AnswerSpace::set_text`]; empty where it counts question by question.
+    pub texts: Vec<Vec<u32>>,
     /// How the two models are mixed.
     pub correction: Correction,
     /// The share of the finetuned model's shift that is removed first; none where none is. The
     /// shift itself enters `correction` by [`RelationPlan::set_priors`].
     pub tau: Option<f64>,
+    /// The share of the mean prediction that is removed; the means themselves enter `correction` by
+    /// [`RelationPlan::set_means`].
+    pub mean: f64,
     /// What makes a corrected probability a confidence.
     pub calibration: Calibration,
     /// Least confidence of a triple that is written.
     pub threshold: f64,
     /// What is asked of each question.
     pub rankings: Rankings,
-    /// The share that a search may leave unexplored where it needs a normaliser.
+    /// See [`lm::SearchTask::tolerance`].
     pub tolerance: f64,
     /// Which candidates are scored.
     pub method: Method,
@@ -115,6 +118,9 @@ pub struct Task {
     pub index: u64,
     /// The subjects.
     pub subjects: Vec<EntityId>,
+    /// Number of the block of subjects, which other relations are asked about too; none where what
+    /// its prompts begin with is not worth being kept for these.
+    pub block: Option<u64>,
 }
 
 /// How much there is to do.
@@ -152,12 +158,14 @@ impl Plan {
             context,
             asked: pipeline.asks(),
             exampled: exampled(pipeline),
+            groups: Vec::new(),
         };
         for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
                 plan.relations.push(planned);
             }
         }
+        plan.groups = blocks::groups(&plan.relations);
         if !notes.has_errors() {
             plan.relations.iter().for_each(|r| notes.0.extend(fit::mistakes(&plan, r)));
         }
@@ -177,7 +185,7 @@ impl Plan {
             self.tokenise(&relation, &candidates, templates[0].object_has_space(), notes)?;
         let mut suffixes = Vec::new();
         for template in &templates {
-            match self.prompter.suffix(template) {
+            match self.prompter.suffix(template, pipeline.prediction.after) {
                 Ok(tokens) => suffixes.push(tokens),
                 Err(e) => notes.push(Diagnostic::of("tokenizer", &e)),
             }
@@ -185,9 +193,17 @@ impl Plan {
         let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
             + suffixes.iter().map(Vec::len).max().unwrap_or(0);
         let prediction = &pipeline.prediction;
+        // A causal model's text after the object, where it counts by its mean.
+        let is_mean = prediction.after == After::Mean
+            && prediction.normalise != Normalise::Trie
+            && self.prompter.counts_text();
+        let texts = if is_mean { std::mem::take(&mut suffixes) } else { Vec::new() };
+        suffixes.resize(templates.len(), Vec::new());
         let space = match self.prompter.mask() {
             Some(mask) => {
-                AnswerSpace::masked(&sequences, &words, templates.len(), mask, prediction.masked)
+                let normalise = prediction.normalise;
+                let (templates, masked) = (templates.len(), prediction.masked);
+                AnswerSpace::masked(&sequences, &words, templates, mask, masked, normalise)
             }
             None => AnswerSpace::new(sequences, suffixes, prediction.normalise),
         };
@@ -206,8 +222,10 @@ impl Plan {
             longest,
             subjects,
             prior_subjects,
+            texts,
             correction: mixing_rule(pipeline, &relation.iri).into(),
             tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
+            mean: pipeline.mean(&relation.iri),
             calibration: pipeline.calibration(&relation.iri),
             threshold: pipeline.threshold(&relation.iri),
             rankings: self.rankings(pipeline, &relation, candidates.len()),
@@ -224,10 +242,10 @@ impl Plan {
         let iri = &relation.iri;
         let most = [pipeline.max_objects(iri), relation.max_objects.map(|m| m as usize)];
         let most = most.into_iter().flatten().min().unwrap_or(candidates);
-        let floor = pipeline.calibration(iri).invert(pipeline.threshold(iri));
         let is_known = |gold: &Facts| gold.questions(iri).next().is_some();
         let best = self.gold.as_ref().is_some_and(is_known);
-        Rankings { mixed: Demand { most, floor }, best }
+        let (calibration, threshold) = (pipeline.calibration(iri), pipeline.threshold(iri));
+        Rankings { mixed: Demand { most, calibration, threshold }, best }
     }
 
     /// The candidates' tokens, without those that the tokenizer cannot tell apart.
@@ -322,20 +340,6 @@ impl Plan {
         task.subjects.iter().map(|&subject| self.excluded(relation, subject)).collect()
     }
 
-    /// The chunks that are not in `done`, relation by relation.
-    pub fn tasks<'a>(
-        &'a self,
-        done: &'a HashSet<crate::graph::Chunk>,
-    ) -> impl Iterator<Item = Task> + 'a {
-        self.relations.iter().enumerate().flat_map(move |(relation, plan)| {
-            plan.subjects
-                .chunks(CHUNK_SUBJECTS)
-                .zip(0_u64..)
-                .filter(move |&(_, index)| !done.contains(&plan.chunk(index)))
-                .map(move |(subjects, index)| Task { relation, index, subjects: subjects.to_vec() })
-        })
-    }
-
     /// How much `tasks` are.
     pub fn size<'a>(&self, tasks: impl Iterator<Item = Task> + 'a) -> Size {
         let mut size = Size::default();
@@ -349,21 +353,9 @@ impl Plan {
 }
 
 impl RelationPlan {
-    /// Takes both models' mean predictions, whose difference the correction removes as far as `tau`
-    /// says.
-    pub fn set_priors(&mut self, priors: &Priors) {
-        let shift = Arc::new(self.space.shift(priors));
-        self.correction.prior = self.tau.map(|tau| Prior { tau, shift });
-    }
-
     /// The ledger's key of a chunk.
     pub fn chunk(&self, index: u64) -> crate::graph::Chunk {
         crate::graph::Chunk { relation: Arc::clone(&self.iri), index }
-    }
-
-    /// How many chunks its subjects make.
-    pub fn chunks(&self) -> u64 {
-        self.subjects.len().div_ceil(CHUNK_SUBJECTS) as u64
     }
 }
 

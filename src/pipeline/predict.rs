@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::score::Distributions;
-use super::{Encoded, Error, Plan, Task};
-use crate::lm::{self, Answer, Answers, LanguageModel, Method, Prompt, Row, SearchTask};
+use super::{Encoded, Error, Plan, RelationPlan, Task};
+use crate::lm::{self, Answer, Answers, Asking, LanguageModel, Method, Prompt, Row, SearchTask};
 use crate::shock::Pair;
 
 /// A chunk with an answer for each of its subjects, in order.
@@ -26,17 +26,19 @@ pub struct Predictor {
     only_base: bool,
     /// How long they were computing, side by side.
     time: Duration,
+    /// The block of whose subjects the models keep what prompts begin with.
+    block: Option<u64>,
 }
 
 impl Predictor {
     /// A worker with the finetuned model, or with the finetuned and the base model in this order.
     pub fn new(models: Vec<Box<dyn LanguageModel>>) -> Self {
-        Self { models, only_base: false, time: Duration::ZERO }
+        Self { models, only_base: false, time: Duration::ZERO, block: None }
     }
 
     /// A worker with the base model alone.
     pub fn of_base(model: Box<dyn LanguageModel>) -> Self {
-        Self { models: vec![model], only_base: true, time: Duration::ZERO }
+        Self { models: vec![model], only_base: true, time: Duration::ZERO, block: None }
     }
 
     /// What its models did until now: all their tokens, and the time in which at least one of them
@@ -61,7 +63,7 @@ impl Predictor {
         };
         let rows: Vec<Row<'_>> = (0..prompts.len()).map(row).collect();
         for model in &mut self.models {
-            model.open(&vec![prompts; model.models()]);
+            model.open(&vec![prompts; model.models()], Asking::Once);
         }
         side_by_side(&mut self.models, &mut self.time, &rows).map(drop)
     }
@@ -72,15 +74,45 @@ impl Predictor {
     }
 
     /// Gives every model its prompts: those with examples to the models that read them.
-    fn open(&mut self, plan: &Plan, encoded: &Encoded) {
-        let Pair { finetuned, base } = plan.exampled;
-        let first = if self.only_base { base } else { finetuned };
-        let mut exampled = [first, base].into_iter();
+    fn open(&mut self, plan: &Plan, encoded: &Encoded, asking: Asking) -> Result<(), Error> {
+        self.begin(plan, &encoded.task)?;
+        let mut exampled = self.exampled(plan).into_iter();
         for model in &mut self.models {
             let own = exampled.by_ref().take(model.models());
             let prompts: Vec<&[Prompt]> = own.map(|exampled| encoded.prompts(exampled)).collect();
-            model.open(&prompts);
+            model.open(&prompts, asking);
         }
+        Ok(())
+    }
+
+    /// Lets the models compute what prompts about a block's subjects begin with, once for the block.
+    fn begin(&mut self, plan: &Plan, task: &Task) -> Result<(), Error> {
+        if self.block == task.block {
+            return Ok(());
+        }
+        self.block = None;
+        let mut beginnings = Vec::new();
+        if task.block.is_some() {
+            for &subject in &task.subjects {
+                beginnings.push(plan.prompter.beginning(plan.subjects.label(subject))?);
+            }
+        }
+        let mut exampled = self.exampled(plan).into_iter();
+        let start = Instant::now();
+        for model in &mut self.models {
+            let own = exampled.by_ref().take(model.models());
+            let texts = own.map(|exampled| if exampled { &[][..] } else { &beginnings[..] });
+            model.begin(&texts.collect::<Vec<_>>())?;
+        }
+        self.time += start.elapsed();
+        self.block = task.block;
+        Ok(())
+    }
+
+    /// Whether each model reads examples, in their order.
+    fn exampled(&self, plan: &Plan) -> [bool; 2] {
+        let Pair { finetuned, base } = plan.exampled;
+        [if self.only_base { base } else { finetuned }, base]
     }
 
     /// Answers a chunk's questions.
@@ -88,7 +120,11 @@ impl Predictor {
     /// # Errors
     /// Where a model fails.
     pub fn predict(&mut self, plan: &Plan, encoded: Encoded) -> Result<Predicted, Error> {
-        self.open(plan, &encoded);
+        let asking = match plan.relations[encoded.task.relation].method {
+            Method::Exhaustive => Asking::Once,
+            Method::Search => Asking::Stepwise,
+        };
+        self.open(plan, &encoded, asking)?;
         let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
@@ -107,6 +143,24 @@ impl Predictor {
         Ok(Predicted { task, answers })
     }
 
+    /// For each of a chunk's questions in order, by model and template, ln p of the text after each
+    /// candidate.
+    ///
+    /// # Errors
+    /// Where a model fails.
+    pub fn text_after(
+        &mut self,
+        plan: &Plan,
+        encoded: Encoded,
+    ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+        self.open(plan, &encoded, Asking::Once)?;
+        let relation = &plan.relations[encoded.task.relation];
+        let (models, questions) = (self.count(), encoded.task.subjects.len());
+        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
+        let RelationPlan { space, texts, .. } = relation;
+        Ok(lm::text_after(space, texts, models, questions, &mut evaluate)?)
+    }
+
     /// Both models' distributions over all candidates, for each of a chunk's questions in order.
     ///
     /// # Errors
@@ -116,7 +170,7 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Distributions>, Error> {
-        self.open(plan, &encoded);
+        self.open(plan, &encoded, Asking::Once)?;
         let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::open::{open_models, take_needed_priors, workers};
 use super::{
-    Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, Plan, locate, prompts,
-    score,
+    Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan, locate,
+    prompts, score,
 };
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
@@ -57,18 +57,17 @@ impl<'e> KnownQuestions<'e> {
         Ok(Self { environment, pipeline, plan, models, card })
     }
 
-    /// Asks the questions, and before them what a correction needs to know of the models' mean
-    /// predictions.
+    /// Asks the questions, and before them for the models' mean predictions.
     ///
     /// # Errors
     /// Where a model cannot be loaded or fails; [`Error::Interrupted`] where the stop was set.
-    pub fn ask(&mut self) -> Result<ScoredQuestions, Error> {
+    pub fn ask(&mut self, means: MeansOf) -> Result<ScoredQuestions, Error> {
         let Self { environment, pipeline, plan, models, .. } = self;
         let events = environment.events.as_ref();
         let runtime = environment.runtime(pipeline.runtime.device)?;
         let chunks = plan.size(plan.tasks(&Default::default())).chunks;
         let mut predictors = open_models(pipeline, plan, models, runtime, chunks)?;
-        take_needed_priors(pipeline, plan, &mut predictors, environment)?;
+        take_needed_priors(pipeline, plan, &mut predictors, environment, means)?;
         let workers = workers(pipeline);
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();

@@ -15,10 +15,9 @@ pub struct Statistics {
     pub without_object: u64,
     /// Sum of the triples' confidences, in millionths.
     pub confidence_millionths: u64,
-    /// The largest share of a subject's probability that its search left unexplored, in
-    /// billionths, rounded up.
+    /// The largest distance between the bounds of a triple's confidence, in billionths, rounded up.
     #[serde(default)]
-    pub unexplored_billionths: u64,
+    pub width_billionths: u64,
     /// Subjects with a known object.
     pub gold_questions: u64,
     /// Of these, how often the best candidate of the mixture is a known object.
@@ -36,9 +35,9 @@ impl Statistics {
         self.confidence_millionths += (confidence * 1e6).round() as u64;
     }
 
-    /// Keeps the largest share that a search left unexplored.
-    pub fn add_unexplored(&mut self, share: f64) {
-        self.unexplored_billionths = self.unexplored_billionths.max((share * 1e9).ceil() as u64);
+    /// Keeps the largest distance between the bounds of a confidence.
+    pub fn add_width(&mut self, width: f64) {
+        self.width_billionths = self.width_billionths.max((width * 1e9).ceil() as u64);
     }
 
     /// Counts whether the best candidates of the mixture and of each model are right.
@@ -55,7 +54,7 @@ impl Statistics {
         self.triples += other.triples;
         self.without_object += other.without_object;
         self.confidence_millionths += other.confidence_millionths;
-        self.unexplored_billionths = self.unexplored_billionths.max(other.unexplored_billionths);
+        self.width_billionths = self.width_billionths.max(other.width_billionths);
         self.gold_questions += other.gold_questions;
         self.gold_mixed += other.gold_mixed;
         self.gold_finetuned += other.gold_finetuned;
@@ -94,9 +93,9 @@ pub struct RelationReport {
     pub without_object: u64,
     /// Mean confidence of the triples.
     pub mean_confidence: Option<f64>,
-    /// The largest share of a subject's probability that its search left unexplored; 0 where the
-    /// search is exact.
-    pub largest_unexplored: f64,
+    /// The largest distance between the bounds of a triple's confidence; 0 where nothing was left
+    /// unexplored.
+    pub widest_confidence: f64,
     /// Subjects with a known object, over which P@1 is taken.
     pub gold_questions: u64,
     /// P@1 of the base model.
@@ -125,7 +124,7 @@ impl RelationReport {
             triples: s.triples,
             without_object: s.without_object,
             mean_confidence: s.mean_confidence(),
-            largest_unexplored: s.unexplored_billionths as f64 / 1e9,
+            widest_confidence: s.width_billionths as f64 / 1e9,
             gold_questions: s.gold_questions,
             base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| asked.base),
             finetuned_precision_at_1: s

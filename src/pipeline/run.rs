@@ -100,8 +100,8 @@ fn work(predictors: &[Predictor]) -> ModelWork {
 /// By relation, what the ledger's chunks counted.
 fn resumed(plan: &Plan, writer: &GraphWriter) -> Result<Vec<Statistics>, Error> {
     let mut all = vec![Statistics::default(); plan.relations.len()];
-    for (relation, sum) in plan.relations.iter().zip(&mut all) {
-        for index in 0..relation.chunks() {
+    for ((at, relation), sum) in plan.relations.iter().enumerate().zip(&mut all) {
+        for index in 0..plan.chunks(at) {
             let Some(value) = writer.statistics(&relation.chunk(index))? else { continue };
             sum.add(&serde_json::from_value(value).map_err(|source| Error::Ledger {
                 relation: relation.iri.to_string(),

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::stages::{self, Workers};
-use super::{CHUNK_SUBJECTS, Encoded, Error, Plan, Predictor, Task, encode};
+use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
-use crate::shock::{Pair, Priors};
+use crate::shock::{Mean, Pair};
 
 /// ln p over a relation's candidates, by each model.
 pub type Distributions = Pair<Vec<f64>>;
@@ -29,12 +29,29 @@ pub fn score(
     progress: &Progress<'_>,
     stop: &AtomicBool,
 ) -> Result<Vec<Vec<Distributions>>, Error> {
+    ask_each(plan, subjects, predictors, workers, progress, stop, &Predictor::distributions)
+}
+
+/// What a predictor answers to a chunk: something for each of its subjects.
+type Ask<'a, T> = dyn Fn(&mut Predictor, &Plan, Encoded) -> Result<Vec<T>, Error> + Sync + 'a;
+
+/// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk.
+fn ask_each<T: Send>(
+    plan: &Plan,
+    subjects: &[&[EntityId]],
+    predictors: &mut [Predictor],
+    workers: Workers,
+    progress: &Progress<'_>,
+    stop: &AtomicBool,
+    ask: &Ask<'_, T>,
+) -> Result<Vec<Vec<T>>, Error> {
     let tasks = || {
         subjects.iter().enumerate().flat_map(|(relation, subjects)| {
             subjects.chunks(CHUNK_SUBJECTS).zip(0_u64..).map(move |(subjects, index)| Task {
                 relation,
                 index,
                 subjects: subjects.to_vec(),
+                block: None,
             })
         })
     };
@@ -46,26 +63,26 @@ pub fn score(
     let predict = predictors.iter_mut().map(|predictor| {
         move |encoded: Encoded| {
             let (prompts, chunk) = (encoded.count(), (encoded.task.relation, encoded.task.index));
-            let distributions = predictor.distributions(plan, encoded)?;
+            let answers = ask(predictor, plan, encoded)?;
             progress.advance(PREDICT, prompts);
-            Ok((chunk, prompts, distributions))
+            Ok((chunk, prompts, answers))
         }
     });
     let mut chunks = HashMap::new();
-    let write = |(chunk, prompts, distributions): ((usize, u64), usize, Vec<Distributions>)| {
-        chunks.insert(chunk, distributions);
+    let write = |(chunk, prompts, answers): ((usize, u64), usize, Vec<T>)| {
+        chunks.insert(chunk, answers);
         progress.advance(WRITE, prompts);
         Ok(())
     };
     stages::run(tasks(), workers, encode, predict.collect(), write, stop)?;
-    let mut scored = vec![Vec::new(); subjects.len()];
+    let mut asked: Vec<Vec<T>> = subjects.iter().map(|_| Vec::new()).collect();
     for task in tasks() {
         match chunks.remove(&(task.relation, task.index)) {
-            Some(mut distributions) => scored[task.relation].append(&mut distributions),
+            Some(mut answers) => asked[task.relation].append(&mut answers),
             None => return Err(Error::Interrupted),
         }
     }
-    Ok(scored)
+    Ok(asked)
 }
 
 /// Subjects with which the speed of workers is tried, for each of them.
@@ -83,7 +100,10 @@ pub fn prompts_per_second(plan: &Plan, predictors: &mut [Predictor]) -> Result<f
     };
     let mut tasks = Vec::new();
     for subjects in most.subjects.chunks(TRIAL_SUBJECTS).cycle().take(predictors.len()) {
-        tasks.push(encode(plan, Task { relation, index: 0, subjects: subjects.to_vec() })?);
+        tasks.push(encode(
+            plan,
+            Task { relation, index: 0, subjects: subjects.to_vec(), block: None },
+        )?);
     }
     let prompts: usize = tasks.iter().map(Encoded::count).sum();
     let mut seconds = f64::INFINITY;
@@ -113,7 +133,8 @@ pub fn prompts(plan: &Plan, subjects: &[&[EntityId]]) -> usize {
     of_relations.map(|(relation, subjects)| relation.templates.len() * subjects.len()).sum()
 }
 
-/// Takes both models' mean predictions over each relation's own subjects into the plan.
+/// Takes both models' mean predictions over each relation's own subjects into the plan: of relations
+/// of which a shift is removed over all that the plan names for it, of others over fewer.
 ///
 /// # Errors
 /// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
@@ -123,18 +144,40 @@ pub fn take_priors(
     workers: Workers,
     events: &dyn Events,
     stop: &AtomicBool,
+    of: MeansOf,
 ) -> Result<(), Error> {
-    let subjects: Vec<Vec<EntityId>> =
-        plan.relations.iter().map(|relation| relation.prior_subjects.clone()).collect();
-    let all: Vec<&[EntityId]> = subjects.iter().map(Vec::as_slice).collect();
-    let progress = progress::begin(events, prompts(plan, &all));
-    // One relation's distributions at a time: they are as large as its answer space.
-    for (at, subjects) in subjects.iter().enumerate() {
-        let mut only = vec![&[][..]; plan.relations.len()];
-        only[at] = subjects;
-        let scored = score(plan, &only, predictors, workers, &progress, stop)?;
-        let relation = &mut plan.relations[at];
-        relation.set_priors(&Priors::mean(relation.candidates.len(), &scored[at]));
+    let of_text: Vec<Vec<EntityId>> =
+        plan.relations.iter().map(RelationPlan::subjects_of_text).collect();
+    let of_means: Vec<Vec<EntityId>> =
+        plan.relations.iter().map(|relation| relation.subjects_of_means(of)).collect();
+    let slices =
+        |all: &[Vec<EntityId>]| prompts(plan, &all.iter().map(|s| &s[..]).collect::<Vec<_>>());
+    let progress = progress::begin(events, slices(&of_text) + slices(&of_means));
+    // One relation's answers at a time: they are as large as its answer space.
+    let relations = plan.relations.len();
+    for at in 0..relations {
+        let only = |subjects| {
+            let mut only = vec![&[][..]; relations];
+            only[at] = subjects;
+            only
+        };
+        if !of_text[at].is_empty() {
+            let subjects = only(&of_text[at]);
+            let ask = &Predictor::text_after;
+            let read = ask_each(plan, &subjects, predictors, workers, &progress, stop, ask)?;
+            plan.relations[at].space.set_text(mean_of(&read[at]));
+        }
+        if !of_means[at].is_empty() {
+            let subjects = only(&of_means[at]);
+            let scored = score(plan, &subjects, predictors, workers, &progress, stop)?;
+            plan.relations[at].set_mean_predictions(&scored[at]);
+        }
     }
     Ok(())
+}
+
+/// By model and template and by candidate, the mean over subjects, of which there is one at least.
+fn mean_of(read: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+    let parts = 0..read[0].len();
+    parts.map(|part| Mean::of(read[0][part].len(), read.iter().map(|parts| &parts[part]))).collect()
 }

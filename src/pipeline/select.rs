@@ -15,9 +15,9 @@ pub struct Triple {
     pub subject: EntityId,
     /// The object, among the candidate entities.
     pub object: EntityId,
-    /// The confidence: the corrected probability, calibrated.
+    /// The confidence: what is known of the answer, calibrated.
     pub confidence: f64,
-    /// The corrected probability.
+    /// Its share of the mixture's mass over the candidates.
     pub corrected: f64,
     /// The models' probabilities.
     pub models: Pair<f64>,
@@ -43,15 +43,17 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
     for (&subject, answer) in task.subjects.iter().zip(&answers) {
         statistics.subjects += 1;
         statistics.without_object += u64::from(answer.ranked.is_empty());
-        statistics.add_unexplored(answer.unexplored);
+        let demand = relation.rankings.mixed;
+        let widest = answer.ranked.iter().map(|scored| scored.width(&demand, answer.mass));
+        statistics.add_width(widest.fold(0.0, f64::max));
         for scored in &answer.ranked {
             // Rounding in the logarithm may lift a certainty above one by its last bit.
             let probability = |ln: f64| if ln > 0.0 { 1.0 } else { ln.exp() };
             let triple = Triple {
                 subject,
                 object: relation.candidates[scored.candidate as usize],
-                confidence: relation.calibration.apply(scored.mixed),
-                corrected: probability(scored.mixed),
+                confidence: relation.calibration.apply(scored.evidence),
+                corrected: probability(scored.share),
                 models: scored.models.map(probability),
             };
             statistics.add_triple(triple.confidence);

@@ -74,8 +74,9 @@ fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
 
 /// How a distribution over the candidates is computed.
 fn describe_prediction(prediction: &PredictionSettings) -> String {
-    let PredictionSettings { normalise, method, tolerance, masked } = prediction;
-    format!("{normalise:?}, {method:?}, tolerance {tolerance}, masked {masked:?}").to_lowercase()
+    let PredictionSettings { normalise, after, method, tolerance, masked } = prediction;
+    format!("{normalise:?}, after {after:?}, {method:?}, tolerance {tolerance}, masked {masked:?}")
+        .to_lowercase()
 }
 
 /// SHA-256 of the settings as JSON.
@@ -103,9 +104,16 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
     if let Some(tau) = relation.tau {
         text += &format!(", tau {tau} over {} subjects", relation.prior_subjects.len());
     }
-    let Calibration { temperature, bias } = relation.calibration;
+    if !relation.subjects_of_text().is_empty() {
+        text += &format!(", text after over {} subjects", relation.mean_subjects().len());
+    }
+    if relation.mean != 0.0 {
+        text +=
+            &format!(", mean {} over {} subjects", relation.mean, relation.mean_subjects().len());
+    }
+    let Calibration { share, score, bias } = relation.calibration;
     if relation.calibration != Calibration::IDENTITY {
-        text += &format!(", temperature {temperature}, bias {bias}");
+        text += &format!(", share {share}, score {score}, bias {bias}");
     }
     if !relation.examples.is_empty() {
         let Pair { finetuned, base } = plan.exampled;
@@ -118,21 +126,27 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::{Method, Normalise, Scoring};
+    use crate::lm::{After, Method, Normalise, Scoring};
 
     /// Graphs that are half done go on only under the same words.
     #[test]
     fn predictions_are_signed_in_the_words_of_earlier_graphs() {
         let signed = |normalise, method, masked| {
-            describe_prediction(&PredictionSettings { normalise, masked, method, tolerance: 1e-6 })
+            describe_prediction(&PredictionSettings {
+                normalise,
+                after: After::Mean,
+                masked,
+                method,
+                tolerance: 1e-6,
+            })
         };
         assert_eq!(
             signed(Normalise::Trie, Method::Search, Scoring::AnswerL2r),
-            "trie, search, tolerance 0.000001, masked answerl2r"
+            "trie, after mean, search, tolerance 0.000001, masked answerl2r"
         );
         assert_eq!(
-            signed(Normalise::Sequence, Method::Exhaustive, Scoring::WithinWordL2r),
-            "sequence, exhaustive, tolerance 0.000001, masked withinwordl2r"
+            signed(Normalise::List, Method::Exhaustive, Scoring::WithinWordL2r),
+            "list, after mean, exhaustive, tolerance 0.000001, masked withinwordl2r"
         );
         assert!(
             signed(Normalise::Trie, Method::Search, Scoring::Independent)

@@ -4,44 +4,48 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Error, Job, KnownQuestion, KnownQuestions, Plan, RelationPlan, tuned};
+use super::{Error, Job, KnownQuestion, KnownQuestions, MeansOf, Plan, RelationPlan, tuned};
 use crate::config::{self, Pipeline, TunedFile};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
 use crate::files::{WriteError, unwritable, write_whole};
 use crate::lm;
 use crate::shock::tune::{self, GridScores, MixingWeights, Numbers, TuneSettings, Tuning};
-use crate::shock::{Correction, MixingRule, Prior, Question};
+use crate::shock::{Correction, MeanRemoval, MixingRule, Mixture, Prior, Question};
 
 /// The shares of the finetuned model's shift that are tried where one is removed.
 const TAUS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+/// The shares of the mean prediction that are tried.
+const MEANS: [f64; 4] = [0.0, 0.2, 0.35, 0.5];
 
 impl RelationPlan {
     /// The relation's correction with other weights.
     pub fn correction_with(&self, weights: MixingWeights) -> Correction {
-        let MixingWeights { lambda, tau } = weights;
+        let MixingWeights { lambda, tau, mean: share } = weights;
         let rule = match self.correction.rule {
             MixingRule::None => MixingRule::None,
             MixingRule::Linear { .. } => MixingRule::Linear { lambda },
             MixingRule::LogLinear { mixing, .. } => MixingRule::LogLinear { lambda, mixing },
         };
         let prior = self.correction.prior.as_ref();
-        Correction { prior: prior.map(|p| Prior { tau, shift: Arc::clone(&p.shift) }), rule }
+        let mean = self.correction.mean.as_ref();
+        Correction {
+            prior: prior.map(|p| Prior { tau, shift: Arc::clone(&p.shift) }),
+            rule,
+            mean: mean.map(|m| MeanRemoval { share, means: Arc::clone(&m.means) }),
+        }
     }
 
-    /// A question's distribution over the candidates, corrected with the given weights.
-    pub fn mix(&self, question: &Question<'_>, weights: MixingWeights) -> Vec<f64> {
+    /// A question's mixture over the candidates, corrected with the given weights.
+    pub fn mix(&self, question: &Question<'_>, weights: MixingWeights) -> Mixture {
         let correction = self.correction_with(weights);
         lm::mix(&self.space, &correction, question.excluded, question.finetuned, question.base)
     }
 
     /// The numbers that it has now.
     pub fn numbers(&self) -> Numbers {
-        let lambda = match self.correction.rule {
-            MixingRule::None => 1.0,
-            MixingRule::Linear { lambda } | MixingRule::LogLinear { lambda, .. } => lambda,
-        };
+        let lambda = self.correction.rule.lambda();
         Numbers {
-            weights: MixingWeights { lambda, tau: self.tau.unwrap_or(0.0) },
+            weights: MixingWeights { lambda, tau: self.tau.unwrap_or(0.0), mean: self.mean },
             calibration: self.calibration,
             threshold: self.threshold,
         }
@@ -55,6 +59,7 @@ pub fn tune(plan: &Plan, known: &[Vec<KnownQuestion>], min_questions: usize) -> 
     let mixes = plan.relations.iter().any(|r| r.correction.rule != MixingRule::None);
     let settings = TuneSettings {
         taus: if removes_shift { TAUS.to_vec() } else { vec![0.0] },
+        means: MEANS.to_vec(),
         lambdas: if mixes { TuneSettings::default().lambdas } else { vec![1.0] },
         min_questions,
     };
@@ -112,7 +117,7 @@ impl Job<'_> {
         if answerable < tuning.min_facts {
             return Err(too_few(tuning, answerable));
         }
-        let scored = questions.ask()?;
+        let scored = questions.ask(MeansOf::AllRelations)?;
         let known = questions.known(scored);
         let KnownQuestions { plan, models, .. } = questions;
         let chosen = tune(&plan, &known, tuning.min_facts);

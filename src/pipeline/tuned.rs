@@ -79,7 +79,9 @@ pub(super) fn made_from(pipeline: &Pipeline, models: &LocatedModels) -> Result<M
         finetuned_sha256: sha256(models.finetuned()),
         correction: pipeline.correction.name().to_owned(),
         normalise: match (models.masked(), pipeline.prediction.normalise) {
-            (true, _) => format!("sequence, {:?}", pipeline.prediction.masked).to_lowercase(),
+            (true, normalise) => {
+                format!("{normalise:?}, {:?}", pipeline.prediction.masked).to_lowercase()
+            }
             (false, normalise) => format!("{normalise:?}").to_lowercase(),
         },
         examples_sha256: examples_sha256(pipeline)?,
@@ -110,7 +112,9 @@ pub(super) fn file_of(
             facts: chosen.answerable as u64,
             lambda: mixes.then_some(weights.lambda),
             tau: pipeline.correction.removes_shift().then_some(weights.tau),
-            temperature: calibration.temperature,
+            mean: weights.mean,
+            share: calibration.share,
+            score: calibration.score,
             bias: calibration.bias,
             threshold,
         }

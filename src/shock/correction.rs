@@ -7,25 +7,34 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::logspace::{log_add_exp, normalise};
+use super::mean::MeanRemoval;
 use super::prior::Prior;
 
 /// How a finetuned model's distribution is corrected by the base model's: first the shift of its
-/// mean prediction is removed, if asked for, then the two are mixed.
+/// mean prediction is removed, if asked for, then the two are mixed, and then what both predict
+/// whatever the subject is removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Correction {
     /// How much of which shift is removed; `None` removes nothing, as τ = 0 does.
     pub prior: Option<Prior>,
     /// How what is left is mixed with the base.
     pub rule: MixingRule,
+    /// How much of the mean prediction is removed; `None` removes nothing, as κ = 0 does.
+    pub mean: Option<MeanRemoval>,
 }
 
 impl From<MixingRule> for Correction {
     fn from(rule: MixingRule) -> Self {
-        Self { prior: None, rule }
+        Self { prior: None, rule, mean: None }
     }
 }
 
 impl Correction {
+    /// The removal of the mean prediction, unless it changes nothing.
+    pub fn active_mean(&self) -> Option<&MeanRemoval> {
+        self.mean.as_ref().filter(|mean| mean.share != 0.0)
+    }
+
     /// The prior correction, unless it changes nothing.
     pub fn active_prior(&self) -> Option<&Prior> {
         self.prior.as_ref().filter(|prior| prior.tau != 0.0)
@@ -63,6 +72,14 @@ pub enum Mixing {
 }
 
 impl MixingRule {
+    /// λ, the share of the finetuned model.
+    pub fn lambda(&self) -> f64 {
+        match *self {
+            Self::None => 1.0,
+            Self::Linear { lambda } | Self::LogLinear { lambda, .. } => lambda,
+        }
+    }
+
     /// ln of the mixture's mass for one outcome, not normalised for [`MixingRule::LogLinear`].
     ///
     /// `finetuned` and `base` are natural logarithms of the same outcome's probability.

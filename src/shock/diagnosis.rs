@@ -14,15 +14,18 @@ use serde::Serialize;
 
 pub use bands::{Band, Bands, COMMON};
 
+use super::calibration::Evidence;
 use super::correlation::Correlation;
+use super::logspace::log_sum_exp;
+use super::mixture::Mixture;
 use super::question::{Candidate, Question};
 
 /// What is added to counts before a ratio of them is taken (Krichevsky and Trofimov's half), so
 /// that what never occurs is neither impossible nor infinitely over-predicted.
 pub const HALF: f64 = 0.5;
 
-/// How a system answers a question: ln p of each candidate.
-pub type System<'a> = dyn Fn(&Question<'_>) -> Vec<f64> + Sync + 'a;
+/// How a system answers a question.
+pub type System<'a> = dyn Fn(&Question<'_>) -> Mixture + Sync + 'a;
 
 /// A relation to be diagnosed.
 pub struct RelationAnswers<'a> {
@@ -78,8 +81,8 @@ pub struct SystemAnswers {
     /// By question, the rank from 1 of the best right candidate, nothing if none is right; 1 is a
     /// right answer.
     pub ranks: Vec<Option<usize>>,
-    /// By question, the probability of the best candidate.
-    pub probabilities: Vec<f64>,
+    /// By question, what is known of the best candidate.
+    pub evidence: Vec<Evidence>,
 }
 
 /// What is seen in a relation, or in all.
@@ -141,13 +144,13 @@ pub fn diagnose(relation: &RelationAnswers<'_>) -> RelationDiagnosis {
     let mut entities = Entities::new(relation, &questions);
     let mut answers = Vec::with_capacity(systems);
     for (system, answer) in relation.systems.iter().enumerate() {
-        let mut own = SystemAnswers { ranks: Vec::new(), probabilities: Vec::new() };
+        let mut own = SystemAnswers { ranks: Vec::new(), evidence: Vec::new() };
         for question in &questions {
-            let ln_p = answer(question);
-            let best = question.best(&ln_p);
+            let mixed = answer(question);
+            let best = question.best(&mixed.masses);
             entities.count(system, question, best);
-            own.ranks.push(question.rank(&ln_p));
-            own.probabilities.push(best.map_or(0.0, |c| ln_p[c as usize].min(0.0).exp()));
+            own.ranks.push(question.rank(&mixed.masses));
+            own.evidence.push(best.map_or(Evidence::NONE, |best| mixed.evidence(best)));
         }
         answers.push(own);
     }
@@ -224,7 +227,10 @@ impl Entities {
                 gold[object as usize] += 1.0 / question.objects() as f64;
             }
             for (prior, ln_p) in priors.iter_mut().zip([question.finetuned, question.base]) {
-                prior.iter_mut().zip(ln_p).for_each(|(sum, x)| *sum += x.min(0.0).exp());
+                // A model's own masses sum to what it leaves to the candidates.
+                let total = log_sum_exp(ln_p);
+                let share = |x: f64| if x == f64::NEG_INFINITY { 0.0 } else { (x - total).exp() };
+                prior.iter_mut().zip(ln_p).for_each(|(sum, &x)| *sum += share(x));
             }
         }
         let count = questions.len() as f64;

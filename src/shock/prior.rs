@@ -61,6 +61,8 @@ pub struct Shift {
     pub nodes: Vec<f64>,
     /// Of ending at the node where a candidate ends, by candidate.
     pub endings: Vec<f64>,
+    /// The least of the whole candidates below a node of the trie, by node: what bounds them.
+    pub least: Vec<f64>,
 }
 
 impl Shift {
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn half_of_a_shift_removed_by_hand() {
-        let shift = Shift { candidates: vec![], nodes: vec![], endings: vec![] };
+        let shift = Shift { candidates: vec![], nodes: vec![], endings: vec![], least: vec![] };
         let prior = Prior { tau: 0.5, shift: Arc::new(shift) };
         // Object 0 became four times as probable on average, object 1 as before:
         // 0.8 / sqrt(4) = 0.4, and 0.4 / (0.4 + 0.2) = 2/3.
@@ -132,7 +134,7 @@ mod tests {
         assert_eq!(Shift::between(-1.0, zero), 0.0);
         assert_eq!(Shift::between(zero, zero), 0.0);
         assert_eq!(Shift::between(-1.0, -3.0), 2.0);
-        let shift = Shift { candidates: vec![], nodes: vec![], endings: vec![] };
+        let shift = Shift { candidates: vec![], nodes: vec![], endings: vec![], least: vec![] };
         let prior = Prior { tau: 1.0, shift: Arc::new(shift) };
         assert_eq!(prior.remove(&[zero, zero], [3.0, 0.0]), [zero, zero]);
     }

@@ -18,6 +18,7 @@ pub use threshold::f1;
 pub use weights::{GridScores, MixingWeights};
 
 use super::calibration::{Calibration, Observation};
+use super::mixture::Mixture;
 use super::question::Question;
 use threshold::{Judged, best_threshold};
 use weights::{Curve, SHRINKAGE};
@@ -25,7 +26,7 @@ use weights::{Curve, SHRINKAGE};
 /// Parts into which questions are dealt, by turns.
 pub const FOLDS: usize = 5;
 
-/// ln of the least probability of an answer that is judged, but for the best one: what is below is
+/// ln of the least share of an answer that is judged, but for the best one: what is below is
 /// not written by any sensible threshold, and too much to fit a calibration by.
 const JUDGED: f64 = -6.907_755_278_982_137; // 1/1000
 
@@ -38,8 +39,8 @@ const TOWARDS_NONE: f64 = 2.0;
 /// cross-fitted log loss with 30 is within 0.002 of that of the best of 0.1, 5, 15, 30, 60, 200.
 const TOWARDS_POOLED: f64 = 30.0;
 
-/// A relation's mixture: ln p of each candidate for a question under weights.
-pub type Mix<'a> = dyn Fn(&Question<'_>, MixingWeights) -> Vec<f64> + Sync + 'a;
+/// A relation's mixture of a question's distributions under weights.
+pub type Mix<'a> = dyn Fn(&Question<'_>, MixingWeights) -> Mixture + Sync + 'a;
 
 /// A relation's held-out questions.
 pub struct RelationQuestions<'a> {
@@ -56,7 +57,7 @@ pub struct RelationQuestions<'a> {
 /// What is chosen for a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Numbers {
-    /// λ and τ.
+    /// λ, τ and κ.
     #[serde(flatten)]
     pub weights: MixingWeights,
     /// From probability to confidence.
@@ -72,24 +73,31 @@ pub struct TuneSettings {
     pub lambdas: Vec<f64>,
     /// The shares of the shift to try; not empty.
     pub taus: Vec<f64>,
+    /// The shares of the mean prediction to try; not empty.
+    pub means: Vec<f64>,
     /// A relation gets numbers of its own from so many questions with an object on; all relations
     /// together get any from as many on.
     pub min_questions: usize,
 }
 
 impl Default for TuneSettings {
-    /// λ from 0 to 1 in steps of 0.05, no shift removed, at least 20 questions.
+    /// λ from 0 to 1 in steps of 0.05, nothing removed, at least 20 questions.
     fn default() -> Self {
         let lambdas = (0..=20).map(|i| f64::from(i) / 20.0).collect();
-        Self { lambdas, taus: vec![0.0], min_questions: 20 }
+        Self { lambdas, taus: vec![0.0], means: vec![0.0], min_questions: 20 }
     }
 }
 
 impl TuneSettings {
-    /// Every pair of λ and τ.
+    /// Every triple of λ, τ and κ.
     pub fn grid(&self) -> Vec<MixingWeights> {
-        let pairs = self.taus.iter().flat_map(|&tau| self.lambdas.iter().map(move |&l| (l, tau)));
-        pairs.map(|(lambda, tau)| MixingWeights { lambda, tau }).collect()
+        let mut grid = Vec::new();
+        for &mean in &self.means {
+            for &tau in &self.taus {
+                grid.extend(self.lambdas.iter().map(|&lambda| MixingWeights { lambda, tau, mean }));
+            }
+        }
+        grid
     }
 }
 
@@ -130,7 +138,7 @@ pub struct Tuning {
 }
 
 impl RelationQuestions<'_> {
-    fn mixed(&self, question: &Question<'_>, weights: MixingWeights) -> Vec<f64> {
+    fn mixed(&self, question: &Question<'_>, weights: MixingWeights) -> Mixture {
         (self.mix)(question, weights)
     }
 
@@ -139,10 +147,10 @@ impl RelationQuestions<'_> {
         self.judged(question, &self.mixed(question, weights))
     }
 
-    fn judged(&self, question: &Question<'_>, mixed: &[f64]) -> Vec<Observation> {
-        let ranked = question.ranked(mixed, self.most, JUDGED);
+    fn judged(&self, question: &Question<'_>, mixed: &Mixture) -> Vec<Observation> {
+        let ranked = question.ranked(&mixed.masses, self.most, JUDGED + mixed.total);
         let observe =
-            |&c: &u32| Observation { ln_p: mixed[c as usize], right: question.is_right(c) };
+            |&c: &u32| Observation { evidence: mixed.evidence(c), right: question.is_right(c) };
         ranked.iter().map(observe).collect()
     }
 
@@ -257,11 +265,31 @@ impl Tuner<'_> {
         let curves: Vec<Curve> = self.scores.iter().map(|s| s.curve(points, keep)).collect();
         let nothing = Curve::nothing(points);
         let pooled = curves.iter().fold(nothing.clone(), Curve::and);
-        let all = self.grid[pooled.best(&nothing, 0.0)];
-        let own = curves.iter().enumerate().map(|(index, curve)| {
-            if self.has_own(index) { self.grid[curve.best(&pooled, SHRINKAGE)] } else { all }
+        let blocks = self.settings.means.len();
+        let block = |index: usize| index * points / blocks..(index + 1) * points / blocks;
+        // What removing a mean prediction gains has to be beyond chance: it costs scoring every
+        // candidate for some subjects.
+        let (mut all, mut all_block) = (pooled.best(&nothing, 0.0, block(0)), 0);
+        for other in 1..blocks {
+            let point = pooled.best(&nothing, 0.0, block(other));
+            if GridScores::are_better(self.scores, point, all, keep) {
+                (all, all_block) = (point, other);
+            }
+        }
+        let own = curves.iter().zip(self.scores).enumerate().map(|(index, (curve, scores))| {
+            if !self.has_own(index) {
+                return self.grid[all];
+            }
+            let mut best = curve.best(&pooled, SHRINKAGE, block(all_block));
+            for other in (0..blocks).filter(|&other| other != all_block) {
+                let point = curve.best(&pooled, SHRINKAGE, block(other));
+                if scores.is_better(point, best, keep) {
+                    best = point;
+                }
+            }
+            self.grid[best]
         });
-        (all, own.collect())
+        (self.grid[all], own.collect())
     }
 
     /// By relation and kept question, the answers that could be written.
@@ -307,7 +335,10 @@ impl Tuner<'_> {
             let kept = relation.questions.iter().enumerate().filter(|&(index, _)| keep(index));
             let judge =
                 |((_, question), seen): ((usize, &Question<'_>), Vec<Observation>)| Judged {
-                    answers: seen.iter().map(|o| (calibration.apply(o.ln_p), o.right)).collect(),
+                    answers: seen
+                        .iter()
+                        .map(|o| (calibration.apply(o.evidence), o.right))
+                        .collect(),
                     objects: question.objects(),
                 };
             kept.zip(observations).map(judge).collect()

@@ -236,9 +236,13 @@ fn each_family_predicts_a_distribution() {
         for of in ["baseProbability", "finetunedProbability"] {
             let found = probabilities(&at, of);
             assert_eq!(found.len(), 3 * 4, "{model}");
+            // What a model leaves to the candidates.
             let sum: f64 = found.iter().sum();
-            assert!((sum - 3.0).abs() < 1e-4, "{model}, {of}: {found:?}");
+            assert!(sum > 0.0 && sum < 3.0, "{model}, {of}: {found:?}");
+            assert!(found.iter().all(|&p| p > 0.0), "{model}, {of}: {found:?}");
         }
+        let confidences: f64 = probabilities(&at, "confidence").iter().sum();
+        assert!((confidences - 3.0).abs() < 1e-4, "{model}: {confidences}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pseudo-random numbers, and a language model made of them.
 
-use kgbuild::lm::{self, Answers, LanguageModel, Prompt, Row};
+use kgbuild::lm::{self, Answers, Asking, LanguageModel, Prompt, Row};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed, everywhere.
 pub struct Random(pub u64);
@@ -46,7 +46,7 @@ impl<F: FnMut() + Send> LanguageModel for StubModel<F> {
         49_152
     }
 
-    fn open(&mut self, prompts: &[&[Prompt]]) {
+    fn open(&mut self, prompts: &[&[Prompt]], _: Asking) {
         (self.opened)();
         self.prompts = prompts[0].iter().map(|prompt| hash(self.seed, &prompt.before)).collect();
     }

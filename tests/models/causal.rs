@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::Cache;
-use kgbuild::lm::{self, Batching, CacheUse, CausalModel, LanguageModel, Row, Tokenizer};
+use kgbuild::lm::{self, Asking, Batching, CacheUse, CausalModel, LanguageModel, Row, Tokenizer};
 use kgbuild::onnx;
 use kgbuild::onnx::proto::{
     AttributeProto, Dimension, DimensionValue, ModelProto, NodeProto, TypeValue, data_type,
@@ -207,7 +207,7 @@ fn what_prompts_share_changes_nothing() {
             relative: false,
         };
         let ask = |model: &mut dyn LanguageModel, prompts: &[lm::Prompt]| -> Vec<f64> {
-            model.open(&[prompts]);
+            model.open(&[prompts], Asking::Once);
             let rows: Vec<Row<'_>> = (0..prompts.len())
                 .flat_map(|prompt| [row(prompt, &[]), row(prompt, &[9]), row(prompt, &[9, 11])])
                 .collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kgbuild::lm::trie::Sequences;
-use kgbuild::lm::{self, AnswerSpace, Excluded, Prompt, Row, Scoring};
+use kgbuild::lm::{self, AnswerSpace, Asking, Excluded, Normalise, Prompt, Row, Scoring};
 use kgbuild::ontology::Template;
 use serde::Deserialize;
 
@@ -55,7 +55,7 @@ fn spaces(lines: &[Line], mask: u32, scoring: Scoring) -> Vec<AnswerSpace> {
             tokens.push(&candidate.ids);
             words.push(&candidate.words);
         }
-        AnswerSpace::masked(&tokens, &words, 1, mask, scoring).unwrap()
+        AnswerSpace::masked(&tokens, &words, 1, mask, scoring, Normalise::List).unwrap()
     };
     lines.iter().map(of).collect()
 }
@@ -178,7 +178,7 @@ fn candidates_of_many_tokens_share_one_distribution() {
                 after: line.after.clone(),
                 ..Prompt::default()
             };
-            opened.model.open(&[&[prompt]]);
+            opened.model.open(&[&[prompt]], Asking::Once);
             let questions: [Excluded; 1] = [None];
             let mut ask = |rows: &[Row<'_>]| opened.model.answer(rows);
             let found = lm::distributions(&space, 1, &questions, &mut ask).unwrap().remove(0);

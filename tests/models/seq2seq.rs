@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 
-use kgbuild::lm::{Prompt, Row};
+use kgbuild::lm::{After, Prompt, Row};
 use kgbuild::onnx::proto::{AttributeProto, ModelProto, NodeProto, TypeValue, attribute_type};
 use kgbuild::ontology::Template;
 use prost::Message;
@@ -68,7 +68,12 @@ fn check(model: &str, forms: usize) {
         let prompt = opened.prompter.prompt(&template, "", "").unwrap();
         assert_eq!(prompt.encoder, line.encoder, "{model}: {}", line.text);
         assert_eq!(prompt.before, line.decoder, "{model}: {}", line.text);
-        assert_eq!(opened.prompter.suffix(&template).unwrap(), line.end, "{model}: {}", line.text);
+        assert_eq!(
+            opened.prompter.suffix(&template, After::All).unwrap(),
+            line.end,
+            "{model}: {}",
+            line.text
+        );
         prompts.push(Prompt { after: Vec::new(), ..prompt });
         for candidate in &line.candidates {
             let space = candidate.text.starts_with(' ');

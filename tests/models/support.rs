@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
-use kgbuild::lm::{self, LanguageModel, Prompt, Prompter, Row};
+use kgbuild::lm::{self, Asking, LanguageModel, Prompt, Prompter, Row};
 use kgbuild::onnx::{self, ModelFolder, Precision};
 use kgbuild::runtime::{Device, Runtime};
 use serde::de::DeserializeOwned;
@@ -80,13 +80,13 @@ pub struct Questions<'a> {
 
 /// ln p of every row, all asked for at once.
 pub fn together(model: &mut dyn LanguageModel, questions: &Questions<'_>) -> Vec<f64> {
-    model.open(&[&questions.prompts]);
+    model.open(&[&questions.prompts], Asking::Once);
     model.answer(&questions.rows).unwrap().remove(0)
 }
 
 /// The same, each row asked for alone.
 fn alone(model: &mut dyn LanguageModel, questions: &Questions<'_>) -> Vec<f64> {
-    model.open(&[&questions.prompts]);
+    model.open(&[&questions.prompts], Asking::Once);
     let rows = questions.rows.iter();
     rows.flat_map(|row| model.answer(std::slice::from_ref(row)).unwrap().remove(0)).collect()
 }

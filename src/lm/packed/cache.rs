@@ -18,6 +18,11 @@ impl KeyValueCache {
         self.layers.first().map_or(0, |[keys, _]| keys.len() / self.size)
     }
 
+    /// Bytes of all slots together.
+    pub(super) fn bytes(&self) -> usize {
+        self.slots() * self.size * 2 * self.layers.len() * size_of::<f32>()
+    }
+
     /// Forgets all slots but the first `slots`.
     pub(super) fn truncate(&mut self, slots: usize) {
         self.layers.iter_mut().flatten().for_each(|values| values.truncate(slots * self.size));

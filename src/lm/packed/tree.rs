@@ -21,6 +21,8 @@ pub(super) struct Tree {
     pub model: usize,
     /// Which of that model's texts it continues.
     pub text: usize,
+    /// The branch of that text that it goes on from, if it is not the text itself.
+    pub behind: Option<u32>,
     /// Where the keys and values of the text before it are.
     pub past: Vec<u32>,
     pub tokens: Vec<u32>,
@@ -35,7 +37,7 @@ impl Tree {
     pub(super) fn chain(model: usize, text: usize, past: &[u32], tokens: &[u32]) -> Self {
         let parents = (0..tokens.len() as u32).map(|at| at.checked_sub(1)).collect();
         let (past, tokens) = (past.to_vec(), tokens.to_vec());
-        Self { model, text, past, tokens, parents, asks: Vec::new() }
+        Self { model, text, behind: None, past, tokens, parents, asks: Vec::new() }
     }
 
     /// How many tokens of the tree stand before each, on its way from the past.
@@ -57,14 +59,9 @@ impl Tree {
     }
 }
 
-/// The trees of what is asked behind one text; `asked` has each row's continuation, of which none
-/// is empty.
-pub(super) fn branches(
-    model: usize,
-    text: usize,
-    past: &[u32],
-    asked: &[(usize, &[u32])],
-) -> Vec<Tree> {
+/// The trees of what is asked behind `root`, a tree without tokens; `asked` has what each row's
+/// continuation has beyond it, of which none is empty.
+pub(super) fn branches(root: &Tree, asked: &[(usize, &[u32])]) -> Vec<Tree> {
     let mut trees: Vec<Tree> = Vec::new();
     // Of the last tree, by parent and token: the place.
     let mut places: BTreeMap<(Option<u32>, u32), u32> = BTreeMap::new();
@@ -74,7 +71,7 @@ pub(super) fn branches(
         });
         if full {
             places.clear();
-            trees.push(Tree { model, text, past: past.to_vec(), ..Tree::default() });
+            trees.push(root.clone());
         }
         let Some(tree) = trees.last_mut() else { unreachable!("one was made") };
         let mut parent = None;
@@ -174,7 +171,7 @@ mod tests {
     #[test]
     fn what_continuations_share_stands_once() {
         let asked: [(usize, &[u32]); 4] = [(7, &[1]), (8, &[1, 2]), (9, &[3, 2]), (10, &[1, 4])];
-        let trees = branches(1, 8, &[5, 6], &asked);
+        let trees = branches(&Tree::chain(1, 8, &[5, 6], &[]), &asked);
         assert_eq!(trees.len(), 1);
         assert_eq!(trees[0].tokens, [1, 2, 3, 2, 4]);
         assert_eq!(trees[0].parents, [None, Some(0), None, Some(2), Some(0)]);
@@ -208,7 +205,7 @@ mod tests {
             budget in 1usize..200,
         ) {
             let rows: Vec<(usize, &[u32])> = asked.iter().map(Vec::as_slice).enumerate().collect();
-            let trees = branches(0, 0, &[1], &rows);
+            let trees = branches(&Tree::chain(0, 0, &[1], &[]), &rows);
             let mut found: Vec<_> = trees.iter().flat_map(paths).collect();
             found.sort();
             let expected: Vec<_> = asked.iter().cloned().enumerate().collect();

@@ -3,11 +3,13 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::{Answer, Demand, Excluded, ScoredCandidate, SearchTask, answer_from};
+use super::list::totals;
+use super::task::Whole;
+use super::{Answer, Excluded, Mass, SearchTask, Weighed, answer_from};
 use crate::lm::branch::Normalise;
 use crate::lm::trie::{CandidateIndex, NodeId, Trie};
-use crate::shock::Pair;
-use crate::shock::logspace::log_sum_exp;
+use crate::shock::logspace::{log_add_exp, log_sum_exp};
+use crate::shock::{Pair, Shift};
 
 /// A prefix that can be opened, or a candidate that is complete.
 #[derive(Clone, Copy)]
@@ -24,15 +26,23 @@ struct Entry {
     open: bool,
 }
 
-/// ln mass of the mixture, the finetuned and the base model, then of the finetuned model without
-/// its shift. There are rankings by the first three.
-type Keys = [f64; 4];
+/// ln mass of the mixture, the finetuned and the base model, then of the finetuned model without its
+/// shift, and of the mixture before its mean prediction is removed. There are rankings by the first
+/// three.
+type Keys = [f64; 5];
 
-const MIXED: usize = 0;
+pub(super) const MIXED: usize = 0;
+
+/// The share of a sum that may be rounding, once most of it was taken away.
+const RELIABLE: f64 = 1e-9;
+
+/// Expansions after which each round opens one prefix more of a question: most will have to be opened,
+/// and rounds of few prefixes take as long as fuller ones.
+const WIDEN_AFTER: usize = 3;
 
 /// A question that is being answered.
 pub(super) struct Question<'a> {
-    task: &'a SearchTask<'a>,
+    pub(super) task: &'a SearchTask<'a>,
     excluded: Excluded,
     entries: Vec<Entry>,
     /// By entry, then by model, then by template: ln mass as the model gives it.
@@ -45,14 +55,18 @@ pub(super) struct Question<'a> {
     top: BinaryHeap<Reverse<Ranked>>,
     /// By ranking, the largest key of a complete candidate.
     best: [f64; 3],
-    /// Sums of exp(mixture's key) over open and complete entries; they drift by rounding and so
-    /// only say when it is worth summing anew.
+    /// ln of the sum of the mixture's keys over complete entries.
+    explored: f64,
+    /// The sum of exp(mixture's key) over open entries; it drifts by rounding and so only says when
+    /// it is worth summing anew.
     open_mass: f64,
-    complete_mass: f64,
-    expansions: usize,
-    next_check: usize,
+    /// From here on that sum is not all rounding.
+    reliable: f64,
+    pub(super) expansions: usize,
+    /// Under `list`: when to sum anew.
+    pub(super) next_check: usize,
     /// Found to be settled: asked again while other questions go on, it must stay so.
-    normalised: bool,
+    settled: bool,
 }
 
 /// An entry in a heap: by its key, then the older one first.
@@ -80,7 +94,7 @@ impl<'a> Question<'a> {
     /// A question of which nothing is known yet.
     pub(super) fn new(task: &'a SearchTask<'a>, excluded: Excluded) -> Self {
         let rankings =
-            if task.rankings.best && !task.needs_normaliser() { 1 + task.models } else { 1 };
+            if task.rankings.best && task.whole() != Whole::Models { 1 + task.models } else { 1 };
         let mut question = Self {
             task,
             excluded,
@@ -90,13 +104,21 @@ impl<'a> Question<'a> {
             frontiers: (0..rankings).map(|_| BinaryHeap::new()).collect(),
             top: BinaryHeap::new(),
             best: [f64::NEG_INFINITY; 3],
+            explored: f64::NEG_INFINITY,
             open_mass: 0.0,
-            complete_mass: 0.0,
+            reliable: 0.0,
             expansions: 0,
             next_check: 1,
-            normalised: false,
+            settled: false,
         };
-        question.discover(question.place(Trie::ROOT), [0.0; 4], &vec![0.0; task.parts()]);
+        let lambda = task.correction.rule.lambda();
+        let lowered = task.correction.active_mean().map(|mean| mean.below(lambda, Trie::ROOT));
+        let mut keys = [0.0; 5];
+        keys[MIXED] -= lowered.unwrap_or(0.0);
+        question.reliable = RELIABLE * keys[MIXED].exp();
+        let masses: Vec<f64> =
+            (0..task.parts()).map(|part| task.space.text_below(part, Trie::ROOT)).collect();
+        question.discover(question.place(Trie::ROOT), keys, &masses);
         question
     }
 
@@ -108,7 +130,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn masses(&self, entry: usize) -> &[f64] {
+    pub(super) fn masses(&self, entry: usize) -> &[f64] {
         let parts = self.task.parts();
         &self.masses[entry * parts..(entry + 1) * parts]
     }
@@ -141,7 +163,7 @@ impl<'a> Question<'a> {
             }
             return;
         }
-        self.complete_mass += keys[MIXED].exp();
+        self.explored = log_add_exp(self.explored, keys[MIXED]);
         for (best, key) in self.best.iter_mut().zip(keys) {
             *best = best.max(key);
         }
@@ -156,37 +178,93 @@ impl<'a> Question<'a> {
     /// Closes and returns the entries whose nodes have to be opened next; none when all is found.
     pub(super) fn pick(&mut self) -> Vec<u32> {
         let mut picked = Vec::new();
+        let most = 1 + self.expansions / WIDEN_AFTER;
         for ranking in 0..self.frontiers.len() {
-            let frontier = &mut self.frontiers[ranking];
-            while frontier.peek().is_some_and(|r| !self.entries[r.entry as usize].open) {
-                frontier.pop();
-            }
-            let Some((entry, bound)) = frontier.peek().map(|r| (r.entry, r.key)) else { continue };
-            if self.settled(ranking, bound) {
+            let Some(bound) = self.bound(ranking) else { continue };
+            if self.is_settled(ranking, bound) {
                 continue;
             }
-            self.frontiers[ranking].pop();
-            self.entries[entry as usize].open = false;
-            self.open_mass -= self.entries[entry as usize].keys[MIXED].exp();
-            self.expansions += 1;
-            picked.push(entry);
+            for _ in 0..most {
+                if self.bound(ranking).is_none() {
+                    break;
+                }
+                let Some(Ranked { entry, .. }) = self.frontiers[ranking].pop() else { break };
+                self.entries[entry as usize].open = false;
+                self.open_mass -= self.entries[entry as usize].keys[MIXED].exp();
+                picked.push(entry);
+            }
         }
+        self.expansions += picked.len();
         picked
     }
 
-    /// Whether nothing below `bound` can change what `ranking` has to give.
-    fn settled(&mut self, ranking: usize, bound: f64) -> bool {
-        if self.task.needs_normaliser() {
-            self.normalised = self.normalised || self.normalisers_settled();
-            return self.normalised;
+    /// The largest key of an open entry, which is then the first in a ranking's frontier.
+    fn bound(&mut self, ranking: usize) -> Option<f64> {
+        let frontier = &mut self.frontiers[ranking];
+        while frontier.peek().is_some_and(|r| !self.entries[r.entry as usize].open) {
+            frontier.pop();
         }
-        let best = self.best[ranking] > bound;
+        frontier.peek().map(|r| r.key)
+    }
+
+    /// Whether nothing below `bound`, the largest that is open, can change what `ranking` has to give.
+    fn is_settled(&mut self, ranking: usize, bound: f64) -> bool {
         if ranking != MIXED {
-            return best;
+            return self.best[ranking] > bound;
         }
-        let Demand { most, floor } = self.task.rankings.mixed;
-        let full = self.top.len() == most && self.top.peek().is_none_or(|t| t.0.key > bound);
-        (bound < floor || full) && (best || !self.task.rankings.best)
+        self.settled = self.settled
+            || match self.task.whole() {
+                Whole::Models => self.lists_settled(),
+                Whole::One | Whole::Mixture => self.ranking_settled(bound) && self.shares_settled(),
+            };
+        self.settled
+    }
+
+    /// Whether the candidates that the mixture's ranking demands are among the complete ones.
+    fn ranking_settled(&self, bound: f64) -> bool {
+        let demand = self.task.rankings.mixed;
+        let full = self.top.len() == demand.most && self.top.peek().is_none_or(|t| t.0.key > bound);
+        let below = || {
+            let share = match self.task.whole() {
+                Whole::Mixture => self.mass(f64::NEG_INFINITY).largest_unscored(bound),
+                Whole::One | Whole::Models => bound,
+            };
+            !demand.takes(self.task.evidence(bound, share))
+        };
+        (full || below()) && (!self.task.rankings.best || self.best[MIXED] > bound)
+    }
+
+    /// Whether it is known of each complete candidate that is demanded if its confidence reaches the
+    /// threshold, and what it is, within the tolerance.
+    fn shares_settled(&self) -> bool {
+        if self.task.whole() != Whole::Mixture {
+            return true;
+        }
+        let demand = self.task.rankings.mixed;
+        let least = match self.top.peek() {
+            Some(worst) if self.top.len() == demand.most => worst.0.key,
+            _ => f64::NEG_INFINITY,
+        };
+        let settled = |mass: Mass, key: f64| {
+            let confidence = |share| demand.calibration.apply(self.task.evidence(key, share));
+            let most = confidence(mass.largest_share(key));
+            let least = confidence(mass.least_share(key));
+            most < demand.threshold
+                || (least >= demand.threshold && most - least <= self.task.tolerance)
+        };
+        // The sum that drifts is near enough to say that it is far too early.
+        let drifting = self.mass((self.open_mass.max(0.0) * self.task.space.overlap() / 2.0).ln());
+        if self.open_mass > self.reliable && !settled(drifting, self.best[MIXED]) {
+            return false;
+        }
+        let mass = self.mass(self.open_bound());
+        let complete = self.complete().map(|(entry, _)| self.entries[entry].keys[MIXED]);
+        complete.filter(|&key| key >= least).all(|key| settled(mass, key))
+    }
+
+    /// What is known of the mixture's mass, of which `open` is open.
+    fn mass(&self, open: f64) -> Mass {
+        Mass { explored: self.explored, open }
     }
 
     /// Opens an entry with each model's answers, which are taken off the front of `answers`.
@@ -201,12 +279,18 @@ impl<'a> Question<'a> {
                 let (own, rest) = answers.split_at(space.answers(node, template));
                 *answers = rest;
                 let part = model * templates + template;
-                for (way, x) in space.conditionals(node, template, own).iter().enumerate() {
-                    masses[way * parts + part] = parent[part] + x;
+                // What bounds the node has the text of its best candidate in it, each way its own.
+                let mass = parent[part] - space.text_below(part, node);
+                let children = space.trie().children(node);
+                let texts = children.map(|child| space.text_below(part, child));
+                let end = space.trie().end(node).map(|c| space.text_of(part, c));
+                let ways = space.conditionals(node, template, own);
+                for (way, (x, text)) in ways.into_iter().zip(texts.chain(end)).enumerate() {
+                    masses[way * parts + part] = mass + x + text;
                 }
             }
         }
-        if entry == 0 && space.normalise() == Normalise::Sequence {
+        if entry == 0 && space.normalise() == Normalise::List {
             self.scale = totals(masses.chunks_exact(parts), parts);
         }
         let keys = self.keys(entry, &masses);
@@ -226,12 +310,17 @@ impl<'a> Question<'a> {
             .map(|way| self.task.model_masses(way, &self.scale))
             .map(|Pair { finetuned, base }| (finetuned, base))
             .unzip();
-        let [mixed_here, _, base_here, corrected_here] = self.entries[entry as usize].keys;
+        let [_, _, base_here, corrected_here, mixed_here] = self.entries[entry as usize].keys;
         let (space, rule) = (self.task.space, self.task.correction.rule);
-        let corrected = match self.task.correction.active_prior() {
+        let node = self.node(entry);
+        let corrected: Vec<f64> = match self.task.correction.active_prior() {
             None => finetuned.clone(),
+            Some(prior) if space.shifts_candidates(rule) => {
+                let shifts = least_shifts(space.trie(), node, &prior.shift);
+                finetuned.iter().zip(shifts).map(|(&f, shift)| f - prior.tau * shift).collect()
+            }
             Some(prior) => {
-                let on = prior.remove(&finetuned, space.shifts(self.node(entry), &prior.shift));
+                let on = prior.remove(&finetuned, space.shifts(node, &prior.shift));
                 on.into_iter().map(|x| corrected_here + x).collect()
             }
         };
@@ -241,144 +330,69 @@ impl<'a> Question<'a> {
         } else {
             corrected.iter().zip(&base).map(|(&f, &b)| rule.mix(f, b)).collect()
         };
-        let models = finetuned.into_iter().zip(base);
-        let keys = mixed.into_iter().zip(corrected).zip(models);
-        keys.map(|((mixed, corrected), (f, b))| [mixed, f, b, corrected]).collect()
+        let ranked = self.without_mean(node, &mixed);
+        (0..mixed.len())
+            .map(|way| [ranked[way], finetuned[way], base[way], corrected[way], mixed[way]])
+            .collect()
     }
 
-    /// Whether what is unexplored is within the tolerance and cannot change the ranking.
-    fn normalisers_settled(&mut self) -> bool {
-        let tolerance = self.task.tolerance;
-        let unlikely = self.open_mass > 2.0 * tolerance * self.complete_mass;
-        // The sums drift: now and then they are not believed.
-        let due = if unlikely { 2 * self.next_check } else { self.next_check };
-        if self.expansions < due {
-            return false;
-        }
-        // Summing anew costs as much as all that is explored: not at every expansion.
-        self.next_check = self.expansions + self.expansions / 8 + 1;
-        let scored = self.scored();
-        let frontier = self.bounds(&scored);
-        let enough = self.unexplored(&scored, &frontier) <= tolerance;
-        if !enough {
-            return false;
-        }
-        let bounds =
-            |key: fn(&[f64; 3]) -> f64| frontier.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
-        let best = |key: fn(&ScoredCandidate) -> f64| {
-            scored.iter().map(key).fold(f64::NEG_INFINITY, f64::max)
-        };
-        let Demand { most, floor } = self.task.rankings.mixed;
-        let bound = bounds(|b| b[MIXED]);
-        let above = scored.iter().filter(|s| s.mixed > bound).count();
-        (bound < floor || above >= most)
-            && (!self.task.rankings.best
-                || (best(|s| s.mixed) > bound
-                    && best(|s| s.models.finetuned) > bounds(|b| b[1])
-                    && best(|s| s.models.base) > bounds(|b| b[2])))
+    /// The mixture's masses of the ways on from a node without its mean prediction: what bounds the
+    /// candidates below each.
+    fn without_mean(&self, node: NodeId, mixed: &[f64]) -> Vec<f64> {
+        let Some(mean) = self.task.correction.active_mean() else { return mixed.to_vec() };
+        let (trie, lambda) = (self.task.space.trie(), self.task.correction.rule.lambda());
+        let end = trie.end(node).map(|c| mean.of_candidate(lambda, c));
+        let lowered = trie.children(node).map(|child| mean.below(lambda, child)).chain(end);
+        mixed.iter().zip(lowered).map(|(x, lowered)| x - lowered).collect()
     }
 
-    /// The explored mass by which each part is divided: all it has under `sequence`, else one.
-    fn normalisers(&self) -> Vec<f64> {
-        if self.task.space.normalise() == Normalise::Trie {
-            return vec![0.0; self.task.parts()];
-        }
-        let complete = self.complete().map(|(entry, _)| self.masses(entry));
-        totals(complete, self.task.parts())
-    }
-
-    fn complete(&self) -> impl Iterator<Item = (usize, CandidateIndex)> {
+    /// The complete candidates with their entries.
+    pub(super) fn complete(&self) -> impl Iterator<Item = (usize, CandidateIndex)> {
         self.entries.iter().enumerate().filter_map(|(entry, e)| match e.place {
             Place::Candidate(candidate) => Some((entry, candidate)),
             Place::Node(_) => None,
         })
     }
 
-    /// The complete candidates with their probabilities, as far as what is explored tells.
-    fn scored(&self) -> Vec<ScoredCandidate> {
-        let keys = |entry: usize| self.entries[entry].keys;
-        if !self.task.needs_normaliser() {
-            return self
-                .complete()
-                .map(|(entry, candidate)| {
-                    let [mixed, finetuned, base, _] = keys(entry);
-                    ScoredCandidate { candidate, mixed, models: Pair { finetuned, base } }
-                })
-                .collect();
-        }
-        let normalisers = self.normalisers();
-        let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);
-        let mut scored: Vec<ScoredCandidate> = self
-            .complete()
-            .map(|(entry, candidate)| {
-                let models = self.task.model_masses(self.masses(entry), &normalisers);
-                ScoredCandidate { candidate, mixed: mix(models), models }
-            })
-            .collect();
-        if self.task.mixes_candidates() {
-            let (finetuned, base): (Vec<f64>, Vec<f64>) =
-                scored.iter().map(|s| (s.models.finetuned, s.models.base)).unzip();
-            let mixed = self.task.correction.rule.mix_all(&finetuned, &base);
-            scored.iter_mut().zip(mixed).for_each(|(s, mixed)| s.mixed = mixed);
-        }
-        scored
+    /// The open entries.
+    pub(super) fn open(&self) -> impl Iterator<Item = usize> {
+        self.entries.iter().enumerate().filter(|(_, e)| e.open).map(|(entry, _)| entry)
     }
 
-    /// What each open entry can at most hold: mixture, finetuned, base, relative to the explored.
-    fn bounds(&self, scored: &[ScoredCandidate]) -> Vec<[f64; 3]> {
-        let normalisers = self.normalisers();
-        let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);
-        let total = if self.task.mixes_candidates() {
-            log_sum_exp(&scored.iter().map(|s| mix(s.models)).collect::<Vec<_>>())
-        } else {
-            0.0
-        };
-        let open = self.entries.iter().enumerate().filter(|(_, e)| e.open);
-        open.map(|(entry, _)| {
-            let models = self.task.model_masses(self.masses(entry), &normalisers);
-            // While the models exclude all of each other's explored candidates, nothing is known
-            // of the mixture.
-            let mixed =
-                if total == f64::NEG_INFINITY { f64::INFINITY } else { mix(models) - total };
-            [mixed, models.finetuned, models.base]
-        })
-        .collect()
+    /// ln of the sum of the mixture's keys over entries.
+    fn sum(&self, entries: impl Iterator<Item = usize>) -> f64 {
+        log_sum_exp(&entries.map(|entry| self.entries[entry].keys[MIXED]).collect::<Vec<_>>())
     }
 
-    /// The largest share, of a model's or the mixture's mass, that the open entries can hold.
-    fn unexplored(&self, scored: &[ScoredCandidate], bounds: &[[f64; 3]]) -> f64 {
-        if bounds.is_empty() {
-            return 0.0;
-        }
-        if scored.is_empty() {
-            return f64::INFINITY;
-        }
-        let share = |key: usize| bounds.iter().fold(0.0, |sum, b| sum + b[key].exp());
-        let mixed = share(MIXED);
-        if self.task.space.normalise() == Normalise::Sequence {
-            mixed.max(share(1)).max(share(2))
-        } else {
-            mixed
-        }
+    /// ln of what the candidates below the open entries have at most.
+    fn open_bound(&self) -> f64 {
+        self.sum(self.open()) + self.task.space.overlap().ln()
     }
 
     /// What was found.
     pub(super) fn answer(self) -> Answer {
-        let scored = self.scored();
-        let unexplored = if self.task.needs_normaliser() {
-            self.unexplored(&scored, &self.bounds(&scored))
-        } else {
-            0.0
+        if self.task.whole() == Whole::Models {
+            let (weighed, unexplored) = self.lists();
+            return answer_from(self.task, weighed, Mass { open: unexplored.ln(), ..Mass::ONE });
+        }
+        let weighed = self.complete().map(|(entry, candidate)| {
+            let [mixed, finetuned, base, ..] = self.entries[entry].keys;
+            Weighed { candidate, mixed, models: Pair { finetuned, base } }
+        });
+        let mass = match self.task.whole() {
+            Whole::Mixture => Mass {
+                explored: self.sum(self.complete().map(|(entry, _)| entry)),
+                open: self.open_bound(),
+            },
+            Whole::One | Whole::Models => Mass::ONE,
         };
-        answer_from(scored, self.task.rankings, unexplored)
+        answer_from(self.task, weighed.collect(), mass)
     }
 }
 
-/// ln of the sum over entries, by part.
-fn totals<'m>(entries: impl Iterator<Item = &'m [f64]>, parts: usize) -> Vec<f64> {
-    let mut columns = vec![Vec::new(); parts];
-    for masses in entries {
-        columns.iter_mut().zip(masses).for_each(|(column, &mass)| column.push(mass));
-    }
-    columns.iter().map(|column| log_sum_exp(column)).collect()
+/// For each way on from a node the least shift of a candidate below it: its children, then the
+/// candidate that ends there.
+fn least_shifts(trie: &Trie, node: NodeId, shift: &Shift) -> impl Iterator<Item = f64> {
+    let end = trie.end(node).map(|c| shift.candidates[c as usize]);
+    trie.children(node).map(|c| shift.least[c as usize]).chain(end)
 }

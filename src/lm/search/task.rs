@@ -3,33 +3,57 @@
 use super::Rankings;
 use crate::lm::branch::{AnswerSpace, Normalise};
 use crate::shock::logspace::log_mean_exp;
-use crate::shock::{Correction, MixingRule, Pair};
+use crate::shock::{Correction, Evidence, Pair};
 
 /// In what is searched, with which models and correction, for what.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchTask<'a> {
     /// The candidates.
     pub space: &'a AnswerSpace,
-    /// How the models' distributions become one.
+    /// How the models' probabilities become one.
     pub correction: &'a Correction,
     /// How many models answer: one, or the finetuned and the base model.
     pub models: usize,
     /// What has to be found.
     pub rankings: Rankings,
-    /// The share of the mass that a search may leave unexplored where a normaliser over all
-    /// candidates is needed. Where every candidate is scored nothing is left.
+    /// How far the bounds of a confidence may lie apart where a sum over all candidates is part of
+    /// it; under `list`, the share of the mass that may be left unexplored.
     pub tolerance: f64,
 }
 
+/// Of what a candidate's mass is a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// Of one: masses are probabilities over the candidates.
+    One,
+    /// Of the sum of the mixture's masses over all candidates.
+    Mixture,
+    /// Of one, once each model's masses are divided by their sum over all candidates.
+    Models,
+}
+
 impl SearchTask<'_> {
-    /// Whether masses have to be divided by their sum over all candidates.
-    pub(super) fn needs_normaliser(&self) -> bool {
-        self.space.normalise() == Normalise::Sequence || self.mixes_candidates()
+    /// Of what masses are shares.
+    pub(super) fn whole(&self) -> Whole {
+        let removed = self.correction.active_mean().is_some();
+        match self.space.normalise() {
+            Normalise::None => Whole::Mixture,
+            _ if removed => Whole::Mixture,
+            Normalise::List => Whole::Models,
+            Normalise::Trie if self.mixes_candidates() => Whole::Mixture,
+            Normalise::Trie => Whole::One,
+        }
     }
 
+    /// Whether log-linear mixing is of whole candidates.
     pub(super) fn mixes_candidates(&self) -> bool {
-        let rule = self.correction.rule;
-        matches!(rule, MixingRule::LogLinear { .. }) && !self.space.mixes_at_branchings(rule)
+        self.space.mixes_candidates(self.correction.rule)
+    }
+
+    /// What is known of an answer with a mass and its share, as natural logarithms.
+    pub(super) fn evidence(&self, mass: f64, ln_share: f64) -> Evidence {
+        let score = if self.whole() == Whole::Mixture { mass } else { 0.0 };
+        Evidence { ln_share, score }
     }
 
     /// How many masses an entry has: one a model and template.

@@ -14,7 +14,7 @@ use crate::lm::exhaustive::{distributions, exhaustive};
 use crate::lm::mix::mix;
 use crate::lm::trie::Sequences;
 use crate::shock::logspace::normalise;
-use crate::shock::{Correction, Mixing, MixingRule, Prior, Priors};
+use crate::shock::{Calibration, Correction, MeanRemoval, Mixing, MixingRule, Prior, Priors};
 
 const VOCABULARY: u32 = 6;
 
@@ -48,8 +48,12 @@ struct Case {
     rule: MixingRule,
     /// τ and both models' mean prediction, as masses.
     prior: Option<(f64, [Vec<f64>; 2])>,
+    /// κ and the finetuned and then the base model's mean predictions, 40 of each.
+    mean: Option<(f64, Vec<f64>)>,
     models: usize,
     rankings: Rankings,
+    /// What text after the object adds, in no order; none where it adds nothing.
+    text: Option<Vec<f64>>,
     excluded: Vec<Excluded>,
     seed: u64,
 }
@@ -58,7 +62,24 @@ impl Case {
     fn space(&self) -> AnswerSpace {
         let mut sequences = Sequences::new();
         self.words.iter().for_each(|w| sequences.push(w));
-        AnswerSpace::new(sequences, self.suffixes.clone(), self.normalise).unwrap()
+        let mut space = AnswerSpace::new(sequences, self.suffixes.clone(), self.normalise).unwrap();
+        if self.adds_text() {
+            let parts = 0..self.models * self.suffixes.len();
+            let of = |part| (0..self.words.len()).map(|c| self.text(part, c)).collect();
+            space.set_text(parts.map(of).collect());
+        }
+        space
+    }
+
+    /// Under `trie` no text is added.
+    fn adds_text(&self) -> bool {
+        self.text.is_some() && self.normalise != Normalise::Trie
+    }
+
+    /// What text after the object adds to a candidate, by model and template.
+    fn text(&self, part: usize, candidate: usize) -> f64 {
+        let Some(text) = self.text.as_ref().filter(|_| self.adds_text()) else { return 0.0 };
+        text[(7 * part + candidate) % text.len()]
     }
 
     fn correction(&self, space: &AnswerSpace) -> Correction {
@@ -71,12 +92,19 @@ impl Case {
             let shift = space.shift(&Priors { finetuned, base });
             Prior { tau: *tau, shift: Arc::new(shift) }
         });
-        Correction { prior, rule: self.rule }
+        let mean = self.mean.as_ref().map(|(share, means)| {
+            let of = |from: usize| space.mean(means[from..from + self.words.len()].to_vec());
+            let means = Arc::new(Pair { finetuned: of(0), base: of(40) });
+            MeanRemoval { share: *share, means }
+        });
+        Correction { prior, rule: self.rule, mean }
     }
 
     fn task<'a>(&self, space: &'a AnswerSpace, correction: &'a Correction) -> SearchTask<'a> {
         let (models, rankings) = (self.models, self.rankings);
-        SearchTask { space, correction, models, rankings, tolerance: TOLERANCE }
+        // Under `list` what is unexplored is missing in every probability.
+        let tolerance = if self.normalise == Normalise::List { 1e-9 } else { TOLERANCE };
+        SearchTask { space, correction, models, rankings, tolerance }
     }
 
     /// A distribution without its shift at the branchings, from the words alone.
@@ -126,7 +154,15 @@ impl Case {
         };
         let sequence = |word: &Vec<u32>| -> f64 {
             let whole = [&word[..], suffix].concat();
-            (0..whole.len()).map(|at| p(&whole[..at], whole[at])).product()
+            let all: f64 = (0..whole.len()).map(|at| p(&whole[..at], whole[at])).product();
+            let next: BTreeSet<u32> = self
+                .words
+                .iter()
+                .filter(|w| w.starts_with(word) && w.len() > word.len())
+                .map(|w| w[word.len()])
+                .collect();
+            let longer: f64 = next.iter().map(|&t| p(word, t)).sum();
+            if suffix.is_empty() { all * (1.0 - longer).max(0.0) } else { all }
         };
         let trie = |word: &Vec<u32>| -> f64 {
             (0..=word.len())
@@ -152,10 +188,16 @@ impl Case {
                 })
                 .product()
         };
+        let sequences = || {
+            let part = model * self.suffixes.len() + template;
+            let of = |(at, word): (usize, &Vec<u32>)| sequence(word) * self.text(part, at).exp();
+            self.words.iter().enumerate().map(of).collect::<Vec<f64>>()
+        };
         match self.normalise {
             Normalise::Trie => self.words.iter().map(trie).collect(),
-            Normalise::Sequence => {
-                let scores: Vec<f64> = self.words.iter().map(sequence).collect();
+            Normalise::None => sequences(),
+            Normalise::List => {
+                let scores = sequences();
                 let total: f64 = scores.iter().sum();
                 scores.iter().map(|s| s / total).collect()
             }
@@ -187,19 +229,28 @@ fn cases() -> impl Strategy<Value = Case> {
     let mean = prop_oneof![1 => Just(0.0), 9 => (-14.0..0.0_f64).prop_map(f64::exp)];
     let means = prop::array::uniform2(prop::collection::vec(mean, 40));
     let prior = prop::option::of((prop_oneof![Just(1.0), 0.0..1.5_f64], means));
-    let rankings = (1..8_usize, prop_oneof![Just(0.0), 0.0..1.0_f64], any::<bool>()).prop_map(
-        |(most, floor, best)| Rankings { mixed: Demand { most, floor: floor.ln() }, best },
-    );
+    let calibration = (0.1..2.0_f64, prop_oneof![Just(0.0), 0.0..0.5_f64], -2.0..4.0_f64)
+        .prop_map(|(share, score, bias)| Calibration { share, score, bias });
+    let calibration = prop_oneof![Just(Calibration::IDENTITY), calibration];
+    let demand = (1..8_usize, prop_oneof![Just(0.0), 0.0..1.0_f64], calibration)
+        .prop_map(|(most, threshold, calibration)| Demand { most, calibration, threshold });
+    let rankings = (demand, any::<bool>()).prop_map(|(mixed, best)| Rankings { mixed, best });
+    let normalise = prop_oneof![3 => Just(Normalise::None), 1 => Just(Normalise::List), 2 => Just(Normalise::Trie)];
     let excluded = prop::collection::vec(prop::option::of(any::<u32>()), QUESTIONS);
-    (words, suffixes, any::<bool>(), rule, prior, rankings, excluded, any::<u64>()).prop_map(
-        |(words, suffixes, trie, rule, prior, rankings, excluded, seed)| Case {
+    let mean = prop::option::of((0.0..=1.0_f64, prop::collection::vec(-9.0..0.0_f64, 80)));
+    let text = prop::option::of(prop::collection::vec(-9.0..0.0_f64, 50));
+    let shifts = (prior, mean, text);
+    (words, suffixes, normalise, rule, shifts, rankings, excluded, any::<u64>()).prop_map(
+        |(words, suffixes, normalise, rule, (prior, mean, text), rankings, excluded, seed)| Case {
             excluded: excluded.into_iter().map(|e| Some(e? % words.len() as u32)).collect(),
             words: words.into_iter().collect(),
             suffixes,
-            normalise: if trie { Normalise::Trie } else { Normalise::Sequence },
+            normalise,
             models: if rule == MixingRule::None && prior.is_none() { 1 } else { 2 },
             rule,
             prior,
+            mean,
+            text,
             rankings,
             seed,
         },
@@ -207,7 +258,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 const QUESTIONS: usize = 3;
-const TOLERANCE: f64 = 1e-9;
+const TOLERANCE: f64 = 0.05;
 
 fn of_models(scored: &ScoredCandidate) -> [f64; 2] {
     [scored.models.finetuned, scored.models.base]
@@ -217,11 +268,28 @@ fn assert_same(a: &Answer, b: &Answer) -> Result<(), TestCaseError> {
     let candidates = |x: &Answer| x.ranked.iter().map(|s| s.candidate).collect::<Vec<_>>();
     prop_assert_eq!(candidates(a), candidates(b));
     prop_assert_eq!(a.best, b.best);
+    let close = |a: f64, b: f64| a == b || (a - b).abs() < 1e-6;
     for (a, b) in a.ranked.iter().zip(&b.ranked) {
-        prop_assert!((a.mixed.exp() - b.mixed.exp()).abs() < 1e-7, "{:?} {:?}", a, b);
+        prop_assert!(close(a.mixed, b.mixed), "{:?} {:?}", a, b);
         for (a, b) in of_models(a).into_iter().zip(of_models(b)) {
-            prop_assert!((a.exp() - b.exp()).abs() < 1e-7);
+            prop_assert!(close(a, b));
         }
+    }
+    Ok(())
+}
+
+/// The shares of what a search found lie around those of exhaustive scoring, within its bounds, and
+/// these are as near to each other as the tolerance says.
+fn assert_shares(task: &SearchTask<'_>, found: &Answer, all: &Answer) -> Result<(), TestCaseError> {
+    let demand = &task.rankings.mixed;
+    for (found_one, all) in found.ranked.iter().zip(&all.ranked) {
+        let mixed = found_one.mixed;
+        let [least, largest] =
+            [found.mass.least_share(mixed), found.mass.largest_share(mixed)].map(f64::exp);
+        let share = all.share.exp();
+        prop_assert!(least - 1e-7 <= share && share <= largest + 1e-7, "{least} {share} {largest}");
+        let width = found_one.width(demand, found.mass);
+        prop_assert!(width <= task.tolerance + 1e-9, "{width}");
     }
     Ok(())
 }
@@ -239,13 +307,13 @@ proptest! {
         let found = search(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (found, all) in found.iter().zip(&all) {
             assert_same(found, all)?;
-            prop_assert!(found.unexplored <= TOLERANCE);
+            assert_shares(&case.task(&space, &correction), found, all)?;
         }
     }
 
     #[test]
     fn exhaustive_scoring_agrees_with_every_candidate_by_hand(mut case in cases()) {
-        case.rankings.mixed = Demand { most: usize::MAX, floor: f64::NEG_INFINITY };
+        case.rankings.mixed = Demand::best(usize::MAX);
         case.excluded = vec![None; QUESTIONS];
         let space = case.space();
         let correction = case.correction(&space);
@@ -254,8 +322,8 @@ proptest! {
         let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (question, answer) in all.iter().enumerate() {
             let by_hand = [case.distribution(0, question), case.distribution(1, question)];
-            let mixed: f64 = answer.ranked.iter().map(|s| s.mixed.exp()).sum();
-            prop_assert!((mixed - 1.0).abs() < 1e-9, "the mixture sums to {}", mixed);
+            let shares: f64 = answer.ranked.iter().map(|s| s.share.exp()).sum();
+            prop_assert!((shares - 1.0).abs() < 1e-9, "the shares sum to {}", shares);
             prop_assert_eq!(answer.ranked.len(), case.words.len());
             for scored in &answer.ranked {
                 for (found, by_hand) in of_models(scored).iter().zip(&by_hand) {
@@ -270,6 +338,7 @@ proptest! {
     fn a_shift_at_branchings_agrees_with_every_candidate_by_hand(mut case in cases()) {
         case.normalise = Normalise::Trie;
         case.rule = MixingRule::None;
+        case.mean = None;
         let space = case.space();
         let correction = case.correction(&space);
         for question in 0..QUESTIONS {
@@ -277,7 +346,7 @@ proptest! {
             let [ln_f, ln_b] =
                 [&finetuned, &base].map(|d| d.iter().map(|p| p.ln()).collect::<Vec<_>>());
             let mixed = mix(&space, &correction, None, &ln_f, &ln_b);
-            for (found, by_hand) in mixed.iter().zip(case.without_shift(&finetuned)) {
+            for (found, by_hand) in mixed.masses.iter().zip(case.without_shift(&finetuned)) {
                 prop_assert!((found.exp() - by_hand).abs() < 1e-9, "{} {}", found.exp(), by_hand);
             }
         }
@@ -294,9 +363,9 @@ proptest! {
         let shift = Arc::new(space.shift(&Priors::mean(case.words.len(), &asked)));
         let Pair { finetuned, base } = &asked[0];
         let prior = Some(Prior { tau: 1.0, shift });
-        let removed = Correction { prior, rule: case.rule };
-        let removed = mix(&space, &removed, case.excluded[0], finetuned, base);
-        let expected = mix(&space, &case.rule.into(), case.excluded[0], base, base);
+        let removed = Correction { prior, ..case.rule.into() };
+        let removed = mix(&space, &removed, case.excluded[0], finetuned, base).masses;
+        let expected = mix(&space, &case.rule.into(), case.excluded[0], base, base).masses;
         for (removed, expected) in removed.iter().zip(&expected) {
             prop_assert!((removed.exp() - expected.exp()).abs() < 1e-9);
         }
@@ -306,6 +375,9 @@ proptest! {
     fn nothing_of_a_shift_removed_changes_no_bit(mut case in cases()) {
         if let Some((tau, _)) = &mut case.prior {
             *tau = 0.0;
+        }
+        if let Some((share, _)) = &mut case.mean {
+            *share = 0.0;
         }
         let space = case.space();
         let mut ask =
@@ -352,7 +424,7 @@ fn models_that_exclude_each_other_are_answered_alike() {
     let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
     let rule = MixingRule::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
     let correction = rule.into();
-    let rankings = Rankings { mixed: Demand { most: 4, floor: f64::NEG_INFINITY }, best: true };
+    let rankings = Rankings { mixed: Demand::best(4), best: true };
     let mut ask = |rows: &[Row<'_>]| {
         let mut answers = evaluate(3, 2, rows);
         for (model, answers) in answers.iter_mut().enumerate() {
@@ -379,6 +451,14 @@ fn models_that_exclude_each_other_are_answered_alike() {
 /// The point of it: a peaked distribution over many candidates is settled in a few openings.
 #[test]
 fn a_peaked_distribution_opens_few_nodes() {
+    for normalise in [Normalise::Trie, Normalise::None] {
+        opens_few_nodes(normalise, 0.0, 3);
+        // Where nothing is likely enough, less has to be seen.
+        opens_few_nodes(normalise, 0.9, 4);
+    }
+}
+
+fn opens_few_nodes(normalise: Normalise, threshold: f64, share: usize) {
     let mut sequences = Sequences::new();
     for a in 0..VOCABULARY {
         for b in 0..VOCABULARY {
@@ -387,16 +467,16 @@ fn a_peaked_distribution_opens_few_nodes() {
             }
         }
     }
-    let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
+    let space = AnswerSpace::new(sequences, vec![vec![]], normalise).unwrap();
     let mut rows_asked = 0;
-    let rankings = Rankings { mixed: Demand { most: 1, floor: f64::NEG_INFINITY }, best: false };
+    let rankings = Rankings { mixed: Demand { threshold, ..Demand::best(1) }, best: false };
     let (space, correction) = (&space, &MixingRule::None.into());
-    let task = SearchTask { space, correction, models: 1, rankings, tolerance: 1e-6 };
+    let task = SearchTask { space, correction, models: 1, rankings, tolerance: TOLERANCE };
     search(&task, &[None], &mut |rows| {
         rows_asked += rows.len();
         Ok::<_, Infallible>(evaluate(7, 1, rows))
     })
     .unwrap();
     let inner = (1 + VOCABULARY + VOCABULARY * VOCABULARY) as usize;
-    assert!(rows_asked <= inner / 3, "{rows_asked} of {inner} inner nodes were opened");
+    assert!(rows_asked <= inner / share, "{rows_asked} of {inner} inner nodes were opened");
 }

@@ -22,8 +22,9 @@ impl Small {
     }
 }
 
-const BASE: &System<'static> = &|question| question.base.to_vec();
-const FINETUNED: &System<'static> = &|question| question.finetuned.to_vec();
+const BASE: &System<'static> = &|question| Mixture::of_probabilities(question.base.to_vec());
+const FINETUNED: &System<'static> =
+    &|question| Mixture::of_probabilities(question.finetuned.to_vec());
 
 fn assert_close(a: f64, b: f64) {
     assert!((a - b).abs() < 1e-12, "{a} is not {b}");
@@ -50,7 +51,7 @@ fn counts_by_hand() {
     assert_eq!(seen.summary.training_facts, 4);
     assert_eq!(seen.answers[0].ranks, [Some(1), Some(1), Some(3), None]);
     assert_eq!(seen.answers[1].ranks, [Some(2), Some(2), Some(1), None]);
-    seen.answers[1].probabilities.iter().for_each(|&p| assert_close(p, 0.6));
+    seen.answers[1].evidence.iter().for_each(|known| assert_close(known.ln_share.exp(), 0.6));
 
     let entity = |at: usize| &seen.entities[at];
     assert_eq!(seen.entities.len(), 4);

@@ -10,7 +10,7 @@ use crate::shock::question::Question;
 /// An answer that a threshold could let through.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
-    /// The mixture's probability.
+    /// Its share of the mixture's mass.
     pub p: f64,
     /// The confidence.
     pub confidence: f64,
@@ -39,13 +39,13 @@ impl Outcome {
     ) -> Self {
         let mixed = relation.mixed(question, numbers.weights);
         let judge = |o: &super::Observation| {
-            let confidence = numbers.calibration.apply(o.ln_p);
+            let confidence = numbers.calibration.apply(o.evidence);
             let written = confidence >= numbers.threshold;
-            Judgement { p: o.ln_p.min(0.0).exp(), confidence, right: o.right, written }
+            Judgement { p: o.evidence.ln_share.min(0.0).exp(), confidence, right: o.right, written }
         };
         Self {
             objects: question.objects(),
-            reciprocal_rank: question.rank(&mixed).map_or(0.0, |rank| 1.0 / rank as f64),
+            reciprocal_rank: question.rank(&mixed.masses).map_or(0.0, |rank| 1.0 / rank as f64),
             answers: relation.judged(question, &mixed).iter().map(judge).collect(),
         }
     }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::shock::logspace::normalise;
-use crate::shock::{Correction, Mixing, MixingRule, Pair, Prior, Priors, Shift};
+use crate::shock::{Correction, Mixing, MixingRule, Mixture, Pair, Prior, Priors, Shift};
 
 struct Simulated {
     distributions: Vec<Pair<Vec<f64>>>,
@@ -62,7 +62,12 @@ impl Knowledge {
         let mut simulated = Simulated {
             distributions: Vec::new(),
             gold: Vec::new(),
-            shift: Arc::new(Shift { candidates: vec![], nodes: vec![], endings: vec![] }),
+            shift: Arc::new(Shift {
+                candidates: vec![],
+                nodes: vec![],
+                endings: vec![],
+                least: vec![],
+            }),
         };
         // A taste of each model for objects that is the same in all questions.
         let taste: Vec<f64> = (0..self.candidates).map(|_| 0.5 * normal(random)).collect();
@@ -96,7 +101,8 @@ impl Knowledge {
         let priors = Priors::mean(self.candidates, &simulated.distributions);
         let pairs = priors.finetuned.iter().zip(&priors.base);
         let candidates = pairs.map(|(&f, &b)| Shift::between(f, b)).collect();
-        simulated.shift = Arc::new(Shift { candidates, nodes: vec![], endings: vec![] });
+        simulated.shift =
+            Arc::new(Shift { candidates, nodes: vec![], endings: vec![], least: vec![] });
         simulated
     }
 }
@@ -115,24 +121,24 @@ impl Simulated {
             .collect()
     }
 
-    fn mix(&self) -> impl Fn(&Question<'_>, MixingWeights) -> Vec<f64> + Sync {
-        |question, MixingWeights { lambda, tau }| {
+    fn mix(&self) -> impl Fn(&Question<'_>, MixingWeights) -> Mixture + Sync {
+        |question, MixingWeights { lambda, tau, .. }| {
             let rule = MixingRule::LogLinear { lambda, mixing: Mixing::Candidate };
             let prior = Some(Prior { tau, shift: Arc::clone(&self.shift) });
-            let correction = Correction { prior, rule };
+            let correction = Correction { prior, ..rule.into() };
             let finetuned = match correction.active_prior() {
                 Some(prior) => {
                     prior.remove(question.finetuned, self.shift.candidates.iter().copied())
                 }
                 None => question.finetuned.to_vec(),
             };
-            rule.mix_all(&finetuned, question.base)
+            Mixture::of_probabilities(rule.mix_all(&finetuned, question.base))
         }
     }
 }
 
 const UNTUNED: Numbers = Numbers {
-    weights: MixingWeights { lambda: 0.5, tau: 0.0 },
+    weights: MixingWeights { lambda: 0.5, tau: 0.0, mean: 0.0 },
     calibration: Calibration::IDENTITY,
     threshold: 0.0,
 };
@@ -260,8 +266,8 @@ fn own_and_pooled_questions_together_choose_better_than_either_alone() {
             let unseen = knowledge.ask(200, 0.0, &mut random);
             let mix = unseen.mix();
             for (worth, shrinkage) in worth.iter_mut().zip(shrinkages) {
-                let weights = grid[own.best(&pooled, shrinkage)];
-                let right = |q: &Question<'_>| q.rank(&mix(q, weights)) == Some(1);
+                let weights = grid[own.best(&pooled, shrinkage, 0..grid.len())];
+                let right = |q: &Question<'_>| q.rank(&mix(q, weights).masses) == Some(1);
                 let right = unseen.questions().iter().filter(|q| right(q)).count();
                 *worth += right as f64 / (200 * RELATIONS as u64 * TIMES * 3) as f64;
             }
