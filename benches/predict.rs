@@ -35,7 +35,7 @@ fn predict(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements((task.subjects.len() * scored) as u64));
             let encoded = encode(&plan, task).unwrap();
             group.bench_function(name, |bencher| {
-                bencher.iter(|| predictors[0].predict(&plan, encoded.clone()).unwrap());
+                bencher.iter(|| predictors[0].predict(&plan, vec![encoded.clone()]).unwrap());
             });
         }
     }

@@ -152,6 +152,7 @@ lambda = 0.5
 
 [selection]
 threshold = 0.2
+aim = "f1"
 
 [tuning]
 facts = "held-out.csv"

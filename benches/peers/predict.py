@@ -71,7 +71,7 @@ TOLERANCE = 1e-3
 
 # Case: how its candidates' tokens are counted, and `normalise` and `method` under [prediction].
 CASES = {
-    "multi-all": ("multi", "sequence", "exhaustive"),
+    "multi-all": ("multi", "list", "exhaustive"),
     "multi-search": ("multi", "trie", "search"),
     "single": ("single", "trie", "search"),
 }
@@ -90,6 +90,7 @@ candidates = "candidates.csv"
 
 [correction]
 method = "none"
+mean = 0
 
 [prediction]
 normalise = "{normalise}"

@@ -5,19 +5,50 @@ use super::environment::asking_environment;
 use super::failure::Failure;
 use super::streams::Console;
 use super::table;
+use crate::metrics::proportion;
 use crate::pipeline::{Job, TunedPlan};
-use crate::shock::tune::{Measures, Numbers, TunedRelation};
+use crate::shock::tune::{Aim, Measures, Numbers, TunedRelation};
 
 /// Chooses the numbers, writes them, and says on what they rest and what they are worth.
 pub(super) fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
     let environment = asking_environment(console, args.locked, &args.library)?;
     let job = Job::open(&args.pipeline, &environment)?;
     let removes_shift = job.pipeline().correction.removes_shift();
+    let aim = job.pipeline().aim;
     let file = job.pipeline().tuning.as_ref().map(|tuning| tuning.file.display().to_string());
     let tuned = job.tune();
     let tuned =
         tuned.map_err(|error| Failure::from(error).saying("interrupted: nothing was written"))?;
-    console.summary(&table_of(&tuned, &file.unwrap_or_default(), removes_shift))
+    let table = table_of(&tuned, &file.unwrap_or_default(), removes_shift);
+    console.summary(&format!("{table}\n{}", aimed(&tuned, aim)))
+}
+
+/// What the thresholds were chosen for, and how far that was reached.
+fn aimed(tuned: &TunedPlan, aim: Aim) -> String {
+    let Measures { written, right, .. } = tuned.chosen.all.crossfitted;
+    let mut text =
+        format!("aim: {aim}; of the held-out questions, answered with numbers chosen on others, ");
+    text += &match proportion::interval(right, written) {
+        Some((low, high)) => format!(
+            "{written} triples would be written and {right} of them right: precision {:.3} \
+             (95 % interval {low:.3} to {high:.3})",
+            right as f64 / written as f64
+        ),
+        None => "no triple would be written".to_owned(),
+    };
+    let relations = tuned.plan.relations.iter().zip(&tuned.chosen.relations);
+    let everything: Vec<&str> = relations
+        .filter(|(_, chosen)| chosen.numbers.threshold <= 0.0)
+        .map(|(relation, _)| &*relation.name)
+        .collect();
+    if !everything.is_empty() {
+        text += &format!(
+            "\nthreshold 0: of {} every answer is written, right or not, since the held-out facts \
+             gave no reason to leave one out; `precision = 0.9` under [selection] asks for one",
+            everything.join(", ")
+        );
+    }
+    text
 }
 
 /// The columns that a narrow terminal does without, the first one first.
@@ -31,6 +62,7 @@ fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
         "facts",
         "lambda",
         "tau",
+        "mean",
         "share",
         "score",
         "bias",
@@ -72,7 +104,7 @@ fn row(name: &str, chosen: &TunedRelation) -> Vec<String> {
     let (before, tuned): (&Measures, &Measures) = (&chosen.untuned, &chosen.crossfitted);
     let own = if chosen.own { "" } else { " *" };
     let mut row = vec![format!("{name}{own}"), chosen.answerable.to_string()];
-    row.extend([weights.lambda, weights.tau].map(|x| format!("{x:.2}")));
+    row.extend([weights.lambda, weights.tau, weights.mean].map(|x| format!("{x:.2}")));
     row.extend([calibration.share, calibration.score, calibration.bias].map(|x| format!("{x:.2}")));
     row.push(format!("{threshold:.2}"));
     let asked = chosen.questions > 0;

@@ -14,6 +14,7 @@ use crate::fetch::ModelSource;
 use crate::graph::{Annotation, Durability};
 use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
+use crate::shock::tune::Aim;
 use crate::shock::{Calibration, Mixing, Pair};
 
 /// How the finetuned model is corrected by the base model; λ is in [`Pipeline::lambda`], τ in
@@ -202,6 +203,9 @@ pub struct Pipeline {
     pub prediction: PredictionSettings,
     /// How the answers of two models become one.
     pub correction: CorrectionMethod,
+    /// What `kgbuild tune` chooses thresholds for.
+    #[serde(skip)]
+    pub aim: Aim,
     /// None for prompts without examples.
     pub examples: Option<ExampleSettings>,
     /// None where the numbers are all written by hand.
@@ -283,7 +287,7 @@ impl Pipeline {
 
     /// Least confidence of a triple of a relation that is written, between 0 and 1.
     pub fn threshold(&self, relation: &str) -> f64 {
-        let tuned = || Some(self.tuned_for(relation)?.threshold);
+        let tuned = || self.tuned_for(relation)?.threshold;
         self.own(relation).threshold.or_else(tuned).unwrap_or(self.numbers.threshold)
     }
 

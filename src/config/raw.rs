@@ -170,7 +170,7 @@ pub(super) enum RawMethod {
     None,
     /// λ·p_finetuned + (1-λ)·p_base.
     Linear,
-    /// p_finetuned^λ · p_base^(1-λ), normalised.
+    /// p_finetuned^λ · p_base^(1-λ).
     LogLinear,
     /// The finetuned model's shift of its mean prediction is removed, then the two are mixed.
     Prior,
@@ -182,7 +182,7 @@ pub(super) enum RawMethod {
 pub(super) enum RawRule {
     /// λ·p_finetuned + (1-λ)·p_base.
     Linear,
-    /// p_finetuned^λ · p_base^(1-λ), normalised.
+    /// p_finetuned^λ · p_base^(1-λ).
     LogLinear,
 }
 
@@ -206,6 +206,12 @@ pub(super) struct RawSelection {
     /// Least confidence of a triple that is written.
     #[schemars(range(min = 0, max = 1))]
     pub threshold: f64,
+    /// What `kgbuild tune` chooses thresholds for. Without it: `precision` where that is given,
+    /// `threshold` where that is, else `f1`.
+    pub aim: Option<RawAim>,
+    /// The share of the written triples that is to be right, for the aim `precision`.
+    #[schemars(range(min = 0, max = 1))]
+    pub precision: Option<f64>,
     /// Most objects of a subject and a relation. The ontology's cardinality bounds them further.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_objects: Option<usize>,
@@ -215,8 +221,26 @@ pub(super) struct RawSelection {
 
 impl Default for RawSelection {
     fn default() -> Self {
-        Self { threshold: 0.5, max_objects: None, relations: BTreeMap::new() }
+        Self {
+            threshold: 0.5,
+            aim: None,
+            precision: None,
+            max_objects: None,
+            relations: BTreeMap::new(),
+        }
     }
+}
+
+/// What thresholds are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawAim {
+    /// The largest mean F1 of the held-out questions, by the rules of LM-KBC.
+    F1,
+    /// As many triples as can be written so that the share `precision` of them is right.
+    Precision,
+    /// None: they stay as they are written.
+    Threshold,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -11,6 +11,7 @@ use crate::fetch::ModelSource;
 use crate::files::is_same_file;
 use crate::lm::Normalise;
 use crate::shock::Mixing;
+use crate::shock::tune::Aim;
 
 use super::paths::Kind;
 use super::pipeline::{
@@ -18,8 +19,8 @@ use super::pipeline::{
     OutputSettings, OwnNumbers, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
 };
 use super::raw::{
-    RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline, RawRule,
-    RawRuntime, RawSelection, RawTuning,
+    RawAim, RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline,
+    RawRule, RawRuntime, RawSelection, RawTuning,
 };
 use super::resolver::{MODEL_FORMS, Resolver};
 use super::walk::Spans;
@@ -29,7 +30,7 @@ const BASE_MEAN: f64 = 0.35;
 
 /// The pipeline of `file`; of use only if nothing in `found` is an error.
 pub(super) fn resolve(
-    raw: RawPipeline,
+    mut raw: RawPipeline,
     file: &Path,
     spans: &Spans,
     found: &mut Diagnostics,
@@ -45,8 +46,13 @@ pub(super) fn resolve(
     let models = resolver.models(raw.models);
     let inputs = resolver.inputs(raw.inputs);
     let correction = resolver.correction(&raw.correction, prediction.normalise);
+    // Under `list` it would take every candidate scored.
+    let is_list = prediction.normalise == Normalise::List;
+    let untold_mean = if models.finetuned.is_some() || is_list { 0.0 } else { BASE_MEAN };
+    raw.correction.mean.get_or_insert(untold_mean);
     let (numbers, by_relation) =
         resolver.numbers(correction, &models, &inputs, &raw.correction, &raw.selection);
+    let aim = resolver.aim(&raw.selection);
     let examples = raw.examples.map(|examples| resolver.examples(examples));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
     let output = resolver.output(raw.output);
@@ -57,6 +63,7 @@ pub(super) fn resolve(
         inputs,
         prediction,
         correction,
+        aim,
         examples,
         tuning,
         output,
@@ -235,7 +242,7 @@ impl Resolver<'_> {
         let general = Numbers {
             lambda: alone.unwrap_or(raw.lambda),
             tau: raw.tau,
-            mean: raw.mean.unwrap_or(if models.finetuned.is_some() { 0.0 } else { BASE_MEAN }),
+            mean: raw.mean.unwrap_or_default(),
             threshold: selection.threshold,
             max_objects: selection.max_objects,
         };
@@ -259,6 +266,35 @@ impl Resolver<'_> {
             }
         };
         (general, iris.into_iter().map(|iri| (iri.clone(), own(iri))).collect())
+    }
+
+    /// What thresholds are tuned for.
+    fn aim(&mut self, raw: &RawSelection) -> Aim {
+        let aim = raw.aim.unwrap_or_else(|| match raw.precision {
+            Some(_) => RawAim::Precision,
+            None if self.spans.has(&["selection", "threshold"]) => RawAim::Threshold,
+            None => RawAim::F1,
+        });
+        match (aim, raw.precision) {
+            (RawAim::Precision, Some(share)) => Aim::Precision(share),
+            (RawAim::Precision, None) => {
+                let message = "the aim `precision` needs to know which";
+                let help =
+                    "add the share of the triples that is to be right, as in `precision = 0.9`";
+                let mistake = Diagnostic::error("no-precision", message).help(help);
+                self.push(mistake, self.spans.value(&["selection", "aim"]));
+                Aim::F1
+            }
+            (RawAim::F1 | RawAim::Threshold, Some(_)) => {
+                let message = "`precision` is an aim, and `aim` names another";
+                let help = "take one of the two out";
+                let mistake = Diagnostic::error("two-aims", message).help(help);
+                self.push(mistake, self.spans.value(&["selection", "precision"]));
+                Aim::F1
+            }
+            (RawAim::F1, None) => Aim::F1,
+            (RawAim::Threshold, None) => Aim::Threshold,
+        }
     }
 
     fn relation_table(&mut self, section: &str, iri: &str, inputs: &InputSettings) {

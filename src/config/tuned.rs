@@ -72,8 +72,8 @@ pub struct TunedNumbers {
     pub score: f64,
     /// Is added to them.
     pub bias: f64,
-    /// Least confidence of a triple that is written, 0 to 1.
-    pub threshold: f64,
+    /// Least confidence of a triple that is written, 0 to 1; none where the pipeline's own stands.
+    pub threshold: Option<f64>,
 }
 
 impl TunedNumbers {
@@ -92,7 +92,7 @@ impl TunedNumbers {
             ("share", self.share.is_finite() && self.share > 0.0),
             ("score", self.score.is_finite() && self.score >= 0.0),
             ("bias", self.bias.is_finite()),
-            ("threshold", within(self.threshold, 1.0)),
+            ("threshold", self.threshold.is_none_or(|x| within(x, 1.0))),
         ];
         checks.into_iter().filter(|(_, right)| !right).map(|(name, _)| name).collect()
     }
@@ -178,7 +178,7 @@ mod tests {
             share: 0.75,
             score: 0.0,
             bias: -0.25,
-            threshold: 0.4,
+            threshold: Some(0.4),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnosis::System;
 use crate::pipeline::{self, KnownQuestion, Plan};
 use crate::shock::diagnosis::{self, COMMON, CurvePoint};
-use crate::shock::tune::{MixingWeights, Numbers, TuneSettings};
+use crate::shock::tune::{Aim, MixingWeights, Numbers, TuneSettings};
 use crate::shock::{Calibration, Evidence, Mixing, MixingRule, Mixture, Prior, Priors, Question};
 
 /// A relation with fewer tuning questions takes the numbers of all together.
@@ -119,7 +119,7 @@ pub fn answer(
         }
     }
     let tuning = if is_correction(system) {
-        pipeline::tune(plan, &questions.tune, MIN_QUESTIONS)
+        pipeline::tune(plan, &questions.tune, MIN_QUESTIONS, Aim::F1)
     } else {
         None
     };

@@ -125,8 +125,8 @@ impl AnswerSpace {
         self.normalise
     }
 
-    /// Whether a rule mixes at each branching here. But under `trie` all mixing is of whole
-    /// candidates.
+    /// Whether a rule mixes at each branching here. Where masses are not normalised there, all mixing is
+    /// of whole candidates.
     pub fn mixes_at_branchings(&self, rule: MixingRule) -> bool {
         self.normalise == Normalise::Trie
             && matches!(rule, MixingRule::LogLinear { mixing: Mixing::Branching, .. })

@@ -2,7 +2,7 @@
 
 use super::branch::{AnswerSpace, Normalise};
 use super::mix::{exclude, mix};
-use super::search::{Answer, Excluded, Mass, SearchTask, Weighed, answer_from};
+use super::search::{Answer, Asked, Excluded, Mass, SearchTask, Weighed, answer_from};
 use super::trie::{CandidateIndex, NodeId, Trie};
 use super::{Answers, Row};
 use crate::shock::logspace::{log_mean_exp, normalise};
@@ -19,8 +19,9 @@ const MASSES_AT_ONCE: usize = 1 << 23;
 ///
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
 /// be answered. `evaluate` gives each of `models` (finetuned, then base) its answers to the same
-/// rows. Under `sequence` the excluded candidate has `-inf`; under `trie` it keeps what the models
-/// give it, since mixing at branchings needs its mass: [`mix`] takes it out.
+/// rows. They are probabilities as the space normalises them: under `none` they sum to what the models
+/// leave to the candidates. Under `list` the excluded candidate has `-inf`; elsewhere it keeps what the
+/// models give it, since mixing at branchings needs its mass: [`mix`] takes it out.
 ///
 /// # Errors
 /// Those of `evaluate`.
@@ -31,36 +32,59 @@ pub fn distributions<E>(
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Pair<Vec<f64>>>, E> {
     let mut all = Vec::with_capacity(questions.len());
-    for_each(space, models, questions, evaluate, &mut |_, distributions| all.push(distributions))?;
+    for_each(space, models, questions, 0, evaluate, &mut |_, distributions| {
+        all.push(distributions)
+    })?;
     Ok(all)
 }
 
-/// The corrected distribution of every question over all candidates, ranked.
-///
-/// `questions` and `evaluate` are those of [`distributions`].
+/// The mixture of every question over all candidates, ranked: what [`super::search`] is held against,
+/// with the same arguments.
 ///
 /// # Errors
 /// Those of `evaluate`.
 pub fn exhaustive<E>(
-    task: &SearchTask<'_>,
-    questions: &[Excluded],
+    asked: &[Asked<'_>],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Vec<Vec<Answer>>, E> {
+    let mut first = 0;
+    let each = asked.iter().map(|own| {
+        let answers = rank_all(own, first, evaluate);
+        first += own.prompts();
+        answers
+    });
+    each.collect()
+}
+
+/// The same of one task's questions, whose first prompt is number `first`.
+pub(super) fn rank_all<E>(
+    asked: &Asked<'_>,
+    first: usize,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Answer>, E> {
+    let Asked { task, questions } = asked;
     let &SearchTask { space, correction, models, .. } = task;
     let mut answers = Vec::with_capacity(questions.len());
-    for_each(space, models, questions, evaluate, &mut |excluded, Pair { finetuned, base }| {
-        let Mixture { masses, total, .. } = mix(space, correction, excluded, &finetuned, &base);
-        let weighed = (0..masses.len())
-            .filter(|&c| excluded != Some(c as CandidateIndex))
-            .map(|c| Weighed {
-                candidate: c as CandidateIndex,
-                mixed: masses[c],
-                models: Pair { finetuned: finetuned[c], base: base[c] },
-            })
-            .collect();
-        let mass = Mass { explored: total, open: f64::NEG_INFINITY };
-        answers.push(answer_from(task, weighed, mass));
-    })?;
+    for_each(
+        space,
+        models,
+        questions,
+        first,
+        evaluate,
+        &mut |excluded, Pair { finetuned, base }| {
+            let Mixture { masses, total, .. } = mix(space, correction, excluded, &finetuned, &base);
+            let weighed = (0..masses.len())
+                .filter(|&c| excluded != Some(c as CandidateIndex))
+                .map(|c| Weighed {
+                    candidate: c as CandidateIndex,
+                    mixed: masses[c],
+                    models: Pair { finetuned: finetuned[c], base: base[c] },
+                })
+                .collect();
+            let mass = Mass { explored: total, open: f64::NEG_INFINITY };
+            answers.push(answer_from(task, weighed, mass));
+        },
+    )?;
     Ok(answers)
 }
 
@@ -69,6 +93,7 @@ fn for_each<E>(
     space: &AnswerSpace,
     models: usize,
     questions: &[Excluded],
+    first: usize,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
     take: &mut dyn FnMut(Excluded, Pair<Vec<f64>>),
 ) -> Result<(), E> {
@@ -76,7 +101,8 @@ fn for_each<E>(
     let table = models * space.templates() * (trie.nodes().len() + trie.candidates());
     let together = (MASSES_AT_ONCE / table.max(1)).max(1);
     for (group, questions) in questions.chunks(together).enumerate() {
-        let tables = score(space, models, group * together, questions.len(), evaluate)?;
+        let prompt = first + group * together * space.templates();
+        let tables = score(space, models, prompt, questions.len(), evaluate)?;
         for (question, &excluded) in questions.iter().enumerate() {
             let finetuned = tables.distribution(question, 0, excluded);
             let base = if models > 1 {
@@ -90,7 +116,7 @@ fn for_each<E>(
     Ok(())
 }
 
-/// Scores every candidate of the questions `first..first + questions`.
+/// Scores every candidate of as many questions, whose first prompt is number `first`.
 fn score<'a, E>(
     space: &'a AnswerSpace,
     models: usize,
@@ -107,7 +133,7 @@ fn score<'a, E>(
         for &node in &nodes {
             if space.asks(node) {
                 for template in 0..space.templates() {
-                    let prompt = (first + question) * space.templates() + template;
+                    let prompt = first + question * space.templates() + template;
                     space.rows(node, template, prompt, &mut rows);
                 }
             }

@@ -15,8 +15,9 @@
 //! | the mixture's own (`none`, or `trie` where whole candidates are mixed) | lies between bounds, by what is explored and what the open prefixes have at most | the ranking is settled, it is settled what reaches the threshold, and the bounds of each confidence are at most `tolerance` apart |
 //! | each model's, divided by a sum over the list (`list`) | is its mass after the division | what is unexplored is at most `tolerance`, and cannot change the ranking |
 //!
-//! All questions of a chunk go through the search together, a round at a time, so that the models
-//! are asked in full batches; which nodes a question opens does not depend on the others.
+//! All questions of a batch go through the search together, those of several relations too, a round at
+//! a time, so that the models are asked in full batches; which nodes a question opens does not depend on
+//! the others.
 
 mod list;
 mod mass;
@@ -30,7 +31,8 @@ pub use mass::Mass;
 use question::Question;
 pub use task::SearchTask;
 
-use super::exhaustive::exhaustive;
+use super::branch::AnswerSpace;
+use super::exhaustive::rank_all;
 use super::trie::CandidateIndex;
 use super::{Answers, Row};
 use crate::shock::{Calibration, Evidence, Pair};
@@ -160,51 +162,98 @@ pub(super) fn answer_from(task: &SearchTask<'_>, mut weighed: Vec<Weighed>, mass
     Answer { ranked, best, mass }
 }
 
-/// The best candidates of every question.
+/// Questions that are searched alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// In what, and for what.
+    pub task: SearchTask<'a>,
+    /// What each must not be answered.
+    pub questions: &'a [Excluded],
+}
+
+impl Asked<'_> {
+    /// How many prompts ask them.
+    pub(super) fn prompts(&self) -> usize {
+        self.questions.len() * self.task.space.templates()
+    }
+}
+
+/// The best candidates of every question, as the questions are given.
 ///
-/// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
-/// be answered. `evaluate` gives each of the task's models (finetuned, then base) its answers to the
-/// same rows. A correction that
-/// [needs every candidate](super::AnswerSpace::needs_every_candidate) is left to [`exhaustive`].
+/// Questions are asked through prompts that are counted on, for each question one a template.
+/// `evaluate` gives each of the tasks' models (finetuned, then base), of which all have as many, its
+/// answers to the same rows. A correction that
+/// [needs every candidate](super::AnswerSpace::needs_every_candidate) is left to [`super::exhaustive`].
 ///
 /// # Errors
 /// Those of `evaluate`.
 pub fn search<E>(
-    task: &SearchTask<'_>,
-    questions: &[Excluded],
+    asked: &[Asked<'_>],
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
-) -> Result<Vec<Answer>, E> {
-    let space = task.space;
-    if space.needs_every_candidate(task.correction) {
-        return exhaustive(task, questions, evaluate);
+) -> Result<Vec<Vec<Answer>>, E> {
+    let mut all: Vec<Vec<Answer>> = Vec::with_capacity(asked.len());
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut first = 0;
+    for (place, own) in asked.iter().enumerate() {
+        let (space, templates) = (own.task.space, own.task.space.templates());
+        if space.needs_every_candidate(own.task.correction) {
+            all.push(rank_all(own, first, evaluate)?);
+        } else {
+            all.push(Vec::with_capacity(own.questions.len()));
+            open.extend(own.questions.iter().enumerate().map(|(at, &excluded)| Open {
+                question: Question::new(&own.task, excluded),
+                space,
+                prompt: first + at * templates,
+                place,
+            }));
+        }
+        first += own.prompts();
     }
-    let mut open: Vec<Question<'_>> =
-        questions.iter().map(|&excluded| Question::new(task, excluded)).collect();
+    let models = asked.first().map_or(0, |own| own.task.models);
+    while round(&mut open, models, evaluate)? {}
+    for Open { question, place, .. } in open {
+        all[place].push(question.answer());
+    }
+    Ok(all)
+}
+
+/// A question in work.
+struct Open<'a> {
+    question: Question<'a>,
+    space: &'a AnswerSpace,
+    /// The first of its prompts.
+    prompt: usize,
+    /// Of which of those that are asked it is.
+    place: usize,
+}
+
+/// Opens what each question has to know next; whether there was anything.
+fn round<E>(
+    open: &mut [Open<'_>],
+    models: usize,
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<bool, E> {
     let mut rows = Vec::new();
-    let mut asked: Vec<(usize, u32)> = Vec::new();
-    loop {
-        rows.clear();
-        asked.clear();
-        for (index, question) in open.iter_mut().enumerate() {
-            for entry in question.pick() {
-                let node = question.node(entry);
-                for template in 0..space.templates() {
-                    space.rows(node, template, index * space.templates() + template, &mut rows);
-                }
-                asked.push((index, entry));
+    let mut picked: Vec<(usize, u32)> = Vec::new();
+    for (index, Open { question, space, prompt, .. }) in open.iter_mut().enumerate() {
+        for entry in question.pick() {
+            let node = question.node(entry);
+            for template in 0..space.templates() {
+                space.rows(node, template, *prompt + template, &mut rows);
             }
-        }
-        if asked.is_empty() {
-            return Ok(open.into_iter().map(Question::answer).collect());
-        }
-        // Where only certain ways were met, nothing has to be asked to take them.
-        let answers =
-            if rows.is_empty() { vec![Vec::new(); task.models] } else { evaluate(&rows)? };
-        let mut rest: Vec<&[f64]> = answers.iter().map(|a| &a[..]).collect();
-        for &(index, entry) in &asked {
-            open[index].expand(entry, &mut rest);
+            picked.push((index, entry));
         }
     }
+    if picked.is_empty() {
+        return Ok(false);
+    }
+    // Where only certain ways were met, nothing has to be asked to take them.
+    let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
+    let mut rest: Vec<&[f64]> = answers.iter().map(|a| &a[..]).collect();
+    for &(index, entry) in &picked {
+        open[index].question.expand(entry, &mut rest);
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

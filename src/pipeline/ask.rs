@@ -54,11 +54,12 @@ impl PlannedJob<'_> {
         let written = plan.relations[index].rankings.mixed;
         plan.relations[index].rankings.mixed = Demand { most, threshold: 0.0, ..written };
         let task = Task { relation: index, index: 0, subjects: vec![id], block: None };
-        let predicted = encode(plan, task).and_then(|encoded| predictor.predict(plan, encoded));
+        let predicted =
+            encode(plan, task).and_then(|encoded| predictor.predict(plan, vec![encoded]));
         plan.relations[index].rankings.mixed = written;
         self.asking = Some(predictor);
         let asked = plan.asked;
-        let selected = select(plan, predicted?);
+        let selected = select(plan, predicted?.swap_remove(0));
         let object = |triple: &super::select::Triple| RankedObject {
             iri: plan.candidates.iri(triple.object).to_owned(),
             label: plan.candidates.label(triple.object).to_owned(),

@@ -14,6 +14,10 @@ use crate::shock::Pair;
 /// and values of its prompts take some 50 MB with a model of 135M parameters.
 pub const CHUNK_SUBJECTS: usize = 64;
 
+/// Prompts of chunks that are searched together. More fill the rounds of a search better, when few of
+/// its questions are left; their keys and values take as much memory.
+pub(super) const BATCH_PROMPTS: usize = 256;
+
 /// Subjects that the same relations are asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Group {
@@ -48,15 +52,47 @@ impl Plan {
     /// The chunks that are not in `done`: block by block where what prompts begin with is kept, else
     /// relation by relation.
     pub fn tasks<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Task> + 'a {
+        self.all_tasks()
+            .filter(|task| !done.contains(&self.relations[task.relation].chunk(task.index)))
+    }
+
+    /// All chunks in the order of [`Self::tasks`].
+    fn all_tasks(&self) -> impl Iterator<Item = Task> {
         let blocks = self.keeps_beginnings().then(|| self.blocks()).into_iter().flatten();
         let relations = (!self.keeps_beginnings()).then_some(0..self.relations.len());
         let by_relation = relations
             .into_iter()
             .flatten()
             .flat_map(|relation| self.blocks().filter(move |task| task.relation == relation));
-        blocks
-            .chain(by_relation)
-            .filter(|task| !done.contains(&self.relations[task.relation].chunk(task.index)))
+        blocks.chain(by_relation)
+    }
+
+    /// The chunks of [`Self::tasks`] as they are searched together: those of a block as far as their
+    /// prompts are few, others alone. What is begun of a batch is done again with all of it, so that
+    /// its numbers are the same bits; only batches of which nothing is missing are left out.
+    pub fn batches<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Vec<Task>> + 'a {
+        let mut all = self.all_tasks().peekable();
+        let batches = std::iter::from_fn(move || {
+            let first = all.next()?;
+            let mut prompts = self.prompts(&first);
+            let mut batch = vec![first];
+            while let Some(next) = all.next_if(|next| {
+                next.block.is_some()
+                    && next.block == batch[0].block
+                    && prompts + self.prompts(next) <= BATCH_PROMPTS
+            }) {
+                prompts += self.prompts(&next);
+                batch.push(next);
+            }
+            Some(batch)
+        });
+        let is_done = |task: &Task| done.contains(&self.relations[task.relation].chunk(task.index));
+        batches.filter(move |batch| !batch.iter().all(is_done))
+    }
+
+    /// How many prompts ask a chunk's questions.
+    pub(super) fn prompts(&self, task: &Task) -> usize {
+        task.subjects.len() * self.relations[task.relation].templates.len()
     }
 
     /// All chunks, block by block.

@@ -113,7 +113,7 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
         }
         let asked = task.subjects.len();
         let begin = Instant::now();
-        predictor.predict(plan, encode(plan, task)?)?;
+        predictor.predict(plan, vec![encode(plan, task)?])?;
         Ok::<_, Error>((asked, begin.elapsed().as_secs_f64()))
     };
     let begin = Instant::now();

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::score::Distributions;
 use super::{Encoded, Error, Plan, RelationPlan, Task};
-use crate::lm::{self, Answer, Answers, Asking, LanguageModel, Method, Prompt, Row, SearchTask};
+use crate::lm::{
+    self, Answer, Answers, Asked, Asking, Excluded, LanguageModel, Method, Prompt, Row, SearchTask,
+};
 use crate::shock::Pair;
 
 /// A chunk with an answer for each of its subjects, in order.
@@ -74,12 +76,17 @@ impl Predictor {
     }
 
     /// Gives every model its prompts: those with examples to the models that read them.
-    fn open(&mut self, plan: &Plan, encoded: &Encoded, asking: Asking) -> Result<(), Error> {
-        self.begin(plan, &encoded.task)?;
+    fn open(&mut self, plan: &Plan, batch: &[Encoded], asking: Asking) -> Result<(), Error> {
+        if let Some(first) = batch.first() {
+            self.begin(plan, &first.task)?;
+        }
         let mut exampled = self.exampled(plan).into_iter();
         for model in &mut self.models {
             let own = exampled.by_ref().take(model.models());
-            let prompts: Vec<&[Prompt]> = own.map(|exampled| encoded.prompts(exampled)).collect();
+            let prompts: Vec<Vec<Prompt>> = own
+                .map(|exampled| batch.iter().flat_map(|e| e.prompts(exampled)).cloned().collect())
+                .collect();
+            let prompts: Vec<&[Prompt]> = prompts.iter().map(Vec::as_slice).collect();
             model.open(&prompts, asking);
         }
         Ok(())
@@ -115,32 +122,32 @@ impl Predictor {
         [if self.only_base { base } else { finetuned }, base]
     }
 
-    /// Answers a chunk's questions.
+    /// Answers the questions of chunks that are searched together: all at once, or those of one
+    /// relation.
     ///
     /// # Errors
     /// Where a model fails.
-    pub fn predict(&mut self, plan: &Plan, encoded: Encoded) -> Result<Predicted, Error> {
-        let asking = match plan.relations[encoded.task.relation].method {
-            Method::Exhaustive => Asking::Once,
-            Method::Search => Asking::Stepwise,
-        };
-        self.open(plan, &encoded, asking)?;
-        let task = encoded.task;
-        let relation = &plan.relations[task.relation];
-        let questions = plan.questions(&task);
-        let search = SearchTask {
-            space: &relation.space,
-            correction: &relation.correction,
-            models: self.count(),
-            rankings: relation.rankings,
-            tolerance: relation.tolerance,
-        };
+    pub fn predict(&mut self, plan: &Plan, batch: Vec<Encoded>) -> Result<Vec<Predicted>, Error> {
+        let relation = |encoded: &Encoded| &plan.relations[encoded.task.relation];
+        let is_searched = |encoded: &Encoded| relation(encoded).method == Method::Search;
+        let asking = if batch.iter().all(is_searched) { Asking::Stepwise } else { Asking::Once };
+        self.open(plan, &batch, asking)?;
+        let questions: Vec<Vec<Excluded>> =
+            batch.iter().map(|encoded| plan.questions(&encoded.task)).collect();
+        let models = self.count();
+        let asked: Vec<Asked<'_>> = batch
+            .iter()
+            .zip(&questions)
+            .map(|(encoded, questions)| Asked { task: relation(encoded).search(models), questions })
+            .collect();
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
-        let answers = match relation.method {
-            Method::Exhaustive => lm::exhaustive(&search, &questions, &mut evaluate),
-            Method::Search => lm::search(&search, &questions, &mut evaluate),
-        }?;
-        Ok(Predicted { task, answers })
+        let answers = if asking == Asking::Stepwise {
+            lm::search(&asked, &mut evaluate)?
+        } else {
+            lm::exhaustive(&asked, &mut evaluate)?
+        };
+        let answered = batch.into_iter().zip(answers);
+        Ok(answered.map(|(Encoded { task, .. }, answers)| Predicted { task, answers }).collect())
     }
 
     /// For each of a chunk's questions in order, by model and template, ln p of the text after each
@@ -153,7 +160,7 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
-        self.open(plan, &encoded, Asking::Once)?;
+        self.open(plan, std::slice::from_ref(&encoded), Asking::Once)?;
         let relation = &plan.relations[encoded.task.relation];
         let (models, questions) = (self.count(), encoded.task.subjects.len());
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
@@ -170,13 +177,26 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Distributions>, Error> {
-        self.open(plan, &encoded, Asking::Once)?;
+        self.open(plan, std::slice::from_ref(&encoded), Asking::Once)?;
         let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
         let models = self.count();
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
         Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
+    }
+}
+
+impl RelationPlan {
+    /// How its questions are searched with so many models.
+    fn search(&self, models: usize) -> SearchTask<'_> {
+        SearchTask {
+            space: &self.space,
+            correction: &self.correction,
+            models,
+            rankings: self.rankings,
+            tolerance: self.tolerance,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
 use super::stages::{self, Workers};
-use super::{Encoded, Error, Plan, Predictor, Selected, encode, select};
+use super::{Encoded, Error, Plan, Predictor, Selected, Task, encode, select};
 use crate::catalog::{Catalog, EntityId};
 use crate::diagnostic::Events;
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
@@ -35,30 +35,39 @@ pub fn run(
     let shown = progress::begin(events, plan.size(plan.tasks(&done)).prompts);
     let progress = &shown;
     let mut prompts = 0;
-    let encode = |task| -> Result<Encoded, Error> {
-        let encoded = encode(plan, task)?;
-        progress.advance(ENCODE, encoded.count());
-        Ok(encoded)
+    let is_new = |task: &Task| !done.contains(&plan.relations[task.relation].chunk(task.index));
+    // Of a batch of which some is done, only what is missing counts.
+    let missing = |tasks: &[Task]| -> usize {
+        tasks.iter().filter(|task| is_new(task)).map(|task| plan.prompts(task)).sum()
+    };
+    let encode = |batch: Vec<Task>| -> Result<Vec<Encoded>, Error> {
+        let prompts = missing(&batch);
+        let encoded = batch.into_iter().map(|task| encode(plan, task)).collect();
+        progress.advance(ENCODE, prompts);
+        encoded
     };
     let before = work(predictors);
     let predict = predictors.iter_mut().map(|predictor| {
-        move |encoded: Encoded| {
-            let prompts = encoded.count();
-            let selected = select(plan, predictor.predict(plan, encoded)?);
+        move |batch: Vec<Encoded>| -> Result<Vec<Selected>, Error> {
+            let predicted = predictor.predict(plan, batch)?.into_iter();
+            let new = predicted.filter(|predicted| is_new(&predicted.task));
+            let selected: Vec<Selected> = new.map(|predicted| select(plan, predicted)).collect();
+            let prompts = selected.iter().map(|selected| plan.prompts(&selected.task)).sum();
             progress.advance(PREDICT, prompts);
             Ok(selected)
         }
     });
-    let write = |selected: Selected| {
-        writer.commit(&record(plan, &selected))?;
-        let relation = selected.task.relation;
-        statistics[relation].add(&selected.statistics);
-        let done = selected.task.subjects.len() * plan.relations[relation].templates.len();
-        prompts += done;
-        progress.advance(WRITE, done);
+    let write = |batch: Vec<Selected>| {
+        for selected in batch {
+            writer.commit(&record(plan, &selected))?;
+            statistics[selected.task.relation].add(&selected.statistics);
+            let written = plan.prompts(&selected.task);
+            prompts += written;
+            progress.advance(WRITE, written);
+        }
         Ok(())
     };
-    let ended = stages::run(plan.tasks(&done), workers, encode, predict.collect(), write, stop);
+    let ended = stages::run(plan.batches(&done), workers, encode, predict.collect(), write, stop);
     drop(shown);
     ended?;
     let seconds = start.elapsed().as_secs_f64();

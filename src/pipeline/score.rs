@@ -114,7 +114,7 @@ pub fn prompts_per_second(plan: &Plan, predictors: &mut [Predictor]) -> Result<f
             let workers = predictors.iter_mut().zip(&tasks);
             let threads: Vec<_> = workers
                 .map(|(predictor, task)| {
-                    scope.spawn(|| predictor.predict(plan, task.clone()).map(drop))
+                    scope.spawn(|| predictor.predict(plan, vec![task.clone()]).map(drop))
                 })
                 .collect();
             threads.into_iter().try_for_each(|thread| match thread.join() {

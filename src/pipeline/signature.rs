@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{CHUNK_SUBJECTS, Error, LocatedModels, Plan, RelationPlan};
+use super::blocks::BATCH_PROMPTS;
+use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
 use crate::config::{self, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
@@ -65,6 +66,7 @@ fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     settings.insert("prediction".to_owned(), describe_prediction(&pipeline.prediction));
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
+    settings.insert("prompts a batch".to_owned(), BATCH_PROMPTS.to_string());
     for relation in &plan.relations {
         let numbers = describe_relation(pipeline, plan, relation);
         settings.insert(format!("relation <{}>", relation.iri), numbers);
@@ -105,11 +107,11 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
         text += &format!(", tau {tau} over {} subjects", relation.prior_subjects.len());
     }
     if !relation.subjects_of_text().is_empty() {
-        text += &format!(", text after over {} subjects", relation.mean_subjects().len());
+        text += &format!(", text after over {} subjects", relation.subjects_of_text().len());
     }
     if relation.mean != 0.0 {
-        text +=
-            &format!(", mean {} over {} subjects", relation.mean, relation.mean_subjects().len());
+        let subjects = relation.subjects_of_means(MeansOf::CorrectedRelations).len();
+        text += &format!(", mean {} over {subjects} subjects", relation.mean);
     }
     let Calibration { share, score, bias } = relation.calibration;
     if relation.calibration != Calibration::IDENTITY {
@@ -130,7 +132,7 @@ mod tests {
 
     /// Graphs that are half done go on only under the same words.
     #[test]
-    fn predictions_are_signed_in_the_words_of_earlier_graphs() {
+    fn predictions_are_signed_in_the_same_words() {
         let signed = |normalise, method, masked| {
             describe_prediction(&PredictionSettings {
                 normalise,

@@ -9,7 +9,7 @@ use crate::config::{self, Pipeline, TunedFile};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
 use crate::files::{WriteError, unwritable, write_whole};
 use crate::lm;
-use crate::shock::tune::{self, GridScores, MixingWeights, Numbers, TuneSettings, Tuning};
+use crate::shock::tune::{self, Aim, GridScores, MixingWeights, Numbers, TuneSettings, Tuning};
 use crate::shock::{Correction, MeanRemoval, MixingRule, Mixture, Prior, Question};
 
 /// The shares of the finetuned model's shift that are tried where one is removed.
@@ -52,14 +52,21 @@ impl RelationPlan {
     }
 }
 
-/// Chooses numbers for every relation of the plan on its known questions, which are by relation.
+/// Chooses numbers for every relation of the plan on its known questions, which are by relation;
+/// thresholds for `aim`.
 /// `None` where all relations together have fewer than `min_questions` that can be answered.
-pub fn tune(plan: &Plan, known: &[Vec<KnownQuestion>], min_questions: usize) -> Option<Tuning> {
+pub fn tune(
+    plan: &Plan,
+    known: &[Vec<KnownQuestion>],
+    min_questions: usize,
+    aim: Aim,
+) -> Option<Tuning> {
     let removes_shift = plan.relations.iter().any(|relation| relation.tau.is_some());
     let mixes = plan.relations.iter().any(|r| r.correction.rule != MixingRule::None);
     let settings = TuneSettings {
         taus: if removes_shift { TAUS.to_vec() } else { vec![0.0] },
         means: MEANS.to_vec(),
+        aim,
         lambdas: if mixes { TuneSettings::default().lambdas } else { vec![1.0] },
         min_questions,
     };
@@ -120,7 +127,7 @@ impl Job<'_> {
         let scored = questions.ask(MeansOf::AllRelations)?;
         let known = questions.known(scored);
         let KnownQuestions { plan, models, .. } = questions;
-        let chosen = tune(&plan, &known, tuning.min_facts);
+        let chosen = tune(&plan, &known, tuning.min_facts, pipeline.aim);
         let chosen = chosen.ok_or_else(|| too_few(tuning, answerable))?;
         let made_from = tuned::made_from(&pipeline, &models)?;
         let numbers = tuned::file_of(&pipeline, &plan, &chosen, made_from);

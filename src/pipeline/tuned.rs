@@ -82,7 +82,9 @@ pub(super) fn made_from(pipeline: &Pipeline, models: &LocatedModels) -> Result<M
             (true, normalise) => {
                 format!("{normalise:?}, {:?}", pipeline.prediction.masked).to_lowercase()
             }
-            (false, normalise) => format!("{normalise:?}").to_lowercase(),
+            (false, normalise) => {
+                format!("{normalise:?}, after {:?}", pipeline.prediction.after).to_lowercase()
+            }
         },
         examples_sha256: examples_sha256(pipeline)?,
         facts_sha256: facts_sha256?,
@@ -116,7 +118,7 @@ pub(super) fn file_of(
             share: calibration.share,
             score: calibration.score,
             bias: calibration.bias,
-            threshold,
+            threshold: (pipeline.aim != tune::Aim::Threshold).then_some(threshold),
         }
     };
     let relations = plan.relations.iter().zip(&chosen.relations);

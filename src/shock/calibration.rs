@@ -51,7 +51,8 @@ impl Default for Calibration {
 pub struct Evidence {
     /// ln p: of its share of the candidates' mass.
     pub ln_share: f64,
-    /// s: of the mixture's own probability; 0 for all answers where that is the share itself.
+    /// s: of the mixture's own probability, less what was removed of its mean prediction; 0 for all
+    /// answers where it is the share itself.
     pub score: f64,
 }
 

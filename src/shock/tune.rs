@@ -14,13 +14,13 @@ mod weights;
 use serde::{Deserialize, Serialize};
 
 pub use measures::{Judgement, Measures, Outcome};
-pub use threshold::f1;
+pub use threshold::{Aim, f1};
 pub use weights::{GridScores, MixingWeights};
 
 use super::calibration::{Calibration, Observation};
 use super::mixture::Mixture;
 use super::question::Question;
-use threshold::{Judged, best_threshold};
+use threshold::{Judged, best_threshold, least_threshold};
 use weights::{Curve, SHRINKAGE};
 
 /// Parts into which questions are dealt, by turns.
@@ -75,6 +75,8 @@ pub struct TuneSettings {
     pub taus: Vec<f64>,
     /// The shares of the mean prediction to try; not empty.
     pub means: Vec<f64>,
+    /// What thresholds are chosen for.
+    pub aim: Aim,
     /// A relation gets numbers of its own from so many questions with an object on; all relations
     /// together get any from as many on.
     pub min_questions: usize,
@@ -84,7 +86,7 @@ impl Default for TuneSettings {
     /// λ from 0 to 1 in steps of 0.05, nothing removed, at least 20 questions.
     fn default() -> Self {
         let lambdas = (0..=20).map(|i| f64::from(i) / 20.0).collect();
-        Self { lambdas, taus: vec![0.0], means: vec![0.0], min_questions: 20 }
+        Self { lambdas, taus: vec![0.0], means: vec![0.0], aim: Aim::F1, min_questions: 20 }
     }
 }
 
@@ -252,7 +254,15 @@ impl Tuner<'_> {
             calibration,
             threshold,
         });
-        let own_or_all = |(index, own)| if self.has_own(index) { own } else { all };
+        let own_or_all = |(index, own): (usize, Numbers)| {
+            let chosen = if self.has_own(index) { own } else { all };
+            match self.settings.aim {
+                Aim::Threshold => {
+                    Numbers { threshold: self.relations[index].untuned.threshold, ..chosen }
+                }
+                _ => chosen,
+            }
+        };
         Fit { all, relations: numbers.enumerate().map(own_or_all).collect() }
     }
 
@@ -346,6 +356,16 @@ impl Tuner<'_> {
         each.collect()
     }
 
+    /// The threshold that is best for weighted questions, of relations that are functional or not.
+    fn threshold(&self, judged: &[(f64, &Judged)], functional: bool) -> f64 {
+        match self.settings.aim {
+            Aim::F1 => best_threshold(judged, functional),
+            Aim::Precision(share) => least_threshold(judged, share),
+            // Of a relation without numbers of its own; others have one already.
+            Aim::Threshold => self.relations.first().map_or(1.0, |r| r.untuned.threshold),
+        }
+    }
+
     /// The threshold of all, and by relation.
     ///
     /// A relation is held towards those of its own kind: functional ones gain by answering even
@@ -364,9 +384,9 @@ impl Tuner<'_> {
             let own = own.iter().map(|judged| (1.0, judged));
             let weighted: Vec<(f64, &Judged)> =
                 own.chain(kind.into_iter().map(|judged| (share, judged))).collect();
-            best_threshold(&weighted, relation.most == 1)
+            self.threshold(&weighted, relation.most == 1)
         });
-        (best_threshold(&all, functional), own.collect())
+        (self.threshold(&all, functional), own.collect())
     }
 }
 

@@ -13,14 +13,14 @@ const SETTINGS: [&[(&str, i64)]; 3] = [
 /// sessions: some 6 GB.
 #[test]
 fn workers_budgets_and_threads_change_nothing() {
-    let job = Job::quickstart();
+    let job = Job::without_a_mean();
     job.set("runtime", "workers", 1);
     job.set("runtime", "encode_workers", 1);
     job.run(&["--quiet"]);
     let (graph, counts) = (job.graph(), job.counts());
     assert!(graph.lines().count() > 1000, "{graph}");
     for settings in SETTINGS {
-        let job = Job::quickstart();
+        let job = Job::without_a_mean();
         settings.iter().for_each(|&(key, value)| job.set("runtime", key, value));
         job.run(&["--quiet"]);
         assert_same_graph(&job.graph(), &graph, &format!("{settings:?}"));

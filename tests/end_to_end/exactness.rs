@@ -180,7 +180,7 @@ fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
         let name = plan.relations[task.relation].name.clone();
         let subjects = task.subjects.clone();
         let encoded = pipeline::encode(plan, task).unwrap();
-        let predicted = predictor.predict(plan, encoded).unwrap();
+        let predicted = predictor.predict(plan, vec![encoded]).unwrap().remove(0);
         let labels = subjects.iter().map(|&s| format!("{name} of {}", plan.subjects.label(s)));
         all.extend(labels.zip(predicted.answers));
     }

@@ -64,7 +64,7 @@ impl Moment {
 /// whole, and never less than before.
 #[test]
 fn twenty_kills_leave_no_trace() {
-    let job = Job::quickstart();
+    let job = Job::without_a_mean();
     let start = Instant::now();
     job.run(&["--quiet"]);
     let whole_run = start.elapsed();

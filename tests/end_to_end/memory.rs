@@ -130,7 +130,9 @@ fn a_writer_that_stalls_holds_a_known_number_of_chunks() {
     let encode = |task: Task| pipeline::encode(&plan, task).inspect(|_| _ = count(encoded));
     let predict = |mut predictor: Predictor| {
         let (plan, count) = (&plan, &count);
-        move |encoded: Encoded| predictor.predict(plan, encoded).inspect(|_| _ = count(predicted))
+        move |encoded: Encoded| {
+            predictor.predict(plan, vec![encoded]).inspect(|_| _ = count(predicted))
+        }
     };
     let now = || counters.each_ref().map(|counter| counter.load(Ordering::SeqCst));
     let mut written = 0;

@@ -53,6 +53,17 @@ impl Job {
         job
     }
 
+    /// The quickstart without its tuned numbers, of which the relation with the fewest candidates has its
+    /// mean prediction removed: each process takes it anew.
+    pub fn without_a_mean() -> Self {
+        let job = Self::quickstart();
+        job.untune();
+        let mean = toml::Table::from_iter([("mean".to_owned(), toml::Value::from(0.2))]);
+        let relations = toml::Table::from_iter([(CONTINENT.to_owned(), mean.into())]);
+        job.set("correction", "relations", relations);
+        job
+    }
+
     /// Keeps the first `most` subjects of each class.
     pub fn keep_subjects(&self, most: usize) {
         let table = fs::read_to_string(repository().join("pipelines/quickstart/subjects.csv"));

@@ -40,6 +40,23 @@ fn evaluate(seed: u64, models: usize, rows: &[Row<'_>]) -> Answers {
     (0..models).map(|m| rows.iter().flat_map(|row| answer(m, row)).collect()).collect()
 }
 
+/// The answers to one task's questions.
+fn search_one<E>(
+    task: &SearchTask<'_>,
+    questions: &[Excluded],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Vec<Answer>, E> {
+    Ok(search(&[Asked { task: *task, questions }], evaluate)?.remove(0))
+}
+
+fn exhaustive_one<E>(
+    task: &SearchTask<'_>,
+    questions: &[Excluded],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Vec<Answer>, E> {
+    Ok(exhaustive(&[Asked { task: *task, questions }], evaluate)?.remove(0))
+}
+
 #[derive(Clone, Debug)]
 struct Case {
     words: Vec<Vec<u32>>,
@@ -303,8 +320,8 @@ proptest! {
         let correction = case.correction(&space);
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
-        let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
-        let found = search(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
+        let all = exhaustive_one(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
+        let found = search_one(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (found, all) in found.iter().zip(&all) {
             assert_same(found, all)?;
             assert_shares(&case.task(&space, &correction), found, all)?;
@@ -319,7 +336,7 @@ proptest! {
         let correction = case.correction(&space);
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
-        let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
+        let all = exhaustive_one(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (question, answer) in all.iter().enumerate() {
             let by_hand = [case.distribution(0, question), case.distribution(1, question)];
             let shares: f64 = answer.ranked.iter().map(|s| s.share.exp()).sum();
@@ -383,11 +400,34 @@ proptest! {
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let [with, without] = [case.correction(&space), case.rule.into()].map(|correction| {
-            let all = exhaustive(&case.task(&space, &correction), &case.excluded, &mut ask);
-            let found = search(&case.task(&space, &correction), &case.excluded, &mut ask);
+            let all = exhaustive_one(&case.task(&space, &correction), &case.excluded, &mut ask);
+            let found = search_one(&case.task(&space, &correction), &case.excluded, &mut ask);
             (all.unwrap(), found.unwrap())
         });
         prop_assert_eq!(with, without);
+    }
+
+    /// Nor on those of another answer space.
+    #[test]
+    fn tasks_do_not_see_each_other(cases in (cases(), cases())) {
+        let (mut one, other) = cases;
+        one.models = other.models;
+        let spaces = [one.space(), other.space()];
+        let corrections = [one.correction(&spaces[0]), other.correction(&spaces[1])];
+        let asked = |case: usize| {
+            let of = [&one, &other][case];
+            let task = of.task(&spaces[case], &corrections[case]);
+            Asked { task, questions: &of.excluded }
+        };
+        let ask = |from: usize| move |rows: &[Row<'_>]| {
+            let mut rows = rows.to_vec();
+            rows.iter_mut().for_each(|row| row.prompt += from);
+            Ok::<_, Infallible>(evaluate(other.seed, other.models, &rows))
+        };
+        let both = search(&[asked(0), asked(1)], &mut ask(0)).unwrap();
+        let first = search(&[asked(0)], &mut ask(0)).unwrap();
+        let second = search(&[asked(1)], &mut ask(asked(0).prompts())).unwrap();
+        prop_assert_eq!(both, [first, second].concat());
     }
 
     /// What a question is answered, bit for bit, must not depend on the questions beside it.
@@ -396,12 +436,12 @@ proptest! {
         let space = case.space();
         let correction = case.correction(&space);
         let task = SearchTask { tolerance: 1e-3, ..case.task(&space, &correction) };
-        let shared = search(
+        let shared = search_one(
             &task, &case.excluded,
             &mut |rows| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows)),
         ).unwrap();
         for (question, shared) in shared.iter().enumerate() {
-            let alone = search(
+            let alone = search_one(
                 &task, &case.excluded[question..=question],
                 &mut |rows| {
                     let mut rows = rows.to_vec();
@@ -441,8 +481,8 @@ fn models_that_exclude_each_other_are_answered_alike() {
     };
     let (space, correction) = (&space, &correction);
     let task = SearchTask { space, correction, models: 2, rankings, tolerance: TOLERANCE };
-    let all = exhaustive(&task, &[None], &mut ask).unwrap();
-    let found = search(&task, &[None], &mut ask).unwrap();
+    let all = exhaustive_one(&task, &[None], &mut ask).unwrap();
+    let found = search_one(&task, &[None], &mut ask).unwrap();
     assert_same(&found[0], &all[0]).unwrap();
     assert!(all[0].ranked.iter().all(|s| !s.mixed.is_nan()));
     assert_eq!(all[0].ranked.len(), 4);
@@ -472,7 +512,7 @@ fn opens_few_nodes(normalise: Normalise, threshold: f64, share: usize) {
     let rankings = Rankings { mixed: Demand { threshold, ..Demand::best(1) }, best: false };
     let (space, correction) = (&space, &MixingRule::None.into());
     let task = SearchTask { space, correction, models: 1, rankings, tolerance: TOLERANCE };
-    search(&task, &[None], &mut |rows| {
+    search_one(&task, &[None], &mut |rows| {
         rows_asked += rows.len();
         Ok::<_, Infallible>(evaluate(7, 1, rows))
     })

@@ -68,6 +68,8 @@ pub struct Measures {
     pub f1: f64,
     /// Triples written.
     pub written: usize,
+    /// How many of them are right.
+    pub right: usize,
     /// Expected calibration error, 15 bins, of each question's best candidate by its probability.
     pub ece_of_p: f64,
     /// The same by its confidence.
@@ -99,6 +101,7 @@ impl Measures {
             mrr: mean(with_objects().map(|outcome| outcome.reciprocal_rank).collect()),
             f1: mean(outcomes.clone().map(Outcome::f1).collect()),
             written: written.len(),
+            right: written.iter().filter(|answer| answer.right).count(),
             ece_of_p: error(&firsts, |a| a.p),
             ece: error(&firsts, |a| a.confidence),
             written_ece_of_p: error(&written, |a| a.p),

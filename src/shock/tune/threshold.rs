@@ -1,7 +1,11 @@
-//! The threshold: from which confidence on an answer is written.
+//! The threshold: from which confidence on an answer is written, by what is aimed at.
 //!
-//! It maximises the mean F1 of questions by the rules of LM-KBC: an empty prediction has precision
+//! F1 is the mean over questions by the rules of LM-KBC: an empty prediction has precision
 //! 1; a question without objects has recall 1, and precision 1 only if the prediction is empty.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::{Deserialize, Serialize};
 
 /// A question's answers that may be written, and how many objects are right.
 #[derive(Clone, Debug)]
@@ -10,6 +14,28 @@ pub(super) struct Judged {
     pub answers: Vec<(f64, bool)>,
     /// How many objects are right, also those that are not among the answers.
     pub objects: usize,
+}
+
+/// What thresholds are chosen for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Aim {
+    /// The largest mean F1 of questions.
+    #[default]
+    F1,
+    /// As many triples as can be written so that this share of them is right, between 0 and 1.
+    Precision(f64),
+    /// The thresholds that were there before.
+    Threshold,
+}
+
+impl Display for Aim {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F1 => write!(f, "f1"),
+            Self::Precision(share) => write!(f, "precision {share}"),
+            Self::Threshold => write!(f, "threshold"),
+        }
+    }
 }
 
 /// F1 of a prediction of `written` objects of which `right` are right, where `objects` are.
@@ -78,6 +104,30 @@ pub(super) fn best_threshold(questions: &[(f64, &Judged)], down_to_zero: bool) -
     widest.map_or(1.0, |(upper, lower)| (upper + lower) / 2.0)
 }
 
+/// The least threshold from which on, of the answers of weighted questions together, the share
+/// `precision` is right: half way between the last answer that is written and the next. 1 where there
+/// is none.
+pub(super) fn least_threshold(questions: &[(f64, &Judged)], precision: f64) -> f64 {
+    let answers = questions.iter().flat_map(|&(weight, judged)| {
+        judged.answers.iter().map(move |&(confidence, right)| (confidence, weight, right))
+    });
+    let mut answers: Vec<(f64, f64, bool)> = answers.collect();
+    answers.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut right, mut written) = (0.0, 0.0);
+    let mut least = 1.0;
+    for (at, &(confidence, weight, is_right)) in answers.iter().enumerate() {
+        written += weight;
+        right += if is_right { weight } else { 0.0 };
+        // Of equal confidences all are written or none.
+        let next = answers.get(at + 1).map_or(confidence, |next| next.0);
+        let ends = at + 1 == answers.len() || next < confidence;
+        if ends && right >= precision * written {
+            least = (confidence + next) / 2.0;
+        }
+    }
+    least
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +168,22 @@ mod tests {
         // Nothing is ever right: above all confidences.
         assert_eq!(best_threshold(&[(1.0, &b)], true), 0.75);
         assert_eq!(best_threshold(&[], true), 1.0);
+    }
+
+    #[test]
+    fn least_thresholds_by_hand() {
+        let a = judged(&[(0.9, true), (0.6, false)], 1);
+        let b = judged(&[(0.8, true), (0.4, true)], 2);
+        let both = [(1.0, &a), (1.0, &b)];
+        // Right: 2 of 2 from 0.8 on, 2 of 3 from 0.6, 3 of 4 from 0.4.
+        assert!((least_threshold(&both, 1.0) - 0.7).abs() < 1e-15);
+        assert!((least_threshold(&both, 0.75) - 0.4).abs() < 1e-15);
+        assert!((least_threshold(&both, 0.76) - 0.7).abs() < 1e-15);
+        // The wrong answer counts a tenth: 2.1 of 2.2 at 0.4, as the question's right one does.
+        assert!((least_threshold(&[(0.1, &a), (1.0, &b)], 0.95) - 0.4).abs() < 1e-15);
+        let wrong = judged(&[(0.9, false)], 1);
+        assert_eq!(least_threshold(&[(1.0, &wrong)], 0.5), 1.0);
+        assert_eq!(least_threshold(&[], 0.5), 1.0);
     }
 
     proptest! {
