@@ -33,7 +33,7 @@ pub fn distributions<E>(
 ) -> Result<Vec<Pair<Vec<f64>>>, E> {
     let mut all = Vec::with_capacity(questions.len());
     for_each(space, models, questions, 0, evaluate, &mut |_, distributions| {
-        all.push(distributions)
+        all.push(distributions);
     })?;
     Ok(all)
 }

@@ -78,16 +78,10 @@ pub fn run(
     } else {
         writer.checkpoint()?;
     }
-    let lines = plan.relations.iter().zip(&statistics).map(|(relation, statistics)| {
-        let (iri, candidates) = (relation.iri.to_string(), relation.candidates.len());
-        let name = relation.name.clone();
-        RelationReport::new(Some(iri), name, Some(candidates), statistics, plan.asked)
-    });
-    let mut total = Statistics::default();
-    statistics.iter().for_each(|s| total.add(s));
+    let (relations, total) = lines(plan, &statistics);
     Ok(RunReport {
-        relations: lines.collect(),
-        total: RelationReport::new(None, "all".to_owned(), None, &total, plan.asked),
+        relations,
+        total,
         complete,
         resumed_chunks: done.len(),
         prompts,
@@ -95,6 +89,19 @@ pub fn run(
         seconds,
         model_seconds: (after.time - before.time).as_secs_f64() / predictors.len().max(1) as f64,
     })
+}
+
+/// The report's lines, and their sum.
+fn lines(plan: &Plan, statistics: &[Statistics]) -> (Vec<RelationReport>, RelationReport) {
+    let lines = plan.relations.iter().zip(statistics).map(|(relation, statistics)| {
+        let (iri, candidates) = (relation.iri.to_string(), relation.candidates.len());
+        let name = relation.name.clone();
+        RelationReport::new(Some(iri), name, Some(candidates), statistics, plan.asked)
+    });
+    let mut total = Statistics::default();
+    statistics.iter().for_each(|s| total.add(s));
+    let total = RelationReport::new(None, "all".to_owned(), None, &total, plan.asked);
+    (lines.collect(), total)
 }
 
 /// What all workers' models did until now.
