@@ -120,7 +120,7 @@ impl Default for RawPrediction {
             after: After::Mean,
             masked: Scoring::AnswerL2r,
             method: Method::Search,
-            tolerance: 0.05,
+            tolerance: 0.2,
         }
     }
 }
