@@ -4,9 +4,10 @@
 //! subjects x relations -> encode -> predict (base and finetuned, corrected) -> select -> write
 //! ```
 //!
-//! The unit that flows is a chunk: up to [`CHUNK_SUBJECTS`] subjects of one relation. A chunk is
-//! predicted, selected and written as a whole, and its place in the ledger is its number, so the
-//! number of subjects of a chunk is part of what a graph depends on.
+//! The unit that is done or not is a chunk: up to [`CHUNK_SUBJECTS`] subjects of one relation. A chunk is
+//! selected and written as a whole, and its place in the ledger is its number, so the number of subjects
+//! of a chunk is part of what a graph depends on. Chunks of the same subjects flow as one batch, which
+//! is predicted together.
 
 mod ask;
 mod blocks;
