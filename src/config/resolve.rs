@@ -30,7 +30,7 @@ const BASE_MEAN: f64 = 0.35;
 
 /// The pipeline of `file`; of use only if nothing in `found` is an error.
 pub(super) fn resolve(
-    mut raw: RawPipeline,
+    raw: RawPipeline,
     file: &Path,
     spans: &Spans,
     found: &mut Diagnostics,
@@ -49,9 +49,9 @@ pub(super) fn resolve(
     // Under `list` it would take every candidate scored.
     let is_list = prediction.normalise == Normalise::List;
     let untold_mean = if models.finetuned.is_some() || is_list { 0.0 } else { BASE_MEAN };
-    raw.correction.mean.get_or_insert(untold_mean);
+    let mean = raw.correction.mean.unwrap_or(untold_mean);
     let (numbers, by_relation) =
-        resolver.numbers(correction, &models, &inputs, &raw.correction, &raw.selection);
+        resolver.numbers(correction, mean, &models, &inputs, &raw.correction, &raw.selection);
     let aim = resolver.aim(&raw.selection);
     let examples = raw.examples.map(|examples| resolver.examples(examples));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
@@ -232,6 +232,7 @@ impl Resolver<'_> {
     fn numbers(
         &mut self,
         correction: CorrectionMethod,
+        mean: f64,
         models: &ModelSettings,
         inputs: &InputSettings,
         raw: &RawCorrection,
@@ -242,7 +243,7 @@ impl Resolver<'_> {
         let general = Numbers {
             lambda: alone.unwrap_or(raw.lambda),
             tau: raw.tau,
-            mean: raw.mean.unwrap_or_default(),
+            mean,
             threshold: selection.threshold,
             max_objects: selection.max_objects,
         };

@@ -161,7 +161,7 @@ impl DiagnosisReport {
                 answers: &seen.answers,
                 questions: seen.summary.questions,
                 weights: [weights.lambda, weights.tau],
-                calibration: relation.calibration,
+                calibration: relation.rankings.mixed.calibration,
             })
             .collect();
         let tuned = pipeline.tuned().is_some();

@@ -31,7 +31,6 @@ pub use mass::Mass;
 use question::Question;
 pub use task::SearchTask;
 
-use super::branch::AnswerSpace;
 use super::exhaustive::rank_all;
 use super::trie::CandidateIndex;
 use super::{Answers, Row};
@@ -64,6 +63,13 @@ impl Demand {
         Self { most, calibration: Calibration::IDENTITY, threshold: 0.0 }
     }
 
+    /// Between what the confidence of a candidate lies that has so much of what was explored of the
+    /// `mass`.
+    fn bounds(&self, mixed: f64, evidence: Evidence, mass: Mass) -> (f64, f64) {
+        let confidence = |ln_share| self.calibration.apply(Evidence { ln_share, ..evidence });
+        (confidence(mass.least_share(mixed)), confidence(mass.largest_share(mixed)))
+    }
+
     /// Whether a candidate's confidence reaches the threshold.
     pub fn takes(&self, evidence: Evidence) -> bool {
         self.calibration.apply(evidence) >= self.threshold
@@ -93,9 +99,7 @@ pub struct ScoredCandidate {
     pub candidate: CandidateIndex,
     /// ln of the mixture's mass: what is ranked.
     pub mixed: f64,
-    /// ln of its share of all candidates' mass.
-    pub share: f64,
-    /// What is known of it, from which its confidence follows.
+    /// What is known of it, its share of all candidates' mass among it, from which its confidence follows.
     pub evidence: Evidence,
     /// ln p of each model; the same twice where there is one.
     pub models: Pair<f64>,
@@ -104,9 +108,8 @@ pub struct ScoredCandidate {
 impl ScoredCandidate {
     /// How far the bounds of its confidence lie apart, by what was explored of the `mass`.
     pub fn width(&self, demand: &Demand, mass: Mass) -> f64 {
-        let confidence =
-            |ln_share| demand.calibration.apply(Evidence { ln_share, ..self.evidence });
-        confidence(mass.largest_share(self.mixed)) - confidence(mass.least_share(self.mixed))
+        let (least, most) = demand.bounds(self.mixed, self.evidence, mass);
+        most - least
     }
 }
 
@@ -155,8 +158,8 @@ pub(super) fn answer_from(task: &SearchTask<'_>, mut weighed: Vec<Weighed>, mass
     let best = if wanted { best() } else { None };
     weighed.sort_by(|a, b| b.mixed.total_cmp(&a.mixed).then(a.candidate.cmp(&b.candidate)));
     let known = weighed.iter().map(|&Weighed { candidate, mixed, models }| {
-        let share = mass.share(mixed);
-        ScoredCandidate { candidate, mixed, share, evidence: task.evidence(mixed, share), models }
+        let evidence = task.evidence(mixed, mass.share(mixed));
+        ScoredCandidate { candidate, mixed, evidence, models }
     });
     let ranked = known.take(demand.most).take_while(|s| demand.takes(s.evidence)).collect();
     Answer { ranked, best, mass }
@@ -195,15 +198,14 @@ pub fn search<E>(
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut first = 0;
     for (place, own) in asked.iter().enumerate() {
-        let (space, templates) = (own.task.space, own.task.space.templates());
+        let space = own.task.space;
         if space.needs_every_candidate(own.task.correction) {
             all.push(rank_all(own, first, evaluate)?);
         } else {
             all.push(Vec::with_capacity(own.questions.len()));
             open.extend(own.questions.iter().enumerate().map(|(at, &excluded)| Open {
                 question: Question::new(&own.task, excluded),
-                space,
-                prompt: first + at * templates,
+                prompt: first + at * space.templates(),
                 place,
             }));
         }
@@ -220,7 +222,6 @@ pub fn search<E>(
 /// A question in work.
 struct Open<'a> {
     question: Question<'a>,
-    space: &'a AnswerSpace,
     /// The first of its prompts.
     prompt: usize,
     /// Of which of those that are asked it is.
@@ -235,7 +236,8 @@ fn round<E>(
 ) -> Result<bool, E> {
     let mut rows = Vec::new();
     let mut picked: Vec<(usize, u32)> = Vec::new();
-    for (index, Open { question, space, prompt, .. }) in open.iter_mut().enumerate() {
+    for (index, Open { question, prompt, .. }) in open.iter_mut().enumerate() {
+        let space = question.task.space;
         for entry in question.pick() {
             let node = question.node(entry);
             for template in 0..space.templates() {

@@ -60,11 +60,19 @@ impl Plan {
     fn all_tasks(&self) -> impl Iterator<Item = Task> {
         let blocks = self.keeps_beginnings().then(|| self.blocks()).into_iter().flatten();
         let relations = (!self.keeps_beginnings()).then_some(0..self.relations.len());
-        let by_relation = relations
-            .into_iter()
-            .flatten()
-            .flat_map(|relation| self.blocks().filter(move |task| task.relation == relation));
-        blocks.chain(by_relation)
+        blocks.chain(relations.into_iter().flatten().flat_map(|relation| self.chunks_of(relation)))
+    }
+
+    /// The chunks of the relation with this index, in none of the blocks.
+    fn chunks_of(&self, relation: usize) -> impl Iterator<Item = Task> {
+        let with = self.groups.iter().filter(move |group| group.relations.contains(&relation));
+        let chunks = with.flat_map(|group| group.subjects.chunks(CHUNK_SUBJECTS)).zip(0..);
+        chunks.map(move |(subjects, index)| Task {
+            relation,
+            index,
+            subjects: subjects.to_vec(),
+            block: None,
+        })
     }
 
     /// The chunks of [`Self::tasks`] as they are searched together: those of a block as far as their
@@ -102,7 +110,7 @@ impl Plan {
         self.groups.iter().flat_map(move |group| {
             let mut tasks = Vec::new();
             for subjects in group.subjects.chunks(CHUNK_SUBJECTS) {
-                let shared = self.keeps_beginnings() && group.relations.len() > 1;
+                let shared = group.relations.len() > 1;
                 for &relation in &group.relations {
                     let (index, subjects) = (chunks[relation], subjects.to_vec());
                     tasks.push(Task { relation, index, subjects, block: shared.then_some(blocks) });

@@ -16,7 +16,7 @@ use crate::lm;
 use crate::lm::trie::{CandidateIndex, Sequences};
 use crate::lm::{After, AnswerSpace, Demand, Excluded, Method, Normalise, Prompter, Rankings};
 use crate::ontology::{Ontology, Relation, Template};
-use crate::shock::{Calibration, Correction, MixingRule, Pair};
+use crate::shock::{Correction, MixingRule, Pair};
 
 /// How many examples a warning names.
 pub(super) const SHOWN: usize = 5;
@@ -76,11 +76,8 @@ pub struct RelationPlan {
     /// The share of the mean prediction that is removed; the means themselves enter `correction` by
     /// [`RelationPlan::set_means`].
     pub mean: f64,
-    /// What makes a corrected probability a confidence.
-    pub calibration: Calibration,
-    /// Least confidence of a triple that is written.
-    pub threshold: f64,
-    /// What is asked of each question.
+    /// What is asked of each question: among it, what makes evidence a confidence, and the least
+    /// confidence of a triple that is written.
     pub rankings: Rankings,
     /// See [`lm::SearchTask::tolerance`].
     pub tolerance: f64,
@@ -226,8 +223,6 @@ impl Plan {
             correction: mixing_rule(pipeline, &relation.iri).into(),
             tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
             mean: pipeline.mean(&relation.iri),
-            calibration: pipeline.calibration(&relation.iri),
-            threshold: pipeline.threshold(&relation.iri),
             rankings: self.rankings(pipeline, &relation, candidates.len()),
             tolerance: prediction.tolerance,
             method: prediction.method,

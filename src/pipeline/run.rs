@@ -147,7 +147,8 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
             relation: &relation.iri,
             object: plan.candidates.iri(triple.object),
             confidence: triple.confidence,
-            corrected: (relation.calibration != Calibration::IDENTITY).then_some(triple.corrected),
+            corrected: (relation.rankings.mixed.calibration != Calibration::IDENTITY)
+                .then_some(triple.corrected),
             finetuned: plan.asked.finetuned.then_some(triple.models.finetuned),
             base: plan.asked.base.then_some(triple.models.base),
         });

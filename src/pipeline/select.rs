@@ -52,8 +52,8 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
             let triple = Triple {
                 subject,
                 object: relation.candidates[scored.candidate as usize],
-                confidence: relation.calibration.apply(scored.evidence),
-                corrected: probability(scored.share),
+                confidence: demand.calibration.apply(scored.evidence),
+                corrected: probability(scored.evidence.ln_share),
                 models: scored.models.map(probability),
             };
             statistics.add_triple(triple.confidence);

@@ -10,6 +10,7 @@ use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
 use crate::config::{self, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
+use crate::lm::Demand;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::shock::{Calibration, Pair};
 
@@ -113,16 +114,16 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
         let subjects = relation.subjects_of_means(MeansOf::CorrectedRelations).len();
         text += &format!(", mean {} over {subjects} subjects", relation.mean);
     }
-    let Calibration { share, score, bias } = relation.calibration;
-    if relation.calibration != Calibration::IDENTITY {
+    let Demand { most, calibration, threshold } = relation.rankings.mixed;
+    if calibration != Calibration::IDENTITY {
+        let Calibration { share, score, bias } = calibration;
         text += &format!(", share {share}, score {score}, bias {bias}");
     }
     if !relation.examples.is_empty() {
         let Pair { finetuned, base } = plan.exampled;
         text += &format!(", examples {:?} (finetuned {finetuned}, base {base})", relation.examples);
     }
-    let most = relation.rankings.mixed.most;
-    format!("{text}, threshold {}, at most {most}", relation.threshold)
+    format!("{text}, threshold {threshold}, at most {most}")
 }
 
 #[cfg(test)]

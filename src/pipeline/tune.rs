@@ -46,8 +46,8 @@ impl RelationPlan {
         let lambda = self.correction.rule.lambda();
         Numbers {
             weights: MixingWeights { lambda, tau: self.tau.unwrap_or(0.0), mean: self.mean },
-            calibration: self.calibration,
-            threshold: self.threshold,
+            calibration: self.rankings.mixed.calibration,
+            threshold: self.rankings.mixed.threshold,
         }
     }
 }

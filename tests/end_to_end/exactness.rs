@@ -256,7 +256,7 @@ fn assert_shares(found: &Answer, expected: &Answer, tolerance: f64, place: &str)
     for (s, exact) in found.ranked.iter().zip(&expected.ranked) {
         let width = s.width(&Demand::best(TOP), found.mass);
         assert!(width <= tolerance, "{place}: bounds {width} apart");
-        let apart = (s.share.exp() - exact.share.exp()).abs();
+        let apart = (s.evidence.ln_share.exp() - exact.evidence.ln_share.exp()).abs();
         assert!(apart <= width + TOLERANCE, "{place}: share {apart} off");
     }
 }

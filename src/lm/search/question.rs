@@ -246,9 +246,7 @@ impl<'a> Question<'a> {
             _ => f64::NEG_INFINITY,
         };
         let settled = |mass: Mass, key: f64| {
-            let confidence = |share| demand.calibration.apply(self.task.evidence(key, share));
-            let most = confidence(mass.largest_share(key));
-            let least = confidence(mass.least_share(key));
+            let (least, most) = demand.bounds(key, self.task.evidence(key, 0.0), mass);
             most < demand.threshold
                 || (least >= demand.threshold && most - least <= self.task.tolerance)
         };

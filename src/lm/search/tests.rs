@@ -303,7 +303,7 @@ fn assert_shares(task: &SearchTask<'_>, found: &Answer, all: &Answer) -> Result<
         let mixed = found_one.mixed;
         let [least, largest] =
             [found.mass.least_share(mixed), found.mass.largest_share(mixed)].map(f64::exp);
-        let share = all.share.exp();
+        let share = all.evidence.ln_share.exp();
         prop_assert!(least - 1e-7 <= share && share <= largest + 1e-7, "{least} {share} {largest}");
         let width = found_one.width(demand, found.mass);
         prop_assert!(width <= task.tolerance + 1e-9, "{width}");
@@ -339,7 +339,7 @@ proptest! {
         let all = exhaustive_one(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (question, answer) in all.iter().enumerate() {
             let by_hand = [case.distribution(0, question), case.distribution(1, question)];
-            let shares: f64 = answer.ranked.iter().map(|s| s.share.exp()).sum();
+            let shares: f64 = answer.ranked.iter().map(|s| s.evidence.ln_share.exp()).sum();
             prop_assert!((shares - 1.0).abs() < 1e-9, "the shares sum to {}", shares);
             prop_assert_eq!(answer.ranked.len(), case.words.len());
             for scored in &answer.ranked {
