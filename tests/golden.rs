@@ -194,5 +194,7 @@ fn a_prompt_alone_is_answered_as_among_others() {
         largest = pairs.map(|(a, b)| (a - b).abs()).fold(largest, f64::max);
     }
     println!("alone and among others: {largest:.2e}");
-    assert!(largest < 1e-5, "{largest}");
+    // Prompts that begin alike ride in one tree, whose shape rounds otherwise: less than the f32 of two
+    // programs differs.
+    assert!(largest < 5e-5, "{largest}");
 }

@@ -84,11 +84,12 @@ fn number(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.3}"))
 }
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "relation",
     "questions",
     "no object",
     "answered",
+    "majority",
     "P@1",
     "MRR",
     "Hits@3",
@@ -104,6 +105,7 @@ fn row(scores: &Scores) -> Vec<String> {
     let ranking = scores.ranking.as_ref();
     let counts = [scores.questions, scores.without_object, scores.answered];
     let numbers = [
+        scores.majority_precision_at_1,
         ranking.map(|r| r.precision_at_1),
         ranking.map(|r| r.mean_reciprocal_rank),
         ranking.map(|r| r.hits_at_3),
@@ -136,17 +138,52 @@ fn rows(report: &EvalReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
     (header, rows)
 }
 
+/// What the confidences are worth, in words.
+fn calibration(all: &Scores) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(c) = &all.calibration {
+        notes.push(format!(
+            "Calibration of {}: expected calibration error {:.3} over {} bins of equal \
+             width ({:.3} of equal mass; {:.3} by chance if they were exact), Brier score {:.3}, log loss \
+             {:.3}; mean confidence {:.3}, accuracy {:.3}.",
+            counted(c.predictions, "confidence"),
+            c.expected_calibration_error,
+            crate::metrics::calibration::BINS,
+            c.adaptive_calibration_error,
+            c.error_by_chance,
+            c.brier,
+            c.log_loss,
+            c.mean_confidence,
+            c.accuracy
+        ));
+    }
+    if let Some(before) = &all.before_calibration {
+        notes.push(format!(
+            "Before they were calibrated: expected calibration error {:.3} ({:.3} of equal mass), \
+             Brier score {:.3}, log loss {:.3}; mean confidence {:.3}.",
+            before.expected_calibration_error,
+            before.adaptive_calibration_error,
+            before.brier,
+            before.log_loss,
+            before.mean_confidence
+        ));
+    }
+    notes
+}
+
 /// What the numbers mean that a reader may not know, a sentence each.
 fn notes(report: &EvalReport, is_graph: bool) -> Vec<String> {
     let all = &report.all;
     let mut notes = Vec::new();
     if let Some(p) = all.precision_at_1 {
         notes.push(format!(
-            "P@1 {:.3} (95 % interval {:.3} to {:.3}) over the {} questions that have a gold object.",
+            "P@1 {:.3} (95 % interval {:.3} to {:.3}) over the {} questions that have a gold object; \
+             always giving the object of most other questions would have {:.3} (majority).",
             p.mean,
             p.low,
             p.high,
-            all.questions - all.without_object
+            all.questions - all.without_object,
+            all.majority_precision_at_1.unwrap_or(0.0)
         ));
     }
     let f1 = all.macro_f1;
@@ -165,31 +202,7 @@ fn notes(report: &EvalReport, is_graph: bool) -> Vec<String> {
         all.counts.found,
         counted(all.counts.gold, "gold object")
     ));
-    if let Some(c) = &all.calibration {
-        notes.push(format!(
-            "Calibration of {}: expected calibration error {:.3} over {} bins of equal \
-             width ({:.3} of equal mass; {:.3} by chance if they were exact), Brier score {:.3}; mean \
-             confidence {:.3}, accuracy {:.3}.",
-            counted(c.predictions, "confidence"),
-            c.expected_calibration_error,
-            crate::metrics::calibration::BINS,
-            c.adaptive_calibration_error,
-            c.error_by_chance,
-            c.brier,
-            c.mean_confidence,
-            c.accuracy
-        ));
-    }
-    if let Some(before) = &all.before_calibration {
-        notes.push(format!(
-            "Before they were calibrated: expected calibration error {:.3} ({:.3} of equal mass), \
-             Brier score {:.3}; mean confidence {:.3}.",
-            before.expected_calibration_error,
-            before.adaptive_calibration_error,
-            before.brier,
-            before.mean_confidence
-        ));
-    }
+    notes.extend(calibration(all));
     if is_graph {
         notes.push(
             "A graph holds only what passed its run's threshold: P@1, MRR and Hits@k count all \

@@ -13,7 +13,7 @@ use crate::graph;
 use crate::pipeline::{RelationReport, RunReport};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
-const SPARE: [&str; 4] = ["candidates", "gold", "confidence", "subjects"];
+const SPARE: [&str; 5] = ["candidates", "gold", "P@1 majority", "confidence", "subjects"];
 
 /// The table per relation, and what to do next.
 pub(super) fn print_report(
@@ -61,6 +61,7 @@ fn relations(report: &RunReport) -> String {
             r.without_object.to_string(),
             number(r.mean_confidence),
             r.gold_questions.to_string(),
+            number(r.majority_precision_at_1),
             number(r.base_precision_at_1),
             number(r.finetuned_precision_at_1),
             number(r.mixed_precision_at_1),
@@ -76,6 +77,7 @@ fn relations(report: &RunReport) -> String {
         "no object",
         "confidence",
         "gold",
+        "P@1 majority",
         "P@1 base",
         "P@1 finetuned",
         "P@1 mixed",

@@ -20,7 +20,23 @@ pub(super) fn tune(args: &TuneArgs, console: Console) -> Result<(), Failure> {
     let tuned =
         tuned.map_err(|error| Failure::from(error).saying("interrupted: nothing was written"))?;
     let table = table_of(&tuned, &file.unwrap_or_default(), removes_shift);
-    console.summary(&format!("{table}\n{}", aimed(&tuned, aim)))
+    console.summary(&format!("{table}\n{}\n{}", calibrated(&tuned), aimed(&tuned, aim)))
+}
+
+/// What confidences are worth, before and after.
+fn calibrated(tuned: &TunedPlan) -> String {
+    let all = &tuned.chosen.all;
+    let (before, after) = (all.untuned.shares, all.crossfitted.confidences);
+    format!(
+        "confidences of the best answers, before and tuned: calibration error {:.3} and {:.3}, Brier \
+         score {:.3} and {:.3}, log loss {:.3} and {:.3}",
+        before.calibration_error,
+        after.calibration_error,
+        before.brier,
+        after.brier,
+        before.log_loss,
+        after.log_loss
+    )
 }
 
 /// What the thresholds were chosen for, and how far that was reached.
@@ -52,8 +68,8 @@ fn aimed(tuned: &TunedPlan, aim: Aim) -> String {
 }
 
 /// The columns that a narrow terminal does without, the first one first.
-const SPARE: [&str; 7] =
-    ["bias", "score", "share", "F1 before", "F1 tuned", "error before", "P@1 before"];
+const SPARE: [&str; 8] =
+    ["bias", "score", "share", "majority", "F1 before", "F1 tuned", "error before", "P@1 before"];
 
 fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
     let TunedPlan { plan, chosen } = tuned;
@@ -67,6 +83,7 @@ fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
         "score",
         "bias",
         "threshold",
+        "majority",
         "P@1 before",
         "P@1 tuned",
         "F1 before",
@@ -88,9 +105,10 @@ fn table_of(tuned: &TunedPlan, file: &str, removes_shift: bool) -> String {
     }
     text += &format!(
         "\n\nfacts: the held-out questions that can be answered, on which the numbers rest\n\
+         majority: P@1 of always giving the object of most other held-out questions\n\
          before: answered with the pipeline's own numbers, without calibration\n\
-         tuned: answered with numbers chosen on other questions (5 parts); error: the expected \
-         calibration error of each question's best answer\n\
+         tuned: answered with numbers chosen on other questions (5 parts); error: the \
+         calibration error of each question's best answer, over 15 bins of equal mass\n\
          all: the numbers for relations without numbers of their own; its P@1, F1 and error are \
          over the questions of all relations, each answered with its relation's numbers\n\
          written: {file}"
@@ -112,12 +130,13 @@ fn row(name: &str, chosen: &TunedRelation) -> Vec<String> {
     // Numbers chosen on other questions need others.
     let has_others = chosen.answerable >= 2;
     let measures = [
+        (chosen.majority, has_objects),
         (before.p_at_1, has_objects),
         (tuned.p_at_1, has_others),
         (before.f1, asked),
         (tuned.f1, has_others),
-        (before.ece_of_p, asked),
-        (tuned.ece, has_others),
+        (before.shares.calibration_error, asked),
+        (tuned.confidences.calibration_error, has_others),
     ];
     row.extend(measures.map(|(x, known)| if known { format!("{x:.3}") } else { "-".to_owned() }));
     row

@@ -48,7 +48,7 @@ pub struct Sizes {
     pub train: usize,
     /// Questions that the numbers of the corrections are chosen on.
     pub tune: usize,
-    /// Questions that are measured.
+    /// Questions that are measured; no more than half of a relation's.
     pub test: usize,
 }
 
@@ -192,13 +192,14 @@ fn no_twice<T: PartialEq>(resolver: &mut Resolver<'_>, values: &[T], key: &str) 
 }
 
 fn leaves_some_to_train(resolver: &mut Resolver<'_>, facts: &RawFacts) {
-    let RawFacts { least, test, tune, .. } = facts;
-    if *least <= tune + test {
+    let &RawFacts { least, test, tune, .. } = facts;
+    let test = test.min(least / 2);
+    if least <= tune + test {
         let message = format!(
             "a relation with {} has none left to train on: {test} are tested, and {tune} tuned on",
-            counted(*least, "question")
+            counted(least, "question")
         );
-        let help = "make `facts.least` larger than `facts.test` and `facts.tune` together";
+        let help = "make `facts.least` larger, or `facts.tune` smaller";
         let at = resolver.spans.value(&["facts", "least"]);
         resolver.push(Diagnostic::error("nothing-to-train", message).help(help), at);
     }

@@ -167,12 +167,18 @@ pub struct RuntimeSettings {
     pub channel_capacity: usize,
 }
 
+/// The candidates of a relation of which all are scored for a few subjects without having been asked for
+/// it: minutes with a small model.
+const MOST_SCORED: usize = 10_000;
+
 /// The numbers that can differ by relation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Numbers {
     pub lambda: f64,
     pub tau: f64,
-    pub mean: f64,
+    pub mean: Option<f64>,
+    /// Where nothing else is said.
+    pub untold_mean: f64,
     pub threshold: f64,
     pub max_objects: Option<usize>,
 }
@@ -274,10 +280,13 @@ impl Pipeline {
         self.own(relation).tau.or_else(tuned).unwrap_or(self.numbers.tau)
     }
 
-    /// The share κ of the mean prediction that is removed for a relation, between 0 and 1.
-    pub fn mean(&self, relation: &str) -> f64 {
+    /// The share κ of the mean prediction that is removed for a relation with so many candidates, between 0
+    /// and 1. Of many none is, unless that is written or tuned: it takes all of them scored.
+    pub fn mean(&self, relation: &str, candidates: usize) -> f64 {
         let tuned = || Some(self.tuned_for(relation)?.mean);
-        self.own(relation).mean.or_else(tuned).unwrap_or(self.numbers.mean)
+        let written = self.own(relation).mean.or_else(tuned).or(self.numbers.mean);
+        let untold = if candidates <= MOST_SCORED { self.numbers.untold_mean } else { 0.0 };
+        written.unwrap_or(untold)
     }
 
     /// What makes a relation's probabilities confidences; the identity where nothing was tuned.

@@ -49,9 +49,14 @@ pub(super) fn resolve(
     // Under `list` it would take every candidate scored.
     let is_list = prediction.normalise == Normalise::List;
     let untold_mean = if models.finetuned.is_some() || is_list { 0.0 } else { BASE_MEAN };
-    let mean = raw.correction.mean.unwrap_or(untold_mean);
-    let (numbers, by_relation) =
-        resolver.numbers(correction, mean, &models, &inputs, &raw.correction, &raw.selection);
+    let (numbers, by_relation) = resolver.numbers(
+        correction,
+        untold_mean,
+        &models,
+        &inputs,
+        &raw.correction,
+        &raw.selection,
+    );
     let aim = resolver.aim(&raw.selection);
     let examples = raw.examples.map(|examples| resolver.examples(examples));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
@@ -232,7 +237,7 @@ impl Resolver<'_> {
     fn numbers(
         &mut self,
         correction: CorrectionMethod,
-        mean: f64,
+        untold_mean: f64,
         models: &ModelSettings,
         inputs: &InputSettings,
         raw: &RawCorrection,
@@ -243,7 +248,8 @@ impl Resolver<'_> {
         let general = Numbers {
             lambda: alone.unwrap_or(raw.lambda),
             tau: raw.tau,
-            mean,
+            mean: raw.mean,
+            untold_mean,
             threshold: selection.threshold,
             max_objects: selection.max_objects,
         };

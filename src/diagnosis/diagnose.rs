@@ -62,6 +62,7 @@ pub fn diagnose(
         plan: &questions.plan,
         facts: names(&facts.held_out),
         training: from,
+        known: &known,
     };
     Ok(DiagnosisReport::new(subject, diagnosed).ok_or_else(|| {
         let message = "no fact says what the object of a question is";

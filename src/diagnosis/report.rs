@@ -10,8 +10,9 @@ use crate::catalog::EntityId;
 use crate::config::Pipeline;
 use crate::metrics::bootstrap::{self, Interval};
 use crate::metrics::calibration::{self, Bin};
+use crate::metrics::mean;
 use crate::metrics::ranking::{hit, reciprocal_rank};
-use crate::pipeline::Plan;
+use crate::pipeline::{KnownQuestion, Plan, majority};
 use crate::shock::diagnosis::{
     Band, CurvePoint, Entity, RelationDiagnosis, Summary, SystemAnswers,
 };
@@ -61,6 +62,8 @@ pub struct Seen {
     pub lambda: f64,
     /// The same mean of the shares of the shift that are removed.
     pub tau: f64,
+    /// P@1 of always giving the object that is right of most other questions of the relation.
+    pub majority_precision_at_1: f64,
     /// By system.
     pub scores: Vec<SystemScores>,
     /// Entities by their share of their relation's gold facts.
@@ -142,12 +145,14 @@ pub struct Subject<'a> {
     pub plan: &'a Plan,
     pub facts: Vec<String>,
     pub training: Option<String>,
+    /// By relation of the plan.
+    pub known: &'a [Vec<KnownQuestion>],
 }
 
 impl DiagnosisReport {
     /// Puts together what was seen. Nothing where no question has an object.
     pub fn new(subject: Subject<'_>, diagnosed: Diagnosed) -> Option<Self> {
-        let Subject { pipeline, plan, facts, training } = subject;
+        let Subject { pipeline, plan, facts, training, known } = subject;
         let Diagnosed { diagnosis, weights, curves: [linear_curve, log_linear_curve] } = diagnosed;
         let own = System::of(pipeline.correction);
         let trained = training.is_some();
@@ -156,8 +161,10 @@ impl DiagnosisReport {
             .iter()
             .zip(&plan.relations)
             .zip(&weights)
-            .filter(|((seen, _), _)| seen.summary.questions > 0)
-            .map(|((seen, relation), weights)| Answered {
+            .zip(known)
+            .filter(|(((seen, _), _), _)| seen.summary.questions > 0)
+            .map(|(((seen, relation), weights), known)| Answered {
+                majority: majority(known),
                 answers: &seen.answers,
                 questions: seen.summary.questions,
                 weights: [weights.lambda, weights.tau],
@@ -211,6 +218,8 @@ impl DiagnosisReport {
 
 /// How the systems answered a relation's questions.
 struct Answered<'d> {
+    /// By question, whether the majority answer is right.
+    majority: Vec<f64>,
     /// By system.
     answers: &'d [SystemAnswers],
     questions: usize,
@@ -241,6 +250,7 @@ impl Seen {
             outside,
             lambda: weight(0),
             tau: weight(1),
+            majority_precision_at_1: mean(answered.iter().flat_map(|a| a.majority.clone()))?,
             scores: scores?,
             by_frequency: bands.by_frequency,
             training: trained.then_some(TrainingEffect {

@@ -183,7 +183,8 @@ impl<'p> Systems<'p> {
                 Arc::new(relation.space.shift(&priors))
             }
         };
-        let (tau, mean) = (pipeline.tau(&relation.iri), pipeline.mean(&relation.iri));
+        let tau = pipeline.tau(&relation.iri);
+        let mean = pipeline.mean(&relation.iri, relation.candidates.len());
         let weights = MixingWeights { lambda, tau, mean };
         Self { relation, weights, mixing, after_prior, shift }
     }

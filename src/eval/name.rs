@@ -50,6 +50,11 @@ impl Name {
         &self.labels
     }
 
+    /// What tells gold entities apart: the id or, without one, the first label.
+    pub fn key(&self) -> &str {
+        self.id.as_deref().or(self.labels.first().map(String::as_str)).unwrap_or_default()
+    }
+
     /// Whether both mean the same: by their ids where both have one, otherwise by a label that
     /// both have.
     pub fn means(&self, other: &Self) -> bool {

@@ -38,13 +38,14 @@ pub struct CalibrationScores {
     /// The mean squared distance of a confidence from 1 where right, from 0 where wrong (Brier
     /// 1950).
     pub brier: f64,
+    /// The mean of -ln of what a confidence gave to what came, in nats.
+    pub log_loss: f64,
     /// The reliability diagram, without its empty bins.
     pub bins: Vec<Bin>,
 }
 
 impl CalibrationScores {
     fn of(predictions: &[(f64, bool)]) -> Option<Self> {
-        let equal_mass = calibration::reliability_of_equal_mass(predictions);
         Some(Self {
             predictions: predictions.len(),
             mean_confidence: mean(predictions.iter().map(|(confidence, _)| *confidence))?,
@@ -53,8 +54,9 @@ impl CalibrationScores {
             error_by_chance: calibration::error_by_chance(
                 &predictions.iter().map(|(confidence, _)| *confidence).collect::<Vec<_>>(),
             )?,
-            adaptive_calibration_error: calibration::error_of(&equal_mass)?,
+            adaptive_calibration_error: calibration::adaptive_calibration_error(predictions)?,
             brier: calibration::brier(predictions)?,
+            log_loss: calibration::log_loss(predictions)?,
             bins: calibration::reliability(predictions),
         })
     }
@@ -77,6 +79,8 @@ pub struct Scores {
     pub ranking: Option<Ranking>,
     /// The interval of P@1.
     pub precision_at_1: Option<Interval>,
+    /// P@1 of always giving the object that is gold of most other questions of the relation.
+    pub majority_precision_at_1: Option<f64>,
     /// Over a relation's questions; for all, over relations.
     pub macro_average: SetScore,
     /// The interval of the macro F1.
@@ -118,6 +122,8 @@ struct Scored {
     position: Option<usize>,
     counts: Counts,
     confidences: Vec<Confidence>,
+    /// Whether the majority answer is right; none without a gold object.
+    majority: Option<f64>,
 }
 
 /// A predicted object's confidence and whether the object is right.
@@ -150,12 +156,15 @@ impl EvalReport {
         let mut relations = Vec::new();
         let mut scored_relations = Vec::new();
         for (relation, questions) in &gold.relations {
+            let mut majority = majority(questions).into_iter().peekable();
             let scored: Vec<Scored> = questions
                 .iter()
                 .enumerate()
                 .map(|(number, question)| {
                     let predicted = answers.remove(&(relation.as_str(), number));
-                    score(question, &predicted.unwrap_or_default(), least)
+                    let mut scored = score(question, &predicted.unwrap_or_default(), least);
+                    scored.majority = majority.next_if(|_| scored.counts.gold > 0);
+                    scored
                 })
                 .collect();
             let name = relation_name(relation, gold.naming, predictions);
@@ -219,7 +228,7 @@ impl Scores {
         let f1: Vec<Vec<f64>> =
             counts.iter().map(|counts| counts.iter().map(|c| c.score().f1).collect()).collect();
         let f1: Vec<&[f64]> = f1.iter().map(Vec::as_slice).collect();
-        let mean = macro_score.f1;
+        let macro_f1 = macro_score.f1;
         let pooled: Counts = all().map(|question| question.counts).sum();
         let confidences = || all().flat_map(|question| &question.confidences);
         let after: Vec<(f64, bool)> = confidences().map(|c| (c.calibrated, c.is_right)).collect();
@@ -234,11 +243,12 @@ impl Scores {
             answered: all().filter(|question| question.counts.predicted > 0).count(),
             ranking: Ranking::of(&positions),
             precision_at_1: bootstrap::interval(&hits, SEED),
+            majority_precision_at_1: mean(all().filter_map(|question| question.majority)),
             macro_average: macro_score,
             macro_f1: bootstrap::stratified(&f1, SEED).unwrap_or(Interval {
-                mean,
-                low: mean,
-                high: mean,
+                mean: macro_f1,
+                low: macro_f1,
+                high: macro_f1,
             }),
             counts: pooled,
             micro: pooled.score(),
@@ -247,6 +257,14 @@ impl Scores {
             before_calibration: CalibrationScores::of(&before).filter(|_| was_calibrated),
         }
     }
+}
+
+/// By question that has a gold object, whether the majority answer is right.
+fn majority(questions: &[GoldQuestion]) -> Vec<f64> {
+    let with_object = questions.iter().filter(|question| !question.objects.is_empty());
+    let keys =
+        |question: &GoldQuestion| question.objects.iter().map(|o| o.key().to_owned()).collect();
+    ranking::majority::<String>(&with_object.map(keys).collect::<Vec<_>>())
 }
 
 /// Scores one question.
@@ -276,6 +294,7 @@ fn score(question: &GoldQuestion, predicted: &[&PredictedObject], least: Option<
                 })
             })
             .collect(),
+        majority: None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
-use crate::pipeline::{KnownQuestions, Plan, RelationPlan, ScoredQuestions};
+use crate::pipeline::{KnownQuestions, Plan, RelationPlan, ScoredQuestions, majority};
 use crate::shock::Pair;
 
 /// The parts of a seed's facts, by relation.
@@ -55,6 +55,7 @@ pub(super) fn result(
         distance: distances.sum::<f64>() / relations.len().max(1) as f64,
         gold_common,
         gold_rare_trained,
+        majority: questions.test.iter().flat_map(|known| majority(known)).collect(),
         outcomes,
         curves: curves.into_iter().collect(),
     }

@@ -239,6 +239,7 @@ mod tests {
                             distance: 0.2 + 0.3 * f64::from(number),
                             gold_common: 70.5,
                             gold_rare_trained: 3.0,
+                            majority: Vec::new(),
                             outcomes: outcomes.collect(),
                             curves: BTreeMap::from([(System::LogLinear, curve)]),
                         });

@@ -30,11 +30,12 @@ pub struct Split<'a> {
     pool: Vec<Fact<'a>>,
 }
 
-/// Splits a relation's questions by a seed.
+/// Splits a relation's questions by a seed. The test takes no more than half of them, so that enough are
+/// left for training sets to differ in skew.
 pub fn split(relation: &RelationFacts, sizes: Sizes, seed: u64) -> Split<'_> {
     let mut questions: Vec<(&String, &BTreeSet<String>)> = relation.facts.iter().collect();
     questions.shuffle(&mut random(relation, seed, "split"));
-    let test = sizes.test.min(questions.len());
+    let test = sizes.test.min(questions.len() / 2);
     let tune = sizes.tune.min(questions.len() - test);
     let (test, rest) = questions.split_at(test);
     let (tune, pool) = rest.split_at(tune);

@@ -8,7 +8,7 @@ use super::results::SystemOutcome;
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
 use crate::metrics::bootstrap::{self, Interval};
-use crate::metrics::calibration::expected_calibration_error;
+use crate::metrics::calibration::adaptive_calibration_error;
 use crate::metrics::mean;
 
 /// One finetuned model with what it and its base answered.
@@ -33,6 +33,9 @@ pub struct CellResult {
     pub gold_common: f64,
     /// The second of the two.
     pub gold_rare_trained: f64,
+    /// By test question that has objects, whether the majority answer is right.
+    #[serde(default)]
+    pub majority: Vec<f64>,
     /// What each system answered.
     pub outcomes: BTreeMap<System, SystemOutcome>,
     /// P@1 against λ.
@@ -110,6 +113,8 @@ pub struct SummaryRow {
     pub gold_common: f64,
     /// That of the rare objects that were trained.
     pub gold_rare_trained: f64,
+    /// P@1 of always giving the object of most other test questions: the mean over the seeds.
+    pub majority: f64,
     /// By the column's name.
     pub columns: BTreeMap<&'static str, RowMeasures>,
 }
@@ -127,8 +132,8 @@ pub struct RowMeasures {
     pub over_vanilla: Option<Interval>,
     /// The mean reciprocal rank.
     pub mrr: f64,
-    /// Expected calibration error of the best answers, of all seeds together: by their probability
-    /// and by their confidence.
+    /// Calibration error over bins of equal mass of the best answers, of all seeds together: by their
+    /// probability and by their confidence.
     pub ece_of_probability: Option<f64>,
     /// By their confidence, where they were calibrated.
     pub ece: Option<f64>,
@@ -171,6 +176,7 @@ fn row(skew: Skew, passes: usize, cells: &[&CellResult]) -> SummaryRow {
         seeds: seeds(true).max(seeds(false)),
         distance: average(|cell| cell.distance),
         gold_common: average(|cell| cell.gold_common),
+        majority: average(|cell| mean(cell.majority.iter().copied()).unwrap_or(0.0)),
         gold_rare_trained: average(|cell| cell.gold_rare_trained),
         columns: measured.collect(),
     }
@@ -218,8 +224,8 @@ fn measures(outcomes: &[&SystemOutcome]) -> Option<RowMeasures> {
         over_vanilla: None,
         by_seed: rights.iter().filter_map(|right| mean(right.iter().copied())).collect(),
         mrr: mean(outcomes.iter().filter_map(|o| mean(o.reciprocal_ranks.iter().copied())))?,
-        ece_of_probability: expected_calibration_error(&pairs(|o| &o.probabilities)),
-        ece: expected_calibration_error(&pairs(|o| &o.confidences)),
+        ece_of_probability: adaptive_calibration_error(&pairs(|o| &o.probabilities)),
+        ece: adaptive_calibration_error(&pairs(|o| &o.confidences)),
         common: outcomes.iter().map(|o| o.common as f64).sum::<f64>() / seeds,
         rare_trained: outcomes.iter().map(|o| o.rare_trained as f64).sum::<f64>() / seeds,
     })
@@ -252,6 +258,7 @@ mod tests {
             distance: f64::from(seed),
             gold_common: 2.0,
             gold_rare_trained: 1.0,
+            majority: vec![1.0, 0.0],
             outcomes: BTreeMap::from([(System::Finetuned, outcome(right))]),
             curves: BTreeMap::new(),
         }
@@ -271,9 +278,9 @@ mod tests {
         assert!((vanilla.p_at_1.mean - 0.375).abs() < 1e-12);
         assert!(vanilla.p_at_1.low < 0.375 && vanilla.p_at_1.high > 0.375);
         assert!((vanilla.mrr - (0.625 + 0.75) / 2.0).abs() < 1e-12);
-        // 3 of 8 right, all with 0.9 and with confidence 0.5.
-        assert!((vanilla.ece_of_probability.unwrap() - 0.525).abs() < 1e-9);
-        assert!((vanilla.ece.unwrap() - 0.125).abs() < 1e-9);
+        // 3 of 8 right, all with 0.9 and with confidence 0.5, each in a bin of its own.
+        assert!((vanilla.ece_of_probability.unwrap() - (3.0 * 0.1 + 5.0 * 0.9) / 8.0).abs() < 1e-9);
+        assert!((vanilla.ece.unwrap() - 0.5).abs() < 1e-9);
         let mixture = &rows[0].columns["mixture"];
         assert_eq!(mixture.by_seed, [1.0]);
         // Of seed 1, which both have: three of four questions more.

@@ -54,12 +54,17 @@ fn p_at_1(measures: &RowMeasures) -> String {
 
 /// What a paper would print.
 pub(super) fn main(rows: &[SummaryRow]) -> Numbers {
-    columns(
+    let mut numbers = columns(
         "P@1, the mean over the seeds ± half of the 95 % interval from drawing questions",
         rows,
         &Column::MAIN,
         p_at_1,
-    )
+    );
+    numbers.header.insert(KIND.len(), "majority");
+    for (cells, row) in numbers.rows.iter_mut().zip(rows) {
+        cells.insert(KIND.len(), format!("{:.3}", row.majority));
+    }
+    numbers
 }
 
 /// What the others are better or worse by than vanilla finetuning.
@@ -106,7 +111,7 @@ pub(super) fn counts(rows: &[SummaryRow]) -> Numbers {
 /// Calibration errors of the best answers: by probability and, where it was tuned, by confidence.
 pub(super) fn calibration(rows: &[SummaryRow]) -> Numbers {
     columns(
-        "Expected calibration error of the best answers, before → after tuning",
+        "Calibration error of the best answers, over 15 bins of equal mass, before → after tuning",
         rows,
         &Column::MAIN,
         |measures| match (measures.ece_of_probability, measures.ece) {

@@ -38,6 +38,42 @@ pub fn distributions<E>(
     Ok(all)
 }
 
+/// One model's probabilities of a question's candidates, as natural logarithms, averaged over the
+/// templates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ways {
+    /// Of the whole token sequence, with the mean of the text after it: what counts under `none`.
+    pub whole: Vec<f64>,
+    /// Normalised at each branching of the candidates' tokens, as under `trie`, without the text.
+    pub branchings: Vec<f64>,
+}
+
+/// By question and model, the candidates' probabilities in both ways, from the same answers; the arguments
+/// are those of [`distributions`], for a space under `none`.
+///
+/// # Errors
+/// Those of `evaluate`.
+pub fn ways<E>(
+    space: &AnswerSpace,
+    models: usize,
+    questions: &[Excluded],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<Vec<Vec<Ways>>, E> {
+    let mut all = Vec::with_capacity(questions.len());
+    for (question, &excluded) in questions.iter().enumerate() {
+        let mut tables = [false, true]
+            .map(|at_branchings| Tables { at_branchings, ..Tables::new(space, models, 1) });
+        score(space, models, question * space.templates(), 1, evaluate, &mut tables)?;
+        let of_model = |model| {
+            let [whole, branchings] =
+                [0, 1].map(|way| tables[way].distribution(0, model, excluded));
+            Ways { whole, branchings }
+        };
+        all.push((0..models).map(of_model).collect());
+    }
+    Ok(all)
+}
+
 /// The mixture of every question over all candidates, ranked: what [`super::search`] is held against,
 /// with the same arguments.
 ///
@@ -102,7 +138,9 @@ fn for_each<E>(
     let together = (MASSES_AT_ONCE / table.max(1)).max(1);
     for (group, questions) in questions.chunks(together).enumerate() {
         let prompt = first + group * together * space.templates();
-        let tables = score(space, models, prompt, questions.len(), evaluate)?;
+        let mut tables = [Tables::new(space, models, questions.len())];
+        score(space, models, prompt, questions.len(), evaluate, &mut tables)?;
+        let [tables] = tables;
         for (question, &excluded) in questions.iter().enumerate() {
             let finetuned = tables.distribution(question, 0, excluded);
             let base = if models > 1 {
@@ -116,15 +154,18 @@ fn for_each<E>(
     Ok(())
 }
 
-/// Scores every candidate of as many questions, whose first prompt is number `first`.
-fn score<'a, E>(
-    space: &'a AnswerSpace,
+/// Scores every candidate of as many questions, whose first prompt is number `first`, into `tables`.
+fn score<E>(
+    space: &AnswerSpace,
     models: usize,
     first: usize,
     questions: usize,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
-) -> Result<Tables<'a>, E> {
-    let mut tables = Tables::new(space, models, questions);
+    tables: &mut [Tables<'_>],
+) -> Result<(), E> {
+    let mut take = |asked: &[(NodeId, usize)], answers: &Answers| {
+        tables.iter_mut().for_each(|tables| tables.take(asked, answers));
+    };
     let mut rows = Vec::new();
     let mut asked: Vec<(NodeId, usize)> = Vec::new();
     // Question by question, depth first: what is asked together begins alike, and is computed once.
@@ -140,24 +181,26 @@ fn score<'a, E>(
             asked.push((node, question));
             // Where only leaves were met, nothing has to be asked to take them.
             if rows.is_empty() {
-                tables.take(&asked, &vec![Vec::new(); models]);
+                take(&asked, &vec![Vec::new(); models]);
                 asked.clear();
             } else if rows.len().max(asked.len()) >= ROWS_AT_ONCE {
-                tables.take(&asked, &evaluate(&rows)?);
+                take(&asked, &evaluate(&rows)?);
                 rows.clear();
                 asked.clear();
             }
         }
     }
     let answers = if rows.is_empty() { vec![Vec::new(); models] } else { evaluate(&rows)? };
-    tables.take(&asked, &answers);
-    Ok(tables)
+    take(&asked, &answers);
+    Ok(())
 }
 
 /// ln mass of each node and each candidate, by question, model and template.
 struct Tables<'a> {
     space: &'a AnswerSpace,
     models: usize,
+    /// Whether all ways on from a node have its mass together, whatever the space's way.
+    at_branchings: bool,
     nodes: Vec<Vec<f64>>,
     candidates: Vec<Vec<f64>>,
 }
@@ -169,7 +212,7 @@ impl<'a> Tables<'a> {
         let mut nodes = vec![vec![f64::NEG_INFINITY; trie.nodes().len()]; tables];
         nodes.iter_mut().for_each(|table| table[Trie::ROOT as usize] = 0.0);
         let candidates = vec![vec![f64::NEG_INFINITY; trie.candidates()]; tables];
-        Self { space, models, nodes, candidates }
+        Self { space, models, at_branchings: false, nodes, candidates }
     }
 
     fn table(&self, question: usize, model: usize, template: usize) -> usize {
@@ -201,11 +244,15 @@ impl<'a> Tables<'a> {
     fn spread(&mut self, table: usize, part: usize, node: NodeId, ways: &[f64]) {
         let mass = self.nodes[table][node as usize];
         let trie = self.space.trie();
-        for (child, way) in trie.children(node).zip(ways) {
+        let mut ways = ways.to_vec();
+        if self.at_branchings {
+            normalise(&mut ways);
+        }
+        for (child, way) in trie.children(node).zip(&ways) {
             self.nodes[table][child as usize] = mass + way;
         }
         if let (Some(candidate), Some(way)) = (trie.end(node), ways.last()) {
-            let text = self.space.text_of(part, candidate);
+            let text = if self.at_branchings { 0.0 } else { self.space.text_of(part, candidate) };
             self.candidates[table][candidate as usize] = mass + way + text;
         }
     }

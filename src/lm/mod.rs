@@ -28,7 +28,7 @@ use crate::diagnostic::{Explain, Fault};
 
 pub use branch::{AnswerSpace, Normalise};
 pub use causal::CausalModel;
-pub use exhaustive::{distributions, exhaustive};
+pub use exhaustive::{Ways, distributions, exhaustive, ways};
 pub use export::Batching;
 pub use masked::MaskedModel;
 pub use masks::Scoring;
@@ -146,16 +146,6 @@ pub trait LanguageModel: Send {
     /// How it uses a cache of keys and values.
     fn cache(&self) -> CacheUse {
         CacheUse::Unused
-    }
-
-    /// Takes texts with which prompts of the following calls of [`Self::open`] begin, a list for each
-    /// model, and forgets earlier ones: a model that can computes them once, in a call of their own.
-    ///
-    /// # Errors
-    /// Where a model cannot be run.
-    fn begin(&mut self, beginnings: &[&[Vec<u32>]]) -> Result<(), Error> {
-        let _ = beginnings;
-        Ok(())
     }
 
     /// Takes prompts that the following rows refer to, a list for each model, and forgets earlier

@@ -34,16 +34,16 @@ impl Output {
         Ok(())
     }
 
-    /// Takes a relative row's answer from the logits of the tokens that it wants; fails where one
-    /// is NaN or infinite.
-    pub(super) fn take_relative(
+    /// Takes a row's answer as it is given for the tokens that it wants; fails where one is NaN or
+    /// infinite.
+    pub(super) fn take_given(
         &mut self,
         index: usize,
         row: &Row<'_>,
-        logit: impl Fn(u32) -> f32,
+        given: impl Fn(u32) -> f32,
     ) -> Result<(), ()> {
-        self.set(index, row, |token| f64::from(logit(token)));
-        // A logit of -∞ is a legal mask.
+        self.set(index, row, |token| f64::from(given(token)));
+        // -∞ is a legal mask.
         let own = &self.values[self.starts[index]..][..row.wanted.len()];
         if own.iter().any(|value| value.is_nan() || *value == f64::INFINITY) {
             return Err(());

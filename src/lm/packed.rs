@@ -1,13 +1,13 @@
 //! A causal model whose graph kgbuild wrote: trees of tokens ride in one run without padding.
 //!
-//! What prompts begin with alike is computed once, and what all prompts of a relation begin with
-//! (a template's words, examples) once for all its chunks. With a LoRA adapter the finetuned and
+//! What prompts begin with alike is computed once, and what all prompts of a call begin with (a
+//! template's words, examples) once for all calls that begin so. With a LoRA adapter the finetuned and
 //! the base model are one session: their rows ride together, told apart by a switch.
 //!
 //! A row's numbers are the same for any token budget. Which rows are asked in one call, and which
 //! prompts are opened together, may change their last bits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ort::session::Session;
@@ -15,7 +15,7 @@ use ort::session::Session;
 use self::branches::{Branches, Known};
 use self::cache::KeyValueCache;
 use self::graph::{Given, Graph};
-use self::tree::Tree;
+use self::tree::{Due, Tree};
 use super::output::Output;
 use super::{Answers, Asking, CacheUse, Error, LanguageModel, Prompt, Row, prefixes};
 use crate::onnx::Head;
@@ -32,9 +32,7 @@ pub struct PackedModel {
     models: usize,
     token_budget: usize,
     cache: KeyValueCache,
-    /// By model, texts that prompts of several calls begin with, and their slots, the cache's first.
-    beginnings: Vec<BTreeMap<Vec<u32>, Vec<u32>>>,
-    /// By model, what all its prompts begin with; its slots come next.
+    /// By model, what all its prompts begin with; its slots are the cache's first.
     common: Vec<Text>,
     /// By model and prompt.
     prompts: Vec<Vec<Text>>,
@@ -84,7 +82,7 @@ impl PackedModel {
     ) -> Result<Self, Error> {
         let graph = Graph::new(session, file, head.sizes())?;
         let cache = KeyValueCache::new(graph.layers, graph.slot);
-        let (common, beginnings) = (vec![Text::default(); models], Vec::new());
+        let common = vec![Text::default(); models];
         let token_budget = token_budget.max(1);
         let (prompts, branches, asking) = (Vec::new(), Vec::new(), Asking::Once);
         Ok(Self {
@@ -93,7 +91,6 @@ impl PackedModel {
             models,
             token_budget,
             cache,
-            beginnings,
             common,
             prompts,
             branches,
@@ -119,12 +116,14 @@ impl PackedModel {
             for (model, (index, given)) in asking.zip(answered.rows()) {
                 let row = &rows[index];
                 let taken = match given {
-                    Given::Logits(logits) => answers[model].take(index, row, logits),
+                    Given::Probabilities(ln_p) => {
+                        answers[model].take_given(index, row, |token| ln_p[token as usize])
+                    }
                     Given::Hidden(hidden) => {
                         let loaded = self.head.load(&row.wanted);
                         loaded.map_err(|error| Error::Weights(Box::new(error)))?;
                         let logit = |token| self.head.logit(hidden, token);
-                        answers[model].take_relative(index, row, logit)
+                        answers[model].take_given(index, row, logit)
                     }
                 };
                 taken.map_err(|()| Error::NotANumber {
@@ -153,21 +152,16 @@ impl PackedModel {
         let mut trees = Vec::new();
         let mut members = Vec::new();
         for (model, (prompts, common)) in self.prompts.iter_mut().zip(&self.common).enumerate() {
-            let mut others = Vec::new();
-            for (prompt, text) in prompts.iter_mut().enumerate() {
-                match begun(self.beginnings.get(model), &text.tokens) {
-                    Some(slots) if slots.len() > common.slots.len() => text.slots.clone_from(slots),
-                    _ => {
-                        text.slots.clone_from(&common.slots);
-                        others.push(prompt);
-                    }
-                }
-            }
-            let rests: Vec<&[u32]> = others.iter().map(|&prompt| prompts[prompt].rest()).collect();
+            prompts.iter_mut().for_each(|text| text.slots.clone_from(&common.slots));
+            let rests: Vec<&[u32]> = prompts.iter().map(Text::rest).collect();
             for (length, group) in prefixes::beginnings(&rests) {
-                let tokens = &rests[group[0]][..length];
-                trees.push(Tree::chain(model, members.len(), &common.slots, tokens));
-                members.push(group.into_iter().map(|member| others[member]).collect::<Vec<_>>());
+                let beyond = group.iter().map(|&prompt| rests[prompt].len() - length);
+                // What has room in one tree shares its beginning there.
+                if length + beyond.sum::<usize>() > tree::MOST_TOKENS {
+                    let tokens = &rests[group[0]][..length];
+                    trees.push(Tree::chain(model, members.len(), &common.slots, tokens));
+                    members.push(group);
+                }
             }
         }
         for (tree, slots) in self.compute(trees, &[], true, &mut [])? {
@@ -190,28 +184,36 @@ impl PackedModel {
         if !self.begun {
             self.compute_shared()?;
         }
-        let mut trees = Vec::new();
+        let (mut trees, mut members) = (Vec::new(), Vec::new());
         for (model, prompts) in self.prompts.iter().enumerate() {
-            for (&prompt, asked) in asked {
+            let ends = |prompt: usize| {
+                asked[&prompt].iter().copied().filter(|&row| rows[row].continuation.is_empty())
+            };
+            let mut due = Vec::new();
+            for &prompt in asked.keys() {
                 let text = &prompts[prompt];
-                let mut asks = asked.iter().copied().filter(|&r| rows[r].continuation.is_empty());
-                let first = asks.next();
-                if text.computed() && first.is_none() {
-                    continue;
+                if !text.computed() || ends(prompt).next().is_some() {
+                    // One that is there is asked anew from its last token.
+                    let from = text.slots.len().min(text.tokens.len() - 1);
+                    let (past, rest) = (&text.slots[..from], &text.tokens[from..]);
+                    due.push(Due { past, rest, text: prompt });
                 }
-                // One that is there is asked anew from its last token.
-                let from = text.slots.len().min(text.tokens.len() - 1);
-                let (past, rest) = (&text.slots[..from], &text.tokens[from..]);
-                let mut tree = Tree::chain(model, prompt, past, rest);
-                let last = rest.len() as u32 - 1;
-                tree.asks = first.into_iter().chain(asks).map(|row| (last, row)).collect();
+            }
+            for (mut tree, texts) in tree::texts(model, due) {
+                tree.text = members.len();
+                for &(prompt, last) in &texts {
+                    tree.asks.extend(ends(prompt).map(|row| (last, row)));
+                }
                 trees.push(tree);
+                members.push(texts);
             }
         }
         for (tree, slots) in self.compute(trees, rows, true, answers)? {
-            let text = &mut self.prompts[tree.model][tree.text];
-            text.slots.truncate(tree.past.len());
-            text.slots.extend(slots);
+            for &(prompt, last) in &members[tree.text] {
+                let text = &mut self.prompts[tree.model][prompt];
+                text.slots.truncate(tree.past.len());
+                text.slots.extend(tree.way(last).iter().map(|&place| slots[place as usize]));
+            }
         }
         Ok(())
     }
@@ -256,15 +258,6 @@ impl PackedModel {
     }
 }
 
-/// The slots of the longest beginning that leaves something of a text.
-fn begun<'b>(
-    beginnings: Option<&'b BTreeMap<Vec<u32>, Vec<u32>>>,
-    text: &[u32],
-) -> Option<&'b Vec<u32>> {
-    let beginnings = beginnings.filter(|beginnings| !beginnings.is_empty())?;
-    (1..text.len()).rev().find_map(|length| beginnings.get(&text[..length]))
-}
-
 impl LanguageModel for PackedModel {
     fn models(&self) -> usize {
         self.models
@@ -280,22 +273,6 @@ impl LanguageModel for PackedModel {
 
     fn tokens(&self) -> u64 {
         self.graph.tokens
-    }
-
-    fn begin(&mut self, beginnings: &[&[Vec<u32>]]) -> Result<(), Error> {
-        self.cache.truncate(0);
-        self.common = vec![Text::default(); self.models];
-        (self.prompts, self.branches) = (Vec::new(), Vec::new());
-        let chains = beginnings.iter().enumerate().flat_map(|(model, texts)| {
-            let texts: BTreeSet<&Vec<u32>> = texts.iter().filter(|text| !text.is_empty()).collect();
-            texts.into_iter().map(move |text| Tree::chain(model, 0, &[], text))
-        });
-        let computed = self.compute(chains.collect(), &[], true, &mut [])?;
-        self.beginnings = vec![BTreeMap::new(); self.models];
-        for (Tree { model, tokens, .. }, slots) in computed {
-            self.beginnings[model].insert(tokens, slots);
-        }
-        Ok(())
     }
 
     fn open(&mut self, prompts: &[&[Prompt]], asking: Asking) {
@@ -316,9 +293,7 @@ impl LanguageModel for PackedModel {
             let text = |tokens| Text { tokens, slots: Vec::new() };
             self.common = common.into_iter().map(text).collect();
         }
-        let begun: usize = self.beginnings.iter().flatten().map(|(_, slots)| slots.len()).sum();
-        let common: usize = self.common.iter().map(|common| common.slots.len()).sum();
-        self.cache.truncate(begun + common);
+        self.cache.truncate(self.common.iter().map(|common| common.slots.len()).sum());
         self.begun = false;
     }
 

@@ -279,18 +279,6 @@ impl Prompter {
         })
     }
 
-    /// The tokens of prompts that begin with a subject, as far as they are the subject's, of models
-    /// that read nothing else; none of others.
-    ///
-    /// # Errors
-    /// Where the tokenizer fails.
-    pub fn beginning(&self, subject: &str) -> Result<Vec<u32>, PrompterError> {
-        Ok(match &self.manner {
-            Manner::Causal => self.tokenizer.prompt(subject)?,
-            Manner::Masked { .. } | Manner::Seq2Seq { .. } => Vec::new(),
-        })
-    }
-
     /// The tokens that a left-to-right reader finds after the object.
     ///
     /// # Errors

@@ -85,6 +85,11 @@ pub fn expected_calibration_error(predictions: &[(f64, bool)]) -> Option<f64> {
     error_of(&reliability(predictions))
 }
 
+/// [`error_of`] the bins of equal mass. `None` without predictions.
+pub fn adaptive_calibration_error(predictions: &[(f64, bool)]) -> Option<f64> {
+    error_of(&reliability_of_equal_mass(predictions))
+}
+
 /// The expected calibration error that confidences would show by chance if each were exactly the
 /// probability of being right: the mean over `DRAWS` draws of what is right, ChaCha8's from a fixed
 /// seed. Few predictions show a large one. `None` without predictions.
@@ -104,6 +109,38 @@ const DRAWS: usize = 200;
 /// predictions. `None` without predictions.
 pub fn brier(predictions: &[(f64, bool)]) -> Option<f64> {
     mean(predictions.iter().map(|(confidence, right)| (confidence - indicator(*right)).powi(2)))
+}
+
+/// Log loss, the mean of -ln of what a prediction gave to what came: its confidence where it is right, one
+/// less its confidence where it is wrong, in nats. What was thought impossible counts as 1e-15. `None`
+/// without predictions.
+pub fn log_loss(predictions: &[(f64, bool)]) -> Option<f64> {
+    let given = |&(confidence, right): &(f64, bool)| {
+        if right { confidence } else { 1.0 - confidence }
+    };
+    mean(predictions.iter().map(|prediction| -given(prediction).max(1e-15).ln()))
+}
+
+/// What confidences are worth as probabilities of being right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ProbabilityScores {
+    /// [`adaptive_calibration_error`].
+    pub calibration_error: f64,
+    /// [`brier`].
+    pub brier: f64,
+    /// [`log_loss`].
+    pub log_loss: f64,
+}
+
+impl ProbabilityScores {
+    /// `None` without predictions.
+    pub fn of(predictions: &[(f64, bool)]) -> Option<Self> {
+        Some(Self {
+            calibration_error: adaptive_calibration_error(predictions)?,
+            brier: brier(predictions)?,
+            log_loss: log_loss(predictions)?,
+        })
+    }
 }
 
 fn indicator(right: bool) -> f64 {
@@ -139,6 +176,9 @@ mod tests {
         assert!((error - (2.0 * 0.5 + 2.0 * 0.475) / 4.0).abs() < 1e-12);
         let expected = (0.05_f64.powi(2) + 1.0 + 0.25 + 0.25) / 4.0;
         assert!((brier(&predictions).unwrap() - expected).abs() < 1e-12);
+        // The second was thought impossible to be wrong.
+        let expected = -(0.95_f64.ln() + 1e-15_f64.ln() + 2.0 * 0.5_f64.ln()) / 4.0;
+        assert!((log_loss(&predictions).unwrap() - expected).abs() < 1e-12);
     }
 
     #[test]
@@ -157,7 +197,7 @@ mod tests {
         assert!(bins.iter().all(|bin| bin.count == 2 && bin.accuracy == 0.5));
         assert!((bins[3].mean_confidence - 0.065).abs() < 1e-12);
         assert_eq!((bins[3].low, bins[3].high), (0.06, 0.07));
-        let error = error_of(&bins).unwrap();
+        let error = adaptive_calibration_error(&predictions).unwrap();
         assert!((error - (0.5 - 0.145)).abs() < 1e-12, "{error}");
     }
 
@@ -165,6 +205,7 @@ mod tests {
     fn nothing_has_no_error() {
         assert_eq!(expected_calibration_error(&[]), None);
         assert_eq!(brier(&[]), None);
+        assert_eq!(ProbabilityScores::of(&[]), None);
         assert!(reliability_of_equal_mass(&[]).is_empty());
         assert_eq!(reliability_of_equal_mass(&[(0.5, true)]).len(), 1);
     }

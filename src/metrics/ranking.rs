@@ -8,6 +8,8 @@
 //!
 //! A question without a gold object has no position and is no question here.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::mean;
@@ -28,6 +30,28 @@ pub fn hit(position: Option<usize>, k: usize) -> f64 {
 /// 1 / (position + 1), and 0 where the ranking does not hold the answer: MRR is its mean.
 pub fn reciprocal_rank(position: Option<usize>) -> f64 {
     position.map_or(0.0, |position| 1.0 / (position as f64 + 1.0))
+}
+
+/// What the majority answer is worth: by question, 1 where the object that is gold of most of the other
+/// questions is gold of it too, else 0. Of equally frequent ones the smallest is answered.
+///
+/// The question itself has no say, so that objects that are gold once are never found.
+pub fn majority<T: Ord>(gold: &[Vec<T>]) -> Vec<f64> {
+    let mut counts: BTreeMap<&T, usize> = BTreeMap::new();
+    gold.iter().flatten().for_each(|object| *counts.entry(object).or_default() += 1);
+    // By falling count; a stable sort leaves the smallest first.
+    let mut frequent: Vec<(&T, usize)> = counts.into_iter().collect();
+    frequent.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    let answer = |own: &Vec<T>| {
+        let others = frequent.iter().map(|&(object, count)| {
+            let is_own = own.contains(object);
+            (count - usize::from(is_own), is_own)
+        });
+        // Only the question's own objects lose one: the best is among as many and one more.
+        let best = others.take(own.len() + 1).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        f64::from(u8::from(best.is_some_and(|(count, is_own)| count > 0 && is_own)))
+    };
+    gold.iter().map(answer).collect()
 }
 
 /// Means over questions.
@@ -75,6 +99,22 @@ mod tests {
         let expected = (1.0 + 0.5 + 0.25 + 1.0 / 11.0) / 5.0;
         assert!((ranking.mean_reciprocal_rank - expected).abs() < 1e-15);
         assert_eq!(Ranking::of(&[]), None);
+    }
+
+    #[test]
+    fn majority_by_hand() {
+        // a and b three times each: without a question of a, b leads, and the other way round.
+        let gold = ["a", "b", "a", "b", "a", "b"].map(|o| vec![o]);
+        assert_eq!(majority(&gold), [0.0; 6]);
+        let gold = [vec!["a", "b"], vec!["b"], vec!["b"], vec!["c"], vec!["a"]];
+        assert_eq!(majority(&gold), [1.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(majority(&[vec!["a"]]), [0.0]);
+        // b and c lead with two where a has one left; b is the smaller.
+        let gold = [vec!["a"], vec!["a"], vec!["b"], vec!["b"], vec!["c"], vec!["c"]];
+        assert_eq!(majority(&gold), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        let gold = [vec!["b"], vec!["b"], vec!["a", "b"], vec!["a"]];
+        assert_eq!(majority(&gold), [1.0, 1.0, 1.0, 0.0]);
+        assert!(majority::<u8>(&[]).is_empty());
     }
 
     #[test]

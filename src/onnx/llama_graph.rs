@@ -19,7 +19,7 @@
 //!
 //! | output | shape | what |
 //! | --- | --- | --- |
-//! | `logits` | `[whole, vocabulary]` | of the `whole` ones |
+//! | `log_probabilities` | `[whole, vocabulary]` | natural logarithms, of the `whole` ones |
 //! | `hidden` | `[part, width]` | what the `part` ones have before the output projection |
 //! | `new.{i}.key`, `.value` | `[tokens, kv_heads * head_size]` | keys and values of the new tokens |
 //!
@@ -119,7 +119,7 @@ impl Writer<'_> {
         for layer in 0..self.config.layers {
             let normed = self.norm(&hidden, &layer_tensor(layer, "input_layernorm"))?;
             let mut attended = self.attention(layer, &normed, &attending)?;
-            // After the last attention only the wanted tokens go on to the logits.
+            // After the last attention only the wanted tokens go on to the output.
             if layer + 1 == self.config.layers {
                 hidden = self.graph.gather(&hidden, &wanted, 0);
                 attended = self.graph.gather(&attended, &wanted, 0);
@@ -131,12 +131,12 @@ impl Writer<'_> {
             hidden = self.graph.add(&hidden, &fed);
         }
         let hidden = self.norm(&hidden, LAST_NORM)?;
-        self.logits(&hidden, &embedding)
+        self.outputs(&hidden, &embedding)
     }
 
     /// Gemm multiplies by the transposed matrix, so that a tied output reads the embedding as it
     /// is: it is stored once, and the runtime packs it for the product without a transposed copy.
-    fn logits(&mut self, hidden: &Tensor, embedding: &Tensor) -> Result<(), Error> {
+    fn outputs(&mut self, hidden: &Tensor, embedding: &Tensor) -> Result<(), Error> {
         let output = if self.config.tied {
             embedding.clone()
         } else {
@@ -147,8 +147,11 @@ impl Writer<'_> {
         let whole = self.graph.input("whole", Element::I64, &[Dim::Named("whole")]);
         let rows = self.graph.gather(hidden, &whole, 0);
         let logits = self.graph.node("Gemm", &[&rows, &output], &transposed);
+        // The sum over the vocabulary is the runtime's: it has the threads and the vectors for it.
+        let along = [("axis", Attribute::Int(1))];
+        let probabilities = self.graph.node("LogSoftmax", &[&logits], &along);
         let dims = [Dim::Named("whole"), Dim::Size(self.config.vocabulary)];
-        self.graph.output(logits, "logits", Element::F32, &dims);
+        self.graph.output(probabilities, "log_probabilities", Element::F32, &dims);
 
         let part = self.graph.input("part", Element::I64, &[Dim::Named("part")]);
         let rows = self.graph.gather(hidden, &part, 0);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::family::Family;
+use super::llama_checkpoint::DATA;
 use super::precision::Precision;
 
 /// Types of models that count positions from behind the padding token's number.
@@ -54,6 +55,12 @@ impl ModelFolder {
             (Some(exported), Some(name)) => exported.with_file_name(name),
             _ => graph.to_owned(),
         }
+    }
+
+    /// Bytes of a packed graph with its weights.
+    pub fn bytes(&self) -> u64 {
+        let files = [self.graph.clone(), self.graph.with_file_name(DATA)];
+        files.iter().filter_map(|file| file.metadata().ok()).map(|found| found.len()).sum()
     }
 
     /// A text among its settings; of a token that is described, its content.

@@ -53,7 +53,7 @@ impl PlannedJob<'_> {
         let plan = &mut self.plan;
         let written = plan.relations[index].rankings.mixed;
         plan.relations[index].rankings.mixed = Demand { most, threshold: 0.0, ..written };
-        let task = Task { relation: index, index: 0, subjects: vec![id], block: None };
+        let task = Task { relation: index, index: 0, subjects: vec![id] };
         let predicted =
             encode(plan, task).and_then(|encoded| predictor.predict(plan, vec![encoded]));
         plan.relations[index].rankings.mixed = written;

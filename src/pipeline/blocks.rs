@@ -1,5 +1,5 @@
-//! In which chunks the questions are asked: blocks of subjects that the same relations are asked
-//! about, so that what their prompts begin with is computed once for all these relations.
+//! In which chunks the questions are asked, and which of these together: blocks of subjects that the
+//! same relations are asked about, so that what prompts about a subject begin with is computed once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +14,18 @@ use crate::shock::Pair;
 /// and values of its prompts take some 50 MB with a model of 135M parameters.
 pub const CHUNK_SUBJECTS: usize = 64;
 
-/// Prompts of chunks that are searched together. More fill the rounds of a search better, when few of
-/// its questions are left; their keys and values take as much memory.
-pub(super) const BATCH_PROMPTS: usize = 256;
+/// Prompts that are searched together at most by so many bytes of weights. More fill the rounds of a search
+/// better, when few of its questions are left; but nothing of them is written until all are answered,
+/// and their keys and values are in memory.
+const BATCH_PROMPTS: usize = 512;
+const BATCH_WEIGHTS: u64 = 600_000_000;
+
+/// How many prompts are searched together with models whose weights, each model's counted, are so many
+/// bytes.
+pub(super) fn batch_prompts(weights: u64) -> usize {
+    let most = BATCH_PROMPTS as u64 * BATCH_WEIGHTS / weights.max(1);
+    (most as usize).clamp(CHUNK_SUBJECTS, BATCH_PROMPTS)
+}
 
 /// Subjects that the same relations are asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,48 +58,24 @@ pub(super) fn groups(relations: &[RelationPlan]) -> Vec<Group> {
 }
 
 impl Plan {
-    /// The chunks that are not in `done`: block by block where what prompts begin with is kept, else
-    /// relation by relation.
+    /// The chunks that are not in `done`, in the order in which they are asked.
     pub fn tasks<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Task> + 'a {
-        self.all_tasks()
-            .filter(|task| !done.contains(&self.relations[task.relation].chunk(task.index)))
+        let is_done = |task: &Task| done.contains(&self.relations[task.relation].chunk(task.index));
+        self.blocks().flatten().filter(move |task| !is_done(task))
     }
 
-    /// All chunks in the order of [`Self::tasks`].
-    fn all_tasks(&self) -> impl Iterator<Item = Task> {
-        let blocks = self.keeps_beginnings().then(|| self.blocks()).into_iter().flatten();
-        let relations = (!self.keeps_beginnings()).then_some(0..self.relations.len());
-        blocks.chain(relations.into_iter().flatten().flat_map(|relation| self.chunks_of(relation)))
-    }
-
-    /// The chunks of the relation with this index, in none of the blocks.
-    fn chunks_of(&self, relation: usize) -> impl Iterator<Item = Task> {
-        let with = self.groups.iter().filter(move |group| group.relations.contains(&relation));
-        let chunks = with.flat_map(|group| group.subjects.chunks(CHUNK_SUBJECTS)).zip(0..);
-        chunks.map(move |(subjects, index)| Task {
-            relation,
-            index,
-            subjects: subjects.to_vec(),
-            block: None,
-        })
-    }
-
-    /// The chunks of [`Self::tasks`] as they are searched together: those of a block as far as their
-    /// prompts are few, others alone. What is begun of a batch is done again with all of it, so that
-    /// its numbers are the same bits; only batches of which nothing is missing are left out.
+    /// The chunks of [`Self::tasks`] as they are searched together: blocks, as far as their prompts are
+    /// few. What is begun of a batch is done again with all of it, so that its numbers are the same
+    /// bits; only batches of which nothing is missing are left out.
     pub fn batches<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Vec<Task>> + 'a {
-        let mut all = self.all_tasks().peekable();
+        let mut blocks = self.blocks().peekable();
+        let prompts = |block: &[Task]| block.iter().map(|task| self.prompts(task)).sum::<usize>();
+        // A model that is read to anew for each prompt has nothing of more than a chunk.
+        let most = if self.shares_subjects() { self.batch_prompts } else { 0 };
         let batches = std::iter::from_fn(move || {
-            let first = all.next()?;
-            let mut prompts = self.prompts(&first);
-            let mut batch = vec![first];
-            while let Some(next) = all.next_if(|next| {
-                next.block.is_some()
-                    && next.block == batch[0].block
-                    && prompts + self.prompts(next) <= BATCH_PROMPTS
-            }) {
-                prompts += self.prompts(&next);
-                batch.push(next);
+            let mut batch = blocks.next()?;
+            while let Some(next) = blocks.next_if(|next| prompts(&batch) + prompts(next) <= most) {
+                batch.extend(next);
             }
             Some(batch)
         });
@@ -103,37 +88,52 @@ impl Plan {
         task.subjects.len() * self.relations[task.relation].templates.len()
     }
 
-    /// All chunks, block by block.
-    fn blocks(&self) -> impl Iterator<Item = Task> {
+    /// All chunks, by what is never parted: all those of a few subjects where what their prompts begin
+    /// with is computed once, else each alone, relation by relation.
+    fn blocks(&self) -> Box<dyn Iterator<Item = Vec<Task>> + Send + '_> {
         let mut chunks = vec![0_u64; self.relations.len()];
-        let mut blocks = 0_u64;
-        self.groups.iter().flat_map(move |group| {
-            let mut tasks = Vec::new();
-            for subjects in group.subjects.chunks(CHUNK_SUBJECTS) {
-                let shared = group.relations.len() > 1;
-                for &relation in &group.relations {
-                    let (index, subjects) = (chunks[relation], subjects.to_vec());
-                    tasks.push(Task { relation, index, subjects, block: shared.then_some(blocks) });
-                    chunks[relation] += 1;
-                }
-                blocks += 1;
-            }
-            tasks
-        })
+        let mut chunk = move |relation: usize, subjects: &[EntityId]| {
+            let index = chunks[relation];
+            chunks[relation] += 1;
+            Task { relation, index, subjects: subjects.to_vec() }
+        };
+        let blocks = self.groups.iter().flat_map(|group| {
+            group.subjects.chunks(self.block_subjects(group)).map(move |block| (group, block))
+        });
+        if self.shares_subjects() {
+            return Box::new(blocks.map(move |(group, block)| {
+                group.relations.iter().map(|&relation| chunk(relation, block)).collect()
+            }));
+        }
+        let of = move |relation: usize| {
+            blocks.clone().filter(move |(group, _)| group.relations.contains(&relation))
+        };
+        let relations = (0..self.relations.len())
+            .flat_map(move |relation| of(relation).map(move |(_, block)| (relation, block)));
+        Box::new(relations.map(move |(relation, block)| vec![chunk(relation, block)]))
+    }
+
+    /// How many subjects of a group are in a block.
+    fn block_subjects(&self, group: &Group) -> usize {
+        if !self.shares_subjects() {
+            return CHUNK_SUBJECTS;
+        }
+        let prompts = group.relations.iter().map(|&at| self.relations[at].templates.len());
+        (self.batch_prompts / prompts.sum::<usize>().max(1)).clamp(1, CHUNK_SUBJECTS)
     }
 
     /// How many chunks the subjects of the relation with this index make.
     pub(super) fn chunks(&self, relation: usize) -> u64 {
         let with = self.groups.iter().filter(|group| group.relations.contains(&relation));
-        with.map(|group| group.subjects.len().div_ceil(CHUNK_SUBJECTS) as u64).sum()
+        with.map(|group| group.subjects.len().div_ceil(self.block_subjects(group)) as u64).sum()
     }
 
-    /// Whether a model reads prompts that begin with the subject. What stands before them otherwise
-    /// is the relation's own.
-    pub(super) fn keeps_beginnings(&self) -> bool {
+    /// Whether a model computes once what prompts about a subject begin with, and there are such prompts.
+    /// What stands before others is the relation's own.
+    fn shares_subjects(&self) -> bool {
         let Pair { finetuned, base } = self.asked;
         let plain = (finetuned && !self.exampled.finetuned) || (base && !self.exampled.base);
         let first = self.relations.iter().flat_map(|relation| &relation.templates);
-        plain && first.filter(|template| template.begins_with_subject()).count() > 1
+        self.packed && plain && first.filter(|template| template.begins_with_subject()).count() > 1
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{CHUNK_SUBJECTS, Error, Plan, Predictor, RelationPlan, Task, encode};
+use super::{Error, Plan, Predictor, RelationPlan, Task, encode};
 use crate::lm::Prompt;
 
 /// How long a trial goes on before no more relations are tried.
@@ -82,65 +82,51 @@ impl WorkCounts {
     }
 }
 
-/// How long a run of the whole plan would take, by the first chunk of each relation, largest
-/// relations first, until [`TRIAL`] is over. A relation that was not tried takes as long a prompt as
-/// those that were.
+/// How long a run of the whole plan would take, by batches with relations that were not tried before,
+/// until [`TRIAL`] is over. A relation's prompts take as long each as those of its first batch; where it
+/// was not tried, as long as those that were.
 ///
 /// # Errors
 /// Where a model fails.
 pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Duration, Error> {
     let Some(predictor) = predictors.first_mut() else { return Ok(Duration::ZERO) };
-    let prompts = |relation: usize, subjects: usize| {
-        (plan.relations[relation].templates.len() * subjects) as f64
+    let mut ask = |batch: Vec<Task>| {
+        let begin = Instant::now();
+        let encoded = batch.into_iter().map(|task| encode(plan, task));
+        predictor.predict(plan, encoded.collect::<Result<_, _>>()?)?;
+        Ok::<_, Error>(begin.elapsed().as_secs_f64())
     };
-    let mut order: Vec<usize> = (0..plan.relations.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(WorkCounts::of(&plan.relations[at]).prompts));
-    // The first chunks of the relations, with the subjects that these share.
     let nothing_done = Default::default();
-    let mut firsts: BTreeMap<usize, Task> = BTreeMap::new();
-    for task in plan.tasks(&nothing_done) {
-        firsts.entry(task.relation).or_insert(task);
-        if firsts.len() == plan.relations.len() {
+    let begin = Instant::now();
+    // By relation, seconds a prompt.
+    let mut rates: BTreeMap<usize, f64> = BTreeMap::new();
+    let (mut spent, mut tried) = (0.0, 0);
+    for batch in plan.batches(&nothing_done) {
+        if batch.iter().all(|task| rates.contains_key(&task.relation)) {
+            continue;
+        }
+        if tried == 0 {
+            let mut few = batch[0].clone();
+            few.subjects.truncate(WARM_UP);
+            ask(vec![few])?;
+        }
+        let prompts: usize = batch.iter().map(|task| plan.prompts(task)).sum();
+        let relations: Vec<usize> = batch.iter().map(|task| task.relation).collect();
+        let seconds = ask(batch)?;
+        for relation in relations {
+            rates.entry(relation).or_insert(seconds / prompts as f64);
+        }
+        spent += seconds;
+        tried += prompts;
+        if begin.elapsed() > TRIAL || rates.len() == plan.relations.len() {
             break;
         }
     }
-    let mut ask = |relation: usize, most: usize| {
-        let mut task = firsts[&relation].clone();
-        if most < task.subjects.len() {
-            // Without its block, of whose subjects some are missing.
-            task.subjects.truncate(most);
-            task.block = None;
-        }
-        let asked = task.subjects.len();
-        let begin = Instant::now();
-        predictor.predict(plan, vec![encode(plan, task)?])?;
-        Ok::<_, Error>((asked, begin.elapsed().as_secs_f64()))
+    let rate_of_all = if tried > 0 { spent / tried as f64 } else { 0.0 };
+    let of_relation = |(at, relation): (usize, &RelationPlan)| {
+        WorkCounts::of(relation).prompts as f64 * rates.get(&at).unwrap_or(&rate_of_all)
     };
-    let begin = Instant::now();
-    // Seconds and prompts of what was tried, seconds that the tried relations take, and the prompts
-    // of the others.
-    let (mut spent, mut tried, mut seconds, mut untried) = (0.0, 0.0, 0.0, 0.0);
-    for (place, &relation) in order.iter().enumerate() {
-        let all = plan.relations[relation].subjects.len();
-        if all == 0 {
-            continue;
-        }
-        if tried > 0.0 && begin.elapsed() > TRIAL {
-            untried += prompts(relation, all);
-            continue;
-        }
-        if place == 0 {
-            ask(relation, WARM_UP)?;
-        }
-        let (asked, took) = ask(relation, CHUNK_SUBJECTS)?;
-        spent += took;
-        tried += prompts(relation, asked);
-        seconds += took * all as f64 / asked as f64;
-    }
-    if tried > 0.0 {
-        seconds += untried * spent / tried;
-    }
     // Workers side by side share the cores, so that each is slower than one alone: no more than
     // what one was seen to do is promised.
-    Ok(Duration::from_secs_f64(seconds))
+    Ok(Duration::from_secs_f64(plan.relations.iter().enumerate().map(of_relation).sum()))
 }

@@ -1,9 +1,10 @@
-//! Whether every prompt fits into the models' context with its longest candidate, before anything
-//! is predicted.
+//! Whether what is asked can be done, before anything is predicted: every prompt fits into the models'
+//! context with its longest candidate, and what has to score all candidates has not too many.
 
 use super::plan::{Plan, RelationPlan, SHOWN};
 use crate::catalog::EntityId;
 use crate::diagnostic::Diagnostic;
+use crate::lm::{Method, Normalise};
 
 /// Tokens that a tokenizer may put around a text.
 const AROUND: usize = 8;
@@ -11,8 +12,46 @@ const AROUND: usize = 8;
 /// Tokens that a model takes where it does not say how many: what is longer is no prompt and no name.
 const UNSAID_CONTEXT: usize = 4096;
 
-/// The subjects or candidates of a relation that are too long, the first few of them.
+/// Candidates that may be scored one by one for all questions of a relation together: half a day with a small
+/// model on two cores.
+const MOST_SCORED: usize = 100_000_000;
+
+/// What keeps a relation's questions from being asked.
 pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
+    let mut found = too_long_texts(plan, relation);
+    found.extend(too_many_candidates(plan, relation));
+    found
+}
+
+/// That every candidate has to be scored, and there are too many.
+fn too_many_candidates(plan: &Plan, relation: &RelationPlan) -> Option<Diagnostic> {
+    let RelationPlan { space, tau, mean, .. } = relation;
+    let removed = tau.is_some() || *mean > 0.0;
+    let why = match (relation.method, space.normalise()) {
+        (Method::Exhaustive, _) => "`method = \"exhaustive\"`",
+        (_, Normalise::List) if removed => "removing a mean prediction under `list`",
+        (_, Normalise::List) if relation.tolerance == 0.0 => "`list` with `tolerance = 0`",
+        _ => return None,
+    };
+    let (candidates, questions) = (relation.candidates.len(), relation.subjects.len());
+    if candidates.saturating_mul(questions) <= MOST_SCORED {
+        return None;
+    }
+    let message = format!(
+        "{why} scores every one of {candidates} candidates for each of the {questions} subjects of \
+         <{}>",
+        relation.iri
+    );
+    let help = "take `normalise = \"none\"` with `method = \"search\"`, which looks at the likely ones; \
+                or narrow the relation's range";
+    Some(Diagnostic {
+        place: plan.candidates.place(relation.candidates[0]),
+        ..Diagnostic::error("too-many-candidates", message).help(help)
+    })
+}
+
+/// The subjects or candidates of a relation that are too long, the first few of them.
+fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
     let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let mut subjects = Vec::new();
     for &subject in &relation.subjects {

@@ -98,7 +98,7 @@ impl<'e> Job<'e> {
         let models = self.fetch()?;
         models.fit_tuned_numbers(&self.pipeline)?;
         let prompter = models.prompter()?;
-        let (plan, warnings) = Plan::new(&self.pipeline, inputs, prompter, models.context)?;
+        let (plan, warnings) = Plan::new(&self.pipeline, inputs, prompter, &models)?;
         events.warn(&warnings);
         let Self { environment, pipeline } = self;
         Ok(PlannedJob { environment, pipeline, plan, models, asking: None })
@@ -168,13 +168,13 @@ impl PlannedJob<'_> {
         estimate::try_out(&self.plan, &mut predictors)
     }
 
-    /// Opens the models for a run of so many chunks.
+    /// Opens the models for a run of so many prompts.
     ///
     /// # Errors
     /// Where a model cannot be loaded.
-    pub fn predictors(&self, chunks: usize) -> Result<Vec<Predictor>, Error> {
+    pub fn predictors(&self, prompts: usize) -> Result<Vec<Predictor>, Error> {
         let runtime = self.environment.runtime(self.pipeline.runtime.device)?;
-        open_models(&self.pipeline, &self.plan, &self.models, runtime, chunks)
+        open_models(&self.pipeline, &self.plan, &self.models, runtime, prompts)
     }
 
     /// Predicts and writes what the graph in the output folder lacks, and report.json beside it.
@@ -225,7 +225,7 @@ impl PlannedJob<'_> {
         let mut predictors = Vec::new();
         if missing.chunks > 0 {
             environment.proceed()?;
-            predictors = self.predictors(missing.chunks)?;
+            predictors = self.predictors(missing.prompts)?;
             environment.proceed()?;
         }
         let writer = match existing {

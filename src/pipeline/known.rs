@@ -4,6 +4,7 @@ use super::score::Distributions;
 use super::{Plan, RelationPlan};
 use crate::catalog::EntityId;
 use crate::lm::Excluded;
+use crate::metrics::ranking;
 use crate::shock::{Candidate, Pair, Question};
 
 /// A question of a relation with both models' distributions and its known answers.
@@ -35,6 +36,12 @@ impl KnownQuestion {
     }
 }
 
+/// By question of a relation that has objects, whether the majority answer is right.
+pub fn majority(known: &[KnownQuestion]) -> Vec<f64> {
+    let with_objects = known.iter().filter(|known| known.question().objects() > 0);
+    ranking::majority(&with_objects.map(|known| known.gold.clone()).collect::<Vec<_>>())
+}
+
 impl Plan {
     /// How many questions have a known object among their relation's candidates.
     pub fn answerable(&self) -> usize {
@@ -47,6 +54,16 @@ impl Plan {
             relation.subjects.iter().filter(|subject| has_answer(subject).is_some()).count()
         };
         self.relations.iter().map(of_relation).sum()
+    }
+
+    /// By subject of a relation with a known object, whether the majority answer is right.
+    pub(super) fn majority(&self, relation: &RelationPlan) -> Vec<f64> {
+        let objects = |subject: &EntityId| {
+            let gold = self.gold.as_ref()?;
+            let objects = gold.objects(self.subjects.iri(*subject), &relation.iri)?;
+            (!objects.is_empty()).then(|| objects.to_vec())
+        };
+        ranking::majority(&relation.subjects.iter().filter_map(objects).collect::<Vec<_>>())
     }
 
     /// Joins a relation's subjects, of which `scored` has both models' distributions, with what the

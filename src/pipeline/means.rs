@@ -7,8 +7,8 @@ use super::RelationPlan;
 use crate::catalog::EntityId;
 use crate::shock::{Mean, MeanRemoval, Pair, Prior, Priors};
 
-/// Over how many subjects the text after the object is read: P@1 is the same with 2 to 16.
-const TEXT_SUBJECTS: usize = 4;
+/// Over how many subjects the text after the object is read: P@1 is the same with 1 to 16.
+const TEXT_SUBJECTS: usize = 2;
 
 /// Over how many subjects the mean prediction is taken that is removed: P@1 hardly grows beyond, and
 /// each costs every candidate scored.

@@ -211,6 +211,16 @@ impl LocatedModels {
         self.named_base.as_ref()
     }
 
+    /// Whether their graphs are kgbuild's own, which take trees of tokens.
+    pub fn packed(&self) -> bool {
+        self.finetuned.iter().chain(&self.base).all(|model| model.folder.packed)
+    }
+
+    /// Bytes of the weights that a prompt is computed with, by each model that is asked.
+    pub fn weights(&self) -> u64 {
+        self.finetuned.iter().chain(&self.base).map(|model| model.folder.bytes()).sum()
+    }
+
     /// Whether the models are masked ones.
     pub fn masked(&self) -> bool {
         self.asked.family == Family::Masked

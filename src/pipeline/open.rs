@@ -10,15 +10,15 @@ use super::{
 use crate::config::Pipeline;
 use crate::runtime::{Provider, Runtime};
 
-/// Chunks of a run, for each worker that would be tried, from which on it is tried which split of the
-/// threads is fastest: some minutes.
-const WORTH_A_TRIAL: usize = 32;
+/// Prompts of a run, for each worker that would be tried, from which on it is tried which split of the
+/// threads is fastest: a minute or more.
+const WORTH_A_TRIAL: usize = 16_384;
 /// The most workers that are tried: each holds the weights once more.
 const MOST_WORKERS: usize = 4;
 /// How much faster a worker for each thread has to be than one with all.
 const MUCH_FASTER: f64 = 1.05;
 
-/// Opens the models for every predict worker, for a run of `chunks`.
+/// Opens the models for every predict worker, for a run of so many `prompts`.
 ///
 /// # Errors
 /// Where a model cannot be loaded.
@@ -27,7 +27,7 @@ pub(super) fn open_models(
     plan: &Plan,
     models: &LocatedModels,
     runtime: &Runtime,
-    chunks: usize,
+    prompts: usize,
 ) -> Result<Vec<Predictor>, Error> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = pipeline.runtime.threads.unwrap_or(cores);
@@ -36,7 +36,7 @@ pub(super) fn open_models(
     let many = threads.min(MOST_WORKERS);
     let workers = match pipeline.runtime.workers {
         Some(workers) => workers,
-        None if many < 2 || chunks < WORTH_A_TRIAL * many => 1,
+        None if many < 2 || prompts < WORTH_A_TRIAL * many => 1,
         None if runtime.provider() == Provider::Cuda => 1,
         None => {
             let (mut one, mut many) = (open(1)?, open(many)?);

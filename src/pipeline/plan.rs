@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
-use super::{blocks, examples, fit};
+use super::{LocatedModels, blocks, examples, fit};
 use crate::catalog::{Catalog, EntityId};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
@@ -37,6 +37,10 @@ pub struct Plan {
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
     pub context: Option<usize>,
+    /// Whether the models take trees of tokens, so that what prompts begin with is computed once.
+    pub packed: bool,
+    /// How many prompts are searched together at most, where one subject has no more.
+    pub(super) batch_prompts: usize,
     /// Which models are asked.
     pub asked: Pair<bool>,
     /// Which models are asked and read examples.
@@ -115,9 +119,6 @@ pub struct Task {
     pub index: u64,
     /// The subjects.
     pub subjects: Vec<EntityId>,
-    /// Number of the block of subjects, which other relations are asked about too; none where what
-    /// its prompts begin with is not worth being kept for these.
-    pub block: Option<u64>,
 }
 
 /// How much there is to do.
@@ -141,7 +142,7 @@ impl Plan {
         pipeline: &Pipeline,
         inputs: Inputs,
         prompter: Prompter,
-        context: Option<usize>,
+        models: &LocatedModels,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
         let Inputs { ontology, subjects, candidates, gold, relations } = inputs;
@@ -152,7 +153,9 @@ impl Plan {
             candidates,
             gold,
             prompter,
-            context,
+            context: models.context,
+            packed: models.packed(),
+            batch_prompts: blocks::batch_prompts(models.weights()),
             asked: pipeline.asks(),
             exampled: exampled(pipeline),
             groups: Vec::new(),
@@ -222,7 +225,7 @@ impl Plan {
             texts,
             correction: mixing_rule(pipeline, &relation.iri).into(),
             tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
-            mean: pipeline.mean(&relation.iri),
+            mean: pipeline.mean(&relation.iri, candidates.len()),
             rankings: self.rankings(pipeline, &relation, candidates.len()),
             tolerance: prediction.tolerance,
             method: prediction.method,

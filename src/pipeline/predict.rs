@@ -8,6 +8,7 @@ use super::score::Distributions;
 use super::{Encoded, Error, Plan, RelationPlan, Task};
 use crate::lm::{
     self, Answer, Answers, Asked, Asking, Excluded, LanguageModel, Method, Prompt, Row, SearchTask,
+    Ways,
 };
 use crate::shock::Pair;
 
@@ -28,19 +29,17 @@ pub struct Predictor {
     only_base: bool,
     /// How long they were computing, side by side.
     time: Duration,
-    /// The block of whose subjects the models keep what prompts begin with.
-    block: Option<u64>,
 }
 
 impl Predictor {
     /// A worker with the finetuned model, or with the finetuned and the base model in this order.
     pub fn new(models: Vec<Box<dyn LanguageModel>>) -> Self {
-        Self { models, only_base: false, time: Duration::ZERO, block: None }
+        Self { models, only_base: false, time: Duration::ZERO }
     }
 
     /// A worker with the base model alone.
     pub fn of_base(model: Box<dyn LanguageModel>) -> Self {
-        Self { models: vec![model], only_base: true, time: Duration::ZERO, block: None }
+        Self { models: vec![model], only_base: true, time: Duration::ZERO }
     }
 
     /// What its models did until now: all their tokens, and the time in which at least one of them
@@ -76,10 +75,7 @@ impl Predictor {
     }
 
     /// Gives every model its prompts: those with examples to the models that read them.
-    fn open(&mut self, plan: &Plan, batch: &[Encoded], asking: Asking) -> Result<(), Error> {
-        if let Some(first) = batch.first() {
-            self.begin(plan, &first.task)?;
-        }
+    fn open(&mut self, plan: &Plan, batch: &[Encoded], asking: Asking) {
         let mut exampled = self.exampled(plan).into_iter();
         for model in &mut self.models {
             let own = exampled.by_ref().take(model.models());
@@ -89,31 +85,6 @@ impl Predictor {
             let prompts: Vec<&[Prompt]> = prompts.iter().map(Vec::as_slice).collect();
             model.open(&prompts, asking);
         }
-        Ok(())
-    }
-
-    /// Lets the models compute what prompts about a block's subjects begin with, once for the block.
-    fn begin(&mut self, plan: &Plan, task: &Task) -> Result<(), Error> {
-        if self.block == task.block {
-            return Ok(());
-        }
-        self.block = None;
-        let mut beginnings = Vec::new();
-        if task.block.is_some() {
-            for &subject in &task.subjects {
-                beginnings.push(plan.prompter.beginning(plan.subjects.label(subject))?);
-            }
-        }
-        let mut exampled = self.exampled(plan).into_iter();
-        let start = Instant::now();
-        for model in &mut self.models {
-            let own = exampled.by_ref().take(model.models());
-            let texts = own.map(|exampled| if exampled { &[][..] } else { &beginnings[..] });
-            model.begin(&texts.collect::<Vec<_>>())?;
-        }
-        self.time += start.elapsed();
-        self.block = task.block;
-        Ok(())
     }
 
     /// Whether each model reads examples, in their order.
@@ -131,7 +102,7 @@ impl Predictor {
         let relation = |encoded: &Encoded| &plan.relations[encoded.task.relation];
         let is_searched = |encoded: &Encoded| relation(encoded).method == Method::Search;
         let asking = if batch.iter().all(is_searched) { Asking::Stepwise } else { Asking::Once };
-        self.open(plan, &batch, asking)?;
+        self.open(plan, &batch, asking);
         let questions: Vec<Vec<Excluded>> =
             batch.iter().map(|encoded| plan.questions(&encoded.task)).collect();
         let models = self.count();
@@ -160,7 +131,7 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
-        self.open(plan, std::slice::from_ref(&encoded), Asking::Once)?;
+        self.open(plan, std::slice::from_ref(&encoded), Asking::Once);
         let relation = &plan.relations[encoded.task.relation];
         let (models, questions) = (self.count(), encoded.task.subjects.len());
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
@@ -177,13 +148,25 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Distributions>, Error> {
-        self.open(plan, std::slice::from_ref(&encoded), Asking::Once)?;
+        self.open(plan, std::slice::from_ref(&encoded), Asking::Once);
         let task = encoded.task;
         let relation = &plan.relations[task.relation];
         let questions = plan.questions(&task);
         let models = self.count();
         let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
         Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
+    }
+
+    /// Each model's probabilities of all candidates in every way, for each of a chunk's questions in order.
+    ///
+    /// # Errors
+    /// Where a model fails.
+    pub fn ways(&mut self, plan: &Plan, encoded: Encoded) -> Result<Vec<Vec<Ways>>, Error> {
+        self.open(plan, std::slice::from_ref(&encoded), Asking::Once);
+        let (questions, models) = (plan.questions(&encoded.task), self.count());
+        let space = &plan.relations[encoded.task.relation].space;
+        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
+        Ok(lm::ways(space, models, &questions, &mut evaluate)?)
     }
 }
 

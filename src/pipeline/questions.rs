@@ -1,17 +1,20 @@
 //! Asking both models the questions whose answers are known, for tuning and diagnosis.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use super::open::{open_models, take_needed_priors, workers};
+use super::stages::Workers;
 use super::{
-    Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan, locate,
-    prompts, score,
+    Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan,
+    Predictor, locate, prompts, score, score_ways,
 };
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
-use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Progress};
 use crate::facts::Facts;
 use crate::finetune::card::{CARD, Card};
+use crate::lm::Ways;
 
 /// A pipeline's questions with known answers, ready to be asked.
 pub struct KnownQuestions<'e> {
@@ -24,6 +27,17 @@ pub struct KnownQuestions<'e> {
     /// What the finetuned model was trained on, if it says so.
     pub card: Option<Card>,
 }
+
+/// Asks about the subjects of each relation.
+type AskAll<'a, T> = dyn Fn(
+        &Plan,
+        &[&[EntityId]],
+        &mut [Predictor],
+        Workers,
+        &Progress<'_>,
+        &AtomicBool,
+    ) -> Result<T, Error>
+    + 'a;
 
 /// Both models' distributions, by relation of the plan and subject of the relation.
 pub type ScoredQuestions = Vec<Vec<Distributions>>;
@@ -52,7 +66,7 @@ impl<'e> KnownQuestions<'e> {
         if let (Some(card), Some(facts)) = (&card, &inputs.gold) {
             untrained(card, facts)?;
         }
-        let (plan, warnings) = Plan::new(&pipeline, inputs, models.prompter()?, models.context)?;
+        let (plan, warnings) = Plan::new(&pipeline, inputs, models.prompter()?, &models)?;
         events.warn(&warnings);
         Ok(Self { environment, pipeline, plan, models, card })
     }
@@ -62,17 +76,30 @@ impl<'e> KnownQuestions<'e> {
     /// # Errors
     /// Where a model cannot be loaded or fails; [`Error::Interrupted`] where the stop was set.
     pub fn ask(&mut self, means: MeansOf) -> Result<ScoredQuestions, Error> {
+        self.ask_by(means, &score)
+    }
+
+    /// The same for each way of [`lm::Ways`](crate::lm::Ways), from which every rule to rank by follows: by
+    /// relation of the plan, subject of the relation, and model.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub fn ask_ways(&mut self) -> Result<Vec<Vec<Vec<Ways>>>, Error> {
+        self.ask_by(MeansOf::CorrectedRelations, &score_ways)
+    }
+
+    fn ask_by<T>(&mut self, means: MeansOf, by: &AskAll<'_, T>) -> Result<T, Error> {
         let Self { environment, pipeline, plan, models, .. } = self;
         let events = environment.events.as_ref();
         let runtime = environment.runtime(pipeline.runtime.device)?;
-        let chunks = plan.size(plan.tasks(&Default::default())).chunks;
-        let mut predictors = open_models(pipeline, plan, models, runtime, chunks)?;
+        let size = plan.size(plan.tasks(&Default::default()));
+        let mut predictors = open_models(pipeline, plan, models, runtime, size.prompts)?;
         take_needed_priors(pipeline, plan, &mut predictors, environment, means)?;
         let workers = workers(pipeline);
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
         let progress = super::progress::begin(events, prompts(plan, &subjects));
-        score(plan, &subjects, &mut predictors, workers, &progress, &environment.stop)
+        by(plan, &subjects, &mut predictors, workers, &progress, &environment.stop)
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.

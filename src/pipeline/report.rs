@@ -98,6 +98,8 @@ pub struct RelationReport {
     pub widest_confidence: f64,
     /// Subjects with a known object, over which P@1 is taken.
     pub gold_questions: u64,
+    /// P@1 of always giving the object that is known of most of the relation's other subjects.
+    pub majority_precision_at_1: Option<f64>,
     /// P@1 of the base model.
     pub base_precision_at_1: Option<f64>,
     /// P@1 of the finetuned model.
@@ -107,13 +109,14 @@ pub struct RelationReport {
 }
 
 impl RelationReport {
-    /// The line of `statistics`, with the P@1 of the models that were asked.
+    /// The line of `statistics`, with the P@1 of the models that were asked and of the majority answer.
     pub fn new(
         relation: Option<String>,
         name: String,
         candidates: Option<usize>,
         statistics: &Statistics,
         asked: Pair<bool>,
+        majority: Option<f64>,
     ) -> Self {
         let s = statistics;
         Self {
@@ -126,6 +129,7 @@ impl RelationReport {
             mean_confidence: s.mean_confidence(),
             widest_confidence: s.width_billionths as f64 / 1e9,
             gold_questions: s.gold_questions,
+            majority_precision_at_1: majority,
             base_precision_at_1: s.precision_at_1(s.gold_base).filter(|_| asked.base),
             finetuned_precision_at_1: s
                 .precision_at_1(s.gold_finetuned)

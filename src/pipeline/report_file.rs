@@ -120,7 +120,8 @@ mod tests {
 
     fn text(complete: bool) -> String {
         let asked = Pair { finetuned: false, base: true };
-        let total = RelationReport::new(None, "all".into(), None, &Statistics::default(), asked);
+        let total =
+            RelationReport::new(None, "all".into(), None, &Statistics::default(), asked, None);
         let report = RunReport {
             relations: vec![total.clone()],
             total,

@@ -11,6 +11,7 @@ use super::{Encoded, Error, Plan, Predictor, Selected, Task, encode, select};
 use crate::catalog::{Catalog, EntityId};
 use crate::diagnostic::Events;
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
+use crate::metrics::mean;
 use crate::shock::Calibration;
 
 /// Predicts and writes every chunk of `plan` that `writer` does not have; `events` is told how far
@@ -93,15 +94,19 @@ pub fn run(
 
 /// The report's lines, and their sum.
 fn lines(plan: &Plan, statistics: &[Statistics]) -> (Vec<RelationReport>, RelationReport) {
-    let lines = plan.relations.iter().zip(statistics).map(|(relation, statistics)| {
+    let majority: Vec<Vec<f64>> = plan.relations.iter().map(|r| plan.majority(r)).collect();
+    let lines = plan.relations.iter().zip(statistics).zip(&majority);
+    let lines = lines.map(|((relation, statistics), majority)| {
         let (iri, candidates) = (relation.iri.to_string(), relation.candidates.len());
-        let name = relation.name.clone();
-        RelationReport::new(Some(iri), name, Some(candidates), statistics, plan.asked)
+        let (name, majority) = (relation.name.clone(), mean(majority.iter().copied()));
+        RelationReport::new(Some(iri), name, Some(candidates), statistics, plan.asked, majority)
     });
+    let lines = lines.collect();
+    let majority = mean(majority.into_iter().flatten());
     let mut total = Statistics::default();
     statistics.iter().for_each(|s| total.add(s));
-    let total = RelationReport::new(None, "all".to_owned(), None, &total, plan.asked);
-    (lines.collect(), total)
+    let name = "all".to_owned();
+    (lines, RelationReport::new(None, name, None, &total, plan.asked, majority))
 }
 
 /// What all workers' models did until now.

@@ -10,6 +10,7 @@ use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
+use crate::lm::Ways;
 use crate::shock::{Mean, Pair};
 
 /// ln p over a relation's candidates, by each model.
@@ -32,6 +33,21 @@ pub fn score(
     ask_each(plan, subjects, predictors, workers, progress, stop, &Predictor::distributions)
 }
 
+/// The same subjects' probabilities in every way, by model.
+///
+/// # Errors
+/// Those of [`score`].
+pub fn score_ways(
+    plan: &Plan,
+    subjects: &[&[EntityId]],
+    predictors: &mut [Predictor],
+    workers: Workers,
+    progress: &Progress<'_>,
+    stop: &AtomicBool,
+) -> Result<Vec<Vec<Vec<Ways>>>, Error> {
+    ask_each(plan, subjects, predictors, workers, progress, stop, &Predictor::ways)
+}
+
 /// What a predictor answers to a chunk: something for each of its subjects.
 type Ask<'a, T> = dyn Fn(&mut Predictor, &Plan, Encoded) -> Result<Vec<T>, Error> + Sync + 'a;
 
@@ -51,7 +67,6 @@ fn ask_each<T: Send>(
                 relation,
                 index,
                 subjects: subjects.to_vec(),
-                block: None,
             })
         })
     };
@@ -100,10 +115,7 @@ pub fn prompts_per_second(plan: &Plan, predictors: &mut [Predictor]) -> Result<f
     };
     let mut tasks = Vec::new();
     for subjects in most.subjects.chunks(TRIAL_SUBJECTS).cycle().take(predictors.len()) {
-        tasks.push(encode(
-            plan,
-            Task { relation, index: 0, subjects: subjects.to_vec(), block: None },
-        )?);
+        tasks.push(encode(plan, Task { relation, index: 0, subjects: subjects.to_vec() })?);
     }
     let prompts: usize = tasks.iter().map(Encoded::count).sum();
     let mut seconds = f64::INFINITY;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::blocks::BATCH_PROMPTS;
 use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
 use crate::config::{self, Pipeline, PredictionSettings};
 use crate::fetch;
@@ -67,7 +66,7 @@ fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     settings.insert("prediction".to_owned(), describe_prediction(&pipeline.prediction));
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
-    settings.insert("prompts a batch".to_owned(), BATCH_PROMPTS.to_string());
+    settings.insert("prompts a batch".to_owned(), plan.batch_prompts.to_string());
     for relation in &plan.relations {
         let numbers = describe_relation(pipeline, plan, relation);
         settings.insert(format!("relation <{}>", relation.iri), numbers);

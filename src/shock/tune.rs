@@ -20,6 +20,8 @@ pub use weights::{GridScores, MixingWeights};
 use super::calibration::{Calibration, Observation};
 use super::mixture::Mixture;
 use super::question::Question;
+use crate::metrics::mean;
+use measures::majority;
 use threshold::{Judged, best_threshold, least_threshold};
 use weights::{Curve, SHRINKAGE};
 
@@ -118,6 +120,8 @@ pub struct TunedRelation {
     pub facts: usize,
     /// How many of these are outside the answer space.
     pub outside: usize,
+    /// P@1 of the majority answer.
+    pub majority: f64,
     /// Answered with the untuned numbers.
     pub untuned: Measures,
     /// Answered with numbers chosen on the same questions: too good.
@@ -210,6 +214,7 @@ pub fn tune(
             answerable: questions().filter(|q| !q.gold.is_empty()).count(),
             facts: questions().map(Question::objects).sum(),
             outside: questions().map(|q| q.outside).sum(),
+            majority: mean(relations[range.clone()].iter().flat_map(majority)).unwrap_or(0.0),
             untuned: measure(&untuned),
             fitted: measure(&fitted),
             crossfitted: measure(&outcomes),

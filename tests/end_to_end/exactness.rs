@@ -68,10 +68,6 @@ impl LanguageModel for Shared {
         self.model.lock().unwrap().vocabulary()
     }
 
-    fn begin(&mut self, beginnings: &[&[Vec<u32>]]) -> Result<(), lm::Error> {
-        self.model.lock().unwrap().begin(beginnings)
-    }
-
     fn open(&mut self, prompts: &[&[Prompt]], asking: Asking) {
         self.prompts = prompts[0].to_vec();
         self.model.lock().unwrap().open(prompts, asking);

@@ -61,6 +61,7 @@ fn words(report: &DiagnosisReport) -> String {
         "ECE: expected calibration error, how far confidences are from accuracy; 0 is best",
         "linear, log-linear, prior: all mix with the lambda above; prior also divides out, by tau,",
         "  how finetuning moved the mean prediction",
+        "majority: always the object that is right of most other questions of the relation",
         "base prior: the object's mean probability under the base model, over the questions",
     ];
     if report.all.training.is_some() {
@@ -101,6 +102,10 @@ pub(super) fn systems(report: &DiagnosisReport) -> TitledTable {
         row
     };
     let mut rows: Vec<Vec<String>> = report.systems.iter().map(row).collect();
+    let mut majority = vec!["-".to_owned(); rows[0].len()];
+    majority[0] = "majority".to_owned();
+    majority[1] = number(Some(report.all.majority_precision_at_1));
+    rows.insert(0, majority);
     let mut header = vec![
         "system",
         "P@1",

@@ -48,10 +48,10 @@ pub(in super::super) struct RawFacts {
     /// Questions of a relation on which the corrections are tuned.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub tune: usize,
-    /// Questions of a relation that are tested.
+    /// Questions of a relation that are tested; half of them, where there are fewer than twice as many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub test: usize,
-    /// A relation with fewer questions than this is left out; more than `test` and `tune` together.
+    /// A relation with fewer questions than this is left out; more than are tested and tuned on.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub least: usize,
 }

@@ -11,7 +11,7 @@ use super::tree::{Shape, Tree};
 use crate::lm::{Error, Row};
 use crate::onnx::{ADAPTED, UNSEEN};
 
-/// A row that asks for more tokens than this is answered from the whole vocabulary's logits.
+/// A row that asks for more tokens than this is answered from the whole vocabulary's output.
 const MOST_TOKENS: usize = 1024;
 
 /// A session with a packed graph.
@@ -39,9 +39,9 @@ enum Output {
 
 /// What a run gave to its trees' asks.
 pub(super) struct Answered {
-    /// For each ask in the order of the trees: the row, and where its logits are.
+    /// For each ask in the order of the trees: the row, and where its answer is.
     asks: Vec<(usize, Output)>,
-    logits: DynValue,
+    probabilities: DynValue,
     hidden: DynValue,
     vocabulary: usize,
     width: usize,
@@ -49,8 +49,8 @@ pub(super) struct Answered {
 
 /// What a row gets.
 pub(super) enum Given<'a> {
-    /// The logits of the whole vocabulary.
-    Logits(&'a [f32]),
+    /// ln p of the whole vocabulary.
+    Probabilities(&'a [f32]),
     /// A hidden state, from which the head makes the logits of single tokens.
     Hidden(&'a [f32]),
 }
@@ -75,7 +75,7 @@ impl Graph {
             .filter(|i| i.name().strip_prefix("cache.").is_some_and(|rest| rest.ends_with(".key")));
         let (layers, adapted) = (layers.count(), inputs.iter().any(|i| i.name() == ADAPTED));
         let slot = size("cache.0.key", 1, inputs);
-        let sizes = ["logits", "hidden"].map(|name| size(name, 1, session.outputs()));
+        let sizes = ["log_probabilities", "hidden"].map(|name| size(name, 1, session.outputs()));
         let (Some(slot), true) = (slot, sizes == head.map(Some)) else {
             let problem = "it takes trees of tokens, but its sizes are not those that kgbuild \
                            writes; remove the folder, it is made again"
@@ -113,7 +113,7 @@ impl Graph {
                 problem: format!("it gave no `{name}` in f32"),
             })
         };
-        let (logits, hidden) = (output("logits")?, output("hidden")?);
+        let (probabilities, hidden) = (output("log_probabilities")?, output("hidden")?);
         if keep {
             for layer in 0..self.layers {
                 for (which, what) in ["key", "value"].iter().enumerate() {
@@ -124,17 +124,19 @@ impl Graph {
             }
         }
         let (vocabulary, width) = (self.vocabulary, self.width);
-        Ok(Answered { asks: batch.asks, logits, hidden, vocabulary, width })
+        Ok(Answered { asks: batch.asks, probabilities, hidden, vocabulary, width })
     }
 }
 
 impl Answered {
     /// Each asking row with what it gets.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, Given<'_>)> {
-        let (logits, hidden) = (numbers(&self.logits), numbers(&self.hidden));
+        let (probabilities, hidden) = (numbers(&self.probabilities), numbers(&self.hidden));
         let (vocabulary, width) = (self.vocabulary, self.width);
         let of = move |&(row, output): &(usize, Output)| match output {
-            Output::Whole(at) => (row, Given::Logits(&logits[at * vocabulary..][..vocabulary])),
+            Output::Whole(at) => {
+                (row, Given::Probabilities(&probabilities[at * vocabulary..][..vocabulary]))
+            }
             Output::Part(at) => (row, Given::Hidden(&hidden[at * width..][..width])),
         };
         self.asks.iter().map(of)

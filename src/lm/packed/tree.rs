@@ -1,14 +1,14 @@
 //! Trees of tokens behind a cached text: what a packed graph computes together.
 //!
-//! A prompt is a tree without branches; the continuations that are asked of one prompt make one in
-//! which each prefix stands once. Trees of one *shape* ride in one run, their places filled up; the
+//! Prompts that begin alike make a tree in which each prefix stands once, and so do the continuations
+//! that are asked of one prompt. Trees of one *shape* ride in one run, their places filled up; the
 //! shapes of a call depend on its trees alone, never on the token budget, so that neither do the
 //! numbers.
 
 use std::collections::BTreeMap;
 
-/// Tokens of a tree of continuations; one with more is cut in two.
-const MOST_TOKENS: usize = 64;
+/// Tokens of a tree of several texts; one with more is cut in two.
+pub(super) const MOST_TOKENS: usize = 64;
 
 /// A shape with fewer tokens in all rides with the next larger one: a run of few tokens takes as
 /// long as reading the model's weights does.
@@ -49,6 +49,14 @@ impl Tree {
         depths
     }
 
+    /// The places from the past to one of the tree's tokens.
+    pub(super) fn way(&self, last: u32) -> Vec<u32> {
+        let mut way: Vec<u32> =
+            std::iter::successors(Some(last), |&place| self.parents[place as usize]).collect();
+        way.reverse();
+        way
+    }
+
     /// The width and past that its shape has at least.
     fn shape(&self) -> Shape {
         let width = match self.tokens.len() {
@@ -59,33 +67,82 @@ impl Tree {
     }
 }
 
+/// A tree to which texts are added, in which each prefix stands once.
+struct Growing {
+    tree: Tree,
+    /// By parent and token: the place.
+    places: BTreeMap<(Option<u32>, u32), u32>,
+}
+
+impl Growing {
+    fn new(tree: Tree) -> Self {
+        Self { tree, places: BTreeMap::new() }
+    }
+
+    /// Whether it has room for a text.
+    fn fits(&self, text: &[u32]) -> bool {
+        self.tree.tokens.is_empty() || self.tree.tokens.len() + text.len() <= MOST_TOKENS
+    }
+
+    /// Adds a text, and gives the place of its last token.
+    fn add(&mut self, text: &[u32]) -> Option<u32> {
+        let Self { tree, places } = self;
+        text.iter().fold(None, |parent, &token| {
+            Some(*places.entry((parent, token)).or_insert_with(|| {
+                tree.tokens.push(token);
+                tree.parents.push(parent);
+                tree.tokens.len() as u32 - 1
+            }))
+        })
+    }
+}
+
 /// The trees of what is asked behind `root`, a tree without tokens; `asked` has what each row's
 /// continuation has beyond it, of which none is empty.
 pub(super) fn branches(root: &Tree, asked: &[(usize, &[u32])]) -> Vec<Tree> {
     let mut trees: Vec<Tree> = Vec::new();
-    // Of the last tree, by parent and token: the place.
-    let mut places: BTreeMap<(Option<u32>, u32), u32> = BTreeMap::new();
+    let mut growing = Growing::new(root.clone());
     for &(row, continuation) in asked {
-        let full = trees.last().is_none_or(|tree| {
-            tree.tokens.len() + continuation.len() > MOST_TOKENS && !tree.tokens.is_empty()
-        });
-        if full {
-            places.clear();
-            trees.push(root.clone());
+        if !growing.fits(continuation) {
+            trees.push(std::mem::replace(&mut growing, Growing::new(root.clone())).tree);
         }
-        let Some(tree) = trees.last_mut() else { unreachable!("one was made") };
-        let mut parent = None;
-        for &token in continuation {
-            let place = *places.entry((parent, token)).or_insert_with(|| {
-                tree.tokens.push(token);
-                tree.parents.push(parent);
-                tree.tokens.len() as u32 - 1
-            });
-            parent = Some(place);
-        }
-        tree.asks.extend(parent.map(|place| (place, row)));
+        let last = growing.add(continuation);
+        growing.tree.asks.extend(last.map(|place| (place, row)));
     }
+    trees.push(growing.tree);
     trees
+}
+
+/// A text of which the first tokens are in the cache, and the others are to be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due<'a> {
+    /// The slots of the first tokens.
+    pub past: &'a [u32],
+    /// The others, of which there is one at least.
+    pub rest: &'a [u32],
+    /// Its number.
+    pub text: usize,
+}
+
+/// The trees of a model's texts, each with its texts and the places of their last tokens. Texts that go
+/// on alike behind the same past are in one, as far as it has room.
+pub(super) fn texts(model: usize, mut due: Vec<Due<'_>>) -> Vec<(Tree, Vec<(usize, u32)>)> {
+    due.sort_unstable();
+    let mut trees: Vec<(Growing, Vec<(usize, u32)>)> = Vec::new();
+    let mut before: Option<Due<'_>> = None;
+    for own in due {
+        let alike =
+            before.is_some_and(|b| b.past == own.past && b.rest.first() == own.rest.first());
+        before = Some(own);
+        if !alike || trees.last().is_none_or(|(growing, _)| !growing.fits(own.rest)) {
+            let root = Tree::chain(model, trees.len(), own.past, &[]);
+            trees.push((Growing::new(root), Vec::new()));
+        }
+        if let Some((growing, members)) = trees.last_mut() {
+            members.extend(growing.add(own.rest).map(|last| (own.text, last)));
+        }
+    }
+    trees.into_iter().map(|(growing, members)| (growing.tree, members)).collect()
 }
 
 /// How many places each tree of a run has.
@@ -156,15 +213,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn paths(tree: &Tree) -> Vec<(usize, Vec<u32>)> {
-        let path = |place: u32| {
-            let mut tokens = Vec::new();
-            let mut at = Some(place);
-            while let Some(place) = at {
-                tokens.insert(0, tree.tokens[place as usize]);
-                at = tree.parents[place as usize];
-            }
-            tokens
-        };
+        let path = |place| tree.way(place).iter().map(|&at| tree.tokens[at as usize]).collect();
         tree.asks.iter().map(|&(place, row)| (row, path(place))).collect()
     }
 
@@ -177,6 +226,36 @@ mod tests {
         assert_eq!(trees[0].parents, [None, Some(0), None, Some(2), Some(0)]);
         assert_eq!(trees[0].depths(), [0, 1, 0, 1, 1]);
         assert_eq!((trees[0].model, &trees[0].past[..]), (1, &[5, 6][..]));
+    }
+
+    #[test]
+    fn texts_that_go_on_alike_share_what_they_share() {
+        let due = |text, past, rest| Due { past, rest, text };
+        let long: Vec<u32> = (0..63).collect();
+        let trees = texts(
+            0,
+            vec![
+                due(0, &[5], &[1, 2]),
+                due(1, &[5], &[3]),
+                due(2, &[6], &[1, 2]),
+                due(3, &[5], &[1, 4]),
+                due(4, &[6], &[1, 2]),
+                due(5, &[6], &long),
+                due(6, &[6], &[0, 9, 9]),
+            ],
+        );
+        let found: Vec<_> = trees
+            .into_iter()
+            .map(|(tree, members)| (tree.past[0], tree.tokens.len(), members))
+            .collect();
+        let expected = [
+            (5, 3, vec![(0, 1), (3, 2)]),
+            (5, 1, vec![(1, 0)]),
+            (6, 63, vec![(5, 62)]),
+            (6, 3, vec![(6, 2)]),
+            (6, 2, vec![(2, 1), (4, 1)]),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

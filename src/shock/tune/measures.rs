@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::threshold::f1;
 use super::{Numbers, RelationQuestions};
-use crate::metrics::{self, calibration::expected_calibration_error};
+use crate::metrics::calibration::ProbabilityScores;
+use crate::metrics::{self, ranking};
 use crate::shock::question::Question;
 
 /// An answer that a threshold could let through.
@@ -70,14 +71,14 @@ pub struct Measures {
     pub written: usize,
     /// How many of them are right.
     pub right: usize,
-    /// Expected calibration error, 15 bins, of each question's best candidate by its probability.
-    pub ece_of_p: f64,
-    /// The same by its confidence.
-    pub ece: f64,
-    /// Expected calibration error of the triples written, by their probability.
-    pub written_ece_of_p: f64,
-    /// The same by their confidence.
-    pub written_ece: f64,
+    /// What the share of each question's best candidate is worth as the probability of its being right.
+    pub shares: ProbabilityScores,
+    /// What its confidence is.
+    pub confidences: ProbabilityScores,
+    /// What the shares of the triples written are.
+    pub written_shares: ProbabilityScores,
+    /// What their confidences are.
+    pub written_confidences: ProbabilityScores,
 }
 
 impl Measures {
@@ -92,9 +93,9 @@ impl Measures {
             outcomes.clone().filter_map(|outcome| outcome.answers.first().copied()).collect();
         let written: Vec<Judgement> =
             outcomes.clone().flat_map(|o| &o.answers).filter(|a| a.written).copied().collect();
-        let error = |answers: &[Judgement], of: fn(&Judgement) -> f64| {
+        let scores = |answers: &[Judgement], of: fn(&Judgement) -> f64| {
             let pairs: Vec<(f64, bool)> = answers.iter().map(|a| (of(a), a.right)).collect();
-            expected_calibration_error(&pairs).unwrap_or(0.0)
+            ProbabilityScores::of(&pairs).unwrap_or_default()
         };
         Self {
             p_at_1: mean(with_objects().map(first_right).collect()),
@@ -102,10 +103,17 @@ impl Measures {
             f1: mean(outcomes.clone().map(Outcome::f1).collect()),
             written: written.len(),
             right: written.iter().filter(|answer| answer.right).count(),
-            ece_of_p: error(&firsts, |a| a.p),
-            ece: error(&firsts, |a| a.confidence),
-            written_ece_of_p: error(&written, |a| a.p),
-            written_ece: error(&written, |a| a.confidence),
+            shares: scores(&firsts, |a| a.p),
+            confidences: scores(&firsts, |a| a.confidence),
+            written_shares: scores(&written, |a| a.p),
+            written_confidences: scores(&written, |a| a.confidence),
         }
     }
+}
+
+/// By question of a relation that has objects, whether the majority answer is right. An object outside
+/// the answer space is none of the others.
+pub(super) fn majority(relation: &RelationQuestions<'_>) -> Vec<f64> {
+    let with_objects = relation.questions.iter().filter(|question| question.objects() > 0);
+    ranking::majority(&with_objects.map(|question| question.gold.to_vec()).collect::<Vec<_>>())
 }

@@ -8,8 +8,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::metrics::calibration::ProbabilityScores;
 use crate::shock::logspace::normalise;
 use crate::shock::{Correction, Mixing, MixingRule, Mixture, Pair, Prior, Priors, Shift};
+
+fn error(scores: ProbabilityScores) -> f64 {
+    scores.calibration_error
+}
 
 struct Simulated {
     distributions: Vec<Pair<Vec<f64>>>,
@@ -172,8 +177,8 @@ fn tuning_beats_the_untuned_numbers_on_questions_it_did_not_see() {
     let TunedRelation { untuned, fitted, crossfitted, .. } = tuning.all;
     assert!(crossfitted.p_at_1 > untuned.p_at_1 + 0.03, "{untuned:?} {crossfitted:?}");
     assert!(crossfitted.f1 > untuned.f1 + 0.05, "{untuned:?} {crossfitted:?}");
-    assert!(crossfitted.ece < crossfitted.ece_of_p / 2.0, "{crossfitted:?}");
-    assert!(crossfitted.ece < 0.05, "{crossfitted:?}");
+    assert!(error(crossfitted.confidences) < error(crossfitted.shares) / 2.0, "{crossfitted:?}");
+    assert!(error(crossfitted.confidences) < 0.05, "{crossfitted:?}");
     assert!(fitted.mrr >= crossfitted.mrr, "a fit looks better than it is");
     assert!(fitted.f1 >= crossfitted.f1, "{fitted:?} {crossfitted:?}");
     assert_eq!(tuning.all.questions, 1200);
@@ -219,8 +224,11 @@ fn a_relation_with_several_objects_writes_what_is_likely() {
     assert!(numbers.threshold > 0.0, "what was not judged is not written");
     assert!(untuned.f1 > 0.0 && crossfitted.f1 > untuned.f1, "{untuned:?} {crossfitted:?}");
     // Three objects share the probability, but each is certain for itself.
-    assert!(crossfitted.written_ece < crossfitted.written_ece_of_p / 2.0, "{crossfitted:?}");
-    assert!(crossfitted.written_ece < 0.07, "{crossfitted:?}");
+    assert!(
+        error(crossfitted.written_confidences) < error(crossfitted.written_shares) / 2.0,
+        "{crossfitted:?}"
+    );
+    assert!(error(crossfitted.written_confidences) < 0.07, "{crossfitted:?}");
 }
 
 /// Where nothing is known of the questions' objects, it is best to write none.
