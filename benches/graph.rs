@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kgbuild::graph::{
-    Annotation, Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, RunDescription,
+    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, RunDescription,
 };
 use kgbuild::lm::trie::Sequences;
 use kgbuild::lm::{AnswerSpace, Normalise, mix};
@@ -57,49 +57,43 @@ fn store(criterion: &mut Criterion) {
     let relation = "http://example.org/relation";
     let mut group = criterion.benchmark_group("store");
     group.sample_size(10).throughput(Throughput::Elements(CHUNKS * SUBJECTS as u64));
-    for (name, annotation) in
-        [("triples, RDF 1.2", Annotation::Rdf12), ("triples, reification", Annotation::Reification)]
-    {
-        group.bench_function(name, |bencher| {
-            let open = || {
-                let folder = tempfile::tempdir().unwrap();
-                let run = RunDescription::default();
-                let writer =
-                    GraphWriter::open(folder.path(), "urn:bench:", &run, annotation, false);
-                (folder, writer.unwrap())
-            };
-            let write = |(folder, mut writer): (tempfile::TempDir, GraphWriter)| {
-                for index in 0..CHUNKS {
-                    let assertions =
-                        subjects.iter().zip(&objects).map(|(subject, object)| Assertion {
-                            subject,
-                            relation,
-                            object,
-                            confidence: 0.75,
-                            corrected: Some(0.7),
-                            finetuned: Some(0.8),
-                            base: Some(0.5),
-                        });
-                    let entities = subjects.iter().map(|iri| EntityDescription {
-                        iri,
-                        label: "an entity",
-                        types: Vec::new(),
-                    });
-                    writer
-                        .commit(&ChunkRecord {
-                            chunk: Chunk { relation: relation.into(), index },
-                            assertions: assertions.collect(),
-                            entities: entities.collect(),
-                            statistics: serde_json::json!({}),
-                        })
-                        .unwrap();
-                }
-                writer.finish().unwrap();
-                folder
-            };
-            bencher.iter_batched(open, write, BatchSize::PerIteration);
-        });
-    }
+    group.bench_function("triples", |bencher| {
+        let open = || {
+            let folder = tempfile::tempdir().unwrap();
+            let run = RunDescription::default();
+            let writer = GraphWriter::open(folder.path(), "urn:bench:", &run, false);
+            (folder, writer.unwrap())
+        };
+        let write = |(folder, mut writer): (tempfile::TempDir, GraphWriter)| {
+            for index in 0..CHUNKS {
+                let assertions = subjects.iter().zip(&objects).map(|(subject, object)| Assertion {
+                    subject,
+                    relation,
+                    object,
+                    confidence: 0.75,
+                    corrected: Some(0.7),
+                    finetuned: Some(0.8),
+                    base: Some(0.5),
+                });
+                let entities = subjects.iter().map(|iri| EntityDescription {
+                    iri,
+                    label: "an entity",
+                    types: Vec::new(),
+                });
+                writer
+                    .commit(&ChunkRecord {
+                        chunk: Chunk { relation: relation.into(), index },
+                        assertions: assertions.collect(),
+                        entities: entities.collect(),
+                        statistics: serde_json::json!({}),
+                    })
+                    .unwrap();
+            }
+            writer.finish().unwrap();
+            folder
+        };
+        bencher.iter_batched(open, write, BatchSize::PerIteration);
+    });
 }
 
 criterion_group!(benches, correction, store);

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use kgbuild::diagnostic::Silent;
-use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
+use kgbuild::graph::{GraphWriter, RunDescription};
 use kgbuild::lm::Prompt;
 use kgbuild::pipeline::stages::Workers;
 use kgbuild::pipeline::{
@@ -211,9 +211,7 @@ impl Ready {
     fn run_with(&self, predictors: &mut [Predictor]) -> RunReport {
         let folder = tempfile::tempdir().unwrap();
         let description = RunDescription::default();
-        let (base_iri, annotation) = ("urn:bench:", Annotation::Rdf12);
-        let writer =
-            GraphWriter::open(folder.path(), base_iri, &description, annotation, false).unwrap();
+        let writer = GraphWriter::open(folder.path(), "urn:bench:", &description, false).unwrap();
         let (workers, stop) = (Workers { encode: 1, capacity: 2 }, AtomicBool::new(false));
         pipeline::run(self.plan(), predictors, workers, writer, &Silent, &stop).unwrap()
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use kgbuild::diagnostic::Silent;
-use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
+use kgbuild::graph::{GraphWriter, RunDescription};
 use kgbuild::lm::Method;
 use kgbuild::pipeline::stages::Workers;
 use kgbuild::pipeline::{self, Environment, Job, encode};
@@ -48,9 +48,7 @@ fn predict(criterion: &mut Criterion) {
             || {
                 let folder = tempfile::tempdir().unwrap();
                 let run = RunDescription::default();
-                let annotation = Annotation::Rdf12;
-                let writer =
-                    GraphWriter::open(folder.path(), "urn:bench:", &run, annotation, false);
+                let writer = GraphWriter::open(folder.path(), "urn:bench:", &run, false);
                 (folder, writer.unwrap())
             },
             |(folder, writer)| {

@@ -13,7 +13,7 @@ use kgbuild::config::finetune::{self, Decay, HeldOut, Keep, Templates};
 use kgbuild::config::{self, CorrectionMethod, Pipeline};
 use kgbuild::diagnostic::Diagnostics;
 use kgbuild::fetch::Source;
-use kgbuild::graph::{Annotation, Durability};
+use kgbuild::graph::Durability;
 use kgbuild::lm::{Method, Normalise};
 use kgbuild::onnx::Module;
 use kgbuild::runtime::Device;
@@ -122,7 +122,6 @@ fn every_key_arrives() {
     assert_eq!(pipeline.prediction.tolerance, 1e-9);
     assert_eq!(pipeline.correction, CorrectionMethod::LogLinear(Mixing::Candidate));
     assert_eq!(pipeline.output.folder, folder.join("out"));
-    assert_eq!(pipeline.output.annotation, Annotation::Reification);
     assert_eq!(pipeline.output.durability, Durability::Chunk);
     assert_eq!(accepted("accepted-two-models.toml").output.durability, Durability::Periodic);
     assert_eq!(pipeline.output.base_iri, "https://example.org/run/");

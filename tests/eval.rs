@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use assert_cmd::Command;
 use kgbuild::graph::{
-    Annotation, Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, ModelDescription,
-    RunDescription,
+    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, ModelDescription, RunDescription,
 };
 use serde_json::Value;
 
 const CAPITAL: &str = "http://example.org/capital";
 
 /// A graph of three capitals, one of them wrong, in `folder/out`; finished or not.
-fn graph(folder: &Path, annotation: Annotation, finished: bool) {
+fn graph(folder: &Path, finished: bool) {
     let model = ModelDescription { source: "base".into(), sha256: "00".into() };
     let run = RunDescription {
         signature: [("inputs".to_owned(), "1".to_owned())].into(),
@@ -28,7 +27,7 @@ fn graph(folder: &Path, annotation: Annotation, finished: bool) {
         version: "0".into(),
     };
     let base = "https://example.org/g/";
-    let mut writer = GraphWriter::open(&folder.join("out"), base, &run, annotation, true).unwrap();
+    let mut writer = GraphWriter::open(&folder.join("out"), base, &run, true).unwrap();
     let answers = [("France", "Paris", 0.9), ("Peru", "Lima", 0.75), ("Chad", "Paris", 0.5)];
     let iri = |name: &str| format!("http://example.org/{name}");
     let pairs: Vec<(String, String)> = answers.iter().map(|(s, o, _)| (iri(s), iri(o))).collect();
@@ -78,40 +77,38 @@ fn refused(folder: &Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn a_graph_under_either_annotation_is_scored() {
-    for annotation in [Annotation::Rdf12, Annotation::Reification] {
-        let folder = tempfile::tempdir().unwrap();
-        graph(folder.path(), annotation, true);
-        fs::write(folder.path().join("gold.csv"), GOLD).unwrap();
-        let json = out(folder.path(), &["out", "--gold", "gold.csv", "--json"]);
-        let json: Value = serde_json::from_str(&json).unwrap();
-        let all = &json["all"];
-        assert_eq!(json["relations"][0]["name"], "has capital");
-        assert_eq!((&all["questions"], &all["without_object"]), (&5.into(), &1.into()));
-        assert_eq!(all["ranking"]["precision_at_1"], 0.5);
-        // France and Peru right, Chad wrong, Laos unanswered, Antarctica rightly so.
-        assert_eq!(all["macro_average"]["precision"], 0.8);
-        assert_eq!(all["macro_average"]["recall"], 0.6);
-        assert_eq!(all["macro_average"]["f1"], 0.6);
-        assert_eq!(all["always_empty"]["f1"], 0.2);
-        assert_eq!(all["counts"], serde_json::json!({"predicted": 3, "gold": 4, "found": 2}));
-        let error = all["calibration"]["expected_calibration_error"].as_f64().unwrap();
-        assert!((error - (0.1 + 0.25 + 0.5) / 3.0).abs() < 1e-12, "{error}");
-        let before = &all["before_calibration"];
-        // Peru and Chad were equally sure: one bin, half of it right.
-        let error = before["expected_calibration_error"].as_f64().unwrap();
-        assert!((error - (0.1 + 2.0 * 0.25) / 3.0).abs() < 1e-12, "{error}");
+fn a_graph_is_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    graph(folder.path(), true);
+    fs::write(folder.path().join("gold.csv"), GOLD).unwrap();
+    let json = out(folder.path(), &["out", "--gold", "gold.csv", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let all = &json["all"];
+    assert_eq!(json["relations"][0]["name"], "has capital");
+    assert_eq!((&all["questions"], &all["without_object"]), (&5.into(), &1.into()));
+    assert_eq!(all["ranking"]["precision_at_1"], 0.5);
+    // France and Peru right, Chad wrong, Laos unanswered, Antarctica rightly so.
+    assert_eq!(all["macro_average"]["precision"], 0.8);
+    assert_eq!(all["macro_average"]["recall"], 0.6);
+    assert_eq!(all["macro_average"]["f1"], 0.6);
+    assert_eq!(all["always_empty"]["f1"], 0.2);
+    assert_eq!(all["counts"], serde_json::json!({"predicted": 3, "gold": 4, "found": 2}));
+    let error = all["calibration"]["expected_calibration_error"].as_f64().unwrap();
+    assert!((error - (0.1 + 0.25 + 0.5) / 3.0).abs() < 1e-12, "{error}");
+    let before = &all["before_calibration"];
+    // Peru and Chad were equally sure: one bin, half of it right.
+    let error = before["expected_calibration_error"].as_f64().unwrap();
+    assert!((error - (0.1 + 2.0 * 0.25) / 3.0).abs() < 1e-12, "{error}");
 
-        let table = out(folder.path(), &["out/store", "--gold", "gold.csv"]);
-        assert!(table.contains("predicting nothing would score 0.200"), "{table}");
-        assert!(table.contains("A graph holds only what passed its run's threshold"), "{table}");
-    }
+    let table = out(folder.path(), &["out/store", "--gold", "gold.csv"]);
+    assert!(table.contains("predicting nothing would score 0.200"), "{table}");
+    assert!(table.contains("A graph holds only what passed its run's threshold"), "{table}");
 }
 
 #[test]
 fn a_graph_is_scored_by_label_against_lm_kbc() {
     let folder = tempfile::tempdir().unwrap();
-    graph(folder.path(), Annotation::Rdf12, true);
+    graph(folder.path(), true);
     let gold = r#"{"SubjectEntity": "france", "Relation": "HasCapital", "ObjectEntities": [["Paris", "City of Light"]]}
         {"SubjectEntity": "Peru", "Relation": "HasCapital", "ObjectEntities": [["LIMA"], ["Cuzco"]]}"#;
     fs::write(folder.path().join("dev.jsonl"), gold).unwrap();
@@ -126,7 +123,7 @@ fn a_graph_is_scored_by_label_against_lm_kbc() {
 #[test]
 fn what_an_interrupted_run_made_is_read_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
-    graph(folder.path(), Annotation::Rdf12, false);
+    graph(folder.path(), false);
     fs::write(folder.path().join("gold.csv"), GOLD).unwrap();
     let assert = command(folder.path(), &["out", "--gold", "gold.csv"]).success();
     let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
@@ -143,7 +140,7 @@ fn what_an_interrupted_run_made_is_read_with_a_warning() {
 fn table_and_page_are_written_whole() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    graph(folder.path(), Annotation::Rdf12, true);
+    graph(folder.path(), true);
     fs::write(at("gold.csv"), GOLD).unwrap();
     let words = ["out", "--gold", "gold.csv", "--html", "r.html", "-o", "scores.txt"];
     assert_eq!(out(folder.path(), &words), "");

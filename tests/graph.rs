@@ -1,7 +1,7 @@
 //! The graph under the worst: a writer killed at random moments, readers beside a writer.
 
 use kgbuild::graph::{
-    Annotation, Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, GraphWriter,
+    Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, ExportOptions, GraphWriter,
     ModelDescription, RunDescription, export, open_for_reading,
 };
 use oxigraph::model::NamedNodeRef;
@@ -29,7 +29,7 @@ fn open(folder: &Path, fresh: bool) -> GraphWriter {
         tuned_sha256: None,
         version: "0".into(),
     };
-    GraphWriter::open(folder, "https://example.org/g/", &run, Annotation::Rdf12, fresh).unwrap()
+    GraphWriter::open(folder, "https://example.org/g/", &run, fresh).unwrap()
 }
 
 fn chunk(index: u64) -> Chunk {
@@ -81,7 +81,7 @@ fn write_all(folder: &Path) {
 fn graph(folder: &Path) -> (Vec<String>, usize) {
     let store = open_for_reading(folder).unwrap();
     let mut out = Vec::new();
-    export(&store, ExportFormat::NQuads, None, &mut out).unwrap();
+    export(&store, ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let (times, lines): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.contains("AtTime>"));

@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::diagnostic::nearest;
-use crate::graph::{ExportFormat, ResultFormat};
+use crate::graph::{Annotations, ExportFormat, ResultFormat};
 
 /// Builds knowledge graphs from what language models know.
 #[derive(Debug, Parser)]
@@ -235,10 +235,14 @@ pub struct ExportArgs {
     /// The file's format
     #[arg(long, value_enum, default_value_t = ExportFormat::Turtle)]
     pub format: ExportFormat,
+    /// How confidence and provenance are written; without it RDF 1.2, in JSON-LD and RDF/XML, which have
+    /// none, reification
+    #[arg(long, value_enum)]
+    pub annotations: Option<Annotations>,
     /// Leave out triples of less confidence (0 to 1)
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
-    /// Write to a file, whole or not at all, instead of standard output
+    /// Write to a file, whole or not at all, instead of standard output; of two tables, a new folder
     #[arg(short, long)]
     pub output: Option<PathBuf>,
 }

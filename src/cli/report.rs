@@ -9,7 +9,6 @@ use super::streams::{Console, to_stderr};
 use super::table;
 use crate::config;
 use crate::diagnostic::counted;
-use crate::graph;
 use crate::pipeline::{RelationReport, RunReport};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
@@ -93,12 +92,7 @@ fn relations(report: &RunReport) -> String {
 fn next_steps(output: &config::OutputSettings) -> String {
     let program = program();
     let folder = shown(&output.folder);
-    let pattern = match output.annotation {
-        graph::Annotation::Rdf12 => "?s ?r ?o {| kgb:confidence ?confidence |}",
-        graph::Annotation::Reification => {
-            "?t rdf:subject ?s ; rdf:predicate ?r ; rdf:object ?o ; kgb:confidence ?confidence"
-        }
-    };
+    let pattern = "?s ?r ?o {| kgb:confidence ?confidence |}";
     format!(
         "\n\ngraph and report: {folder}\n\
          try next:\n  \

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::tuned::{TunedFile, TunedNumbers};
 use crate::diagnostic::Place;
 use crate::fetch::ModelSource;
-use crate::graph::{Annotation, Durability};
+use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
 use crate::shock::tune::Aim;
@@ -142,8 +142,6 @@ pub struct TuningSettings {
 pub struct OutputSettings {
     /// A folder, or a path at which one can be made.
     pub folder: PathBuf,
-    /// How a triple carries its confidence.
-    pub annotation: Annotation,
     /// When chunks are forced to the disk.
     pub durability: Durability,
     /// An absolute IRI that begins those of runs and of annotations.

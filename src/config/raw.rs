@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pipeline::ExampledModels;
-use crate::graph::{Annotation, Durability};
+use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
 use crate::shock::Mixing;
@@ -305,8 +305,6 @@ pub(super) struct RawOutput {
     /// Where the store and the reports go; made where it is missing.
     #[schemars(length(min = 1))]
     pub folder: Option<String>,
-    /// How a triple carries its confidence and provenance.
-    pub annotation: Annotation,
     /// When what is written is forced to the disk; never changes the graph.
     pub durability: Durability,
     /// Begins the IRIs of runs and of annotations.
@@ -316,12 +314,7 @@ pub(super) struct RawOutput {
 
 impl Default for RawOutput {
     fn default() -> Self {
-        Self {
-            folder: None,
-            annotation: Annotation::Rdf12,
-            durability: Durability::Periodic,
-            base_iri: "urn:kgbuild:".into(),
-        }
+        Self { folder: None, durability: Durability::Periodic, base_iri: "urn:kgbuild:".into() }
     }
 }
 

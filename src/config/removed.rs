@@ -14,6 +14,13 @@ pub(super) fn mistake(path: &[String]) -> Option<Diagnostic> {
                         variable ORT_DYLIB_PATH; without both, kgbuild fetches the right one";
             Some(Diagnostic::error("removed-key", message).help(help))
         }
+        ["output", "annotation"] => {
+            let message = "`output.annotation` is not read any more: a store keeps RDF 1.2, and how \
+                           confidences are written is chosen at export";
+            let help = "take the line out; `kgbuild export --annotations reification` writes \
+                        RDF 1.1's, `none` and `named-graph` are there too";
+            Some(Diagnostic::error("removed-key", message).help(help))
+        }
         _ => None,
     }
 }

@@ -334,7 +334,6 @@ impl Resolver<'_> {
         }
         OutputSettings {
             folder: folder.unwrap_or_default(),
-            annotation: raw.annotation,
             durability: raw.durability,
             base_iri: raw.base_iri,
         }

@@ -1,6 +1,7 @@
 //! What can go wrong with a store, said so that a person can mend it.
 
 use crate::diagnostic::{Explain, Fault};
+use crate::files::WriteError;
 use oxigraph::model::IriParseError;
 use oxigraph::store::StorageError;
 use std::fmt;
@@ -164,6 +165,17 @@ pub enum Error {
         /// The number.
         value: f64,
     },
+    /// A file format cannot hold what is asked for.
+    #[error("{problem}")]
+    Format {
+        /// What does not go together.
+        problem: String,
+        /// What to do instead.
+        instead: String,
+    },
+    /// A table could not be written.
+    #[error(transparent)]
+    Table(WriteError),
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
@@ -174,6 +186,13 @@ impl Explain for Error {
         match self {
             Self::Read(_) => Fault::Machine,
             _ => Fault::User,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Format { instead, .. } => Some(instead.clone()),
+            _ => None,
         }
     }
 }

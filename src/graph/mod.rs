@@ -25,14 +25,13 @@ pub mod vocabulary;
 mod write;
 
 pub use error::{Difference, Error};
-pub use export::{ExportFormat, export};
+pub use export::{Annotations, ExportFormat, ExportOptions, export, export_tables};
 pub use folder::open_for_reading;
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
-    Annotation, Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription,
-    RunDescription,
+    Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription, RunDescription,
 };
 pub use syntax::SyntaxError;
 pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS};

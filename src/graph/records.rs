@@ -7,18 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Chunk;
 
-/// How a triple carries its confidence and provenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Annotation {
-    /// Reifiers of RDF 1.2.
-    #[default]
-    #[serde(rename = "rdf-1.2")]
-    Rdf12,
-    /// `rdf:Statement` of RDF 1.1.
-    #[serde(rename = "reification")]
-    Reification,
-}
-
 /// When what is written is forced to the disk; never changes the graph. What a power cut takes is
 /// done again by the next run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -50,6 +50,11 @@ impl<'a> View<'a> {
         Ok(Self { store, min_confidence, has_reifiers, has_statements })
     }
 
+    /// Whether something may be an RDF 1.1 statement.
+    pub(super) fn has_statements(&self) -> bool {
+        self.has_statements
+    }
+
     /// The subjects that are shown, each once, in the order in which their lines of N-Triples
     /// sort; with `inline_annotations`, without those that [annotate](Self::annotates) a triple.
     /// `visit` is called with each triple that is shown, in any order, and whether its subject
@@ -202,9 +207,7 @@ impl<'a> View<'a> {
 
     fn confidence(&self, triple: &Triple) -> Result<Option<f64>, StorageError> {
         let mut best: Option<f64> = None;
-        let mut annotations = self.reifiers(triple)?;
-        annotations.extend(self.statements(triple)?);
-        for annotation in annotations {
+        for annotation in self.annotators(triple)? {
             for quad in self.quads(Some(annotation.as_ref()), Some(kgb::CONFIDENCE), None) {
                 if let Term::Literal(literal) = quad?.object
                     && let Ok(value) = literal.value().parse::<f64>()
@@ -239,6 +242,16 @@ impl<'a> View<'a> {
             triples.push(Triple::new(subject, predicate, object));
         }
         Ok(triples)
+    }
+
+    /// The reifiers and RDF 1.1 statements of a triple.
+    pub(super) fn annotators(
+        &self,
+        triple: &Triple,
+    ) -> Result<Vec<NamedOrBlankNode>, StorageError> {
+        let mut annotators = self.reifiers(triple)?;
+        annotators.extend(self.statements(triple)?);
+        Ok(annotators)
     }
 
     fn reifiers(&self, triple: &Triple) -> Result<Vec<NamedOrBlankNode>, StorageError> {

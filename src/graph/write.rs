@@ -6,9 +6,7 @@
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
-use super::records::{
-    Annotation, Assertion, ChunkRecord, Durability, EntityDescription, RunDescription,
-};
+use super::records::{Assertion, ChunkRecord, Durability, EntityDescription, RunDescription};
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
@@ -47,7 +45,6 @@ pub struct GraphWriter {
     store_path: PathBuf,
     base_iri: String,
     run: NamedNode,
-    annotation: Annotation,
     durability: Durability,
     done: HashSet<Chunk>,
     complete: bool,
@@ -73,10 +70,9 @@ impl GraphWriter {
         folder: &Path,
         base_iri: &str,
         run: &RunDescription,
-        annotation: Annotation,
         fresh: bool,
     ) -> Result<Self, Error> {
-        let signature = signature(base_iri, run, annotation);
+        let signature = signature(base_iri, run);
         let hash = identifier(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
         let iri = named("base IRI", &format!("{base_iri}run:{hash}"))?;
         let opening = opening(&iri, &hash, &signature, run)?;
@@ -101,7 +97,6 @@ impl GraphWriter {
             store_path,
             base_iri: base_iri.to_owned(),
             run: iri,
-            annotation,
             durability: Durability::default(),
             described: HashSet::new(),
             uncheckpointed: 0,
@@ -228,17 +223,7 @@ impl GraphWriter {
         );
         let hash = identifier([subject, relation, object, self.run.as_str()]);
         let reifier = NamedNode::new_unchecked(format!("{}{hash}", self.base_iri));
-        match self.annotation {
-            Annotation::Rdf12 => {
-                quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
-            }
-            Annotation::Reification => quads.extend([
-                statement(&reifier, rdf::TYPE, rdf::STATEMENT),
-                statement(&reifier, rdf::SUBJECT, triple.subject.clone()),
-                statement(&reifier, rdf::PREDICATE, triple.predicate.clone()),
-                statement(&reifier, rdf::OBJECT, triple.object.clone()),
-            ]),
-        }
+        quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
         quads.push(triple.in_graph(GraphName::DefaultGraph));
         let probabilities = [
             (kgb::CONFIDENCE, "confidence", Some(assertion.confidence)),
@@ -267,14 +252,9 @@ impl GraphWriter {
 }
 
 /// The caller's signature and what this module's own output depends on besides.
-fn signature(base_iri: &str, run: &RunDescription, annotation: Annotation) -> Signature {
-    let annotation = match annotation {
-        Annotation::Rdf12 => "rdf-1.2",
-        Annotation::Reification => "reification",
-    };
-    let own = [("graph annotation", annotation), ("graph base IRI", base_iri)];
-    let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
-    run.signature.clone().into_iter().chain(own).collect()
+fn signature(base_iri: &str, run: &RunDescription) -> Signature {
+    let own = ("graph base IRI".to_owned(), base_iri.to_owned());
+    run.signature.clone().into_iter().chain([own]).collect()
 }
 
 /// All that a new store holds: the opening of its ledger and the description of the run.

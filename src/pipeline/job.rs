@@ -203,7 +203,7 @@ impl PlannedJob<'_> {
     fn open_graph(&self, description: &RunDescription, fresh: bool) -> Result<GraphWriter, Error> {
         let output = &self.pipeline.output;
         let (folder, base_iri) = (&output.folder, &output.base_iri);
-        let writer = GraphWriter::open(folder, base_iri, description, output.annotation, fresh)?;
+        let writer = GraphWriter::open(folder, base_iri, description, fresh)?;
         Ok(writer.with_durability(output.durability))
     }
 

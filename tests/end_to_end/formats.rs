@@ -1,4 +1,4 @@
-//! Both annotations and all export formats of a real run.
+//! The export formats of a real run.
 
 use std::collections::BTreeSet;
 
@@ -21,9 +21,8 @@ fn rows(found: &serde_json::Value) -> usize {
 }
 
 /// A run whose exports are the same graph in every format. Gives its Turtle and N-Quads.
-fn run(annotation: &str) -> (Job, String, String) {
+fn run() -> (Job, String, String) {
     let job = Job::small(&[CAPITAL, LANGUAGE], 6);
-    job.set("output", "annotation", annotation);
     job.set("selection", "threshold", 0.1);
     job.run(&["--quiet"]);
     let (turtle, quads) = (job.export("turtle"), job.export("n-quads"));
@@ -35,26 +34,8 @@ fn run(annotation: &str) -> (Job, String, String) {
 }
 
 #[test]
-fn reification_is_rdf_1_1() {
-    let (job, turtle, quads) = run("reification");
-    let all = job.report()["total"]["triples"].as_u64().unwrap() as usize;
-    assert!(all >= 6);
-    assert!(turtle.contains("rdf:Statement"), "{turtle}");
-    let statement = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#Statement>";
-    assert_eq!(quads.lines().filter(|line| line.contains(statement)).count(), all);
-    for text in [&turtle, &quads] {
-        assert!(!text.contains("<<(") && !text.contains("{|") && !text.contains("reifies"));
-    }
-    let found = job.query(
-        "SELECT ?s ?p ?o ?c { ?s ?p ?o . ?r a rdf:Statement ; rdf:subject ?s ; \
-         rdf:predicate ?p ; rdf:object ?o ; kgb:confidence ?c FILTER(?c >= 0.1 && ?c <= 1) }",
-    );
-    assert_eq!(rows(&found), all, "{found}");
-}
-
-#[test]
 fn rdf_1_2_annotates_every_triple() {
-    let (job, turtle, quads) = run("rdf-1.2");
+    let (job, turtle, quads) = run();
     let all = job.report()["total"]["triples"].as_u64().unwrap() as usize;
     assert!(all >= 6);
     assert_eq!(turtle.matches("{|").count(), all, "{turtle}");
@@ -66,6 +47,12 @@ fn rdf_1_2_annotates_every_triple() {
          FILTER(?c >= 0.1 && ?c <= 1) }",
     );
     assert_eq!(rows(&found), all, "{found}");
+
+    let mut reified = kgbuild();
+    reified.arg("export").arg(job.output()).args(["--annotations", "reification"]);
+    let reified = stdout(&succeed(&mut reified));
+    assert_eq!(reified.matches("a rdf:Statement").count(), all, "{reified}");
+    assert!(!reified.contains("<<(") && !reified.contains("{|") && !reified.contains("reifies"));
 
     let confident = job.query("SELECT ?s { ?s ?p ?o {| kgb:confidence ?c |} FILTER(?c >= 0.9) }");
     let mut export = kgbuild();

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kgbuild::diagnostic::Silent;
-use kgbuild::graph::{Annotation, GraphWriter, RunDescription};
+use kgbuild::graph::{GraphWriter, RunDescription};
 use kgbuild::pipeline::stages::{self, Workers};
 use kgbuild::pipeline::{self, CHUNK_SUBJECTS, Encoded, Environment, Job, Plan, Predictor, Task};
 
@@ -76,9 +76,7 @@ fn measure() {
     };
     let folder = tempfile::tempdir().unwrap();
     let description = RunDescription::default();
-    let writer =
-        GraphWriter::open(folder.path(), "urn:test:", &description, Annotation::Rdf12, false)
-            .unwrap();
+    let writer = GraphWriter::open(folder.path(), "urn:test:", &description, false).unwrap();
     let report = pipeline::run(
         &plan,
         &mut [predictor],

@@ -1,8 +1,10 @@
 use super::*;
 use crate::graph::vocabulary as kgb;
 use oxigraph::io::{RdfFormat, RdfParser};
-use oxigraph::model::vocab::xsd;
-use oxigraph::model::{BlankNode, GraphName, GraphNameRef, Literal, NamedNode, Quad, Term};
+use oxigraph::model::vocab::{rdf, rdfs, xsd};
+use oxigraph::model::{
+    BlankNode, GraphName, GraphNameRef, Literal, NamedNode, NamedOrBlankNode, Quad, Term, Triple,
+};
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -26,8 +28,12 @@ fn load(turtle: &str) -> Store {
 }
 
 fn exported(store: &Store, format: ExportFormat, least: Option<f64>) -> String {
+    written(store, ExportOptions { min_confidence: least, ..ExportOptions::of(format) })
+}
+
+fn written(store: &Store, options: ExportOptions) -> String {
     let mut out = Vec::new();
-    export(store, format, least, &mut out).unwrap();
+    export(store, options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -118,6 +124,128 @@ fn less_certain_predictions_go_with_all_that_is_about_them() {
         let middle = exported(&store, ExportFormat::NTriples, Some(0.35));
         assert!(middle.contains("/b>") && middle.contains("/o2>") && !middle.contains("/q>"));
     }
+}
+
+const ALL: [ExportFormat; 6] = [
+    ExportFormat::Turtle,
+    ExportFormat::TriG,
+    ExportFormat::NTriples,
+    ExportFormat::NQuads,
+    ExportFormat::JsonLd,
+    ExportFormat::RdfXml,
+];
+
+/// The quads of a file in a format.
+fn quads(text: &str, format: ExportFormat) -> HashSet<Quad> {
+    let format = match format {
+        ExportFormat::Turtle => RdfFormat::Turtle,
+        ExportFormat::TriG => RdfFormat::TriG,
+        ExportFormat::NTriples => RdfFormat::NTriples,
+        ExportFormat::NQuads => RdfFormat::NQuads,
+        ExportFormat::RdfXml => RdfFormat::RdfXml,
+        _ => RdfFormat::JsonLd { profile: JsonLdProfileSet::empty() },
+    };
+    let quads: Result<_, _> = RdfParser::from_format(format).for_slice(text.as_bytes()).collect();
+    quads.unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+/// Whatever way the store has them, annotations are written in the way that is asked for, in every format
+/// that can carry it.
+#[test]
+fn annotations_are_chosen_at_export() {
+    let of_type = ":r1 a rdf:Statement . :r2 a rdf:Statement . :r3 a rdf:Statement . \
+                   :r4 a rdf:Statement . :r5 a rdf:Statement .";
+    let [rdf12, reified] = PREDICTIONS.map(|predictions| format!("{predictions} {DESCRIPTIONS}"));
+    let stores = [load(&rdf12), load(&format!("{reified} {of_type}"))];
+    let asserted = load(&format!(":a :p :o1 . :b :p :o2 . :b :p :o1 . :b :q :o1 . {DESCRIPTIONS}"));
+    let without_run = load(&format!(
+        ":a :p :o1 . :b :p :o2 . :b :p :o1 . :b :q :o1 . {}",
+        DESCRIPTIONS.replace(":run a kgb:Run . ", "")
+    ));
+    let in_default = |store: &Store| -> HashSet<Quad> {
+        default_graph(store).into_iter().map(|t| t.in_graph(GraphName::DefaultGraph)).collect()
+    };
+    let mut in_graphs = in_default(&asserted);
+    for quad in in_default(&stores[0]) {
+        let subject = quad.subject.clone();
+        match quad.object {
+            Term::Triple(triple) => drop(in_graphs.insert(triple.in_graph(subject))),
+            _ => drop(in_graphs.insert(quad)),
+        }
+    }
+    let expected = [
+        (Annotations::Rdf12, in_default(&stores[0])),
+        (Annotations::Reification, in_default(&stores[1])),
+        (Annotations::NamedGraph, in_graphs),
+        (Annotations::None, in_default(&without_run)),
+    ];
+    for store in &stores {
+        for format in ALL {
+            for (annotations, expected) in &expected {
+                let options =
+                    ExportOptions { annotations: Some(*annotations), ..ExportOptions::of(format) };
+                if format.annotations(Some(*annotations)).is_err() {
+                    let refused = export(store, options, &mut Vec::new()).unwrap_err();
+                    assert!(matches!(refused, Error::Format { .. }), "{refused}");
+                    continue;
+                }
+                let text = written(store, options);
+                assert_eq!(&quads(&text, format), expected, "{format:?}, {annotations:?}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_have_an_edge_for_each_prediction() {
+    for predictions in PREDICTIONS {
+        let store = load(&format!("{predictions} {DESCRIPTIONS}"));
+        let lines = exported(&store, ExportFormat::Jsonl, Some(0.35));
+        let edges: Vec<serde_json::Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let shown: Vec<_> = edges
+            .iter()
+            .map(|e| {
+                (
+                    e["subject"]["label"].as_str(),
+                    e["object"]["label"].as_str(),
+                    e["confidence"].as_f64(),
+                )
+            })
+            .collect();
+        let expected = [("a", "o1", 0.9), ("b", "o2", 0.4)];
+        assert_eq!(shown, expected.map(|(s, o, c)| (Some(s), Some(o), Some(c))));
+
+        let folder = tempfile::tempdir().unwrap();
+        export_tables(&store, ExportOptions::of(ExportFormat::Csv), folder.path()).unwrap();
+        let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let nodes = "iri,label,types\n\
+                     http://example.org/a,a,http://example.org/T\n\
+                     http://example.org/b,b,http://example.org/T\n\
+                     http://example.org/o1,o1,\nhttp://example.org/o2,o2,\n";
+        assert_eq!(read("nodes.csv"), nodes);
+        let edges = read("edges.csv");
+        assert_eq!(edges.lines().count(), 5, "{edges}");
+        assert!(edges.contains(
+            "http://example.org/a,http://example.org/o1,p,http://example.org/p,0.9,,,\n"
+        ));
+        let graphml = exported(&store, ExportFormat::GraphMl, None);
+        assert_eq!(graphml.matches("<edge ").count(), 4, "{graphml}");
+        assert_eq!(graphml.matches("<node ").count(), 4, "{graphml}");
+        let refused = export(&store, ExportOptions::of(ExportFormat::Neo4j), &mut Vec::new());
+        assert!(refused.unwrap_err().to_string().contains("two files"));
+    }
+}
+
+#[test]
+fn text_in_graphml_is_escaped() {
+    let store =
+        load(":a :p :b ~ :r {| kgb:confidence 0.5 |} . :a rdfs:label \"<&\\\"\\u0001\\t>\" .");
+    let graphml = exported(&store, ExportFormat::GraphMl, None);
+    assert!(
+        graphml.contains("<data key=\"label\">&lt;&amp;&quot;\u{fffd}&#9;&gt;</data>"),
+        "{graphml}"
+    );
 }
 
 fn iris() -> impl Strategy<Value = NamedNode> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::graph::{ExportFormat, ModelDescription, export, open_for_reading};
+use crate::graph::{ExportFormat, ExportOptions, ModelDescription, export, open_for_reading};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ fn default_run() -> RunDescription {
 }
 
 fn open(folder: &Path) -> GraphWriter {
-    GraphWriter::open(folder, BASE, &default_run(), Annotation::Rdf12, false).unwrap()
+    GraphWriter::open(folder, BASE, &default_run(), false).unwrap()
 }
 
 fn entity(n: u64) -> String {
@@ -66,7 +66,7 @@ fn chunk(index: u64) -> Chunk {
 /// The graph as sorted lines without the run's times.
 fn graph(store: &Store) -> Vec<String> {
     let mut out = Vec::new();
-    export(store, ExportFormat::NQuads, None, &mut out).unwrap();
+    export(store, ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     text.lines().filter(|l| !l.contains("AtTime>")).map(str::to_owned).collect()
 }
@@ -97,21 +97,6 @@ fn writes_triples_annotations_labels_and_the_run() {
     }
     assert!(!ask(store, "?reifier kgb:baseProbability ?p"));
     assert!(!ask(store, "?s a rdf:Statement"));
-}
-
-#[test]
-fn reification_is_rdf_1_1() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut writer =
-        GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Reification, false)
-            .unwrap();
-    commit(&mut writer, 0, 1).unwrap();
-    assert!(ask(
-        writer.store(),
-        "wd:Q0 wdt:P36 wd:Q7 . ?s a rdf:Statement ; rdf:subject wd:Q0 ; \
-         rdf:predicate wdt:P36 ; rdf:object wd:Q7 ; kgb:confidence 0.75"
-    ));
-    assert!(!ask(writer.store(), "?s rdf:reifies ?t"));
 }
 
 #[test]
@@ -161,8 +146,7 @@ fn another_signature_is_refused_with_what_differs_unless_fresh() {
     drop(writer);
 
     let other = run(&[("ontology", "9999"), ("device", "cpu")]);
-    let open_other =
-        |fresh| GraphWriter::open(folder.path(), BASE, &other, Annotation::Reification, fresh);
+    let open_other = |fresh| GraphWriter::open(folder.path(), BASE, &other, fresh);
     let error = open_other(false).err().unwrap();
     let Error::SignatureDiffers { differences, .. } = &error else { panic!("{error}") };
     let parts: Vec<String> = differences.iter().map(ToString::to_string).collect();
@@ -170,7 +154,6 @@ fn another_signature_is_refused_with_what_differs_unless_fresh() {
         parts,
         [
             "device: was absent, is cpu",
-            "graph annotation: was rdf-1.2, is reification",
             "ontology: was 1234, is 9999",
             "subjects: was 5678, is absent",
         ]
@@ -193,7 +176,7 @@ fn another_signature_is_refused_with_what_differs_unless_fresh() {
 fn two_writers_of_one_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let writer = open(folder.path());
-    let second = GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, true);
+    let second = GraphWriter::open(folder.path(), BASE, &default_run(), true);
     assert!(matches!(second, Err(Error::InUse { .. })));
     drop(writer);
     open(folder.path());
@@ -205,8 +188,7 @@ fn what_kgbuild_did_not_make_is_refused_and_kept() {
     let store = folder.path().join("store");
     for fresh in [false, true] {
         let refused = || {
-            let result =
-                GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, fresh);
+            let result = GraphWriter::open(folder.path(), BASE, &default_run(), fresh);
             matches!(result, Err(Error::Foreign { .. }))
         };
         fs::write(&store, "a file").unwrap();
@@ -239,8 +221,7 @@ fn leftovers_of_a_killed_creation_are_cleared_and_nothing_like_them() {
         fs::write(folder.path().join(name), "mine").unwrap();
     }
     for fresh in [false, true] {
-        let opened =
-            GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, fresh);
+        let opened = GraphWriter::open(folder.path(), BASE, &default_run(), fresh);
         drop(opened.unwrap());
         assert!(!killed.path().exists());
         for name in mine {
@@ -254,7 +235,7 @@ fn a_store_with_someones_file_in_it_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     commit(&mut open(folder.path()), 0, 2).unwrap();
-    let fresh = || GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, true);
+    let fresh = || GraphWriter::open(folder.path(), BASE, &default_run(), true);
     fs::write(store.join("notes.txt"), "mine").unwrap();
     let error = fresh().err().unwrap().to_string();
     assert!(error.contains("store/notes.txt"), "{error}");
@@ -269,8 +250,7 @@ fn a_store_with_someones_file_in_it_is_not_replaced() {
     assert_eq!(open(folder.path()).done().len(), 1, "it still goes on");
     fs::remove_dir_all(&elsewhere).unwrap();
     for fresh in [false, true] {
-        let opened =
-            GraphWriter::open(folder.path(), BASE, &default_run(), Annotation::Rdf12, fresh);
+        let opened = GraphWriter::open(folder.path(), BASE, &default_run(), fresh);
         assert!(matches!(opened, Err(Error::Foreign { .. })), "a link to nothing");
     }
     assert!(store.is_symlink() && !elsewhere.exists());
@@ -330,8 +310,7 @@ fn an_output_folder_that_cannot_be_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let result =
-        GraphWriter::open(&file.join("out"), BASE, &default_run(), Annotation::Rdf12, false);
+    let result = GraphWriter::open(&file.join("out"), BASE, &default_run(), false);
     assert!(matches!(result, Err(Error::Folder { .. })));
 }
 

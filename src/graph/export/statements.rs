@@ -1,0 +1,84 @@
+//! A subject's triples as an export writes them: what is said about a triple in the chosen way.
+
+use oxigraph::model::vocab::rdf;
+use oxigraph::model::{GraphName, NamedNodeRef, NamedOrBlankNode, Quad, Term, Triple};
+use oxigraph::store::StorageError;
+
+use super::format::Annotations;
+use crate::graph::view::View;
+use crate::graph::vocabulary as kgb;
+
+/// The quads of a subject that is shown. What annotates a triple is written as `annotations` says, whatever
+/// way the store has it; other subjects as they are.
+pub(super) fn quads(
+    view: &View<'_>,
+    subject: &NamedOrBlankNode,
+    annotations: Annotations,
+) -> Result<Vec<Quad>, StorageError> {
+    let triples = view.triples(subject.as_ref())?;
+    let statement = statement(&triples);
+    let mut annotated: Vec<Triple> = triples.iter().filter_map(reified).cloned().collect();
+    annotated.extend(statement.clone());
+    let in_default = |triple: Triple| triple.in_graph(GraphName::DefaultGraph);
+    if annotations == Annotations::None && (!annotated.is_empty() || triples.iter().any(is_run)) {
+        return Ok(Vec::new());
+    }
+    if annotated.is_empty() {
+        return Ok(triples.into_iter().map(in_default).collect());
+    }
+    // What is left says more than of which triple it is the annotation.
+    let says_more = |triple: &Triple| {
+        reified(triple).is_none() && !(statement.is_some() && is_part_of_statement(triple))
+    };
+    let mut quads: Vec<Quad> = triples.into_iter().filter(says_more).map(in_default).collect();
+    for triple in annotated {
+        let about = |predicate: NamedNodeRef<'_>, object: Term| {
+            Quad::new(subject.clone(), predicate, object, GraphName::DefaultGraph)
+        };
+        match annotations {
+            Annotations::Rdf12 => quads.push(about(rdf::REIFIES, triple.into())),
+            Annotations::Reification => {
+                let Triple { subject, predicate, object } = triple;
+                quads.extend([
+                    about(rdf::TYPE, rdf::STATEMENT.into_owned().into()),
+                    about(rdf::SUBJECT, subject.into()),
+                    about(rdf::PREDICATE, predicate.into()),
+                    about(rdf::OBJECT, object),
+                ]);
+            }
+            Annotations::NamedGraph => quads.push(triple.in_graph(subject.clone())),
+            Annotations::None => {}
+        }
+    }
+    Ok(quads)
+}
+
+/// Whether a triple says that its subject is a run, of which nothing else speaks than annotations.
+fn is_run(triple: &Triple) -> bool {
+    triple.predicate == rdf::TYPE
+        && matches!(&triple.object, Term::NamedNode(class) if *class == kgb::RUN)
+}
+
+/// The triple that an RDF 1.2 reifier names.
+fn reified(triple: &Triple) -> Option<&Triple> {
+    match &triple.object {
+        Term::Triple(reified) if triple.predicate == rdf::REIFIES => Some(reified),
+        _ => None,
+    }
+}
+
+/// The triple that an `rdf:Statement` of RDF 1.1 with these triples is of.
+fn statement(triples: &[Triple]) -> Option<Triple> {
+    let part = |predicate: NamedNodeRef<'_>| {
+        triples.iter().find(|triple| triple.predicate == predicate).map(|triple| &triple.object)
+    };
+    let subject = NamedOrBlankNode::try_from(part(rdf::SUBJECT)?.clone()).ok()?;
+    let Term::NamedNode(predicate) = part(rdf::PREDICATE)? else { return None };
+    Some(Triple::new(subject, predicate.clone(), part(rdf::OBJECT)?.clone()))
+}
+
+fn is_part_of_statement(triple: &Triple) -> bool {
+    let is_type = triple.predicate == rdf::TYPE
+        && matches!(&triple.object, Term::NamedNode(class) if *class == rdf::STATEMENT);
+    is_type || [rdf::SUBJECT, rdf::PREDICATE, rdf::OBJECT].contains(&triple.predicate.as_ref())
+}
