@@ -32,7 +32,7 @@ fn said_of(folder: &Path) -> Diagnostics {
     let mut said = Diagnostics::default();
     let mut take = |mut more: Diagnostics| said.0.append(&mut more.0);
     let ontology = Ontology::read(&files(folder, "", ".ttl"));
-    let catalog = Catalog::read(&files(folder, "entities", ".csv"));
+    let catalog = Catalog::read(&files(folder, "entities", ".csv"), "en");
     let gold = Facts::read(&files(folder, "gold", ".csv"));
     match (ontology, catalog, gold) {
         (Ok((ontology, a)), Ok((catalog, b)), Ok((gold, c))) => {
@@ -106,8 +106,8 @@ fn the_quickstart_is_whole() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = |name| vec![root.join("pipelines/quickstart").join(name)];
     let (ontology, a) = Ontology::read(&[root.join("ontologies/world.ttl")]).unwrap();
-    let (subjects, b) = Catalog::read(&table("subjects.csv")).unwrap();
-    let (candidates, c) = Catalog::read(&table("candidates.csv")).unwrap();
+    let (subjects, b) = Catalog::read(&table("subjects.csv"), "en").unwrap();
+    let (candidates, c) = Catalog::read(&table("candidates.csv"), "en").unwrap();
     let (gold, d) = Facts::read(&table("gold.csv")).unwrap();
     assert_eq!([a, b, c, d], [const { Diagnostics(Vec::new()) }; 4]);
 

@@ -1,4 +1,4 @@
-//! Subjects and candidate entities from CSV: IRI, label, aliases and types.
+//! Subjects and candidate entities from CSV or RDF: IRI, label, aliases and types.
 //!
 //! Invariant: an entity's IRI is absolute and occurs once, its label is not empty and its types
 //! are absolute IRIs. Entities are numbered in the order of the files; nothing that is read from
@@ -6,6 +6,7 @@
 
 mod answer_space;
 pub(crate) mod mistakes;
+pub(crate) mod rdf;
 mod read;
 mod strings;
 pub(crate) mod table;
@@ -50,13 +51,14 @@ impl Catalog {
     ///
     /// The first line names the columns, in any order: `iri` and `label`, and if wanted `aliases`
     /// and `types`, each with `|` between several. Rows that name an entity alike are merged,
-    /// with a warning; it has the types of all.
+    /// with a warning; it has the types of all. Files of RDF, known by their names, give what has a type
+    /// and a label in `language` or in none.
     ///
     /// # Errors
     /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
     /// IRIs, empty labels, text that is not UTF-8, and rows that give an IRI different names.
-    pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
-        read::read(files)
+    pub fn read(files: &[PathBuf], language: &str) -> Result<(Self, Diagnostics), Diagnostics> {
+        read::read(files, language)
     }
 
     /// How many entities there are.

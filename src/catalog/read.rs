@@ -4,33 +4,61 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::mistakes::{Mistakes, SHOWN, lines_at};
+use super::rdf::{self, Described};
 use super::table::{self, Columns, Row, check_iri};
 use super::{Catalog, list};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, Severity};
 
 const COLUMNS: Columns = Columns { required: &["iri", "label"], optional: &["aliases", "types"] };
 
-pub(super) fn read(files: &[PathBuf]) -> Result<(Catalog, Diagnostics), Diagnostics> {
+pub(super) fn read(
+    files: &[PathBuf],
+    language: &str,
+) -> Result<(Catalog, Diagnostics), Diagnostics> {
     let mut builder = Builder::default();
     let mut diagnostics = Diagnostics::default();
     for file in files {
         builder.first_rows.push(builder.offsets.len());
         let mut mistakes = Mistakes::new(file);
-        let rows = table::read(file, &COLUMNS, &mut mistakes, |row, m| builder.row(row, m));
+        let (rows, empty) = match rdf::format_of(file) {
+            Some(format) => {
+                let entities = rdf::entities(file, format, language, &mut mistakes);
+                entities.iter().for_each(|entity| builder.described(entity, &mut mistakes));
+                (entities.len() as u64, no_entity(language))
+            }
+            None => {
+                let row = |row: &Row<'_>, m: &mut Mistakes| builder.row(row, m);
+                (table::read(file, &COLUMNS, &mut mistakes, row), no_row())
+            }
+        };
         let mut found = mistakes.finish();
         if rows == 0 && !found.has_errors() {
-            let help = "below the header, write a row for each entity";
-            let mistake = Diagnostic::error("empty-table", "the table has no rows").help(help);
-            found.push(mistake.at(file, At::File));
+            found.push(empty.at(file, At::File));
         }
         diagnostics.0.append(&mut found.0);
     }
     builder.finish(files, diagnostics)
 }
 
+fn no_row() -> Diagnostic {
+    let help = "below the header, write a row for each entity";
+    Diagnostic::error("empty-table", "the table has no rows").help(help)
+}
+
+fn no_entity(language: &str) -> Diagnostic {
+    let message = format!("nothing in it has both a type and a label in `{language}`");
+    let help = "entities need an rdf:type of your own and an rdfs:label or skos:prefLabel; `language` \
+                under [inputs] says in which language";
+    Diagnostic::error("no-entity", message).help(help)
+}
+
+/// Where an entity of an RDF file stands: its lines are not known.
+const NO_ROW: u64 = u64::MAX;
+
 /// The first row with this IRI.
 pub(super) fn place(files: &[PathBuf], iri: &str) -> Option<Place> {
-    files.iter().find_map(|file| {
+    let tables = files.iter().filter(|file| rdf::format_of(file).is_none());
+    tables.into_iter().find_map(|file| {
         let mut first = None;
         table::read(file, &COLUMNS, &mut Mistakes::new(file), |row, _| {
             if first.is_none() && row.get(0) == iri {
@@ -66,17 +94,34 @@ impl Builder {
             mistakes.at_row(row.offset, diagnostic);
         }
         let Some(set) = self.type_set(types, row.offset, mistakes) else { return };
+        if sound {
+            self.add([iri, label, aliases], set, row.offset, mistakes);
+        }
+    }
+
+    /// Takes an entity of an RDF file, which is sound.
+    fn described(&mut self, entity: &Described, mistakes: &mut Mistakes) {
+        let set = entity.types.iter().map(|class| self.class(class)).collect();
+        let set = self.intern(set);
+        self.add([&entity.iri, &entity.label, &entity.aliases.join("|")], set, NO_ROW, mistakes);
+    }
+
+    fn add(
+        &mut self,
+        [iri, label, aliases]: [&str; 3],
+        set: u32,
+        offset: u64,
+        mistakes: &mut Mistakes,
+    ) {
         if self.offsets.len() == u32::MAX as usize {
             mistakes.about_file(Diagnostic::error("too-many-rows", "more than 4,294,967,295 rows"));
-            sound = false;
+            return;
         }
-        if sound {
-            self.catalog.iris.push(iri);
-            self.catalog.labels.push(label);
-            self.catalog.aliases.push(aliases);
-            self.catalog.type_sets.push(set);
-            self.offsets.push(row.offset);
-        }
+        self.catalog.iris.push(iri);
+        self.catalog.labels.push(label);
+        self.catalog.aliases.push(aliases);
+        self.catalog.type_sets.push(set);
+        self.offsets.push(offset);
     }
 
     /// The number of the cell's set of types; nothing if one of them is no IRI.
@@ -208,6 +253,7 @@ impl Builder {
     /// The lines of the rows that are mentioned.
     fn lines(&self, repeats: &[&(u32, u32)], files: &[PathBuf]) -> HashMap<u32, u64> {
         let mut rows: Vec<u32> = repeats.iter().flat_map(|(a, b)| [*a, *b]).collect();
+        rows.retain(|row| self.offsets[*row as usize] != NO_ROW);
         rows.sort_unstable();
         rows.dedup();
         let mut lines = HashMap::new();

@@ -13,7 +13,7 @@ fn read(tables: &[impl AsRef<[u8]>]) -> Result<(Catalog, Diagnostics), Diagnosti
             file
         })
         .collect();
-    Catalog::read(&files)
+    Catalog::read(&files, "en")
 }
 
 fn line(diagnostic: &Diagnostic) -> (&'static str, Option<u64>) {
@@ -80,7 +80,7 @@ fn the_header_must_name_the_columns() {
     let (_, warnings) = read(&["iri,label,note\ne:a,A,x\n"]).unwrap();
     assert_eq!(lines(&warnings), [("ignored-column", Some(1))]);
     assert_eq!(
-        lines(&Catalog::read(&["/nowhere.csv".into()]).unwrap_err()),
+        lines(&Catalog::read(&["/nowhere.csv".into()], "en").unwrap_err()),
         [("cannot-read", None)]
     );
 }
@@ -235,7 +235,7 @@ fn a_million_rows_fit() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = peak();
     let start = std::time::Instant::now();
-    let (catalog, _) = Catalog::read(&[file.path().to_owned()]).unwrap();
+    let (catalog, _) = Catalog::read(&[file.path().to_owned()], "en").unwrap();
     let read = start.elapsed();
     let (ontology, relation) = relation("", "<http://www.wikidata.org/entity/Q5>");
     let (space, _) = answer_space(&ontology, &relation, &catalog).unwrap();

@@ -157,6 +157,8 @@ pub struct Finetune {
     pub ontology: Vec<PathBuf>,
     /// CSV files with the labels of subjects and objects, at least one.
     pub entities: Vec<PathBuf>,
+    /// The language of the labels that are taken from files of RDF.
+    pub language: String,
     /// The settings of the optimiser, the adapter and the loop.
     pub training: TrainingSettings,
     /// None for facts alone.

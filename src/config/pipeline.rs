@@ -69,12 +69,14 @@ pub struct ModelSettings {
 pub struct InputSettings {
     /// Turtle files with the relations.
     pub ontology: Vec<PathBuf>,
-    /// CSV files with the entities to ask about.
+    /// Files with the entities to ask about.
     pub subjects: Vec<PathBuf>,
-    /// CSV files with the entities that may be answers.
+    /// Files with the entities that may be answers.
     pub candidates: Vec<PathBuf>,
     /// A table of known facts, to count how many answers are right.
     pub gold: Option<PathBuf>,
+    /// The language of the labels that are taken from files of RDF.
+    pub language: String,
     /// IRIs of the only relations to predict, or none for all that have a template.
     pub relations: Option<Vec<String>>,
 }

@@ -84,13 +84,17 @@ pub(super) enum OneOrMany {
 pub(super) struct RawInputs {
     /// Turtle files: relations with their templates, domains and ranges.
     pub ontology: Option<OneOrMany>,
-    /// CSV files: the entities to ask about.
+    /// CSV or RDF files: the entities to ask about.
     pub subjects: Option<OneOrMany>,
-    /// CSV files: the entities that may be answers.
+    /// CSV or RDF files: the entities that may be answers.
     pub candidates: Option<OneOrMany>,
-    /// A CSV file of known facts, for the run's report.
+    /// A CSV, JSON Lines or RDF file of known facts, for the run's report.
     #[schemars(length(min = 1))]
     pub gold: Option<String>,
+    /// The language of the labels that are taken from files of RDF, as a tag of BCP 47; labels without a
+    /// language count too. Without it, `en`.
+    #[schemars(length(min = 1))]
+    pub language: Option<String>,
     /// Only these relations, by IRI; without it, all that have a template.
     #[schemars(length(min = 1))]
     pub relations: Option<Vec<String>>,

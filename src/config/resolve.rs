@@ -25,6 +25,9 @@ use super::raw::{
 use super::resolver::{MODEL_FORMS, Resolver};
 use super::walk::Spans;
 
+/// The language of labels where none is named.
+pub(super) const LANGUAGE: &str = "en";
+
 /// The share of its mean prediction that a base model answers better without, by README's table.
 const BASE_MEAN: f64 = 0.35;
 
@@ -133,6 +136,7 @@ impl Resolver<'_> {
             subjects: self.files(raw.subjects, ["inputs", "subjects"]),
             candidates: self.files(raw.candidates, ["inputs", "candidates"]),
             gold: raw.gold.map(|path| self.path(&path, Kind::File, &["inputs", "gold"])),
+            language: raw.language.unwrap_or_else(|| LANGUAGE.to_owned()),
             relations: raw.relations.map(|iris| self.relations(iris, ["inputs", "relations"])),
         }
     }

@@ -207,7 +207,7 @@ mod tests {
             let texts: Vec<&str> = templates.iter().map(|template| template.text()).collect();
             assert_eq!(texts, relation.templates);
         }
-        let (catalog, warnings) = Catalog::read(&[path("e.csv")]).unwrap();
+        let (catalog, warnings) = Catalog::read(&[path("e.csv")], "en").unwrap();
         assert_eq!((catalog.len(), warnings.0.len()), (4, 0));
         let (facts, warnings) = Facts::read(&[path("f.csv")]).unwrap();
         assert_eq!((facts.len(), warnings.0.len()), (1, 0));

@@ -8,7 +8,10 @@ mod jsonl;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use oxrdf::{NamedNode, NamedOrBlankNode, Quad, Term};
+
 use crate::catalog::mistakes::Mistakes;
+use crate::catalog::rdf;
 use crate::catalog::table::{self, Columns, check_iri};
 use crate::catalog::{AnswerCandidates, Catalog};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
@@ -34,22 +37,55 @@ type ByRelation = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 pub struct Facts {
     files: Vec<PathBuf>,
     facts: ByRelation,
+    /// Whether a file of RDF is among them, which may say more than facts that are asked for.
+    is_rdf: bool,
+}
+
+/// Vocabularies whose triples describe entities and relations, and are no facts about them.
+const DESCRIBING: [&str; 5] = [
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "http://www.w3.org/2000/01/rdf-schema#",
+    "http://www.w3.org/2002/07/owl#",
+    "http://www.w3.org/2004/02/skos/core#",
+    "http://www.w3.org/ns/prov#",
+];
+
+/// A triple of RDF as a fact, if it can be one.
+fn fact(quad: Quad) -> Option<[String; 3]> {
+    let (NamedOrBlankNode::NamedNode(subject), Term::NamedNode(object)) =
+        (quad.subject, quad.object)
+    else {
+        return None;
+    };
+    let describes = DESCRIBING.iter().any(|ns| quad.predicate.as_str().starts_with(ns));
+    (!describes).then(|| [subject, quad.predicate, object].map(NamedNode::into_string))
 }
 
 impl Facts {
-    /// Reads tables with the columns `subject`, `relation` and `object`, all IRIs, or, from files
-    /// that end in `.jsonl`, a JSON object a line with these keys. An empty object says that the
+    /// Reads tables with the columns `subject`, `relation` and `object`, all IRIs, from files that end in
+    /// `.jsonl` a JSON object a line with these keys, from files of RDF the triples between IRIs. An empty object says that the
     /// subject is known to have none. Gives the warnings with the facts.
     ///
     /// # Errors
     /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
     /// IRIs, text that is not UTF-8, and questions that have both an object and none.
     pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
-        let mut read = Self { files: files.to_vec(), facts: ByRelation::new() };
+        let mut read = Self { files: files.to_vec(), ..Self::default() };
         let mut diagnostics = Diagnostics::default();
         for file in files {
             let mut mistakes = Mistakes::new(file);
-            if is_jsonl(file) {
+            if let Some(format) = rdf::format_of(file) {
+                read.is_rdf = true;
+                let mut triples = Vec::new();
+                rdf::read(file, format, &mut mistakes, |quad| triples.extend(fact(quad)));
+                // The same triple may stand in several graphs, or twice.
+                for [subject, relation, object] in &triples {
+                    let known = read.objects(subject, relation);
+                    if known.is_none_or(|objects| !objects.contains(object)) {
+                        read.add(&Row { subject, relation, object, offset: 0 }, &mut mistakes);
+                    }
+                }
+            } else if is_jsonl(file) {
                 jsonl::read(file, &mut mistakes, |row, m| read.add(&row, m));
             } else {
                 table::read(file, &COLUMNS, &mut mistakes, |row, m| {
@@ -156,7 +192,8 @@ impl Facts {
             }
         }
         let [yes, no] = sides;
-        (Self { files: self.files.clone(), facts: yes }, Self { files: self.files, facts: no })
+        let Self { files, is_rdf, .. } = self;
+        (Self { files: files.clone(), facts: yes, is_rdf }, Self { files, facts: no, is_rdf })
     }
 
     /// How many questions are answered.
@@ -185,7 +222,9 @@ impl Facts {
                 .filter(|subject| asked(relation, subject) == Some(false))
                 .collect();
             let predicted = questions.keys().all(|subject| asked(relation, subject).is_some());
-            let message = if !predicted {
+            let message = if !predicted && self.is_rdf {
+                continue;
+            } else if !predicted {
                 format!("the {role} of <{relation}> are of no use: it is not predicted")
             } else if let Some(first) = unasked.first() {
                 let count = counted(unasked.len(), "subject");
@@ -269,6 +308,22 @@ mod tests {
     }
 
     #[test]
+    fn triples_between_iris_are_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let trig = "@prefix : <http://e/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+            :fr :capital :paris ; a :Country ; rdfs:label \"France\" ; rdfs:seeAlso :x ; :population 7 .
+            :g { :fr :capital :paris . :de :capital :berlin, :bonn . _:b :capital :rome }";
+        let file = write(folder.path(), "gold.trig", trig);
+        let (facts, notes) = Facts::read(&[file]).unwrap();
+        assert!(notes.0.is_empty(), "{notes:?}");
+        assert_eq!(facts.relations().collect::<Vec<_>>(), ["http://e/capital"]);
+        let of = |subject: &str| facts.objects(subject, "http://e/capital").map(<[String]>::len);
+        assert_eq!((of("http://e/fr"), of("http://e/de"), facts.len()), (Some(1), Some(2), 2));
+        // What else a graph says is no mistake.
+        assert!(facts.unasked("gold facts", |_, _| None).is_empty());
+    }
+
+    #[test]
     fn objects_are_told_apart_from_none() {
         let table = "relation,object,subject\ne:r,e:z,e:a\ne:r,,e:b\ne:r,e:y,e:a\ne:r,e:z,e:a\n";
         let (gold, warnings) = read(table).unwrap();
@@ -340,7 +395,7 @@ mod tests {
         let (ontology, _) = Ontology::read(&[ontology]).unwrap();
         let candidates = "iri,label,types\ne:1,One,e:T\ne:2,Two,e:U\n";
         let catalog = write(folder.path(), "c.csv", candidates);
-        let (catalog, _) = Catalog::read(&[catalog]).unwrap();
+        let (catalog, _) = Catalog::read(&[catalog], "en").unwrap();
         let relation = &ontology.relations()[0];
         let (space, _) = answer_space(&ontology, relation, &catalog).unwrap();
         let facts = "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,e:2\ne:c,e:r,e:2\ne:d,e:r,\n";

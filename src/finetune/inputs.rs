@@ -98,7 +98,7 @@ fn labels(settings: &Finetune, notes: &mut Diagnostics) -> Option<Labels> {
     let read: Vec<Option<Catalog>> = settings
         .entities
         .iter()
-        .map(|file| notes.keep(Catalog::read(std::slice::from_ref(file))))
+        .map(|file| notes.keep(Catalog::read(std::slice::from_ref(file), &settings.language)))
         .collect();
     let labels = Labels(read.into_iter().collect::<Option<Vec<_>>>()?);
     for (number, catalog) in labels.0.iter().enumerate() {

@@ -28,7 +28,7 @@ impl Examples {
         };
         let entities = match &settings.entities[..] {
             [] => None,
-            files => Some(notes.keep(Catalog::read(files))?),
+            files => Some(notes.keep(Catalog::read(files, &pipeline.inputs.language))?),
         };
         Some(Self { facts: facts?, entities, held_out, count: settings.count })
     }

@@ -79,8 +79,8 @@ impl Inputs {
         let ontology = notes.keep(Ontology::read(&files.ontology));
         let more = entities.iter().filter(|file| !files.subjects.contains(file));
         let tables: Vec<PathBuf> = files.subjects.iter().chain(more).cloned().collect();
-        let subjects = notes.keep(read_subjects(&tables, ask));
-        let candidates = notes.keep(Catalog::read(&files.candidates));
+        let subjects = notes.keep(read_subjects(&tables, &files.language, ask));
+        let candidates = notes.keep(Catalog::read(&files.candidates, &files.language));
         let gold = match facts {
             [] => None,
             facts => notes.keep(Facts::read(facts)),
@@ -249,8 +249,12 @@ const COMPARE_TYPES: &str =
     "compare the column `types` of the subjects with `rdfs:domain` in the ontology";
 
 /// The subjects of `tables`, some of which may be there for their labels alone.
-fn read_subjects(tables: &[PathBuf], ask: Ask) -> Result<(Catalog, Diagnostics), Diagnostics> {
-    let (subjects, mut warnings) = Catalog::read(tables)?;
+fn read_subjects(
+    tables: &[PathBuf],
+    language: &str,
+    ask: Ask,
+) -> Result<(Catalog, Diagnostics), Diagnostics> {
+    let (subjects, mut warnings) = Catalog::read(tables, language)?;
     if ask == Ask::SubjectsOfFacts {
         // Tables of more labels may well name what the pipeline's own do.
         warnings.0.retain(|warning| warning.code != "repeated-row");
@@ -271,7 +275,7 @@ fn own_tables(pipeline: &Pipeline, tables: &[PathBuf]) -> Option<Catalog> {
         return None;
     }
     // Its mistakes are those of the larger catalog, which were told.
-    Some(Catalog::read(files).ok()?.0)
+    Some(Catalog::read(files, &pipeline.inputs.language).ok()?.0)
 }
 
 /// At most [`PRIOR_SUBJECTS`] of the subjects, evenly spread.

@@ -71,6 +71,10 @@ pub(super) struct RawInputs {
     pub ontology: Option<OneOrMany>,
     /// CSV files: the labels of subjects and objects.
     pub entities: Option<OneOrMany>,
+    /// The language of the labels that are taken from files of RDF, as a tag of BCP 47; labels without a
+    /// language count too. Without it, `en`.
+    #[schemars(length(min = 1))]
+    pub language: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::super::paths::Kind;
+use super::super::resolve::LANGUAGE;
 use super::super::resolver::{MODEL_FORMS, Resolver};
 use super::super::walk::Spans;
 use super::raw::{RawFacts, RawFinetune, RawMixture, RawTraining};
@@ -50,6 +51,7 @@ pub(super) fn resolve(
         facts,
         ontology,
         entities,
+        language: raw.inputs.language.unwrap_or_else(|| LANGUAGE.to_owned()),
         training,
         mixture: match mixture {
             Some(mixture) => Some(mixture?),

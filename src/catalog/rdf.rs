@@ -1,0 +1,262 @@
+//! RDF files: which they are, their triples one by one, and the entities that they describe.
+//!
+//! An entity is what has a type of its own, not one of RDF's, RDFS's or OWL's, and a label, an `rdfs:label` or
+//! `skos:prefLabel`, in the language that is asked for or in none. Its aliases are its `skos:altLabel`s in
+//! the same languages.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use oxigraph::io::{JsonLdProfileSet, RdfFormat, RdfParseError, RdfParser};
+use oxrdf::vocab::{rdf, rdfs};
+use oxrdf::{Literal, NamedOrBlankNode, Quad, Term};
+
+use super::mistakes::Mistakes;
+use crate::diagnostic::Diagnostic;
+
+const SKOS: &str = "http://www.w3.org/2004/02/skos/core#";
+
+/// Vocabularies whose classes say what kind of RDF something is, not what it is.
+const SCHEMA: [&str; 3] = [
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "http://www.w3.org/2000/01/rdf-schema#",
+    "http://www.w3.org/2002/07/owl#",
+];
+
+/// How many entities without a label a warning names.
+const SHOWN: usize = 3;
+
+/// The RDF format of a file by its name, compressed with gzip or not; none where it is no RDF file.
+pub(crate) fn format_of(file: &Path) -> Option<RdfFormat> {
+    let name = file.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let (_, extension) = name.rsplit_once('.')?;
+    Some(match extension {
+        "ttl" => RdfFormat::Turtle,
+        "trig" => RdfFormat::TriG,
+        "nt" => RdfFormat::NTriples,
+        "nq" => RdfFormat::NQuads,
+        "rdf" | "owl" | "xml" => RdfFormat::RdfXml,
+        "jsonld" => RdfFormat::JsonLd { profile: JsonLdProfileSet::empty() },
+        _ => return None,
+    })
+}
+
+/// Gives `take` each triple of an RDF file, whatever graph it is in, as long as it is sound.
+pub(crate) fn read(
+    file: &Path,
+    format: RdfFormat,
+    mistakes: &mut Mistakes,
+    mut take: impl FnMut(Quad),
+) {
+    let opened = match File::open(file) {
+        Ok(opened) => BufReader::new(opened),
+        Err(error) => {
+            let message = format!("the file cannot be read: {error}");
+            return mistakes.about_file(Diagnostic::error("cannot-read", message));
+        }
+    };
+    let is_compressed = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+    let bytes: Box<dyn Read> =
+        if is_compressed { Box::new(MultiGzDecoder::new(opened)) } else { Box::new(opened) };
+    // Blank nodes of several files must not be the same ones; none is an entity.
+    for quad in RdfParser::from_format(format).for_reader(bytes) {
+        match quad {
+            Ok(quad) => take(quad),
+            Err(RdfParseError::Io(error)) => {
+                let message = format!("the file cannot be read to its end: {error}");
+                return mistakes.about_file(Diagnostic::error("cannot-read", message));
+            }
+            Err(RdfParseError::Syntax(error)) => {
+                let help =
+                    "what follows was not read; mend the file, or name it by its true format";
+                // Its own words begin with the place.
+                let mistake = Diagnostic::error("rdf-syntax", error.to_string()).help(help);
+                return match error.location() {
+                    Some(place) if !is_compressed => mistakes.at_row(place.start.offset, mistake),
+                    _ => mistakes.about_file(mistake),
+                };
+            }
+        }
+    }
+}
+
+/// An entity of an RDF file.
+pub(super) struct Described {
+    pub iri: String,
+    pub label: String,
+    /// In byte order.
+    pub aliases: Vec<String>,
+    /// In byte order.
+    pub types: Vec<String>,
+}
+
+#[derive(Default)]
+struct Found {
+    place: usize,
+    /// The best until now: how well its language fits, whether it is skos:prefLabel, and itself.
+    label: Option<(u8, bool, String)>,
+    aliases: Vec<String>,
+    types: Vec<String>,
+}
+
+/// The entities of a file, in the order in which they come, with a warning about those without a label.
+pub(super) fn entities(
+    file: &Path,
+    format: RdfFormat,
+    language: &str,
+    mistakes: &mut Mistakes,
+) -> Vec<Described> {
+    let mut found: HashMap<String, Found> = HashMap::new();
+    read(file, format, mistakes, |Quad { subject, predicate, object, .. }| {
+        let NamedOrBlankNode::NamedNode(subject) = subject else { return };
+        let is_named =
+            |local: &str| predicate.as_str().strip_prefix(SKOS).is_some_and(|name| name == local);
+        let is_preferred = is_named("prefLabel");
+        match object {
+            Term::NamedNode(class)
+                if predicate == rdf::TYPE
+                    && !SCHEMA.iter().any(|schema| class.as_str().starts_with(schema)) =>
+            {
+                entry(&mut found, subject.into_string()).types.push(class.into_string());
+            }
+            Term::Literal(text) if is_preferred || predicate == rdfs::LABEL => {
+                let Some(fit) = fit(&text, language) else { return };
+                let label = (fit, is_preferred, text.value().trim().to_owned());
+                let known = &mut entry(&mut found, subject.into_string()).label;
+                if !label.2.is_empty() && known.as_ref().is_none_or(|known| label < *known) {
+                    *known = Some(label);
+                }
+            }
+            Term::Literal(text) if is_named("altLabel") && fit(&text, language).is_some() => {
+                entry(&mut found, subject.into_string())
+                    .aliases
+                    .push(text.value().trim().to_owned());
+            }
+            _ => {}
+        }
+    });
+    let mut typed: Vec<(String, Found)> =
+        found.into_iter().filter(|(_, found)| !found.types.is_empty()).collect();
+    typed.sort_unstable_by_key(|(_, found)| found.place);
+    let (labelled, others): (Vec<_>, Vec<_>) =
+        typed.into_iter().partition(|(_, found)| found.label.is_some());
+    if !others.is_empty() {
+        let some: Vec<String> =
+            others.iter().take(SHOWN).map(|(iri, _)| format!("<{iri}>")).collect();
+        let message = format!(
+            "{} entities have no label in `{language}` and are left out, as {}",
+            others.len(),
+            some.join(", ")
+        );
+        let help = "give them an rdfs:label, or name another `language` under [inputs]";
+        mistakes.about_file(Diagnostic::warning("entities-without-label", message).help(help));
+    }
+    labelled.into_iter().filter_map(described).collect()
+}
+
+fn entry(found: &mut HashMap<String, Found>, iri: String) -> &mut Found {
+    let place = found.len();
+    found.entry(iri).or_insert_with(|| Found { place, ..Found::default() })
+}
+
+fn described((iri, found): (String, Found)) -> Option<Described> {
+    let Found { label, mut aliases, mut types, .. } = found;
+    let (_, _, label) = label?;
+    // A list of a table has `|` between its parts.
+    aliases.retain(|alias| !alias.is_empty() && *alias != label && !alias.contains('|'));
+    for list in [&mut aliases, &mut types] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    Some(Described { iri, label, aliases, types })
+}
+
+/// How well a literal's language fits, 0 best: the language itself, a variety of it, none. Nothing for
+/// another language, and for what is no text.
+fn fit(text: &Literal, language: &str) -> Option<u8> {
+    let Some(tag) = text.language() else {
+        return (text.datatype() == oxrdf::vocab::xsd::STRING).then_some(2);
+    };
+    let begins = tag.get(..language.len()).is_some_and(|b| b.eq_ignore_ascii_case(language));
+    match begins.then(|| &tag[language.len()..]) {
+        Some("") => Some(0),
+        Some(rest) if rest.starts_with('-') => Some(1),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::At;
+    use std::io::Write as _;
+
+    fn at(folder: &Path, name: &str, text: &[u8]) -> std::path::PathBuf {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    const TURTLE: &str = "@prefix : <http://e/> . @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+        @prefix skos: <http://www.w3.org/2004/02/skos/core#> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
+        :de rdfs:label \"Deutschland\"@de, \"Germany\"@en, \"Germany (GB)\"@en-GB ; a :Country, owl:Thing ;
+            skos:altLabel \"FRG\"@en, \"BRD\"@de, \"Federal Republic\" ; :capital :berlin .
+        :berlin a :City ; skos:prefLabel \"Berlin\" .
+        :unnamed a :City ; rdfs:label \"Ville\"@fr .
+        :Country a owl:Class ; rdfs:label \"country\"@en .
+        :loose rdfs:label \"no type\"@en .";
+
+    #[test]
+    fn entities_have_a_type_and_a_label_in_the_language() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = at(folder.path(), "g.ttl", TURTLE.as_bytes());
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gz.write_all(TURTLE.as_bytes()).unwrap();
+        let packed = at(folder.path(), "g.ttl.gz", &gz.finish().unwrap());
+        for file in [plain, packed] {
+            let mut mistakes = Mistakes::new(&file);
+            let format = format_of(&file).unwrap();
+            let found = entities(&file, format, "en", &mut mistakes);
+            let shown: Vec<_> = found
+                .iter()
+                .map(|e| (&*e.iri, &*e.label, e.aliases.join(","), e.types.join(",")))
+                .collect();
+            let expected = [
+                (
+                    "http://e/de",
+                    "Germany",
+                    "FRG,Federal Republic".into(),
+                    "http://e/Country".into(),
+                ),
+                ("http://e/berlin", "Berlin", String::new(), "http://e/City".into()),
+            ];
+            assert_eq!(shown, expected);
+            let said = mistakes.finish();
+            assert_eq!(said.0.len(), 1);
+            assert!(
+                said.0[0].message.contains("1 entities have no label in `en`"),
+                "{}",
+                said.0[0].message
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = at(folder.path(), "g.nt", b"<http://e/a> <http://e/b> <http://e/c> .\n<oops\n");
+        let mut mistakes = Mistakes::new(&file);
+        let mut count = 0;
+        read(&file, format_of(&file).unwrap(), &mut mistakes, |_| count += 1);
+        let said = mistakes.finish();
+        assert_eq!(count, 1);
+        assert_eq!(said.0[0].place.as_ref().unwrap().at, At::Line(2), "{}", said.0[0].message);
+        assert_eq!(format_of(Path::new("a/entities.csv")), None);
+        assert_eq!(format_of(Path::new("facts.jsonl")), None);
+        assert_eq!(format_of(Path::new("x.TTL.gz")), Some(RdfFormat::Turtle));
+    }
+}
