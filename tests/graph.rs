@@ -81,7 +81,7 @@ fn write_all(folder: &Path) {
 fn graph(folder: &Path) -> (Vec<String>, usize) {
     let store = open_for_reading(folder).unwrap();
     let mut out = Vec::new();
-    export(&store, ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
+    export(&store, &ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let (times, lines): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.contains("AtTime>"));

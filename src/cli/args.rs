@@ -239,6 +239,9 @@ pub struct ExportArgs {
     /// none, reification
     #[arg(long, value_enum)]
     pub annotations: Option<Annotations>,
+    /// A prefix beside the common ones, as ex=http://example.org/; may be repeated
+    #[arg(long, value_parser = prefix, value_name = "NAME=IRI")]
+    pub prefix: Vec<(String, String)>,
     /// Leave out triples of less confidence (0 to 1)
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
@@ -323,9 +326,28 @@ fn probability(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A prefix of Turtle with its namespace.
+fn prefix(text: &str) -> Result<(String, String), String> {
+    let expected = || "a name and an absolute IRI are expected, as in ex=http://example.org/";
+    let (name, iri) = text.split_once('=').ok_or_else(expected)?;
+    let sound = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && oxrdf::NamedNode::new(iri).is_ok();
+    if sound { Ok((name.to_owned(), iri.to_owned())) } else { Err(expected().to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prefixes_are_names_and_iris() {
+        let expected = Ok(("ex".to_owned(), "http://e/?a=b".to_owned()));
+        assert_eq!(prefix("ex=http://e/?a=b"), expected);
+        for wrong in ["ex", "=http://e/", "1x=http://e/", "a b=http://e/", "ex=relative", "ex="] {
+            assert!(prefix(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_definition_is_consistent() {

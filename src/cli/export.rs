@@ -15,13 +15,14 @@ use crate::graph::{self, ExportOptions};
 /// Writes the graph to standard output or to a file.
 pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let &ExportArgs { format, annotations, min_confidence, .. } = args;
-    let options = ExportOptions { format, annotations, min_confidence };
+    let prefixes = args.prefix.clone();
+    let options = ExportOptions { format, annotations, min_confidence, prefixes };
     if let (Some(names), Some(folder)) = (format.files(), &args.output) {
-        return tables(args, options, folder, &names);
+        return tables(args, &options, folder, &names);
     }
     writable(&[("-o", args.output.as_deref())], &[])?;
     let store = store::open(&args.store)?;
-    let write = |out: &mut dyn Write| graph::export(&store, options, &mut BufWriter::new(out));
+    let write = |out: &mut dyn Write| graph::export(&store, &options, &mut BufWriter::new(out));
     match &args.output {
         None => write(&mut results()).map_err(|error| match error {
             graph::Error::Output(error) => Failure::Output(error),
@@ -41,7 +42,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
 /// Writes the tables of a format into a folder, in which none of them may be.
 fn tables(
     args: &ExportArgs,
-    options: ExportOptions,
+    options: &ExportOptions,
     folder: &Path,
     names: &[&str],
 ) -> Result<(), Failure> {

@@ -23,7 +23,7 @@ use super::prefixes::Prefixes;
 use super::view::View;
 
 /// What [`export`] writes, and how.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExportOptions {
     /// The file's format.
     pub format: ExportFormat,
@@ -32,12 +32,14 @@ pub struct ExportOptions {
     /// Triples whose highest confidence is below this are left out, with their annotations and the
     /// labels and types of what then no longer occurs.
     pub min_confidence: Option<f64>,
+    /// Prefixes beside the common ones, each with its namespace, an absolute IRI.
+    pub prefixes: Vec<(String, String)>,
 }
 
 impl ExportOptions {
     /// All of it in a format, with the annotations that this usually has.
     pub fn of(format: ExportFormat) -> Self {
-        Self { format, annotations: None, min_confidence: None }
+        Self { format, annotations: None, min_confidence: None, prefixes: Vec::new() }
     }
 }
 
@@ -46,19 +48,25 @@ impl ExportOptions {
 /// # Errors
 /// [`Error::Format`] where the format cannot carry the annotations or has several files, [`Error::Read`]
 /// where the store cannot be read, [`Error::Output`] where `out` cannot be written.
-pub fn export(store: &Store, options: ExportOptions, out: &mut impl Write) -> Result<(), Error> {
-    let ExportOptions { format, annotations, min_confidence } = options;
+pub fn export(store: &Store, options: &ExportOptions, out: &mut impl Write) -> Result<(), Error> {
+    let &ExportOptions { format, annotations, min_confidence, .. } = options;
     let annotations = format.annotations(annotations)?;
+    let mut prefixes = Prefixes::common();
+    options.prefixes.iter().for_each(|(name, namespace)| prefixes.declare(name, namespace));
     let view = View::new(store, min_confidence).map_err(Error::Read)?;
     match format {
-        ExportFormat::Turtle | ExportFormat::TriG => turtle::write(&view, annotations, out)?,
+        ExportFormat::Turtle | ExportFormat::TriG => {
+            turtle::write(&view, annotations, &prefixes, out)?;
+        }
         // A quad of the default graph is written in N-Quads as its triple is in N-Triples.
         ExportFormat::NQuads | ExportFormat::NTriples => lines(&view, annotations, out)?,
         ExportFormat::JsonLd => {
             let profile = JsonLdProfileSet::empty();
-            serialised(&view, annotations, RdfFormat::JsonLd { profile }, out)?;
+            serialised(&view, annotations, RdfFormat::JsonLd { profile }, &prefixes, out)?;
         }
-        ExportFormat::RdfXml => serialised(&view, annotations, RdfFormat::RdfXml, out)?,
+        ExportFormat::RdfXml => {
+            serialised(&view, annotations, RdfFormat::RdfXml, &prefixes, out)?;
+        }
         ExportFormat::Jsonl => tables::jsonl(&view, out)?,
         ExportFormat::GraphMl => tables::graphml(&view, out)?,
         ExportFormat::Csv | ExportFormat::Neo4j => {
@@ -76,8 +84,8 @@ pub fn export(store: &Store, options: ExportOptions, out: &mut impl Write) -> Re
 ///
 /// # Errors
 /// Those of [`export`].
-pub fn export_tables(store: &Store, options: ExportOptions, folder: &Path) -> Result<(), Error> {
-    let ExportOptions { format, annotations, min_confidence } = options;
+pub fn export_tables(store: &Store, options: &ExportOptions, folder: &Path) -> Result<(), Error> {
+    let &ExportOptions { format, annotations, min_confidence, .. } = options;
     format.annotations(annotations)?;
     let view = View::new(store, min_confidence).map_err(Error::Read)?;
     let headers = match format {
@@ -114,13 +122,15 @@ fn serialised(
     view: &View<'_>,
     annotations: Annotations,
     format: RdfFormat,
+    prefixes: &Prefixes,
     out: &mut impl Write,
 ) -> Result<(), Error> {
     let mut serializer = RdfSerializer::from_format(format);
-    for (name, namespace) in Prefixes::common().iter() {
-        serializer = serializer.with_prefix(name, namespace).unwrap_or_else(|_| {
-            unreachable!("the common prefixes are IRIs");
-        });
+    for (name, namespace) in prefixes.iter() {
+        serializer = serializer.with_prefix(name, namespace).map_err(|error| Error::Format {
+            problem: format!("the prefix {name} is not for an IRI: {error}"),
+            instead: "write it as `--prefix name=http://example.org/`".to_owned(),
+        })?;
     }
     let mut writer = serializer.for_writer(out);
     for subject in view.subjects(false, |_, _| {}).map_err(Error::Read)? {

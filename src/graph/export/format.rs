@@ -20,7 +20,7 @@ pub enum ExportFormat {
     /// N-Quads, sorted by bytes.
     #[value(aliases = ["nq", "nquads"], help = "Sorted N-Quads")]
     NQuads,
-    /// JSON-LD, expanded, with a context of prefixes.
+    /// JSON-LD, expanded: with whole IRIs.
     #[value(alias = "jsonld", help = "JSON-LD")]
     JsonLd,
     /// RDF/XML.

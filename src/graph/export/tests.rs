@@ -33,7 +33,7 @@ fn exported(store: &Store, format: ExportFormat, least: Option<f64>) -> String {
 
 fn written(store: &Store, options: ExportOptions) -> String {
     let mut out = Vec::new();
-    export(store, options, &mut out).unwrap();
+    export(store, &options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -185,13 +185,32 @@ fn annotations_are_chosen_at_export() {
                 let options =
                     ExportOptions { annotations: Some(*annotations), ..ExportOptions::of(format) };
                 if format.annotations(Some(*annotations)).is_err() {
-                    let refused = export(store, options, &mut Vec::new()).unwrap_err();
+                    let refused = export(store, &options, &mut Vec::new()).unwrap_err();
                     assert!(matches!(refused, Error::Format { .. }), "{refused}");
                     continue;
                 }
                 let text = written(store, options);
                 assert_eq!(&quads(&text, format), expected, "{format:?}, {annotations:?}: {text}");
             }
+        }
+    }
+}
+
+#[test]
+fn prefixes_of_ones_own_shorten_iris() {
+    let store = load(":a :p :o1 ~ :r1 {| kgb:confidence 0.9 |} .");
+    let prefixes = vec![("ex".to_owned(), "http://example.org/".to_owned())];
+    for format in ALL {
+        let options = ExportOptions { prefixes: prefixes.clone(), ..ExportOptions::of(format) };
+        let text = written(&store, options);
+        let (with, without) =
+            (text.matches("ex:").count(), text.matches("<http://example").count());
+        match format {
+            ExportFormat::Turtle | ExportFormat::TriG => {
+                assert!(with >= 4 && without == 1, "{text}");
+            }
+            ExportFormat::RdfXml => assert!(with > 0, "{text}"),
+            _ => assert_eq!(with, 0, "{text}"),
         }
     }
 }
@@ -217,7 +236,7 @@ fn tables_have_an_edge_for_each_prediction() {
         assert_eq!(shown, expected.map(|(s, o, c)| (Some(s), Some(o), Some(c))));
 
         let folder = tempfile::tempdir().unwrap();
-        export_tables(&store, ExportOptions::of(ExportFormat::Csv), folder.path()).unwrap();
+        export_tables(&store, &ExportOptions::of(ExportFormat::Csv), folder.path()).unwrap();
         let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
         let nodes = "iri,label,types\n\
                      http://example.org/a,a,http://example.org/T\n\
@@ -232,7 +251,7 @@ fn tables_have_an_edge_for_each_prediction() {
         let graphml = exported(&store, ExportFormat::GraphMl, None);
         assert_eq!(graphml.matches("<edge ").count(), 4, "{graphml}");
         assert_eq!(graphml.matches("<node ").count(), 4, "{graphml}");
-        let refused = export(&store, ExportOptions::of(ExportFormat::Neo4j), &mut Vec::new());
+        let refused = export(&store, &ExportOptions::of(ExportFormat::Neo4j), &mut Vec::new());
         assert!(refused.unwrap_err().to_string().contains("two files"));
     }
 }

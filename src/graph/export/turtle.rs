@@ -16,10 +16,10 @@ use crate::graph::view::View;
 pub(super) fn write(
     view: &View<'_>,
     annotations: Annotations,
+    prefixes: &Prefixes,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let prefixes = Prefixes::common();
-    let mut terms = TermWriter::new(&prefixes);
+    let mut terms = TermWriter::new(prefixes);
     // Used prefixes stand at the beginning, so that they are looked for before all is written.
     let inline = annotations == Annotations::Rdf12 && !view.has_statements();
     let mut visit = |triple: &Triple, is_inline: bool| {

@@ -66,7 +66,7 @@ fn chunk(index: u64) -> Chunk {
 /// The graph as sorted lines without the run's times.
 fn graph(store: &Store) -> Vec<String> {
     let mut out = Vec::new();
-    export(store, ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
+    export(store, &ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     text.lines().filter(|l| !l.contains("AtTime>")).map(str::to_owned).collect()
 }
