@@ -1,17 +1,16 @@
 //! Asking both models the questions whose answers are known, for tuning and diagnosis.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use super::open::{open_models, take_needed_priors, workers};
-use super::stages::Workers;
+use super::score::{Ask, ask_each};
 use super::{
     Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan,
-    Predictor, locate, prompts, score, score_ways,
+    Predictor, locate, prompts,
 };
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Progress};
+use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::facts::Facts;
 use crate::finetune::card::{CARD, Card};
 use crate::lm::Ways;
@@ -27,17 +26,6 @@ pub struct KnownQuestions<'e> {
     /// What the finetuned model was trained on, if it says so.
     pub card: Option<Card>,
 }
-
-/// Asks about the subjects of each relation.
-type AskAll<'a, T> = dyn Fn(
-        &Plan,
-        &[&[EntityId]],
-        &mut [Predictor],
-        Workers,
-        &Progress<'_>,
-        &AtomicBool,
-    ) -> Result<T, Error>
-    + 'a;
 
 /// Both models' distributions, by relation of the plan and subject of the relation.
 pub type ScoredQuestions = Vec<Vec<Distributions>>;
@@ -76,7 +64,7 @@ impl<'e> KnownQuestions<'e> {
     /// # Errors
     /// Where a model cannot be loaded or fails; [`Error::Interrupted`] where the stop was set.
     pub fn ask(&mut self, means: MeansOf) -> Result<ScoredQuestions, Error> {
-        self.ask_by(means, &score)
+        self.ask_by(means, &Predictor::distributions)
     }
 
     /// The same for each way of [`lm::Ways`](crate::lm::Ways), from which every rule to rank by follows: by
@@ -85,10 +73,10 @@ impl<'e> KnownQuestions<'e> {
     /// # Errors
     /// Those of [`Self::ask`].
     pub fn ask_ways(&mut self) -> Result<Vec<Vec<Vec<Ways>>>, Error> {
-        self.ask_by(MeansOf::CorrectedRelations, &score_ways)
+        self.ask_by(MeansOf::CorrectedRelations, &Predictor::ways)
     }
 
-    fn ask_by<T>(&mut self, means: MeansOf, by: &AskAll<'_, T>) -> Result<T, Error> {
+    fn ask_by<T: Send>(&mut self, means: MeansOf, ask: &Ask<'_, T>) -> Result<Vec<Vec<T>>, Error> {
         let Self { environment, pipeline, plan, models, .. } = self;
         let events = environment.events.as_ref();
         let runtime = environment.runtime(pipeline.runtime.device)?;
@@ -99,7 +87,8 @@ impl<'e> KnownQuestions<'e> {
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
         let progress = super::progress::begin(events, prompts(plan, &subjects));
-        by(plan, &subjects, &mut predictors, workers, &progress, &environment.stop)
+        let stop = &environment.stop;
+        ask_each(plan, &subjects, &mut predictors, workers, &progress, stop, ask)
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.

@@ -10,49 +10,21 @@ use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
-use crate::lm::Ways;
 use crate::shock::{Mean, Pair};
 
 /// ln p over a relation's candidates, by each model.
 pub type Distributions = Pair<Vec<f64>>;
 
-/// Asks both models about `subjects[r]` of each relation `r` of the plan.
-///
-/// Gives by relation the subjects' distributions in order.
+/// What a predictor answers to a chunk: something for each of its subjects.
+pub(super) type Ask<'a, T> =
+    dyn Fn(&mut Predictor, &Plan, Encoded) -> Result<Vec<T>, Error> + Sync + 'a;
+
+/// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk.
+/// Gives by relation what is answered for its subjects, in order.
 ///
 /// # Errors
 /// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
-pub fn score(
-    plan: &Plan,
-    subjects: &[&[EntityId]],
-    predictors: &mut [Predictor],
-    workers: Workers,
-    progress: &Progress<'_>,
-    stop: &AtomicBool,
-) -> Result<Vec<Vec<Distributions>>, Error> {
-    ask_each(plan, subjects, predictors, workers, progress, stop, &Predictor::distributions)
-}
-
-/// The same subjects' probabilities in every way, by model.
-///
-/// # Errors
-/// Those of [`score`].
-pub fn score_ways(
-    plan: &Plan,
-    subjects: &[&[EntityId]],
-    predictors: &mut [Predictor],
-    workers: Workers,
-    progress: &Progress<'_>,
-    stop: &AtomicBool,
-) -> Result<Vec<Vec<Vec<Ways>>>, Error> {
-    ask_each(plan, subjects, predictors, workers, progress, stop, &Predictor::ways)
-}
-
-/// What a predictor answers to a chunk: something for each of its subjects.
-type Ask<'a, T> = dyn Fn(&mut Predictor, &Plan, Encoded) -> Result<Vec<T>, Error> + Sync + 'a;
-
-/// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk.
-fn ask_each<T: Send>(
+pub(super) fn ask_each<T: Send>(
     plan: &Plan,
     subjects: &[&[EntityId]],
     predictors: &mut [Predictor],
@@ -139,7 +111,7 @@ pub fn prompts_per_second(plan: &Plan, predictors: &mut [Predictor]) -> Result<f
     Ok(prompts as f64 / seconds)
 }
 
-/// How many prompts [`score`] takes.
+/// How many prompts ask about so many subjects.
 pub fn prompts(plan: &Plan, subjects: &[&[EntityId]]) -> usize {
     let of_relations = plan.relations.iter().zip(subjects);
     of_relations.map(|(relation, subjects)| relation.templates.len() * subjects.len()).sum()
@@ -181,7 +153,8 @@ pub fn take_priors(
         }
         if !of_means[at].is_empty() {
             let subjects = only(&of_means[at]);
-            let scored = score(plan, &subjects, predictors, workers, &progress, stop)?;
+            let ask = &Predictor::distributions;
+            let scored = ask_each(plan, &subjects, predictors, workers, &progress, stop, ask)?;
             plan.relations[at].set_mean_predictions(&scored[at]);
         }
     }
