@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -25,6 +25,13 @@ const SCHEMA: [&str; 3] = [
     "http://www.w3.org/2000/01/rdf-schema#",
     "http://www.w3.org/2002/07/owl#",
 ];
+
+const PROV: &str = "http://www.w3.org/ns/prov#";
+
+/// Whether triples with this predicate describe entities and relations, and are no facts about them.
+pub(crate) fn describes(predicate: &str) -> bool {
+    SCHEMA.iter().chain([&SKOS, &PROV]).any(|vocabulary| predicate.starts_with(vocabulary))
+}
 
 /// How many entities without a label a warning names.
 const SHOWN: usize = 3;
@@ -50,7 +57,7 @@ pub(crate) fn read(
     file: &Path,
     format: RdfFormat,
     mistakes: &mut Mistakes,
-    mut take: impl FnMut(Quad),
+    mut take: impl FnMut(Quad, &mut Mistakes),
 ) {
     let opened = match File::open(file) {
         Ok(opened) => BufReader::new(opened),
@@ -63,9 +70,9 @@ pub(crate) fn read(
     let bytes: Box<dyn Read> =
         if is_compressed { Box::new(MultiGzDecoder::new(opened)) } else { Box::new(opened) };
     // Blank nodes of several files must not be the same ones; none is an entity.
-    for quad in RdfParser::from_format(format).for_reader(bytes) {
+    for quad in RdfParser::from_format(format).for_reader(Shallow::new(bytes)) {
         match quad {
-            Ok(quad) => take(quad),
+            Ok(quad) => take(quad, mistakes),
             Err(RdfParseError::Io(error)) => {
                 let message = format!("the file cannot be read to its end: {error}");
                 return mistakes.about_file(Diagnostic::error("cannot-read", message));
@@ -81,6 +88,47 @@ pub(crate) fn read(
                 };
             }
         }
+    }
+}
+
+/// Triples of RDF 1.2 within each other from which on a file is refused: the library follows them by recursion,
+/// and a stack that overflows ends the process. An ontology's parser has the same limit.
+const MOST_NESTED: usize = 128;
+
+/// A file as it is read, as long as no more than [`MOST_NESTED`] triples begin within each other.
+///
+/// Between such beginnings stand IRIs alone, so that a quotation mark begins the count anew, and with it
+/// whatever text a literal has.
+struct Shallow<R> {
+    inner: R,
+    last: u8,
+    depth: usize,
+}
+
+impl<R: Read> Shallow<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, last: 0, depth: 0 }
+    }
+}
+
+impl<R: Read> Read for Shallow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        for &byte in &buffer[..count] {
+            let pair = (self.last, byte);
+            self.last = byte;
+            match pair {
+                (_, b'"') => self.depth = 0,
+                (b'<', b'<') => (self.depth, self.last) = (self.depth + 1, 0),
+                (b'>', b'>') => (self.depth, self.last) = (self.depth.saturating_sub(1), 0),
+                _ => {}
+            }
+            if self.depth > MOST_NESTED {
+                let message = format!("more than {MOST_NESTED} triples are within each other");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+        }
+        Ok(count)
     }
 }
 
@@ -111,7 +159,7 @@ pub(super) fn entities(
     mistakes: &mut Mistakes,
 ) -> Vec<Described> {
     let mut found: HashMap<String, Found> = HashMap::new();
-    read(file, format, mistakes, |Quad { subject, predicate, object, .. }| {
+    read(file, format, mistakes, |Quad { subject, predicate, object, .. }, _| {
         let NamedOrBlankNode::NamedNode(subject) = subject else { return };
         let is_named =
             |local: &str| predicate.as_str().strip_prefix(SKOS).is_some_and(|name| name == local);
@@ -246,12 +294,33 @@ mod tests {
     }
 
     #[test]
+    fn triples_within_each_other_end_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let nested = |depth: usize| {
+            let (open, close) =
+                ("<<( <http://e/a> <http://e/b> ".repeat(depth), " )>>".repeat(depth));
+            format!("<http://e/a> <http://e/b> {open}<http://e/c>{close} .\n")
+        };
+        let literal = format!("<http://e/a> <http://e/b> \"{}\" .\n", "x << y ".repeat(100));
+        for (name, text, expected) in [
+            ("deep.nt", nested(200_000), (0, 1)),
+            ("flat.nt", nested(MOST_NESTED), (1, 0)),
+            ("many.nt", nested(1).repeat(1000) + &literal.repeat(1000), (2000, 0)),
+        ] {
+            let file = at(folder.path(), name, text.as_bytes());
+            let (mut count, mut mistakes) = (0, Mistakes::new(&file));
+            read(&file, format_of(&file).unwrap(), &mut mistakes, |_, _| count += 1);
+            assert_eq!((count, mistakes.finish().0.len()), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_broken_is_told_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = at(folder.path(), "g.nt", b"<http://e/a> <http://e/b> <http://e/c> .\n<oops\n");
         let mut mistakes = Mistakes::new(&file);
         let mut count = 0;
-        read(&file, format_of(&file).unwrap(), &mut mistakes, |_| count += 1);
+        read(&file, format_of(&file).unwrap(), &mut mistakes, |_, _| count += 1);
         let said = mistakes.finish();
         assert_eq!(count, 1);
         assert_eq!(said.0[0].place.as_ref().unwrap().at, At::Line(2), "{}", said.0[0].message);

@@ -41,15 +41,6 @@ pub struct Facts {
     is_rdf: bool,
 }
 
-/// Vocabularies whose triples describe entities and relations, and are no facts about them.
-const DESCRIBING: [&str; 5] = [
-    "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "http://www.w3.org/2000/01/rdf-schema#",
-    "http://www.w3.org/2002/07/owl#",
-    "http://www.w3.org/2004/02/skos/core#",
-    "http://www.w3.org/ns/prov#",
-];
-
 /// A triple of RDF as a fact, if it can be one.
 fn fact(quad: Quad) -> Option<[String; 3]> {
     let (NamedOrBlankNode::NamedNode(subject), Term::NamedNode(object)) =
@@ -57,8 +48,8 @@ fn fact(quad: Quad) -> Option<[String; 3]> {
     else {
         return None;
     };
-    let describes = DESCRIBING.iter().any(|ns| quad.predicate.as_str().starts_with(ns));
-    (!describes).then(|| [subject, quad.predicate, object].map(NamedNode::into_string))
+    (!rdf::describes(quad.predicate.as_str()))
+        .then(|| [subject, quad.predicate, object].map(NamedNode::into_string))
 }
 
 impl Facts {
@@ -76,15 +67,15 @@ impl Facts {
             let mut mistakes = Mistakes::new(file);
             if let Some(format) = rdf::format_of(file) {
                 read.is_rdf = true;
-                let mut triples = Vec::new();
-                rdf::read(file, format, &mut mistakes, |quad| triples.extend(fact(quad)));
-                // The same triple may stand in several graphs, or twice.
-                for [subject, relation, object] in &triples {
-                    let known = read.objects(subject, relation);
-                    if known.is_none_or(|objects| !objects.contains(object)) {
-                        read.add(&Row { subject, relation, object, offset: 0 }, &mut mistakes);
+                rdf::read(file, format, &mut mistakes, |quad, m| {
+                    let Some([subject, relation, object]) = fact(quad) else { return };
+                    // The same triple may stand in several graphs, or twice.
+                    let known = read.objects(&subject, &relation);
+                    if known.is_none_or(|objects| !objects.contains(&object)) {
+                        let (subject, relation, object) = (&*subject, &*relation, &*object);
+                        read.add(&Row { subject, relation, object, offset: 0 }, m);
                     }
-                }
+                });
             } else if is_jsonl(file) {
                 jsonl::read(file, &mut mistakes, |row, m| read.add(&row, m));
             } else {
