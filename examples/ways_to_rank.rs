@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use kgbuild::config::CorrectionMethod;
 use kgbuild::diagnostic::{Diagnostics, Events};
 use kgbuild::lm::Ways;
-use kgbuild::metrics::{mean, ranking};
+use kgbuild::metrics::mean;
 use kgbuild::pipeline::{Environment, Job, KnownQuestion, RelationPlan};
-use kgbuild::shock::{Mean, Mixing, Pair};
+use kgbuild::shock::{self, Mean, Mixing, Pair};
 
 /// Over how many questions the mean prediction is taken, as a run takes it.
 const MEAN_QUESTIONS: usize = 8;
@@ -64,8 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             base: models[models.len() - 1].whole.clone(),
         });
         let known = plan.known_questions(relation, whole.collect());
-        let gold = known.iter().filter(|known| !known.gold.is_empty());
-        majority.extend(ranking::majority(&gold.map(|k| k.gold.clone()).collect::<Vec<_>>()));
+        majority.extend(shock::majority(known.iter().map(KnownQuestion::question)));
         let asked: Vec<Asked> = known
             .into_iter()
             .zip(&scored)

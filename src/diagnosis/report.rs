@@ -12,11 +12,11 @@ use crate::metrics::bootstrap::{self, Interval};
 use crate::metrics::calibration::{self, Bin};
 use crate::metrics::mean;
 use crate::metrics::ranking::{hit, reciprocal_rank};
-use crate::pipeline::{KnownQuestion, Plan, majority};
+use crate::pipeline::{KnownQuestion, Plan};
 use crate::shock::diagnosis::{
     Band, CurvePoint, Entity, RelationDiagnosis, Summary, SystemAnswers,
 };
-use crate::shock::{Calibration, Correlation, Evidence};
+use crate::shock::{Calibration, Correlation, Evidence, majority};
 
 /// The bootstrap's seed, so that a report is the same every time.
 const SEED: u64 = 1;
@@ -164,7 +164,7 @@ impl DiagnosisReport {
             .zip(known)
             .filter(|(((seen, _), _), _)| seen.summary.questions > 0)
             .map(|(((seen, relation), weights), known)| Answered {
-                majority: majority(known),
+                majority: majority(known.iter().map(KnownQuestion::question)),
                 answers: &seen.answers,
                 questions: seen.summary.questions,
                 weights: [weights.lambda, weights.tau],

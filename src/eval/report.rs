@@ -262,9 +262,8 @@ impl Scores {
 /// By question that has a gold object, whether the majority answer is right.
 fn majority(questions: &[GoldQuestion]) -> Vec<f64> {
     let with_object = questions.iter().filter(|question| !question.objects.is_empty());
-    let keys =
-        |question: &GoldQuestion| question.objects.iter().map(|o| o.key().to_owned()).collect();
-    ranking::majority::<String>(&with_object.map(keys).collect::<Vec<_>>())
+    let keys = with_object.map(|question| question.objects.iter().map(|o| o.key()).collect());
+    ranking::majority(&keys.collect::<Vec<Vec<&str>>>())
 }
 
 /// Scores one question.

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
-use crate::pipeline::{KnownQuestions, Plan, RelationPlan, ScoredQuestions, majority};
-use crate::shock::Pair;
+use crate::pipeline::{KnownQuestion, KnownQuestions, Plan, RelationPlan, ScoredQuestions};
+use crate::shock::{Pair, majority};
 
 /// The parts of a seed's facts, by relation.
 pub(super) struct Parts<'a> {
@@ -44,6 +44,7 @@ pub(super) fn result(
     let curves = [System::Linear, System::LogLinear]
         .map(|system| (system, lambda_curve(plan, &questions, system)));
     let distances = relations.iter().zip(train).map(|(relation, facts)| distance(relation, facts));
+    let of_majority = |known: &Vec<_>| majority(known.iter().map(KnownQuestion::question));
     let (gold_common, gold_rare_trained) = gold_counts(&questions, &frequencies);
     CellResult {
         signature,
@@ -55,7 +56,7 @@ pub(super) fn result(
         distance: distances.sum::<f64>() / relations.len().max(1) as f64,
         gold_common,
         gold_rare_trained,
-        majority: questions.test.iter().flat_map(|known| majority(known)).collect(),
+        majority: questions.test.iter().flat_map(of_majority).collect(),
         outcomes,
         curves: curves.into_iter().collect(),
     }

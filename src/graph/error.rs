@@ -182,6 +182,13 @@ pub enum Error {
 }
 
 impl Explain for Error {
+    fn inner(&self) -> Option<&dyn Explain> {
+        match self {
+            Self::Table(error) => Some(error),
+            _ => None,
+        }
+    }
+
     fn fault(&self) -> Fault {
         match self {
             Self::Read(_) => Fault::Machine,

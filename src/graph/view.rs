@@ -224,24 +224,9 @@ impl<'a> View<'a> {
         &self,
         node: NamedOrBlankNodeRef<'_>,
     ) -> Result<Vec<Triple>, StorageError> {
-        let mut triples = Vec::new();
-        for quad in self.quads(Some(node), Some(rdf::REIFIES), None) {
-            if let Term::Triple(triple) = quad?.object {
-                triples.push(*triple);
-            }
-        }
-        let part = |predicate| -> Result<Option<Term>, StorageError> {
-            let found = self.quads(Some(node), Some(predicate), None).next().transpose()?;
-            Ok(found.map(|quad| quad.object))
-        };
-        if let Some(subject) = part(rdf::SUBJECT)?
-            && let Some(Term::NamedNode(predicate)) = part(rdf::PREDICATE)?
-            && let Some(object) = part(rdf::OBJECT)?
-            && let Ok(subject) = NamedOrBlankNode::try_from(subject)
-        {
-            triples.push(Triple::new(subject, predicate, object));
-        }
-        Ok(triples)
+        let quads = self.quads(Some(node), None, None);
+        let triples = quads.map(|quad| Ok(quad?.into())).collect::<Result<Vec<_>, StorageError>>();
+        Ok(annotated(&triples?))
     }
 
     /// The reifiers and RDF 1.1 statements of a triple.
@@ -299,7 +284,30 @@ impl<'a> View<'a> {
     }
 }
 
-fn is_part_of_statement(triple: &Triple) -> bool {
+/// The triples that a node with these triples is a reifier or an RDF 1.1 statement of.
+pub(super) fn annotated(triples: &[Triple]) -> Vec<Triple> {
+    triples.iter().filter_map(reified).cloned().chain(statement(triples)).collect()
+}
+
+/// The triple that a triple of an RDF 1.2 reifier names.
+pub(super) fn reified(triple: &Triple) -> Option<&Triple> {
+    match &triple.object {
+        Term::Triple(reified) if triple.predicate == rdf::REIFIES => Some(reified),
+        _ => None,
+    }
+}
+
+/// The triple that an `rdf:Statement` of RDF 1.1 with these triples is of.
+pub(super) fn statement(triples: &[Triple]) -> Option<Triple> {
+    let part = |predicate: NamedNodeRef<'_>| {
+        triples.iter().find(|triple| triple.predicate == predicate).map(|triple| &triple.object)
+    };
+    let subject = NamedOrBlankNode::try_from(part(rdf::SUBJECT)?.clone()).ok()?;
+    let Term::NamedNode(predicate) = part(rdf::PREDICATE)? else { return None };
+    Some(Triple::new(subject, predicate.clone(), part(rdf::OBJECT)?.clone()))
+}
+
+pub(super) fn is_part_of_statement(triple: &Triple) -> bool {
     [rdf::SUBJECT, rdf::PREDICATE, rdf::OBJECT].contains(&triple.predicate.as_ref())
 }
 

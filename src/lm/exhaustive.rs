@@ -244,11 +244,15 @@ impl<'a> Tables<'a> {
     fn spread(&mut self, table: usize, part: usize, node: NodeId, ways: &[f64]) {
         let mass = self.nodes[table][node as usize];
         let trie = self.space.trie();
-        let mut ways = ways.to_vec();
-        if self.at_branchings {
-            normalise(&mut ways);
-        }
-        for (child, way) in trie.children(node).zip(&ways) {
+        let mut relative = Vec::new();
+        let ways = if self.at_branchings {
+            relative.extend_from_slice(ways);
+            normalise(&mut relative);
+            &relative
+        } else {
+            ways
+        };
+        for (child, way) in trie.children(node).zip(ways) {
             self.nodes[table][child as usize] = mass + way;
         }
         if let (Some(candidate), Some(way)) = (trie.end(node), ways.last()) {

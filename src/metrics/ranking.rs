@@ -36,13 +36,14 @@ pub fn reciprocal_rank(position: Option<usize>) -> f64 {
 /// questions is gold of it too, else 0. Of equally frequent ones the smallest is answered.
 ///
 /// The question itself has no say, so that objects that are gold once are never found.
-pub fn majority<T: Ord>(gold: &[Vec<T>]) -> Vec<f64> {
+pub fn majority<T: Ord>(gold: &[impl AsRef<[T]>]) -> Vec<f64> {
+    let gold: Vec<&[T]> = gold.iter().map(AsRef::as_ref).collect();
     let mut counts: BTreeMap<&T, usize> = BTreeMap::new();
-    gold.iter().flatten().for_each(|object| *counts.entry(object).or_default() += 1);
+    gold.iter().copied().flatten().for_each(|object| *counts.entry(object).or_default() += 1);
     // By falling count; a stable sort leaves the smallest first.
     let mut frequent: Vec<(&T, usize)> = counts.into_iter().collect();
     frequent.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-    let answer = |own: &Vec<T>| {
+    let answer = |own: &&[T]| {
         let others = frequent.iter().map(|&(object, count)| {
             let is_own = own.contains(object);
             (count - usize::from(is_own), is_own)
@@ -114,7 +115,7 @@ mod tests {
         assert_eq!(majority(&gold), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let gold = [vec!["b"], vec!["b"], vec!["a", "b"], vec!["a"]];
         assert_eq!(majority(&gold), [1.0, 1.0, 1.0, 0.0]);
-        assert!(majority::<u8>(&[]).is_empty());
+        assert!(majority::<u8>(&[[]; 0]).is_empty());
     }
 
     #[test]

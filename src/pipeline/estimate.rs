@@ -97,6 +97,7 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
         Ok::<_, Error>(begin.elapsed().as_secs_f64())
     };
     let nothing_done = Default::default();
+    let asked = plan.relations.iter().filter(|relation| !relation.subjects.is_empty()).count();
     let begin = Instant::now();
     // By relation, seconds a prompt.
     let mut rates: BTreeMap<usize, f64> = BTreeMap::new();
@@ -118,7 +119,7 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
         }
         spent += seconds;
         tried += prompts;
-        if begin.elapsed() > TRIAL || rates.len() == plan.relations.len() {
+        if begin.elapsed() > TRIAL || rates.len() == asked {
             break;
         }
     }

@@ -36,12 +36,6 @@ impl KnownQuestion {
     }
 }
 
-/// By question of a relation that has objects, whether the majority answer is right.
-pub fn majority(known: &[KnownQuestion]) -> Vec<f64> {
-    let with_objects = known.iter().filter(|known| known.question().objects() > 0);
-    ranking::majority(&with_objects.map(|known| known.gold.clone()).collect::<Vec<_>>())
-}
-
 impl Plan {
     /// How many questions have a known object among their relation's candidates.
     pub fn answerable(&self) -> usize {
@@ -59,11 +53,10 @@ impl Plan {
     /// By subject of a relation with a known object, whether the majority answer is right.
     pub(super) fn majority(&self, relation: &RelationPlan) -> Vec<f64> {
         let objects = |subject: &EntityId| {
-            let gold = self.gold.as_ref()?;
-            let objects = gold.objects(self.subjects.iri(*subject), &relation.iri)?;
-            (!objects.is_empty()).then(|| objects.to_vec())
+            self.gold.as_ref()?.objects(self.subjects.iri(*subject), &relation.iri)
         };
-        ranking::majority(&relation.subjects.iter().filter_map(objects).collect::<Vec<_>>())
+        let known = relation.subjects.iter().filter_map(objects);
+        ranking::majority(&known.filter(|objects| !objects.is_empty()).collect::<Vec<_>>())
     }
 
     /// Joins a relation's subjects, of which `scored` has both models' distributions, with what the

@@ -45,7 +45,7 @@ pub use error::Error;
 pub use estimate::{Estimate, WorkCounts};
 pub use inputs::{Inputs, PRIOR_SUBJECTS, RelationInputs};
 pub use job::{Job, PlannedJob};
-pub use known::{KnownQuestion, majority};
+pub use known::KnownQuestion;
 pub use means::MeansOf;
 pub use models::{LocatedModels, ModelsError, locate};
 pub use plan::{Plan, RelationPlan, Size, Task};

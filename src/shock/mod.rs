@@ -22,4 +22,4 @@ pub use mean::{Mean, MeanRemoval};
 pub use mixture::Mixture;
 pub use pair::Pair;
 pub use prior::{Prior, Priors, Shift};
-pub use question::{Candidate, Question};
+pub use question::{Candidate, Question, majority};

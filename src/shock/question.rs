@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::metrics::ranking;
+
 /// Index of a candidate in its relation's answer space.
 pub type Candidate = u32;
 
@@ -60,6 +62,13 @@ impl Question<'_> {
         }
         ranked
     }
+}
+
+/// By question that has objects, whether the [majority answer](ranking::majority) is right. An object that
+/// is no candidate is none of the others.
+pub fn majority<'a>(questions: impl IntoIterator<Item = Question<'a>>) -> Vec<f64> {
+    let with_objects = questions.into_iter().filter(|question| question.objects() > 0);
+    ranking::majority(&with_objects.map(|question| question.gold).collect::<Vec<_>>())
 }
 
 /// The more probable first, of equals the smaller index.

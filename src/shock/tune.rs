@@ -19,9 +19,8 @@ pub use weights::{GridScores, MixingWeights};
 
 use super::calibration::{Calibration, Observation};
 use super::mixture::Mixture;
-use super::question::Question;
+use super::question::{Question, majority};
 use crate::metrics::mean;
-use measures::majority;
 use threshold::{Judged, best_threshold, least_threshold};
 use weights::{Curve, SHRINKAGE};
 
@@ -203,6 +202,7 @@ pub fn tune(
             questions.filter_map(|question| folds[question % FOLDS][index].next()).collect()
         })
         .collect();
+    let of_majority = |r: &RelationQuestions<'_>| majority(r.questions.iter().copied());
     let tuned = |range: std::ops::Range<usize>, numbers, own| {
         let questions = || relations[range.clone()].iter().flat_map(|r| &r.questions);
         let measure =
@@ -214,7 +214,7 @@ pub fn tune(
             answerable: questions().filter(|q| !q.gold.is_empty()).count(),
             facts: questions().map(Question::objects).sum(),
             outside: questions().map(|q| q.outside).sum(),
-            majority: mean(relations[range.clone()].iter().flat_map(majority)).unwrap_or(0.0),
+            majority: mean(relations[range.clone()].iter().flat_map(of_majority)).unwrap_or(0.0),
             untuned: measure(&untuned),
             fitted: measure(&fitted),
             crossfitted: measure(&outcomes),

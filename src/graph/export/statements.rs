@@ -5,7 +5,7 @@ use oxigraph::model::{GraphName, NamedNodeRef, NamedOrBlankNode, Quad, Term, Tri
 use oxigraph::store::StorageError;
 
 use super::format::Annotations;
-use crate::graph::view::View;
+use crate::graph::view::{self, View};
 use crate::graph::vocabulary as kgb;
 
 /// The quads of a subject that is shown. What annotates a triple is written as `annotations` says, whatever
@@ -16,9 +16,8 @@ pub(super) fn quads(
     annotations: Annotations,
 ) -> Result<Vec<Quad>, StorageError> {
     let triples = view.triples(subject.as_ref())?;
-    let statement = statement(&triples);
-    let mut annotated: Vec<Triple> = triples.iter().filter_map(reified).cloned().collect();
-    annotated.extend(statement.clone());
+    let annotated = view::annotated(&triples);
+    let is_statement = view::statement(&triples).is_some();
     let in_default = |triple: Triple| triple.in_graph(GraphName::DefaultGraph);
     if annotations == Annotations::None && (!annotated.is_empty() || triples.iter().any(is_run)) {
         return Ok(Vec::new());
@@ -28,7 +27,8 @@ pub(super) fn quads(
     }
     // What is left says more than of which triple it is the annotation.
     let says_more = |triple: &Triple| {
-        reified(triple).is_none() && !(statement.is_some() && is_part_of_statement(triple))
+        let names_it = view::is_part_of_statement(triple) || has_type(triple, rdf::STATEMENT);
+        view::reified(triple).is_none() && !(is_statement && names_it)
     };
     let mut quads: Vec<Quad> = triples.into_iter().filter(says_more).map(in_default).collect();
     for triple in annotated {
@@ -55,30 +55,9 @@ pub(super) fn quads(
 
 /// Whether a triple says that its subject is a run, of which nothing else speaks than annotations.
 fn is_run(triple: &Triple) -> bool {
-    triple.predicate == rdf::TYPE
-        && matches!(&triple.object, Term::NamedNode(class) if *class == kgb::RUN)
+    has_type(triple, kgb::RUN)
 }
 
-/// The triple that an RDF 1.2 reifier names.
-fn reified(triple: &Triple) -> Option<&Triple> {
-    match &triple.object {
-        Term::Triple(reified) if triple.predicate == rdf::REIFIES => Some(reified),
-        _ => None,
-    }
-}
-
-/// The triple that an `rdf:Statement` of RDF 1.1 with these triples is of.
-fn statement(triples: &[Triple]) -> Option<Triple> {
-    let part = |predicate: NamedNodeRef<'_>| {
-        triples.iter().find(|triple| triple.predicate == predicate).map(|triple| &triple.object)
-    };
-    let subject = NamedOrBlankNode::try_from(part(rdf::SUBJECT)?.clone()).ok()?;
-    let Term::NamedNode(predicate) = part(rdf::PREDICATE)? else { return None };
-    Some(Triple::new(subject, predicate.clone(), part(rdf::OBJECT)?.clone()))
-}
-
-fn is_part_of_statement(triple: &Triple) -> bool {
-    let is_type = triple.predicate == rdf::TYPE
-        && matches!(&triple.object, Term::NamedNode(class) if *class == rdf::STATEMENT);
-    is_type || [rdf::SUBJECT, rdf::PREDICATE, rdf::OBJECT].contains(&triple.predicate.as_ref())
+fn has_type(triple: &Triple, class: NamedNodeRef<'_>) -> bool {
+    triple.predicate == rdf::TYPE && triple.object.as_ref() == class.into()
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::threshold::f1;
 use super::{Numbers, RelationQuestions};
+use crate::metrics;
 use crate::metrics::calibration::ProbabilityScores;
-use crate::metrics::{self, ranking};
 use crate::shock::question::Question;
 
 /// An answer that a threshold could let through.
@@ -109,11 +109,4 @@ impl Measures {
             written_confidences: scores(&written, |a| a.confidence),
         }
     }
-}
-
-/// By question of a relation that has objects, whether the majority answer is right. An object outside
-/// the answer space is none of the others.
-pub(super) fn majority(relation: &RelationQuestions<'_>) -> Vec<f64> {
-    let with_objects = relation.questions.iter().filter(|question| question.objects() > 0);
-    ranking::majority(&with_objects.map(|question| question.gold.to_vec()).collect::<Vec<_>>())
 }
