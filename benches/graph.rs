@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kgbuild::graph::{
-    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, RunDescription,
+    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, Object, RunDescription,
 };
 use kgbuild::lm::trie::Sequences;
 use kgbuild::lm::{AnswerSpace, Normalise, mix};
@@ -69,11 +69,12 @@ fn store(criterion: &mut Criterion) {
                 let assertions = subjects.iter().zip(&objects).map(|(subject, object)| Assertion {
                     subject,
                     relation,
-                    object,
+                    object: Object::Entity(object),
                     confidence: 0.75,
                     corrected: Some(0.7),
                     finetuned: Some(0.8),
                     base: Some(0.5),
+                    ambiguous: false,
                 });
                 let entities = subjects.iter().map(|iri| EntityDescription {
                     iri,

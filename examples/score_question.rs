@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let environment = Environment::new(Silent);
     let mut job = Job::open(&pipeline, &environment)?.plan()?;
     for object in job.ask(subject, relation, 5)? {
-        println!("{:.3}  {}  <{}>", object.confidence, object.label, object.iri);
+        println!("{:.3}  {}  <{}>", object.confidence, object.label, object.object);
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// By rule and by who answers, each candidate's ln p.
 fn scores(relation: &RelationPlan, models: &[Ways]) -> Vec<Vec<Vec<f64>>> {
-    let lengths = (0..relation.candidates.len() as u32).map(|c| relation.space.tokens(c).len());
+    let lengths = (0..relation.candidates.len() as u32).map(|c| relation.space.longest_of(c));
     let lengths: Vec<f64> = lengths.map(|tokens| tokens as f64).collect();
     let rule = |rule: usize| {
         let of_model = |ways: &Ways| match rule {
@@ -100,7 +100,7 @@ fn scores(relation: &RelationPlan, models: &[Ways]) -> Vec<Vec<Vec<f64>>> {
 /// Counts the right answers to a relation's questions: by rule and share, by who answers, by question.
 fn add(right: &mut Vec<Vec<Vec<f64>>>, asked: &[Asked]) {
     let Some(first) = asked.first() else { return };
-    let (answerers, candidates) = (first.scores[0].len(), first.known.distributions.base.len());
+    let (answerers, candidates) = (first.scores[0].len(), first.known.candidates);
     right.resize(RULES.len() * SHARES.len(), vec![Vec::new(); answerers]);
     let step = asked.len().div_ceil(MEAN_QUESTIONS);
     for rule in 0..RULES.len() {

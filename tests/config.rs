@@ -115,7 +115,7 @@ fn every_key_arrives() {
     assert_eq!(pipeline.inputs.ontology, [folder.join("files/ontology.ttl")]);
     assert_eq!(pipeline.inputs.subjects, [folder.join("files/subjects.csv")]);
     assert_eq!(pipeline.inputs.candidates, [folder.join("files/candidates.csv")]);
-    assert_eq!(pipeline.inputs.gold, Some(folder.join("files/gold.csv")));
+    assert_eq!(pipeline.inputs.gold, [folder.join("files/gold.csv")]);
     assert_eq!(pipeline.inputs.relations, Some(vec![p36.to_owned()]));
     assert_eq!(pipeline.prediction.normalise, Normalise::List);
     assert_eq!(pipeline.prediction.method, Method::Exhaustive);

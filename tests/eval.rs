@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use assert_cmd::Command;
 use kgbuild::graph::{
-    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, ModelDescription, RunDescription,
+    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, ModelDescription, Object,
+    RunDescription,
 };
 use serde_json::Value;
 
@@ -34,11 +35,12 @@ fn graph(folder: &Path, finished: bool) {
     let assertions = pairs.iter().zip(&answers).map(|((subject, object), answer)| Assertion {
         subject,
         relation: CAPITAL,
-        object,
+        object: Object::Entity(object),
         confidence: answer.2,
         corrected: (answer.2 == 0.5).then_some(0.75),
         finetuned: None,
         base: None,
+        ambiguous: false,
     });
     let labelled = pairs.iter().zip(&answers).flat_map(|((s, o), a)| [(s, a.0), (o, a.1)]);
     let mut entities: Vec<EntityDescription<'_>> =

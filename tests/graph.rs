@@ -2,7 +2,7 @@
 
 use kgbuild::graph::{
     Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, ExportOptions, GraphWriter,
-    ModelDescription, RunDescription, export, open_for_reading,
+    ModelDescription, Object, RunDescription, export, open_for_reading,
 };
 use oxigraph::model::NamedNodeRef;
 use oxigraph::store::{StorageError, Store};
@@ -43,11 +43,12 @@ fn commit(writer: &mut GraphWriter, index: u64) {
     let assertions = pairs.iter().enumerate().map(|(i, (subject, object))| Assertion {
         subject,
         relation: RELATION,
-        object,
+        object: Object::Entity(object),
         confidence: (i + 1) as f64 / 65.0,
         corrected: None,
         finetuned: Some(0.25),
         base: Some(0.125),
+        ambiguous: false,
     });
     let class = iri(6256);
     let entities = pairs.iter().flat_map(|(subject, object)| [subject, object]);

@@ -1,30 +1,75 @@
 //! Which entities a relation's subjects and objects may be.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use super::{Catalog, EntityId};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
-use crate::ontology::{AnyOf, Ontology, Relation};
+use crate::ontology::{AnyOf, Ontology, Relation, ValueRange};
 
-/// The candidates of one relation.
+/// What a relation's objects may be: the candidates of its questions, by their number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerCandidates {
-    /// In byte order of their IRIs, whatever the order of the table; no two share a label.
-    pub candidates: Vec<EntityId>,
+pub enum Objects {
+    /// In byte order of their IRIs, whatever the order of the table.
+    Entities(Vec<EntityId>),
+    /// In their own order.
+    Values(ValueRange),
 }
 
-impl AnswerCandidates {
-    /// The position of the candidate with this IRI; nothing if it is none.
-    pub fn position(&self, catalog: &Catalog, iri: &str) -> Option<usize> {
-        self.candidates.binary_search_by(|candidate| catalog.iri(*candidate).cmp(iri)).ok()
+impl Objects {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Entities(entities) => entities.len(),
+            Self::Values(values) => values.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of an object: an entity of `catalog` by its IRI, a value by its text. Nothing if it is
+    /// none of these.
+    pub fn position(&self, catalog: &Catalog, object: &str) -> Option<usize> {
+        match self {
+            Self::Entities(entities) => {
+                entities.binary_search_by(|entity| catalog.iri(*entity).cmp(object)).ok()
+            }
+            Self::Values(values) => values.position(object),
+        }
+    }
+
+    /// The IRI of an entity, the text of a value.
+    pub fn object<'a>(&self, catalog: &'a Catalog, number: usize) -> Cow<'a, str> {
+        match self {
+            Self::Entities(entities) => Cow::Borrowed(catalog.iri(entities[number])),
+            Self::Values(values) => Cow::Owned(values.lexical(number)),
+        }
+    }
+
+    /// What an object is called: the label of an entity, the text of a value as it is most usually written.
+    pub fn label<'a>(&self, catalog: &'a Catalog, number: usize) -> Cow<'a, str> {
+        match self {
+            Self::Entities(entities) => Cow::Borrowed(catalog.label(entities[number])),
+            Self::Values(values) => Cow::Owned(values.written(number).swap_remove(0)),
+        }
+    }
+
+    /// Its place in the tables, if it is an entity.
+    pub fn place(&self, catalog: &Catalog, number: usize) -> Option<Place> {
+        match self {
+            Self::Entities(entities) => catalog.place(entities[number]),
+            Self::Values(_) => None,
+        }
     }
 }
 
-/// The entities that the relation's `rdfs:range` admits.
+/// The entities that the relation's `rdfs:range` admits, or its values.
 ///
-/// A model answers with labels, so that of several candidates with one label only one can be
-/// predicted: the one whose IRI is smallest in byte order. The warning names the others.
+/// Candidates with one label share its probability. The warning names them.
 ///
 /// # Errors
 /// If the range admits none.
@@ -32,29 +77,30 @@ pub fn answer_space(
     ontology: &Ontology,
     relation: &Relation,
     catalog: &Catalog,
-) -> Result<(AnswerCandidates, Diagnostics), Diagnostics> {
-    let admitted = admitted_sets(ontology, &relation.range, catalog);
-    let mut candidates = Vec::new();
-    let mut by_label: HashMap<&str, EntityId> = HashMap::new();
-    let mut shadowed = Vec::new();
-    for entity in catalog.by_iri.iter().map(|id| EntityId(*id)) {
-        if admitted[catalog.type_sets[entity.index()] as usize] {
-            let kept = *by_label.entry(catalog.label(entity)).or_insert(entity);
-            if kept == entity {
-                candidates.push(entity);
-            } else {
-                shadowed.push((kept, entity));
-            }
-        }
+) -> Result<(Objects, Diagnostics), Diagnostics> {
+    if let Some(values) = &relation.values {
+        return Ok((Objects::Values(values.clone()), Diagnostics::default()));
     }
+    let admitted = admitted_sets(ontology, &relation.range, catalog);
+    let by_iri = catalog.by_iri.iter().map(|id| EntityId(*id));
+    let candidates: Vec<EntityId> =
+        by_iri.filter(|id| admitted[catalog.type_sets[id.index()] as usize]).collect();
     if candidates.is_empty() {
         return Err(no_candidate(relation, catalog).into());
     }
-    let mut warnings = Diagnostics::default();
-    if !shadowed.is_empty() {
-        warnings.push(shared_labels(relation, catalog, &shadowed));
+    let mut by_label: HashMap<&str, EntityId> = HashMap::new();
+    let mut namesakes: BTreeMap<EntityId, Vec<EntityId>> = BTreeMap::new();
+    for &entity in &candidates {
+        let first = *by_label.entry(catalog.label(entity)).or_insert(entity);
+        if first != entity {
+            namesakes.entry(first).or_insert_with(|| vec![first]).push(entity);
+        }
     }
-    Ok((AnswerCandidates { candidates }, warnings))
+    let mut warnings = Diagnostics::default();
+    if !namesakes.is_empty() {
+        warnings.push(shared_labels(relation, catalog, &namesakes));
+    }
+    Ok((Objects::Entities(candidates), warnings))
 }
 
 /// The entities that the relation's `rdfs:domain` admits, all where it has none, in the order of
@@ -98,30 +144,36 @@ fn no_candidate(relation: &Relation, catalog: &Catalog) -> Diagnostic {
     Diagnostic { place: place(catalog), ..Diagnostic::error("no-candidate", message) }.help(help)
 }
 
+/// `namesakes` are candidates with one label, by the first of them.
 fn shared_labels(
     relation: &Relation,
     catalog: &Catalog,
-    shadowed: &[(EntityId, EntityId)],
+    namesakes: &BTreeMap<EntityId, Vec<EntityId>>,
 ) -> Diagnostic {
-    let mut examples: Vec<String> = shadowed
+    let mut examples: Vec<String> = namesakes
         .iter()
         .take(SHOWN)
-        .map(|(kept, out)| {
-            let label = catalog.label(*kept);
-            format!("\"{label}\" means <{}>, not <{}>", catalog.iri(*kept), catalog.iri(*out))
+        .map(|(first, all)| {
+            let mut iris: Vec<String> =
+                all.iter().take(SHOWN).map(|id| format!("<{}>", catalog.iri(*id))).collect();
+            if all.len() > SHOWN {
+                iris.push(format!("{} more", all.len() - SHOWN));
+            }
+            format!("\"{}\" is {}", catalog.label(*first), iris.join(" and "))
         })
         .collect();
-    if shadowed.len() > SHOWN {
-        examples.push(format!("and {} more", shadowed.len() - SHOWN));
+    if namesakes.len() > SHOWN {
+        examples.push(format!("and {} more", namesakes.len() - SHOWN));
     }
     let message = format!(
-        "{} of the candidates of {} cannot be predicted, another has their label: {}",
-        shadowed.len(),
+        "{} of the candidates of {} share a label, and its probability: {}",
+        namesakes.values().map(Vec::len).sum::<usize>(),
         relation.name_and_iri(),
         examples.join("; ")
     );
-    Diagnostic { place: place(catalog), ..Diagnostic::warning("shared-label", message) }
-        .help("the smallest IRI keeps the label; give the others labels that tell them apart")
+    let help = "what has no name of its own is marked kgb:ambiguous in the graph; labels that tell them \
+                apart, or aliases with `names = \"all\"`, help";
+    Diagnostic { place: place(catalog), ..Diagnostic::warning("shared-label", message) }.help(help)
 }
 
 /// How many examples a message shows.

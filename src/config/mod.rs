@@ -30,7 +30,7 @@ use crate::diagnostic::Diagnostics;
 
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    CorrectionMethod, ExampleSettings, ExampledModels, InputSettings, ModelSettings,
+    CorrectionMethod, ExampleSettings, ExampledModels, InputSettings, ModelSettings, Naming,
     OutputSettings, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
 };
 pub use settings::{SettingsFile, locked};

@@ -73,12 +73,24 @@ pub struct InputSettings {
     pub subjects: Vec<PathBuf>,
     /// Files with the entities that may be answers.
     pub candidates: Vec<PathBuf>,
-    /// A table of known facts, to count how many answers are right.
-    pub gold: Option<PathBuf>,
+    /// Files of known facts, to count how many answers are right; often none.
+    pub gold: Vec<PathBuf>,
+    /// Files of facts about which is not asked; often none.
+    pub known: Vec<PathBuf>,
     /// The language of the labels that are taken from files of RDF.
     pub language: String,
     /// IRIs of the only relations to predict, or none for all that have a template.
     pub relations: Option<Vec<String>>,
+}
+
+/// Which of a candidate's names it may be answered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Naming {
+    /// Its label alone.
+    Label,
+    /// Its label and its aliases.
+    All,
 }
 
 /// How a model's distribution over the candidates is computed.
@@ -88,6 +100,8 @@ pub struct PredictionSettings {
     pub normalise: Normalise,
     /// How a template's text after the object counts.
     pub after: After,
+    /// Which names of a candidate count, where a relation's own table does not say.
+    pub names: Naming,
     /// How a masked model's candidates are scored; other models take no note of it.
     pub masked: Scoring,
     /// Which candidates are scored; never changes what is reported.
@@ -183,9 +197,10 @@ pub(super) struct Numbers {
     pub max_objects: Option<usize>,
 }
 
-/// The numbers that a relation's own tables give, which nothing overrides.
+/// What a relation's own tables give, which nothing overrides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(super) struct OwnNumbers {
+pub(super) struct OwnSettings {
+    pub names: Option<Naming>,
     pub lambda: Option<f64>,
     pub tau: Option<f64>,
     pub mean: Option<f64>,
@@ -226,7 +241,7 @@ pub struct Pipeline {
     #[serde(skip)]
     pub named_relations: Vec<(String, Place)>,
     pub(super) numbers: Numbers,
-    pub(super) by_relation: BTreeMap<String, OwnNumbers>,
+    pub(super) by_relation: BTreeMap<String, OwnSettings>,
     /// What `kgbuild tune` chose; [`Pipeline::use_tuned`] puts it here.
     pub(super) tuned: Option<TunedFile>,
 }
@@ -235,8 +250,8 @@ impl Pipeline {
     /// The local files and folders that it is read from, itself among them; without the tuned
     /// numbers, which are written too.
     pub fn sources(&self) -> Vec<PathBuf> {
-        let InputSettings { ontology, subjects, candidates, gold, .. } = &self.inputs;
-        let tables = [ontology, subjects, candidates].into_iter().flatten().chain(gold);
+        let InputSettings { ontology, subjects, candidates, gold, known, .. } = &self.inputs;
+        let tables = [ontology, subjects, candidates, gold, known].into_iter().flatten();
         let tuning =
             self.tuning.iter().flat_map(|tuning| tuning.facts.iter().chain(&tuning.entities));
         let examples = self
@@ -305,6 +320,11 @@ impl Pipeline {
         self.own(relation).max_objects.or(self.numbers.max_objects)
     }
 
+    /// Which of a candidate's names count for a relation.
+    pub fn names(&self, relation: &str) -> Naming {
+        self.own(relation).names.unwrap_or(self.prediction.names)
+    }
+
     /// Takes tuned numbers, which stand above the general ones and below a relation's own.
     pub fn use_tuned(&mut self, tuned: TunedFile) {
         self.tuned = Some(tuned);
@@ -315,7 +335,7 @@ impl Pipeline {
         self.tuned.as_ref()
     }
 
-    fn own(&self, relation: &str) -> OwnNumbers {
+    fn own(&self, relation: &str) -> OwnSettings {
         self.by_relation.get(relation).copied().unwrap_or_default()
     }
 

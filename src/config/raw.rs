@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::ExampledModels;
+use super::pipeline::{ExampledModels, Naming};
 use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
@@ -80,13 +80,19 @@ pub(super) enum OneOrMany {
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["ontology", "subjects", "candidates"]))]
+#[schemars(extend("required" = ["ontology"]))]
 pub(super) struct RawInputs {
     /// Turtle files: relations with their templates, domains and ranges.
     pub ontology: Option<OneOrMany>,
-    /// CSV or RDF files: the entities to ask about.
+    /// RDF files of a graph that is there: subjects and candidates where no others are named, and
+    /// known facts.
+    pub graph: Option<OneOrMany>,
+    /// Whether only what `graph` lacks is asked: subjects of which it has no object of a relation. Else its
+    /// facts are gold where no other gold is named.
+    pub complete: bool,
+    /// CSV or RDF files: the entities to ask about. They or `graph` must be there.
     pub subjects: Option<OneOrMany>,
-    /// CSV or RDF files: the entities that may be answers.
+    /// CSV or RDF files: the entities that may be answers. They or `graph` must be there.
     pub candidates: Option<OneOrMany>,
     /// A CSV, JSON Lines or RDF file of known facts, for the run's report.
     #[schemars(length(min = 1))]
@@ -107,6 +113,8 @@ pub(super) struct RawPrediction {
     pub normalise: Normalise,
     /// How a template's text after the object counts, for models that read from left to right.
     pub after: After,
+    /// Which of a candidate's names it may be answered by: its probability is the sum over them.
+    pub names: Naming,
     /// Which tokens of a candidate a masked model does not see while it is asked for one of them.
     pub masked: Scoring,
     /// Which candidates are scored.
@@ -115,6 +123,8 @@ pub(super) struct RawPrediction {
     /// it. Under `list`, what share of that sum may be left out.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub tolerance: f64,
+    /// Exceptions, by the relation's IRI.
+    pub relations: BTreeMap<String, RawRelationPrediction>,
 }
 
 impl Default for RawPrediction {
@@ -122,11 +132,20 @@ impl Default for RawPrediction {
         Self {
             normalise: Normalise::None,
             after: After::Mean,
+            names: Naming::Label,
             masked: Scoring::AnswerL2r,
             method: Method::Search,
             tolerance: 0.2,
+            relations: BTreeMap::new(),
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRelationPrediction {
+    /// Which of a candidate's names it may be answered by.
+    pub names: Option<Naming>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

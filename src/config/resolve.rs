@@ -4,7 +4,7 @@
 //! What the walker refused is absent here and has been reported; nothing is said about it twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, nearest};
 use crate::fetch::ModelSource;
@@ -16,11 +16,11 @@ use crate::shock::tune::Aim;
 use super::paths::Kind;
 use super::pipeline::{
     CorrectionMethod, ExampleSettings, ExampledModels, InputSettings, ModelSettings, Numbers,
-    OutputSettings, OwnNumbers, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
+    OutputSettings, OwnSettings, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
 };
 use super::raw::{
-    RawAim, RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput, RawPipeline,
-    RawRule, RawRuntime, RawSelection, RawTuning,
+    OneOrMany, RawAim, RawCorrection, RawExamples, RawInputs, RawMethod, RawModels, RawOutput,
+    RawPipeline, RawPrediction, RawRule, RawRuntime, RawSelection, RawTuning,
 };
 use super::resolver::{MODEL_FORMS, Resolver};
 use super::walk::Spans;
@@ -42,6 +42,7 @@ pub(super) fn resolve(
     let prediction = PredictionSettings {
         normalise: raw.prediction.normalise,
         after: raw.prediction.after,
+        names: raw.prediction.names,
         masked: raw.prediction.masked,
         method: raw.prediction.method,
         tolerance: raw.prediction.tolerance,
@@ -52,14 +53,18 @@ pub(super) fn resolve(
     // Under `list` it would take every candidate scored.
     let is_list = prediction.normalise == Normalise::List;
     let untold_mean = if models.finetuned.is_some() || is_list { 0.0 } else { BASE_MEAN };
-    let (numbers, by_relation) = resolver.numbers(
-        correction,
+    let alone = (correction == CorrectionMethod::None)
+        .then(|| if models.finetuned.is_some() { 1.0 } else { 0.0 });
+    let numbers = Numbers {
+        lambda: alone.unwrap_or(raw.correction.lambda),
+        tau: raw.correction.tau,
+        mean: raw.correction.mean,
         untold_mean,
-        &models,
-        &inputs,
-        &raw.correction,
-        &raw.selection,
-    );
+        threshold: raw.selection.threshold,
+        max_objects: raw.selection.max_objects,
+    };
+    let by_relation =
+        resolver.own_settings(&inputs, &raw.prediction, &raw.correction, &raw.selection);
     let aim = resolver.aim(&raw.selection);
     let examples = raw.examples.map(|examples| resolver.examples(examples));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
@@ -131,14 +136,49 @@ impl Resolver<'_> {
     }
 
     fn inputs(&mut self, raw: RawInputs) -> InputSettings {
+        let graph = self.files(raw.graph, ["inputs", "graph"]);
+        let gold = raw.gold.map(|path| self.path(&path, Kind::File, &["inputs", "gold"]));
+        let gold = match gold {
+            Some(gold) => vec![gold],
+            None if raw.complete => Vec::new(),
+            None => graph.clone(),
+        };
+        if raw.complete && !self.spans.has(&["inputs", "graph"]) {
+            let message = "`inputs.complete` completes a graph, and none is named";
+            let mistake = Diagnostic::error("nothing-to-complete", message)
+                .help("add `graph = \"graph.ttl\"` to [inputs], or take `complete` out");
+            self.push(mistake, self.spans.value(&["inputs", "complete"]));
+        }
         InputSettings {
             ontology: self.files(raw.ontology, ["inputs", "ontology"]),
-            subjects: self.files(raw.subjects, ["inputs", "subjects"]),
-            candidates: self.files(raw.candidates, ["inputs", "candidates"]),
-            gold: raw.gold.map(|path| self.path(&path, Kind::File, &["inputs", "gold"])),
+            subjects: self.entities(raw.subjects, "subjects", &graph),
+            candidates: self.entities(raw.candidates, "candidates", &graph),
+            gold,
+            known: if raw.complete { graph } else { Vec::new() },
             language: raw.language.unwrap_or_else(|| LANGUAGE.to_owned()),
             relations: raw.relations.map(|iris| self.relations(iris, ["inputs", "relations"])),
         }
+    }
+
+    /// The files of a key of `[inputs]`; without it, those of the graph.
+    fn entities(
+        &mut self,
+        raw: Option<OneOrMany>,
+        key: &'static str,
+        graph: &[PathBuf],
+    ) -> Vec<PathBuf> {
+        if self.spans.has(&["inputs", key]) {
+            return self.files(raw, ["inputs", key]);
+        }
+        if self.spans.has(&["inputs"]) && !self.spans.has(&["inputs", "graph"]) {
+            let message = format!("`inputs.{key}` is missing");
+            let help = format!(
+                "add `{key} = \"{key}.csv\"`, or `graph = \"graph.ttl\"`, which holds both"
+            );
+            let mistake = Diagnostic::error("missing-key", message).help(help);
+            self.push(mistake, self.spans.key(&["inputs"]));
+        }
+        graph.to_vec()
     }
 
     fn examples(&mut self, raw: RawExamples) -> ExampleSettings {
@@ -237,38 +277,28 @@ impl Resolver<'_> {
         }
     }
 
-    /// The numbers of most relations, and those of the relations with tables of their own.
-    fn numbers(
+    /// What relations with tables of their own have there.
+    fn own_settings(
         &mut self,
-        correction: CorrectionMethod,
-        untold_mean: f64,
-        models: &ModelSettings,
         inputs: &InputSettings,
-        raw: &RawCorrection,
+        prediction: &RawPrediction,
+        correction: &RawCorrection,
         selection: &RawSelection,
-    ) -> (Numbers, BTreeMap<String, OwnNumbers>) {
-        let alone = (correction == CorrectionMethod::None)
-            .then(|| if models.finetuned.is_some() { 1.0 } else { 0.0 });
-        let general = Numbers {
-            lambda: alone.unwrap_or(raw.lambda),
-            tau: raw.tau,
-            mean: raw.mean,
-            untold_mean,
-            threshold: selection.threshold,
-            max_objects: selection.max_objects,
-        };
-        for iri in raw.relations.keys() {
-            self.relation_table("correction", iri, inputs);
+    ) -> BTreeMap<String, OwnSettings> {
+        let tables = [
+            ("prediction", prediction.relations.keys().collect::<Vec<_>>()),
+            ("correction", correction.relations.keys().collect()),
+            ("selection", selection.relations.keys().collect()),
+        ];
+        for (section, iris) in &tables {
+            iris.iter().for_each(|iri| self.relation_table(section, iri, inputs));
         }
-        for iri in selection.relations.keys() {
-            self.relation_table("selection", iri, inputs);
-        }
-        let iris: BTreeSet<&String> =
-            raw.relations.keys().chain(selection.relations.keys()).collect();
+        let iris: BTreeSet<&String> = tables.into_iter().flat_map(|(_, iris)| iris).collect();
         let own = |iri: &String| {
-            let corrected = raw.relations.get(iri);
+            let corrected = correction.relations.get(iri);
             let selected = selection.relations.get(iri);
-            OwnNumbers {
+            OwnSettings {
+                names: prediction.relations.get(iri).and_then(|p| p.names),
                 lambda: corrected.and_then(|c| c.lambda),
                 tau: corrected.and_then(|c| c.tau),
                 mean: corrected.and_then(|c| c.mean),
@@ -276,7 +306,7 @@ impl Resolver<'_> {
                 max_objects: selected.and_then(|s| s.max_objects),
             }
         };
-        (general, iris.into_iter().map(|iri| (iri.clone(), own(iri))).collect())
+        iris.into_iter().map(|iri| (iri.clone(), own(iri))).collect()
     }
 
     /// What thresholds are tuned for.

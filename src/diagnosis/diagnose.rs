@@ -38,7 +38,7 @@ pub fn diagnose(
     let train = match &facts.train[..] {
         [] => None,
         files => {
-            let (train, warnings) = facts::Facts::read(files)?;
+            let (train, warnings) = facts::Facts::read(files, facts::ObjectsOf::Anything)?;
             events.warn(&warnings);
             Some(train)
         }
@@ -82,8 +82,9 @@ impl DiagnosisFacts {
         if !self.held_out.is_empty() {
             return Ok(self.clone());
         }
-        if let Some(gold) = &pipeline.inputs.gold {
-            return Ok(Self { held_out: vec![gold.clone()], entities, train });
+        let gold = &pipeline.inputs.gold;
+        if !gold.is_empty() {
+            return Ok(Self { held_out: gold.clone(), entities, train });
         }
         let Some(tuning) = &pipeline.tuning else {
             let message = "there are no held-out facts to diagnose the model on";
@@ -140,8 +141,8 @@ fn take_numbers<'e>(
         return Ok(job);
     }
     job.take_tuned()?;
-    let (tuned_on, _) = facts::Facts::read(&tuning.facts)?;
-    let (facts_here, _) = facts::Facts::read(held_out)?;
+    let (tuned_on, _) = facts::Facts::read(&tuning.facts, facts::ObjectsOf::Anything)?;
+    let (facts_here, _) = facts::Facts::read(held_out, facts::ObjectsOf::Anything)?;
     let both = facts_here.overlap(&tuned_on).len();
     if both > 0 {
         let message = format!(

@@ -6,13 +6,12 @@
 use serde::Serialize;
 
 use super::{Diagnosed, System, Verdict};
-use crate::catalog::EntityId;
 use crate::config::Pipeline;
 use crate::metrics::bootstrap::{self, Interval};
 use crate::metrics::calibration::{self, Bin};
 use crate::metrics::mean;
 use crate::metrics::ranking::{hit, reciprocal_rank};
-use crate::pipeline::{KnownQuestion, Plan};
+use crate::pipeline::{KnownQuestion, Plan, RelationPlan};
 use crate::shock::diagnosis::{
     Band, CurvePoint, Entity, RelationDiagnosis, Summary, SystemAnswers,
 };
@@ -184,7 +183,7 @@ impl DiagnosisReport {
                 relation: relation.iri.to_string(),
                 name: relation.name.clone(),
                 seen: join(seen.summary.clone(), std::slice::from_ref(answered))?,
-                entities: entities(plan, &relation.candidates, seen),
+                entities: entities(plan, relation, seen),
             })
         });
         Some(Self {
@@ -310,15 +309,12 @@ impl SystemScores {
     }
 }
 
-fn entities(plan: &Plan, candidates: &[EntityId], seen: &RelationDiagnosis) -> Vec<EntityReport> {
-    let entity = |seen: &Entity| {
-        let id = candidates[seen.candidate as usize];
-        EntityReport {
-            entity: plan.candidates.iri(id).to_owned(),
-            label: plan.candidates.label(id).to_owned(),
-            over_prediction: System::ALL.map(|s| seen.over_prediction(s.index())).to_vec(),
-            seen: seen.clone(),
-        }
+fn entities(plan: &Plan, relation: &RelationPlan, seen: &RelationDiagnosis) -> Vec<EntityReport> {
+    let entity = |seen: &Entity| EntityReport {
+        entity: plan.object(relation, seen.candidate).into_owned(),
+        label: plan.label(relation, seen.candidate).into_owned(),
+        over_prediction: System::ALL.map(|s| seen.over_prediction(s.index())).to_vec(),
+        seen: seen.clone(),
     };
     seen.entities.iter().map(entity).collect()
 }

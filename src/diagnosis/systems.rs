@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::EntityId;
 use crate::config::{self, Pipeline};
 use crate::lm;
 use crate::pipeline::{KnownQuestion, Plan, RelationPlan};
@@ -109,6 +108,7 @@ pub fn answer_all(
                 questions: &questions,
                 training,
                 natural: None,
+                sums: &|names| relation.space.names().sum(names),
                 systems: answers.iter().map(|answer| answer as _).collect(),
             });
             let curves = [System::Linear, System::LogLinear].map(|system| {
@@ -139,11 +139,13 @@ impl Plan {
     /// How often each candidate was trained, by relation and candidate.
     pub fn training_counts(&self, counts: &ObjectCounts) -> Vec<Vec<u64>> {
         let of_relation = |relation: &RelationPlan| {
-            let counts = counts.get(&*relation.iri);
-            let of = |&candidate: &EntityId| {
-                counts.and_then(|counts| counts.get(self.candidates.iri(candidate))).copied()
-            };
-            relation.candidates.iter().map(|candidate| of(candidate).unwrap_or(0)).collect()
+            let mut of = vec![0; relation.candidates.len()];
+            for (object, count) in counts.get(&*relation.iri).into_iter().flatten() {
+                if let Some(candidate) = self.candidate(relation, object) {
+                    of[candidate as usize] += count;
+                }
+            }
+            of
         };
         self.relations.iter().map(of_relation).collect()
     }
@@ -179,7 +181,7 @@ impl<'p> Systems<'p> {
             Some(prior) => Arc::clone(&prior.shift),
             None => {
                 let distributions = known.iter().map(|question| &question.distributions);
-                let priors = Priors::mean(relation.candidates.len(), distributions);
+                let priors = Priors::mean(relation.space.names().names(), distributions);
                 Arc::new(relation.space.shift(&priors))
             }
         };

@@ -14,7 +14,7 @@ use super::lm_kbc;
 use super::name::{Name, Naming, fold_relation};
 use crate::catalog::mistakes::Mistakes;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
-use crate::facts::Facts;
+use crate::facts::{Facts, ObjectsOf};
 
 /// A question and what is known to be its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,7 @@ impl Gold {
                     .into());
             }
             (_, None) => {
-                let (facts, warnings) = Facts::read(&tables)?;
+                let (facts, warnings) = Facts::read(&tables, ObjectsOf::Anything)?;
                 (Self::of_facts(&facts), warnings)
             }
             (None, Some(_)) => Self::of_lm_kbc(&labelled)?,

@@ -1,6 +1,7 @@
 //! From both models' distributions to a cell's result: which questions are tuned on and which are
 //! tested, and how often each candidate is an object.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::Cell;
@@ -114,9 +115,11 @@ impl<'a> FactsOf<'a> {
             let natural = self.relations[index].object_counts();
             let mut trained: BTreeMap<&str, usize> = BTreeMap::new();
             train[index].iter().for_each(|(_, object)| *trained.entry(object).or_default() += 1);
-            let labels = relation.candidates.iter().map(|&c| plan.candidates.label(c));
-            let count =
-                |counts: &BTreeMap<&str, usize>, label| counts.get(label).copied().unwrap_or(0);
+            let numbers = 0..relation.candidates.len() as u32;
+            let labels = numbers.map(|candidate| plan.label(relation, candidate));
+            let count = |counts: &BTreeMap<&str, usize>, label: Cow<'_, str>| {
+                counts.get(&*label).copied().unwrap_or(0)
+            };
             Frequencies {
                 natural: labels.clone().map(|label| count(&natural, label)).collect(),
                 trained: labels.map(|label| count(&trained, label)).collect(),

@@ -209,7 +209,8 @@ mod tests {
         }
         let (catalog, warnings) = Catalog::read(&[path("e.csv")], "en").unwrap();
         assert_eq!((catalog.len(), warnings.0.len()), (4, 0));
-        let (facts, warnings) = Facts::read(&[path("f.csv")]).unwrap();
+        let (facts, warnings) =
+            Facts::read(&[path("f.csv")], crate::facts::ObjectsOf::Anything).unwrap();
         assert_eq!((facts.len(), warnings.0.len()), (1, 0));
         let bonn = catalog.ids().find(|&id| catalog.label(id) == "Bonn").unwrap();
         let objects = facts.objects(catalog.iri(bonn), &relation_iri(&relations[0])).unwrap();

@@ -112,7 +112,7 @@ pub fn answer(
             // Over all subjects, those of the test too: what their objects are is not used.
             let all = questions.tune[index].iter().chain(&questions.test[index]);
             let distributions = all.map(|question| &question.distributions);
-            let priors = Priors::mean(relation.candidates.len(), distributions);
+            let priors = Priors::mean(relation.space.names().names(), distributions);
             let shift = Arc::new(relation.space.shift(&priors));
             relation.correction.prior = Some(Prior { tau: 0.5, shift });
             relation.tau = Some(0.5);
@@ -208,6 +208,7 @@ mod tests {
         let uniform = vec![0.25_f64.ln(); 4];
         KnownQuestion {
             subject: EntityId(0),
+            candidates: 4,
             distributions: Pair { finetuned: uniform.clone(), base: uniform },
             excluded: None,
             gold: gold.to_vec(),

@@ -95,7 +95,8 @@ fn warn_of_others(value: &Value, offset: u64, warned: bool, mistakes: &mut Mista
 #[cfg(test)]
 mod tests {
     use crate::diagnostic::At;
-    use crate::facts::Facts;
+    use crate::facts::{Facts, ObjectsOf};
+    use crate::ontology::Ontology;
 
     /// Codes of diagnostics, and where they are.
     type Lines = Vec<(&'static str, At)>;
@@ -108,7 +109,9 @@ mod tests {
             assert!(!found.to_string().contains("at character 0"), "{found}");
             found.0.into_iter().map(|d| (d.code, d.place.unwrap().at)).collect()
         };
-        Facts::read(&[file]).map(|(facts, notes)| (facts, lines(notes))).map_err(lines)
+        Facts::read(&[file], ObjectsOf::Ontology(&Ontology::default()))
+            .map(|(facts, notes)| (facts, lines(notes)))
+            .map_err(lines)
     }
 
     #[test]

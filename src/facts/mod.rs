@@ -13,9 +13,9 @@ use oxrdf::{NamedNode, NamedOrBlankNode, Quad, Term};
 use crate::catalog::mistakes::Mistakes;
 use crate::catalog::rdf;
 use crate::catalog::table::{self, Columns, check_iri};
-use crate::catalog::{AnswerCandidates, Catalog};
+use crate::catalog::{Catalog, Objects};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
-use crate::ontology::Relation;
+use crate::ontology::{Ontology, Relation, ValueRange};
 
 const COLUMNS: Columns = Columns { required: &["subject", "relation", "object"], optional: &[] };
 
@@ -41,26 +41,59 @@ pub struct Facts {
     is_rdf: bool,
 }
 
+/// What the objects of relations are.
+#[derive(Clone, Copy, Debug)]
+pub enum ObjectsOf<'a> {
+    /// As an ontology says: entities, or values of a range.
+    Ontology(&'a Ontology),
+    /// Absolute IRIs are entities, and everything else is a value.
+    Anything,
+}
+
+/// What an object must be.
+enum Kind<'a> {
+    Entity,
+    Value(&'a ValueRange),
+    Either,
+}
+
+impl<'a> ObjectsOf<'a> {
+    fn kind(self, relation: &str) -> Kind<'a> {
+        match self {
+            Self::Anything => Kind::Either,
+            Self::Ontology(ontology) => {
+                let values = ontology.relation(relation).and_then(|known| known.values.as_ref());
+                values.map_or(Kind::Entity, Kind::Value)
+            }
+        }
+    }
+}
+
 /// A triple of RDF as a fact, if it can be one.
-fn fact(quad: Quad) -> Option<[String; 3]> {
-    let (NamedOrBlankNode::NamedNode(subject), Term::NamedNode(object)) =
-        (quad.subject, quad.object)
-    else {
-        return None;
+fn fact(quad: Quad, objects: ObjectsOf<'_>) -> Option<[String; 3]> {
+    let NamedOrBlankNode::NamedNode(subject) = quad.subject else { return None };
+    let object = match (quad.object, objects.kind(quad.predicate.as_str())) {
+        (Term::NamedNode(object), Kind::Entity | Kind::Either) => object.into_string(),
+        (Term::Literal(value), Kind::Value(_) | Kind::Either) => value.destruct().0,
+        _ => return None,
     };
-    (!rdf::describes(quad.predicate.as_str()))
-        .then(|| [subject, quad.predicate, object].map(NamedNode::into_string))
+    let [subject, predicate] = [subject, quad.predicate].map(NamedNode::into_string);
+    (!rdf::describes(&predicate)).then_some([subject, predicate, object])
 }
 
 impl Facts {
-    /// Reads tables with the columns `subject`, `relation` and `object`, all IRIs, from files that end in
-    /// `.jsonl` a JSON object a line with these keys, from files of RDF the triples between IRIs. An empty object says that the
-    /// subject is known to have none. Gives the warnings with the facts.
+    /// Reads tables with the columns `subject`, `relation` and `object`, IRIs but for objects that are
+    /// values, from files that end in `.jsonl` a JSON object a line with these keys, from files of RDF the
+    /// triples whose objects are what `objects` says. An empty object says that the subject is known to
+    /// have none. Gives the warnings with the facts.
     ///
     /// # Errors
     /// All mistakes of all files: missing columns, rows with too few or too many fields, bad
-    /// IRIs, text that is not UTF-8, and questions that have both an object and none.
-    pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
+    /// IRIs and values, text that is not UTF-8, and questions that have both an object and none.
+    pub fn read(
+        files: &[PathBuf],
+        objects: ObjectsOf<'_>,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut read = Self { files: files.to_vec(), ..Self::default() };
         let mut diagnostics = Diagnostics::default();
         for file in files {
@@ -68,20 +101,20 @@ impl Facts {
             if let Some(format) = rdf::format_of(file) {
                 read.is_rdf = true;
                 rdf::read(file, format, &mut mistakes, |quad, m| {
-                    let Some([subject, relation, object]) = fact(quad) else { return };
+                    let Some([subject, relation, object]) = fact(quad, objects) else { return };
                     // The same triple may stand in several graphs, or twice.
                     let known = read.objects(&subject, &relation);
                     if known.is_none_or(|objects| !objects.contains(&object)) {
                         let (subject, relation, object) = (&*subject, &*relation, &*object);
-                        read.add(&Row { subject, relation, object, offset: 0 }, m);
+                        read.add(&Row { subject, relation, object, offset: 0 }, objects, m);
                     }
                 });
             } else if is_jsonl(file) {
-                jsonl::read(file, &mut mistakes, |row, m| read.add(&row, m));
+                jsonl::read(file, &mut mistakes, |row, m| read.add(&row, objects, m));
             } else {
                 table::read(file, &COLUMNS, &mut mistakes, |row, m| {
                     let (subject, relation, object) = (row.get(0), row.get(1), row.get(2));
-                    read.add(&Row { subject, relation, object, offset: row.offset }, m);
+                    read.add(&Row { subject, relation, object, offset: row.offset }, objects, m);
                 });
             }
             diagnostics.0.append(&mut mistakes.finish().0);
@@ -90,20 +123,25 @@ impl Facts {
         diagnostics.or(read)
     }
 
-    fn add(&mut self, row: &Row<'_>, mistakes: &mut Mistakes) {
+    fn add(&mut self, row: &Row<'_>, objects: ObjectsOf<'_>, mistakes: &mut Mistakes) {
         let Row { subject, relation, object, .. } = *row;
+        let kind = objects.kind(relation);
+        let canonical = match kind {
+            Kind::Value(values) if !object.is_empty() => values.canonical(object),
+            _ => object.to_owned(),
+        };
         // All three are checked, so that all that is wrong with a row is said at once.
         let sound = [
             check_iri(subject, "subject", row.offset, mistakes),
             check_iri(relation, "relation", row.offset, mistakes),
-            object.is_empty() || check_iri(object, "object", row.offset, mistakes),
+            object.is_empty() || check_object(row, &kind, mistakes),
         ];
         if sound.contains(&false) {
             return;
         }
         let of_relation = self.facts.entry(relation.to_owned()).or_default();
         let Some(objects) = of_relation.get_mut(subject) else {
-            let objects = if object.is_empty() { vec![] } else { vec![object.to_owned()] };
+            let objects = if object.is_empty() { vec![] } else { vec![canonical] };
             of_relation.insert(subject.to_owned(), objects);
             return;
         };
@@ -112,11 +150,11 @@ impl Facts {
             let diagnostic = Diagnostic::error("contradictory-fact", message)
                 .help("drop the row with the empty object, or the others");
             mistakes.at_row(row.offset, diagnostic);
-        } else if object.is_empty() || objects.iter().any(|known| known == object) {
+        } else if object.is_empty() || objects.contains(&canonical) {
             let diagnostic = Diagnostic::warning("repeated-fact", "the fact stands twice");
             mistakes.at_row(row.offset, diagnostic);
         } else {
-            objects.push(object.to_owned());
+            objects.push(canonical);
         }
     }
 
@@ -237,7 +275,7 @@ impl Facts {
         &self,
         role: &str,
         relation: &Relation,
-        space: &AnswerCandidates,
+        space: &Objects,
         catalog: &Catalog,
     ) -> Option<Diagnostic> {
         let objects = || self.questions(&relation.iri).flat_map(|(_, objects)| objects);
@@ -251,8 +289,11 @@ impl Facts {
         let facts = outside.len();
         outside.sort_unstable();
         outside.dedup();
-        let mut examples: Vec<String> =
-            outside.iter().take(SHOWN).map(|iri| format!("<{iri}>")).collect();
+        let shown = |object: &&str| match relation.values {
+            Some(_) => format!("{object:?}"),
+            None => format!("<{object}>"),
+        };
+        let mut examples: Vec<String> = outside.iter().take(SHOWN).map(shown).collect();
         if outside.len() > SHOWN {
             examples.push(format!("and {} more", outside.len() - SHOWN));
         }
@@ -264,9 +305,29 @@ impl Facts {
             examples.join(", ")
         );
         let place = self.files.first().map(|file| Place { file: file.clone(), at: At::File });
-        let diagnostic = Diagnostic::warning("unreachable-facts", message)
-            .help("candidates need a type of the relation's range and a label of their own");
+        let diagnostic = Diagnostic::warning("unreachable-facts", message).help(match relation.values {
+            Some(_) => "they lie outside of the values that its rdfs:range, kgb:minimum and kgb:maximum give",
+            None => "candidates need a type of the relation's range",
+        });
         Some(Diagnostic { place, ..diagnostic })
+    }
+}
+
+/// Whether an object is what it must be.
+fn check_object(row: &Row<'_>, kind: &Kind<'_>, mistakes: &mut Mistakes) -> bool {
+    match kind {
+        Kind::Either => true,
+        Kind::Entity => check_iri(row.object, "object", row.offset, mistakes),
+        Kind::Value(values) => {
+            let reads = values.reads(row.object);
+            if !reads {
+                let datatype = values.datatype.iri();
+                let message = format!("the object {:?} is no <{datatype}>", row.object);
+                let help = "write it as XML Schema does, as in 1234.5, 1890 or 1890-03-12";
+                mistakes.at_row(row.offset, Diagnostic::error("bad-value", message).help(help));
+            }
+            reads
+        }
     }
 }
 
@@ -291,7 +352,9 @@ mod tests {
 
     fn read(text: &str) -> Result<(Facts, Diagnostics), Diagnostics> {
         let folder = tempfile::tempdir().unwrap();
-        Facts::read(&[write(folder.path(), "gold.csv", text)])
+        let ontology = Ontology::default();
+        let objects = ObjectsOf::Ontology(&ontology);
+        Facts::read(&[write(folder.path(), "gold.csv", text)], objects)
     }
 
     fn lines(diagnostics: &Diagnostics) -> Vec<(&'static str, At)> {
@@ -305,7 +368,9 @@ mod tests {
             :fr :capital :paris ; a :Country ; rdfs:label \"France\" ; rdfs:seeAlso :x ; :population 7 .
             :g { :fr :capital :paris . :de :capital :berlin, :bonn . _:b :capital :rome }";
         let file = write(folder.path(), "gold.trig", trig);
-        let (facts, notes) = Facts::read(&[file]).unwrap();
+        let ontology = Ontology::default();
+        let objects = ObjectsOf::Ontology(&ontology);
+        let (facts, notes) = Facts::read(&[file], objects).unwrap();
         assert!(notes.0.is_empty(), "{notes:?}");
         assert_eq!(facts.relations().collect::<Vec<_>>(), ["http://e/capital"]);
         let of = |subject: &str| facts.objects(subject, "http://e/capital").map(<[String]>::len);

@@ -52,7 +52,8 @@ pub(super) fn encode(
         let templates = inputs.templates.get(relation).map_or(&[][..], Vec::as_slice);
         for (subject, objects) in facts.questions(relation) {
             for object in objects {
-                let labels = [subject, object].map(|iri| inputs.labels.get(iri).unwrap_or(iri));
+                let label = inputs.label_of_object(relation, object);
+                let labels = [inputs.labels.get(subject).unwrap_or(subject), &label];
                 let fact = format!("<{subject}> <{relation}> <{object}>");
                 let encoded = templates
                     .iter()

@@ -5,6 +5,7 @@
 //! training and the held-out facts are not empty, each has an object, and its relation has
 //! templates and its entities have labels.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
@@ -12,8 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::catalog::Catalog;
 use crate::config::finetune::{Finetune, HeldOut};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
-use crate::facts::Facts;
-use crate::ontology::{Ontology, Template};
+use crate::facts::{Facts, ObjectsOf};
+use crate::ontology::{Ontology, Template, ValueRange};
 
 /// How many examples a message names.
 const SHOWN: usize = 10;
@@ -28,6 +29,8 @@ pub struct TrainingInputs {
     pub labels: Labels,
     /// The templates that a causal model can use, at least one, by the relation's IRI.
     pub templates: BTreeMap<String, Vec<Template>>,
+    /// The values that objects may be, of relations whose objects are values.
+    pub values: BTreeMap<String, ValueRange>,
 }
 
 /// The labels of entities from several tables; the first that has an entity decides.
@@ -50,12 +53,13 @@ impl TrainingInputs {
         let ontology = notes.keep(Ontology::read(&settings.ontology));
         let labels = labels(settings, &mut notes);
         let facts = &settings.facts;
-        let train = notes.keep(Facts::read(&facts.train));
+        let objects = ontology.as_ref().map_or(ObjectsOf::Anything, ObjectsOf::Ontology);
+        let train = notes.keep(Facts::read(&facts.train, objects));
         let held_out = match &facts.held_out {
-            HeldOut::Files(files) => notes.keep(Facts::read(files)),
+            HeldOut::Files(files) => notes.keep(Facts::read(files, objects)),
             HeldOut::Share(_) => Some(Facts::default()),
         };
-        let test = notes.keep(Facts::read(&facts.test));
+        let test = notes.keep(Facts::read(&facts.test, objects));
         let (Some(ontology), Some(labels), Some(train), Some(held_out), Some(test)) =
             (ontology, labels, train, held_out, test)
         else {
@@ -77,18 +81,30 @@ impl TrainingInputs {
         ] {
             overlap(one, other, names, facts.allow_overlap, &mut notes);
         }
-        let mut templates = BTreeMap::new();
+        let (mut templates, mut values) = (BTreeMap::new(), BTreeMap::new());
         for (role, facts) in [("training", &train), ("held-out", &held_out)] {
             known_relations(role, facts, &ontology, &mut notes);
-            known_entities(role, facts, &labels, &mut notes);
+            known_entities(role, facts, &labels, &ontology, &mut notes);
             for relation in facts.relations().filter_map(|iri| ontology.relation(iri)) {
                 if !templates.contains_key(&relation.iri) {
                     let usable = relation.causal_templates(&mut notes).unwrap_or_default();
                     templates.insert(relation.iri.clone(), usable);
+                    values.extend(relation.values.clone().map(|own| (relation.iri.clone(), own)));
                 }
             }
         }
-        notes.or(Self { train, held_out, labels, templates })
+        notes.or(Self { train, held_out, labels, templates, values })
+    }
+}
+
+impl TrainingInputs {
+    /// What an object of a relation is called: an entity by its IRI, a value by its text.
+    pub fn label_of_object(&self, relation: &str, object: &str) -> Cow<'_, str> {
+        let value = self.values.get(relation).and_then(|values| {
+            Some(Cow::Owned(values.written(values.position(object)?).swap_remove(0)))
+        });
+        let label = || self.labels.get(object).map(Cow::Borrowed);
+        value.or_else(label).unwrap_or_else(|| Cow::Owned(object.to_owned()))
     }
 }
 
@@ -246,15 +262,24 @@ fn known_relations(role: &str, facts: &Facts, ontology: &Ontology, notes: &mut D
     notes.push(Diagnostic { place: place(facts), ..mistake });
 }
 
-fn known_entities(role: &str, facts: &Facts, labels: &Labels, notes: &mut Diagnostics) {
+fn known_entities(
+    role: &str,
+    facts: &Facts,
+    labels: &Labels,
+    ontology: &Ontology,
+    notes: &mut Diagnostics,
+) {
     let (mut unknown, mut count) = (BTreeSet::new(), 0);
-    for (subject, objects) in facts.relations().flat_map(|relation| facts.questions(relation)) {
-        let lacks_subject = labels.get(subject).is_none();
-        unknown.extend(lacks_subject.then_some(subject));
-        for object in objects {
-            let lacks_object = labels.get(object).is_none();
-            unknown.extend(lacks_object.then_some(object.as_str()));
-            count += usize::from(lacks_subject || lacks_object);
+    for relation in facts.relations() {
+        let are_values = ontology.relation(relation).is_some_and(|known| known.values.is_some());
+        for (subject, objects) in facts.questions(relation) {
+            let lacks_subject = labels.get(subject).is_none();
+            unknown.extend(lacks_subject.then_some(subject));
+            for object in objects {
+                let lacks_object = !are_values && labels.get(object).is_none();
+                unknown.extend(lacks_object.then_some(object.as_str()));
+                count += usize::from(lacks_subject || lacks_object);
+            }
         }
     }
     if unknown.is_empty() {

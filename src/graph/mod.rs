@@ -31,7 +31,7 @@ pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
-    Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription, RunDescription,
+    Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription, Object, RunDescription,
 };
 pub use syntax::SyntaxError;
 pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS};

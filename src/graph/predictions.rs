@@ -11,14 +11,14 @@ use super::error::Error;
 use super::view::View;
 use super::vocabulary as kgb;
 
-/// A triple between IRIs and the confidence in it, 0 to 1.
+/// A triple of an entity and the confidence in it, 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The subject's IRI.
     pub subject: String,
     /// The predicate's IRI.
     pub relation: String,
-    /// The object's IRI.
+    /// The IRI of an entity, the text of a value.
     pub object: String,
     /// Calibrated where the run was tuned.
     pub confidence: f64,
@@ -28,7 +28,7 @@ pub struct Prediction {
 
 /// The asserted triples that have a confidence, under either annotation, in byte order of subject,
 /// relation and object. Where a triple has several confidences, the highest is given. Triples with
-/// blank nodes or literals are none.
+/// blank nodes are none.
 ///
 /// # Errors
 /// [`Error::Probability`] for a confidence that is none, [`Error::Read`] where the store cannot be
@@ -55,10 +55,13 @@ pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
             if !view.asserts(&triple).map_err(Error::Read)? {
                 continue;
             }
-            if let NamedOrBlankNode::NamedNode(subject) = triple.subject
-                && let Term::NamedNode(object) = triple.object
-            {
-                let key = [subject, triple.predicate, object].map(NamedNode::into_string);
+            let object = match triple.object {
+                Term::NamedNode(object) => object.into_string(),
+                Term::Literal(value) => value.destruct().0,
+                _ => continue,
+            };
+            if let NamedOrBlankNode::NamedNode(subject) = triple.subject {
+                let key = [subject.into_string(), triple.predicate.into_string(), object];
                 let best = found.entry(key).or_insert(said);
                 // Of equal confidences one is taken that does not depend on the store's order.
                 if said.partial_cmp(best) == Some(Ordering::Greater) {
@@ -144,7 +147,11 @@ mod tests {
         );
         let found = predictions(&store).unwrap();
         let found = found.iter().map(|p| (&*p.subject, &*p.object, p.confidence, p.corrected));
-        let expected = [("e:a", "e:1", 0.25, None), ("e:b", "e:2", 0.75, Some(0.875))];
+        let expected = [
+            ("e:a", "e:1", 0.25, None),
+            ("e:b", "e:2", 0.75, Some(0.875)),
+            ("e:c", "text", 1.0, None),
+        ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
         assert_eq!(labels(&store, "e:a").unwrap(), ["A", "a"]);
         assert!(labels(&store, "e:b").unwrap().is_empty());

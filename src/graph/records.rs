@@ -1,5 +1,6 @@
 //! What a run hands over to be written: its own description, and chunks of assertions.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -19,15 +20,29 @@ pub enum Durability {
     Chunk,
 }
 
-/// A triple that a run asserts, by IRIs, with its probabilities (0 to 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The object of a triple.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object<'a> {
+    /// An entity, by its IRI.
+    Entity(&'a str),
+    /// A value.
+    Value {
+        /// As its datatype writes it.
+        text: Cow<'a, str>,
+        /// The datatype's IRI.
+        datatype: &'a str,
+    },
+}
+
+/// A triple that a run asserts, with its probabilities (0 to 1).
+#[derive(Clone, Debug, PartialEq)]
 pub struct Assertion<'a> {
     /// The subject's IRI.
     pub subject: &'a str,
     /// The predicate's IRI.
     pub relation: &'a str,
-    /// The object's IRI.
-    pub object: &'a str,
+    /// The object.
+    pub object: Object<'a>,
     /// The confidence in the triple: the corrected probability, calibrated where the run was tuned.
     pub confidence: f64,
     /// The corrected probability before calibration, where that differs.
@@ -36,6 +51,8 @@ pub struct Assertion<'a> {
     pub finetuned: Option<f64>,
     /// The base model's probability of the object.
     pub base: Option<f64>,
+    /// Whether other candidates have all of its names too.
+    pub ambiguous: bool,
 }
 
 /// The label and types of an entity or a relation that occurs. Repeating one changes nothing.

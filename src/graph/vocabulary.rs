@@ -23,6 +23,12 @@ terms! { "https://w3id.org/kgbuild#":
     QUESTION = "question";
     /// On a relation: how many objects a subject has at most.
     MAX_OBJECTS = "maxObjects";
+    /// On a relation: the smallest value that an object may be.
+    MINIMUM = "minimum";
+    /// On a relation: the largest.
+    MAXIMUM = "maximum";
+    /// On a relation: how many digits after the point its values have at most.
+    DECIMALS = "decimals";
 
     /// On a reifier: the confidence in the triple.
     CONFIDENCE = "confidence";
@@ -32,6 +38,8 @@ terms! { "https://w3id.org/kgbuild#":
     FINETUNED_PROBABILITY = "finetunedProbability";
     /// On a reifier: the base model's probability of the object.
     BASE_PROBABILITY = "baseProbability";
+    /// On a reifier: that the object has no name of its own among the candidates.
+    AMBIGUOUS = "ambiguous";
 
     /// The class of runs.
     RUN = "Run";

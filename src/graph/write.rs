@@ -6,7 +6,9 @@
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
-use super::records::{Assertion, ChunkRecord, Durability, EntityDescription, RunDescription};
+use super::records::{
+    Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription,
+};
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
@@ -215,13 +217,23 @@ impl GraphWriter {
     }
 
     fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
-        let Assertion { subject, relation, object, .. } = *assertion;
+        let Assertion { subject, relation, ref object, .. } = *assertion;
         let triple = Triple::new(
             named("subject", subject)?,
             named("relation", relation)?,
-            named("object", object)?,
+            match object {
+                Object::Entity(iri) => Term::from(named("object", iri)?),
+                Object::Value { text, datatype } => {
+                    Literal::new_typed_literal(&**text, named("datatype", datatype)?).into()
+                }
+            },
         );
-        let hash = identifier([subject, relation, object, self.run.as_str()]);
+        let hash = match object {
+            Object::Entity(iri) => identifier([subject, relation, iri, self.run.as_str()]),
+            Object::Value { text, datatype } => {
+                identifier([subject, relation, text, datatype, self.run.as_str()])
+            }
+        };
         let reifier = NamedNode::new_unchecked(format!("{}{hash}", self.base_iri));
         quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
         quads.push(triple.in_graph(GraphName::DefaultGraph));
@@ -235,6 +247,9 @@ impl GraphWriter {
             if let Some(value) = value {
                 quads.push(statement(&reifier, predicate, probability(role, value)?));
             }
+        }
+        if assertion.ambiguous {
+            quads.push(statement(&reifier, kgb::AMBIGUOUS, Literal::from(true)));
         }
         quads.push(statement(&reifier, kgb::WAS_GENERATED_BY, self.run.clone()));
         Ok(())

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Row;
 use super::masks::{Masks, Scoring};
+use super::names::{CandidateIndex, Names};
 use super::text::TextAfter;
-use super::trie::{CandidateIndex, NodeId, Nodes, Sequences, Trie, TrieError};
+use super::trie::{NameIndex, NodeId, Nodes, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing, MixingRule};
 
@@ -30,10 +31,12 @@ pub enum Normalise {
     Trie,
 }
 
-/// The candidates of one relation as token sequences, and the templates' text after the object.
+/// The candidates of one relation by their names as token sequences, and the templates' text after the
+/// object.
 #[derive(Clone, Debug)]
 pub struct AnswerSpace {
     trie: Trie,
+    names: Names,
     normalise: Normalise,
     /// For each template, the tokens of its text after the object; often empty.
     suffixes: Vec<Vec<u32>>,
@@ -46,12 +49,13 @@ pub struct AnswerSpace {
 }
 
 impl AnswerSpace {
-    /// An answer space of token sequences, asked for through as many templates as `suffixes`.
+    /// An answer space of token sequences, each the one name of a candidate, asked for through as many
+    /// templates as `suffixes`.
     ///
     /// # Errors
-    /// Where a candidate has no token or the same tokens as another.
+    /// Where a name has no token or the same tokens as another.
     pub fn new(
-        candidates: Sequences,
+        names: Sequences,
         suffixes: Vec<Vec<u32>>,
         normalise: Normalise,
     ) -> Result<Self, TrieError> {
@@ -59,30 +63,41 @@ impl AnswerSpace {
             Normalise::Trie => Nodes::Branchings,
             Normalise::None | Normalise::List => Nodes::Prefixes,
         };
-        let trie = Trie::new(candidates, nodes)?;
+        let trie = Trie::new(names, nodes)?;
         let overlap = overlap(&trie, &suffixes);
-        Ok(Self { trie, normalise, suffixes, masks: None, overlap, text: None })
+        let names = Names::one_each(trie.names());
+        Ok(Self { trie, names, normalise, suffixes, masks: None, overlap, text: None })
+    }
+
+    /// The same names, but those of other candidates.
+    ///
+    /// # Panics
+    /// Where there are not as many names.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        assert_eq!(names.names(), self.trie.names(), "names of this space");
+        Self { names, ..self }
     }
 
     /// An answer space of token sequences that a masked model is asked for, through as many
-    /// `templates`. `words` has for each token of each candidate the number of its word. Candidates
+    /// `templates`. `words` has for each token of each name the number of its word. Names
     /// of different lengths are not comparable before the end, and so never normalised at branchings.
     ///
     /// # Errors
-    /// Where a candidate has no token or the same tokens as another.
+    /// Where a name has no token or the same tokens as another.
     pub fn masked(
-        candidates: &Sequences,
+        names: &Sequences,
         words: &Sequences,
         templates: usize,
         mask: u32,
         scoring: Scoring,
         normalise: Normalise,
     ) -> Result<Self, TrieError> {
-        let empty = (0..candidates.len()).find(|&at| candidates.get(at).is_empty());
+        let empty = (0..names.len()).find(|&at| names.get(at).is_empty());
         if let Some(empty) = empty {
             return Err(TrieError::Empty(empty as u32));
         }
-        let (masks, framed) = Masks::new(mask, scoring, candidates, words);
+        let (masks, framed) = Masks::new(mask, scoring, names, words);
         let suffixes = vec![Vec::new(); templates];
         let normalise = match normalise {
             Normalise::Trie => Normalise::None,
@@ -97,8 +112,8 @@ impl AnswerSpace {
         self.masks.is_some() && node == Trie::ROOT
     }
 
-    /// How many times its own mass a prefix's candidates have together at most: once, unless the text
-    /// after the object goes on as a longer candidate does ("Bosnia", "Bosnia and Herzegovina" before
+    /// How many times its own mass a prefix's names have together at most: once, unless the text
+    /// after the object goes on as a longer name does ("Bosnia", "Bosnia and Herzegovina" before
     /// " and"). Then the model's mass of that token counts for both.
     pub(super) fn overlap(&self) -> f64 {
         self.overlap
@@ -109,10 +124,25 @@ impl AnswerSpace {
         &self.trie
     }
 
-    /// A candidate's tokens.
-    pub fn tokens(&self, candidate: CandidateIndex) -> &[u32] {
+    /// Which names are whose.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// A name's tokens.
+    pub fn tokens(&self, name: NameIndex) -> &[u32] {
         // A frame is none.
-        &self.trie.tokens(candidate)[usize::from(self.masks.is_some())..]
+        &self.trie.tokens(name)[usize::from(self.masks.is_some())..]
+    }
+
+    /// The tokens of a candidate's names together.
+    pub fn tokens_of(&self, candidate: CandidateIndex) -> usize {
+        self.names.of(candidate).map(|name| self.tokens(name).len()).sum()
+    }
+
+    /// How many tokens a candidate's longest name has.
+    pub fn longest_of(&self, candidate: CandidateIndex) -> usize {
+        self.names.of(candidate).map(|name| self.tokens(name).len()).max().unwrap_or(0)
     }
 
     /// How many templates ask for it.
@@ -206,7 +236,7 @@ impl AnswerSpace {
         }
     }
 
-    /// ln p(way on | node) for each child in order and then the candidate that ends at `node`,
+    /// ln p(way on | node) for each child in order and then the name that ends at `node`,
     /// if one does; `answer` is the model's for exactly [`Self::rows`].
     pub fn conditionals(&self, node: NodeId, template: usize, answer: &[f64]) -> Vec<f64> {
         let children = self.trie.children(node).len();
@@ -223,7 +253,7 @@ impl AnswerSpace {
         }
         ways.push(match to_suffix {
             // Nothing follows the object in the template: whatever does not lead to a longer
-            // candidate ends this one.
+            // name ends this one.
             [] => rest_of_one(log_sum_exp(&ways)),
             suffix => suffix.iter().sum(),
         });
@@ -242,7 +272,7 @@ impl AnswerSpace {
         self.trie.children(node).len() + self.scored_suffix(node, template).len()
     }
 
-    /// The tokens that have to follow a candidate that ends at `node`.
+    /// The tokens that have to follow a name that ends at `node`.
     fn scored_suffix(&self, node: NodeId, template: usize) -> &[u32] {
         let suffix = &self.suffixes[template];
         match (self.trie.end(node), self.normalise) {
@@ -253,7 +283,7 @@ impl AnswerSpace {
     }
 }
 
-/// One, and how many candidates on a way through the trie at most go on both with a longer one and with
+/// One, and how many names on a way through the trie at most go on both with a longer one and with
 /// a template's text by the same token.
 fn overlap(trie: &Trie, suffixes: &[Vec<u32>]) -> f64 {
     let firsts: Vec<u32> = suffixes.iter().filter_map(|suffix| suffix.first().copied()).collect();

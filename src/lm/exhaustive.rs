@@ -1,11 +1,12 @@
 //! Every candidate of an answer space scored: the obvious way, against which the search is held.
 
 use super::branch::{AnswerSpace, Normalise};
-use super::mix::{exclude, mix};
+use super::mix::mix;
+use super::names::CandidateIndex;
 use super::search::{Answer, Asked, Excluded, Mass, SearchTask, Weighed, answer_from};
-use super::trie::{CandidateIndex, NodeId, Trie};
+use super::trie::{NodeId, Trie};
 use super::{Answers, Row};
-use crate::shock::logspace::{log_mean_exp, normalise};
+use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
 use crate::shock::{Mixture, Pair};
 
 /// Rows, or nodes, collected before the models are asked.
@@ -14,14 +15,14 @@ const ROWS_AT_ONCE: usize = 4096;
 /// Masses held at once, 8 bytes each: how many questions are scored together follows from it.
 const MASSES_AT_ONCE: usize = 1 << 23;
 
-/// Every question's distributions over all candidates, each model's, as natural logarithms,
+/// Every question's distributions over the names of all candidates, each model's, as natural logarithms,
 /// averaged over the templates; the same twice where there is one model.
 ///
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
 /// be answered. `evaluate` gives each of `models` (finetuned, then base) its answers to the same
 /// rows. They are probabilities as the space normalises them: under `none` they sum to what the models
-/// leave to the candidates. Under `list` the excluded candidate has `-inf`; elsewhere it keeps what the
-/// models give it, since mixing at branchings needs its mass: [`mix`] takes it out.
+/// leave to the candidates. The excluded candidate keeps what the models give it, since mixing at branchings
+/// needs its mass: [`mix`] takes it out. Under `list` what all the others have sums to one.
 ///
 /// # Errors
 /// Those of `evaluate`.
@@ -66,7 +67,7 @@ pub fn ways<E>(
         score(space, models, question * space.templates(), 1, evaluate, &mut tables)?;
         let of_model = |model| {
             let [whole, branchings] =
-                [0, 1].map(|way| tables[way].distribution(0, model, excluded));
+                [0, 1].map(|way| space.names().sum(&tables[way].distribution(0, model, excluded)));
             Ways { whole, branchings }
         };
         all.push((0..models).map(of_model).collect());
@@ -109,6 +110,7 @@ pub(super) fn rank_all<E>(
         evaluate,
         &mut |excluded, Pair { finetuned, base }| {
             let Mixture { masses, total, .. } = mix(space, correction, excluded, &finetuned, &base);
+            let (finetuned, base) = (space.names().sum(&finetuned), space.names().sum(&base));
             let weighed = (0..masses.len())
                 .filter(|&c| excluded != Some(c as CandidateIndex))
                 .map(|c| Weighed {
@@ -134,7 +136,7 @@ fn for_each<E>(
     take: &mut dyn FnMut(Excluded, Pair<Vec<f64>>),
 ) -> Result<(), E> {
     let trie = space.trie();
-    let table = models * space.templates() * (trie.nodes().len() + trie.candidates());
+    let table = models * space.templates() * (trie.nodes().len() + trie.names());
     let together = (MASSES_AT_ONCE / table.max(1)).max(1);
     for (group, questions) in questions.chunks(together).enumerate() {
         let prompt = first + group * together * space.templates();
@@ -195,14 +197,14 @@ fn score<E>(
     Ok(())
 }
 
-/// ln mass of each node and each candidate, by question, model and template.
+/// ln mass of each node and each name, by question, model and template.
 struct Tables<'a> {
     space: &'a AnswerSpace,
     models: usize,
     /// Whether all ways on from a node have its mass together, whatever the space's way.
     at_branchings: bool,
     nodes: Vec<Vec<f64>>,
-    candidates: Vec<Vec<f64>>,
+    names: Vec<Vec<f64>>,
 }
 
 impl<'a> Tables<'a> {
@@ -211,8 +213,8 @@ impl<'a> Tables<'a> {
         let trie = space.trie();
         let mut nodes = vec![vec![f64::NEG_INFINITY; trie.nodes().len()]; tables];
         nodes.iter_mut().for_each(|table| table[Trie::ROOT as usize] = 0.0);
-        let candidates = vec![vec![f64::NEG_INFINITY; trie.candidates()]; tables];
-        Self { space, models, at_branchings: false, nodes, candidates }
+        let names = vec![vec![f64::NEG_INFINITY; trie.names()]; tables];
+        Self { space, models, at_branchings: false, nodes, names }
     }
 
     fn table(&self, question: usize, model: usize, template: usize) -> usize {
@@ -255,25 +257,32 @@ impl<'a> Tables<'a> {
         for (child, way) in trie.children(node).zip(ways) {
             self.nodes[table][child as usize] = mass + way;
         }
-        if let (Some(candidate), Some(way)) = (trie.end(node), ways.last()) {
-            let text = if self.at_branchings { 0.0 } else { self.space.text_of(part, candidate) };
-            self.candidates[table][candidate as usize] = mass + way + text;
+        if let (Some(name), Some(way)) = (trie.end(node), ways.last()) {
+            let text = if self.at_branchings { 0.0 } else { self.space.text_of(part, name) };
+            self.names[table][name as usize] = mass + way + text;
         }
     }
 
-    /// ln p(candidate) of one model, averaged over the templates.
+    /// ln p(name) of one model, averaged over the templates.
     fn distribution(&self, question: usize, model: usize, excluded: Excluded) -> Vec<f64> {
         let mut by_template: Vec<Vec<f64>> = (0..self.space.templates())
-            .map(|template| self.candidates[self.table(question, model, template)].clone())
+            .map(|template| self.names[self.table(question, model, template)].clone())
             .collect();
         if self.space.normalise() == Normalise::List {
             for distribution in &mut by_template {
-                exclude(excluded, distribution);
-                normalise(distribution);
+                let mut candidates = self.space.names().sum(distribution);
+                if let Some(excluded) = excluded {
+                    candidates[excluded as usize] = f64::NEG_INFINITY;
+                }
+                let total = log_sum_exp(&candidates);
+                // Where only what is excluded has any mass, none is left.
+                let nothing = total == f64::NEG_INFINITY;
+                let share = |ln: f64| if nothing { f64::NEG_INFINITY } else { ln - total };
+                distribution.iter_mut().for_each(|ln| *ln = share(*ln));
             }
         }
-        (0..self.space.trie().candidates())
-            .map(|c| log_mean_exp(&by_template.iter().map(|d| d[c]).collect::<Vec<_>>()))
+        (0..self.space.trie().names())
+            .map(|name| log_mean_exp(&by_template.iter().map(|d| d[name]).collect::<Vec<_>>()))
             .collect()
     }
 }

@@ -1,28 +1,32 @@
-//! A correction over a whole answer space: from both models' distributions to the corrected one.
+//! A correction over a whole answer space: from both models' distributions over the names to the
+//! corrected one over the candidates.
 //!
-//! What the search works out prefix by prefix, this works out from the candidates upwards.
+//! What the search works out prefix by prefix, this works out from the names upwards. What is mixed
+//! are names; a candidate's mass is the sum over its names, and shifts and means are those of candidates.
 
 use super::branch::{AnswerSpace, Normalise};
+use super::names::CandidateIndex;
 use super::search::Excluded;
-use super::trie::{NodeId, Trie};
-use crate::shock::logspace::log_sum_exp;
+use super::trie::{NameIndex, NodeId, Trie};
+use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mean, MixingRule, Mixture, Prior, Priors, Shift};
 
 impl AnswerSpace {
-    /// How finetuning moved the mean prediction, for every candidate and every way on.
+    /// How finetuning moved the mean prediction, for every candidate and every way on; `priors` are by
+    /// name.
     pub fn shift(&self, priors: &Priors) -> Shift {
         let trie = self.trie();
         let [finetuned, base] = [&priors.finetuned, &priors.base].map(|p| Below::new(trie, p));
         let between = |f: f64, b: f64| Shift::between(f, b);
+        let candidates = [&priors.finetuned, &priors.base].map(|p| self.names().sum(p));
         let mut shift = Shift {
-            candidates: priors
-                .finetuned
+            candidates: candidates[0]
                 .iter()
-                .zip(&priors.base)
+                .zip(&candidates[1])
                 .map(|(&f, &b)| between(f, b))
                 .collect(),
             nodes: vec![0.0; trie.nodes().len()],
-            endings: vec![0.0; trie.candidates()],
+            endings: vec![0.0; trie.names()],
             least: Vec::new(),
         };
         shift.least = self.least_below(&shift.candidates);
@@ -34,10 +38,9 @@ impl AnswerSpace {
                 let child = child as usize;
                 shift.nodes[child] = share(finetuned.nodes[child], base.nodes[child]);
             }
-            if let Some(candidate) = trie.end(node) {
-                let candidate = candidate as usize;
-                shift.endings[candidate] =
-                    share(priors.finetuned[candidate], priors.base[candidate]);
+            if let Some(name) = trie.end(node) {
+                let name = name as usize;
+                shift.endings[name] = share(priors.finetuned[name], priors.base[name]);
             }
         }
         shift
@@ -54,14 +57,15 @@ impl AnswerSpace {
         let trie = self.trie();
         let mut least = vec![f64::INFINITY; trie.nodes().len()];
         for node in trie.nodes().rev() {
-            let end = trie.end(node).map(|c| candidates[c as usize]);
-            let ways = trie.children(node).map(|c| least[c as usize]).chain(end);
+            let owners = trie.end(node).into_iter().flat_map(|name| self.names().owners(name));
+            let ends = owners.map(|candidate| candidates[candidate as usize]);
+            let ways = trie.children(node).map(|c| least[c as usize]).chain(ends);
             least[node as usize] = ways.fold(f64::INFINITY, f64::min);
         }
         least
     }
 
-    /// The shifts of the ways on from `node`: its children, then the candidate that ends there.
+    /// The shifts of the ways on from `node`: its children, then the name that ends there.
     pub(super) fn shifts<'a>(
         &'a self,
         node: NodeId,
@@ -74,7 +78,7 @@ impl AnswerSpace {
 
 /// A question's mixture over the candidates: what [`super::exhaustive`] ranks by.
 ///
-/// `finetuned` and `base` are one of [`super::distributions`]'s.
+/// `finetuned` and `base` are one of [`super::distributions`]'s, by name.
 pub fn mix(
     space: &AnswerSpace,
     correction: &Correction,
@@ -96,42 +100,48 @@ fn with_mean(
     finetuned: &[f64],
     base: &[f64],
 ) -> Mixture {
-    let rule = correction.rule;
-    let mut corrected = match correction.active_prior() {
+    let (rule, names) = (correction.rule, space.names());
+    let lists = space.normalise() == Normalise::List;
+    let corrected = match correction.active_prior() {
         Some(prior) if !space.shifts_candidates(rule) => without_shift(space, prior, finetuned),
         _ => finetuned.to_vec(),
     };
-    if space.mixes_at_branchings(rule) {
-        let mut mixed = mix_at_branchings(space.trie(), rule, &corrected, base);
-        exclude(excluded, &mut mixed);
-        return Mixture::of_probabilities(mixed);
-    }
-    let mut base = base.to_vec();
-    exclude(excluded, &mut corrected);
-    exclude(excluded, &mut base);
-    let shifted = correction.active_prior().filter(|_| space.shifts_candidates(rule));
-    if space.normalise() == Normalise::List {
-        if let Some(prior) = shifted {
-            corrected = prior.remove(&corrected, prior.shift.candidates.iter().copied());
+    let sums = |of: &dyn Fn(NameIndex, CandidateIndex) -> f64| {
+        let mut sums = names.sum_of(of);
+        if let Some(candidate) = excluded {
+            sums[candidate as usize] = f64::NEG_INFINITY;
         }
-        return Mixture::of_probabilities(rule.mix_all(&corrected, &base));
+        sums
+    };
+    if space.mixes_at_branchings(rule) {
+        let mixed = mix_at_branchings(space.trie(), rule, &corrected, base);
+        return Mixture::of_probabilities(sums(&|name, _| mixed[name as usize]));
     }
-    if let Some(prior) = shifted {
-        let shifts = &prior.shift.candidates;
-        corrected.iter_mut().zip(shifts).for_each(|(mass, shift)| *mass -= prior.tau * shift);
+    let shifted = correction.active_prior().filter(|_| space.shifts_candidates(rule));
+    let removed = |candidate: CandidateIndex| {
+        shifted.map_or(0.0, |prior| prior.tau * prior.shift.candidates[candidate as usize])
+    };
+    let left = |name: NameIndex, candidate| corrected[name as usize] - removed(candidate);
+    // What each model's masses are divided by: under `list` a shifted distribution is normalised anew.
+    let total = match shifted {
+        Some(_) if lists => log_sum_exp(&sums(&left)),
+        _ => 0.0,
+    };
+    let total = if total == f64::NEG_INFINITY { 0.0 } else { total };
+    let mixed =
+        |name: NameIndex, candidate| rule.mix(left(name, candidate) - total, base[name as usize]);
+    let mut masses = sums(&mixed);
+    if !lists && (space.normalise() == Normalise::None || space.mixes_candidates(rule)) {
+        return Mixture::of_masses(masses);
     }
-    let masses: Vec<f64> = corrected.iter().zip(&base).map(|(&f, &b)| rule.mix(f, b)).collect();
-    if space.normalise() == Normalise::None || space.mixes_candidates(rule) {
-        Mixture::of_masses(masses)
-    } else {
-        Mixture::of_probabilities(masses)
+    if lists && matches!(rule, MixingRule::LogLinear { .. }) {
+        if log_sum_exp(&masses) == f64::NEG_INFINITY {
+            // The models exclude each other's names: the finetuned stands.
+            masses = sums(&|name, candidate| left(name, candidate) - total);
+        }
+        normalise(&mut masses);
     }
-}
-
-pub(super) fn exclude(excluded: Excluded, distribution: &mut [f64]) {
-    if let Some(candidate) = excluded {
-        distribution[candidate as usize] = f64::NEG_INFINITY;
-    }
+    Mixture::of_probabilities(masses)
 }
 
 /// The finetuned distribution without its shift, removed at each branching.
@@ -143,7 +153,7 @@ fn without_shift(space: &AnswerSpace, prior: &Prior, finetuned: &[f64]) -> Vec<f
     })
 }
 
-/// Mixes two distributions over the candidates at each branching of their trie.
+/// Mixes two distributions over the names at each branching of their trie.
 fn mix_at_branchings(trie: &Trie, rule: MixingRule, f: &[f64], b: &[f64]) -> Vec<f64> {
     let [below_f, below_b] = [f, b].map(|p| Below::new(trie, p));
     descend(trie, |node| {
@@ -155,21 +165,21 @@ fn mix_at_branchings(trie: &Trie, rule: MixingRule, f: &[f64], b: &[f64]) -> Vec
     })
 }
 
-/// ln p by candidate from ln p(way | node) of the ways on from each node.
+/// ln p by name from ln p(way | node) of the ways on from each node.
 fn descend(trie: &Trie, mut conditionals: impl FnMut(NodeId) -> Vec<f64>) -> Vec<f64> {
     let mut nodes = vec![0.0; trie.nodes().len()];
-    let mut candidates = vec![f64::NEG_INFINITY; trie.candidates()];
+    let mut names = vec![f64::NEG_INFINITY; trie.names()];
     for node in trie.nodes() {
         let at = node as usize;
         let on = conditionals(node);
         for (child, way) in trie.children(node).zip(&on) {
             nodes[child as usize] = nodes[at] + way;
         }
-        if let (Some(candidate), Some(way)) = (trie.end(node), on.last()) {
-            candidates[candidate as usize] = nodes[at] + way;
+        if let (Some(name), Some(way)) = (trie.end(node), on.last()) {
+            names[name as usize] = nodes[at] + way;
         }
     }
-    candidates
+    names
 }
 
 /// ln of the mass below each node of a trie.
@@ -178,17 +188,17 @@ struct Below {
 }
 
 impl Below {
-    fn new(trie: &Trie, candidates: &[f64]) -> Self {
+    fn new(trie: &Trie, names: &[f64]) -> Self {
         let mut below = Self { nodes: vec![f64::NEG_INFINITY; trie.nodes().len()] };
         for node in trie.nodes().rev() {
-            below.nodes[node as usize] = log_sum_exp(&below.ways(trie, node, candidates));
+            below.nodes[node as usize] = log_sum_exp(&below.ways(trie, node, names));
         }
         below
     }
 
-    /// ln mass of each way on from `node`: its children, then the candidate that ends there.
-    fn ways(&self, trie: &Trie, node: NodeId, candidates: &[f64]) -> Vec<f64> {
-        let end = trie.end(node).map(|c| candidates[c as usize]);
+    /// ln mass of each way on from `node`: its children, then the name that ends there.
+    fn ways(&self, trie: &Trie, node: NodeId, names: &[f64]) -> Vec<f64> {
+        let end = trie.end(node).map(|name| names[name as usize]);
         trie.children(node).map(|c| self.nodes[c as usize]).chain(end).collect()
     }
 }

@@ -7,6 +7,9 @@
 //! probabilities. So the best `most` are exact as soon as as many complete candidates lie above every
 //! open prefix, and a prefix below which nothing can reach the threshold is never opened.
 //!
+//! A candidate with several names has what these have together. Of the best all names are opened; any
+//! other has at most what was found of it and what as many open prefixes have as it has names.
+//!
 //! Of what a mass is a share differs:
 //!
 //! | masses | a candidate's share | the search ends when |
@@ -19,9 +22,11 @@
 //! a time, so that the models are asked in full batches; which nodes a question opens does not depend on
 //! the others.
 
+mod leaders;
 mod list;
 mod mass;
 mod question;
+mod settle;
 mod task;
 
 use schemars::JsonSchema;
@@ -32,8 +37,9 @@ use question::Question;
 pub use task::SearchTask;
 
 use super::exhaustive::rank_all;
-use super::trie::CandidateIndex;
+use super::names::{CandidateIndex, Names};
 use super::{Answers, Row};
+use crate::shock::logspace::log_add_exp;
 use crate::shock::{Calibration, Evidence, Pair};
 
 /// Which candidates are scored.
@@ -139,6 +145,27 @@ pub(super) struct Weighed {
     pub candidate: CandidateIndex,
     pub mixed: f64,
     pub models: Pair<f64>,
+}
+
+impl Weighed {
+    /// By candidate, the sums of what its names have, each once.
+    fn sums(names: &Names, each: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut sums: Vec<Self> = each.collect();
+        if !names.is_one_each() {
+            sums.sort_by_key(|weighed| weighed.candidate);
+            sums.dedup_by(|name, sum| {
+                let is_same = name.candidate == sum.candidate;
+                if is_same {
+                    sum.mixed = log_add_exp(sum.mixed, name.mixed);
+                    let Pair { finetuned, base } = &mut sum.models;
+                    *finetuned = log_add_exp(*finetuned, name.models.finetuned);
+                    *base = log_add_exp(*base, name.models.base);
+                }
+                is_same
+            });
+        }
+        sums
+    }
 }
 
 /// Ranks candidates; ties go to the smaller index.

@@ -1,55 +1,55 @@
 //! The text after the object as what it says of each candidate on average.
 //!
 //! What follows a name in a sentence depends on the name and the template far more than on the
-//! subject. So ln p of a template's text after a candidate is taken over a few of a relation's subjects
-//! once, and added to the candidate's ln p of each question: a search need not read on behind each
-//! candidate, and where the text is long, no prefix has to be opened for it.
+//! subject. So ln p of a template's text after a name is taken over a few of a relation's subjects
+//! once, and added to the name's ln p of each question: a search need not read on behind each
+//! name, and where the text is long, no prefix has to be opened for it.
 
 use std::borrow::Cow;
 
 use super::branch::AnswerSpace;
-use super::trie::CandidateIndex;
+use super::trie::NameIndex;
 use super::{Answers, Row};
 
-/// What the texts after the object add to the candidates' ln p.
+/// What the texts after the object add to the names' ln p.
 #[derive(Clone, Debug)]
 pub(super) struct TextAfter {
-    /// By model and template, by candidate.
-    candidates: Vec<Vec<f64>>,
+    /// By model and template, by name.
+    names: Vec<Vec<f64>>,
     /// By model and template, by node, the largest below it.
     largest: Vec<Vec<f64>>,
 }
 
 impl AnswerSpace {
-    /// Takes what the texts after the object add: by model and then template, for each candidate, as
+    /// Takes what the texts after the object add: by model and then template, for each name, as
     /// [`text_after`] gives it.
-    pub fn set_text(&mut self, candidates: Vec<Vec<f64>>) {
+    pub fn set_text(&mut self, names: Vec<Vec<f64>>) {
         let trie = self.trie();
-        let largest = candidates.iter().map(|of| {
+        let largest = names.iter().map(|of| {
             let mut largest = vec![f64::NEG_INFINITY; trie.nodes().len()];
             for node in trie.nodes().rev() {
-                let end = trie.end(node).map(|c| of[c as usize]);
+                let end = trie.end(node).map(|name| of[name as usize]);
                 let ways = trie.children(node).map(|c| largest[c as usize]).chain(end);
                 largest[node as usize] = ways.fold(f64::NEG_INFINITY, f64::max);
             }
             largest
         });
         let largest = largest.collect();
-        self.text = Some(TextAfter { candidates, largest });
+        self.text = Some(TextAfter { names, largest });
     }
 
-    /// What the text adds to a candidate, by `part`, one of models and templates.
-    pub(super) fn text_of(&self, part: usize, candidate: CandidateIndex) -> f64 {
-        self.text.as_ref().map_or(0.0, |text| text.candidates[part][candidate as usize])
+    /// What the text adds to a name, by `part`, one of models and templates.
+    pub(super) fn text_of(&self, part: usize, name: NameIndex) -> f64 {
+        self.text.as_ref().map_or(0.0, |text| text.names[part][name as usize])
     }
 
-    /// What the text adds to any candidate below a node at most.
+    /// What the text adds to any name below a node at most.
     pub(super) fn text_below(&self, part: usize, node: u32) -> f64 {
         self.text.as_ref().map_or(0.0, |text| text.largest[part][node as usize])
     }
 }
 
-/// For each question, by model and then template, ln p of the template's text after each candidate.
+/// For each question, by model and then template, ln p of the template's text after each name.
 /// `texts` has the text's tokens by template; of none ln p is 0.
 ///
 /// `questions` and `evaluate` are those of [`super::distributions`].
@@ -63,14 +63,14 @@ pub fn text_after<E>(
     questions: usize,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Vec<Vec<f64>>>, E> {
-    let candidates = space.trie().candidates();
+    let names = space.trie().names();
     let mut all = Vec::with_capacity(questions);
     for question in 0..questions {
-        let mut parts = vec![vec![0.0; candidates]; models * texts.len()];
+        let mut parts = vec![vec![0.0; names]; models * texts.len()];
         for (template, text) in texts.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
-            let mut rows = Vec::with_capacity(candidates * text.len());
-            for candidate in 0..candidates {
-                let tokens = space.tokens(candidate as CandidateIndex);
+            let mut rows = Vec::with_capacity(names * text.len());
+            for name in 0..names {
+                let tokens = space.tokens(name as NameIndex);
                 rows.extend((0..text.len()).map(|at| Row {
                     prompt: question * texts.len() + template,
                     continuation: Cow::Owned([tokens, &text[..at]].concat()),

@@ -1,7 +1,7 @@
-//! The token trie of an answer space: what a model may say next after a prefix of a candidate.
+//! The token trie of an answer space: what a model may say next after a prefix of a name.
 //!
 //! Invariants: a node's children are contiguous, sorted by their first token, and differ in it;
-//! every leaf is the end of a candidate; a node may be both an end and a prefix of others.
+//! every leaf is the end of a name; a node may be both an end and a prefix of others.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::diagnostic::Explain;
 
 /// Index of a node; the root is [`Trie::ROOT`].
 pub type NodeId = u32;
-/// Index of a candidate in its answer space.
-pub type CandidateIndex = u32;
+/// Index of a name, a token sequence, in its answer space.
+pub type NameIndex = u32;
 
-/// Token sequences held in one allocation, as a million candidates need.
+/// Lists of numbers, such as token sequences, held in one allocation, as a million candidates need.
 ///
 /// Tokens and sequences are fewer than 2^32 - 1, so that a trie can number its nodes, one more than
 /// there are tokens, and their ends.
@@ -73,7 +73,7 @@ impl Default for Sequences {
 /// Which prefixes become nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nodes {
-    /// Only where candidates part or end (a radix tree): what renormalisation at branchings asks.
+    /// Only where names part or end (a radix tree): what renormalisation at branchings asks.
     Branchings,
     /// Every prefix: what the probability of a whole token sequence asks.
     Prefixes,
@@ -85,7 +85,7 @@ struct Node {
     path: Range<u32>,
     first_child: NodeId,
     children: u32,
-    end: Option<CandidateIndex>,
+    end: Option<NameIndex>,
 }
 
 /// The trie. See the module's invariants.
@@ -95,19 +95,19 @@ pub struct Trie {
     /// By node, the token that leads from its parent towards it; 0 at the root.
     first_tokens: Vec<u32>,
     sequences: Sequences,
-    candidates: usize,
+    names: usize,
 }
 
-/// Two candidates have the same token sequence, or one has none.
+/// Two names have the same token sequence, or one has none.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrieError {
-    /// Candidate without a token.
-    #[error("candidate {0} has no token")]
-    Empty(CandidateIndex),
-    /// Two candidates that the model cannot tell apart.
-    #[error("candidates {0} and {1} have the same tokens")]
-    Same(CandidateIndex, CandidateIndex),
+    /// A name without a token.
+    #[error("name {0} has no token")]
+    Empty(NameIndex),
+    /// Two names that are one to the model.
+    #[error("names {0} and {1} have the same tokens")]
+    Same(NameIndex, NameIndex),
 }
 
 impl Explain for TrieError {}
@@ -121,7 +121,7 @@ impl Trie {
     /// # Errors
     /// Where a sequence is empty or occurs twice.
     pub fn new(sequences: Sequences, nodes: Nodes) -> Result<Self, TrieError> {
-        let mut order: Vec<CandidateIndex> = (0..sequences.len() as u32).collect();
+        let mut order: Vec<NameIndex> = (0..sequences.len() as u32).collect();
         order.sort_by(|&a, &b| sequences.get(a as usize).cmp(sequences.get(b as usize)));
         if let Some(&first) = order.first()
             && sequences.get(first as usize).is_empty()
@@ -136,10 +136,10 @@ impl Trie {
         let mut trie = Self {
             nodes: vec![Node { path: 0..0, first_child: 0, children: 0, end: None }],
             first_tokens: vec![0],
-            candidates: sequences.len(),
+            names: sequences.len(),
             sequences,
         };
-        // Each entry: a node and the candidates below it, as a range of `order`.
+        // Each entry: a node and the names below it, as a range of `order`.
         let mut open = std::collections::VecDeque::from([(Self::ROOT, 0..order.len())]);
         while let Some((node, below)) = open.pop_front() {
             trie.grow(node, below, &order, nodes, &mut open);
@@ -147,12 +147,12 @@ impl Trie {
         Ok(trie)
     }
 
-    /// Adds the children of `node`, whose candidates are `order[below]`.
+    /// Adds the children of `node`, whose names are `order[below]`.
     fn grow(
         &mut self,
         node: NodeId,
         mut below: Range<usize>,
-        order: &[CandidateIndex],
+        order: &[NameIndex],
         nodes: Nodes,
         open: &mut std::collections::VecDeque<(NodeId, Range<usize>)>,
     ) {
@@ -172,7 +172,7 @@ impl Trie {
             let last = self.sequences.get(order[group.end - 1] as usize);
             let length = match nodes {
                 Nodes::Prefixes => depth + 1,
-                // The candidates are sorted: what the first and the last share, all share.
+                // The names are sorted: what the first and the last share, all share.
                 Nodes::Branchings => first.iter().zip(last).take_while(|(a, b)| a == b).count(),
             };
             let representative = order[group.start] as usize;
@@ -209,12 +209,12 @@ impl Trie {
         &self.first_tokens[children.start as usize..children.end as usize]
     }
 
-    /// The candidate that ends at `node`.
-    pub fn end(&self, node: NodeId) -> Option<CandidateIndex> {
+    /// The name that ends at `node`.
+    pub fn end(&self, node: NodeId) -> Option<NameIndex> {
         self.nodes[node as usize].end
     }
 
-    /// How many ways lead on from `node`: children, and one if a candidate ends here.
+    /// How many ways lead on from `node`: children, and one if a name ends here.
     pub fn options(&self, node: NodeId) -> usize {
         let node = &self.nodes[node as usize];
         node.children as usize + usize::from(node.end.is_some())
@@ -236,14 +236,24 @@ impl Trie {
         order
     }
 
-    /// How many candidates there are.
-    pub fn candidates(&self) -> usize {
-        self.candidates
+    /// How many names there are.
+    pub fn names(&self) -> usize {
+        self.names
     }
 
-    /// The tokens of a candidate.
-    pub fn tokens(&self, candidate: CandidateIndex) -> &[u32] {
-        self.sequences.get(candidate as usize)
+    /// The tokens of a name.
+    pub fn tokens(&self, name: NameIndex) -> &[u32] {
+        self.sequences.get(name as usize)
+    }
+
+    /// The nodes from the root to where a name ends.
+    pub fn ways_to(&self, name: NameIndex) -> impl Iterator<Item = NodeId> + '_ {
+        let tokens = self.tokens(name);
+        std::iter::successors(Some(Self::ROOT), move |&node| {
+            let token = tokens.get(self.path(node).len())?;
+            let at = self.child_tokens(node).binary_search(token).ok()?;
+            self.children(node).nth(at)
+        })
     }
 }
 
@@ -272,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn candidates_that_cannot_be_told_apart_are_refused() {
+    fn names_that_cannot_be_told_apart_are_refused() {
         let mut same = Sequences::new();
         [&[1, 2][..], &[3], &[1, 2]].iter().for_each(|x| same.push(x));
         assert_eq!(Trie::new(same, Nodes::Branchings).unwrap_err(), TrieError::Same(0, 2));
@@ -290,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_candidate_is_found_once_by_its_tokens(
+        fn every_name_is_found_once_by_its_tokens(
             words in prop::collection::btree_set(prop::collection::vec(0u32..4, 1..6), 0..60),
             prefixes in any::<bool>(),
         ) {
@@ -301,9 +311,13 @@ mod tests {
             let trie = Trie::new(sequences, nodes).unwrap();
             let mut seen = BTreeSet::new();
             for node in trie.nodes() {
-                if let Some(candidate) = trie.end(node) {
-                    prop_assert_eq!(trie.path(node), &words[candidate as usize][..]);
-                    prop_assert!(seen.insert(candidate));
+                if let Some(name) = trie.end(node) {
+                    prop_assert_eq!(trie.path(node), &words[name as usize][..]);
+                    prop_assert!(seen.insert(name));
+                    let ways: Vec<NodeId> = trie.ways_to(name).collect();
+                    prop_assert_eq!((ways[0], ways[ways.len() - 1]), (Trie::ROOT, node));
+                    let child = |pair: &[NodeId]| trie.children(pair[0]).contains(&pair[1]);
+                    prop_assert!(ways.windows(2).all(child));
                 }
                 for (child, &token) in trie.children(node).zip(trie.child_tokens(node)) {
                     prop_assert!(trie.path(child).starts_with(trie.path(node)));

@@ -10,6 +10,7 @@ mod template;
 mod terms;
 mod turtle;
 mod usable;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 pub use template::{Template, TemplateError};
 pub use usable::Refusal;
+pub use values::{Datatype, MOST_VALUES, ValueRange};
 
 /// The namespace of the terms that kgbuild defines.
 pub const KGB: &str = "https://w3id.org/kgbuild#";
@@ -39,9 +41,11 @@ pub struct Relation {
     pub templates: Vec<Template>,
     /// What a subject must be: all of these, one for each `rdfs:domain`. Empty: anything.
     pub domain: Vec<AnyOf>,
-    /// What an object must be: all of these, one for each `rdfs:range`. Empty: anything, but
-    /// [`Ontology::select`] refuses such a relation.
+    /// What an object that is an entity must be: all of these, one for each `rdfs:range`. Empty:
+    /// anything, but [`Ontology::select`] refuses such a relation, unless its objects are values.
     pub range: Vec<AnyOf>,
+    /// The values that its objects may be, where they are values.
+    pub values: Option<ValueRange>,
     /// The most objects that a subject may have: 1 for an `owl:FunctionalProperty`, else
     /// `kgb:maxObjects` or the `owl:maxCardinality` of a restriction that holds for the domain.
     /// The smallest wins.
@@ -82,8 +86,8 @@ impl Ontology {
     ///
     /// # Errors
     /// All mistakes of all files: unreadable files, broken Turtle, templates without their
-    /// places, bounds that are no number, and domains or ranges that are neither a class nor an
-    /// `owl:unionOf` of classes.
+    /// places, bounds that are no number, domains or ranges that are neither a class nor an
+    /// `owl:unionOf` of classes, and ranges of values that cannot be asked for.
     pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
         read::read(files)
     }
@@ -151,7 +155,7 @@ impl Ontology {
             }
         };
         selected.retain(|relation| {
-            let has_range = !relation.range.is_empty();
+            let has_range = !relation.range.is_empty() || relation.values.is_some();
             if !has_range {
                 mistakes.push(without_range(relation));
             }
@@ -221,7 +225,7 @@ const FARTHEST: usize = 4;
 fn without_range(relation: &Relation) -> Diagnostic {
     let message = format!("the relation {} has no range", relation.name_and_iri());
     Diagnostic { place: Some(relation.place.clone()), ..Diagnostic::error("no-range", message) }
-        .help("its rdfs:range says which entities may be its objects: add one")
+        .help("its rdfs:range says which entities or values may be its objects: add one")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::statements::{OWL, Statements, iri, local};
 use super::terms::warn_of_unknown_terms;
 use super::turtle::{self, Node, Statement};
+use super::values::{ValuesOf, value_range};
 use super::{AnyOf, Ontology, Relation, Template, TemplateError};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
 
@@ -173,6 +174,7 @@ fn relation(
     diagnostics: &mut Diagnostics,
 ) -> Relation {
     let subject = Node::Iri(iri);
+    let values = value_range(&subject, statements, diagnostics);
     let mut classes = |predicate: &str| {
         let mut all = Vec::new();
         for (object, at) in statements.objects(&subject, predicate) {
@@ -192,13 +194,18 @@ fn relation(
         all.dedup();
         all
     };
-    let (domain, range) = (classes("rdfs:domain"), classes("rdfs:range"));
+    let domain = classes("rdfs:domain");
+    let (range, values) = match values {
+        ValuesOf::Entities => (classes("rdfs:range"), None),
+        ValuesOf::Range(values) => (Vec::new(), Some(values)),
+        ValuesOf::Mistaken => (Vec::new(), None),
+    };
     let max_objects = max_objects(&subject, &domain, statements, ontology, diagnostics);
     let irreflexive = is_of_class(&subject, "IrreflexiveProperty", statements);
     let Node::Iri(iri) = subject else { unreachable!("made from an IRI above") };
     let label = ontology.labels.get(&iri).cloned();
     let place = place.clone();
-    Relation { iri, label, templates, domain, range, max_objects, irreflexive, place }
+    Relation { iri, label, templates, domain, range, values, max_objects, irreflexive, place }
 }
 
 /// Whether a property is of a class of OWL's.

@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// Terms of our namespace that mean nothing here are most likely misspelt.
 pub(super) fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut Diagnostics) {
-    let known = ["template", "question", "maxObjects"];
+    let known = ["template", "question", "maxObjects", "minimum", "maximum", "decimals"];
     for (predicate, objects) in &statements.by_predicate {
         let Some(name) = predicate.strip_prefix("kgb:").filter(|n| !known.contains(n)) else {
             continue;
@@ -24,12 +24,13 @@ pub(super) fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut D
 }
 
 /// The terms of RDFS and OWL that are read here, as predicates and as classes.
-const READ_TERMS: [&str; 14] = [
+const READ_TERMS: [&str; 15] = [
     "rdfs:label",
     "rdfs:domain",
     "rdfs:range",
     "rdfs:subClassOf",
     "owl:unionOf",
+    "owl:oneOf",
     "owl:equivalentClass",
     "owl:onProperty",
     "owl:maxCardinality",

@@ -9,9 +9,9 @@ use crate::lm::Demand;
 /// A candidate as the answer to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RankedObject {
-    /// Its IRI.
-    pub iri: String,
-    /// Its label.
+    /// The IRI of an entity, the text of a value.
+    pub object: String,
+    /// What it is called.
     pub label: String,
     /// The calibrated probability that it is right, 0 to 1.
     pub confidence: f64,
@@ -61,8 +61,8 @@ impl PlannedJob<'_> {
         let asked = plan.asked;
         let selected = select(plan, predicted?.swap_remove(0));
         let object = |triple: &super::select::Triple| RankedObject {
-            iri: plan.candidates.iri(triple.object).to_owned(),
-            label: plan.candidates.label(triple.object).to_owned(),
+            object: plan.object(&plan.relations[index], triple.object).into_owned(),
+            label: plan.label(&plan.relations[index], triple.object).into_owned(),
             confidence: triple.confidence,
             finetuned: asked.finetuned.then_some(triple.models.finetuned),
             base: asked.base.then_some(triple.models.base),

@@ -23,7 +23,7 @@ pub struct WorkCounts {
     pub prompt_tokens: usize,
     /// Candidates of the answer space.
     pub candidates: usize,
-    /// Their tokens.
+    /// The tokens of their names.
     pub candidate_tokens: usize,
 }
 
@@ -71,7 +71,7 @@ impl WorkCounts {
     /// Of a relation, without its prompts' tokens.
     fn of(relation: &RelationPlan) -> Self {
         let candidates = relation.candidates.len();
-        let tokens = (0..candidates).map(|candidate| relation.space.tokens(candidate as u32).len());
+        let tokens = (0..candidates).map(|candidate| relation.space.tokens_of(candidate as u32));
         Self {
             subjects: relation.subjects.len(),
             prompts: relation.subjects.len() * relation.templates.len(),

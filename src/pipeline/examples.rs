@@ -4,7 +4,7 @@ use super::inputs::{Inputs, RelationInputs};
 use crate::catalog::Catalog;
 use crate::config;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
-use crate::facts::Facts;
+use crate::facts::{Facts, ObjectsOf};
 use crate::ontology::Template;
 
 /// The facts from which examples are taken.
@@ -21,9 +21,9 @@ impl Examples {
     /// Reads them, if the pipeline has any; mistakes go to `notes`.
     pub(super) fn read(pipeline: &config::Pipeline, notes: &mut Diagnostics) -> Option<Self> {
         let settings = pipeline.examples.as_ref()?;
-        let facts = notes.keep(Facts::read(&settings.facts));
+        let facts = notes.keep(Facts::read(&settings.facts, ObjectsOf::Anything));
         let held_out = match &pipeline.tuning {
-            Some(tuning) => Some(notes.keep(Facts::read(&tuning.facts))?),
+            Some(tuning) => Some(notes.keep(Facts::read(&tuning.facts, ObjectsOf::Anything))?),
             None => None,
         };
         let entities = match &settings.entities[..] {
@@ -48,6 +48,11 @@ impl Examples {
             let catalogs = catalogs.iter().flatten();
             catalogs.filter_map(|catalog| Some(catalog.label(catalog.find(iri)?))).next()
         };
+        let values = relation.relation.values.as_ref();
+        let label_of_object = |object: &'_ str| match values {
+            Some(values) => Some(values.written(values.position(object)?).swap_remove(0)),
+            None => label(object).map(str::to_owned),
+        };
         let iri_of_relation = &relation.relation.iri;
         let asked = |iri: &str| {
             let subject = inputs.subjects.find(iri);
@@ -57,9 +62,11 @@ impl Examples {
                 || self.held_out.as_ref().is_some_and(|f| f.objects(iri, iri_of_relation).is_some())
         };
         let questions = self.facts.questions(&relation.relation.iri);
-        let known: Vec<(&str, &str)> = questions
+        let known: Vec<(String, String)> = questions
             .filter(|(subject, _)| !asked(subject))
-            .filter_map(|(subject, objects)| Some((label(subject)?, label(objects.first()?)?)))
+            .filter_map(|(subject, objects)| {
+                Some((label(subject)?.to_owned(), label_of_object(objects.first()?)?))
+            })
             .collect();
         let count = self.count.min(known.len());
         if count < self.count {
@@ -74,9 +81,8 @@ impl Examples {
                  under [examples], or tables with their labels as its `entities`",
             ));
         }
-        let pick = |at: usize| known[at * known.len() / count];
-        let picked = (0..count).map(pick);
-        picked.map(|(subject, object)| (subject.to_owned(), object.to_owned())).collect()
+        let pick = |at: usize| known[at * known.len() / count].clone();
+        (0..count).map(pick).collect()
     }
 }
 

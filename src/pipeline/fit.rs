@@ -45,7 +45,7 @@ fn too_many_candidates(plan: &Plan, relation: &RelationPlan) -> Option<Diagnosti
     let help = "take `normalise = \"none\"` with `method = \"search\"`, which looks at the likely ones; \
                 or narrow the relation's range";
     Some(Diagnostic {
-        place: plan.candidates.place(relation.candidates[0]),
+        place: relation.candidates.place(&plan.candidates, 0),
         ..Diagnostic::error("too-many-candidates", message).help(help)
     })
 }
@@ -79,17 +79,17 @@ fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
         return with_rest(subjects.iter().take(SHOWN).map(mistake).collect(), more);
     }
     let suffix = relation.longest - longest_candidate(relation);
-    let length = |i: usize| relation.space.tokens(i as u32).len() + suffix;
+    let length = |i: usize| relation.space.longest_of(i as u32) + suffix;
     let long: Vec<usize> =
         (0..relation.candidates.len()).filter(|&i| length(i) > context / 2).collect();
     let mistake = |&i: &usize| Diagnostic {
-        place: plan.candidates.place(relation.candidates[i]),
+        place: relation.candidates.place(&plan.candidates, i),
         ..Diagnostic::error(
             "candidate-too-long",
             format!(
                 "{} has {} tokens, and a prompt of <{}> {prompt}, but the model's context is \
                  {context}",
-                plan.candidates.iri(relation.candidates[i]),
+                plan.object(relation, i as u32),
                 length(i),
                 relation.iri,
             ),
@@ -101,7 +101,7 @@ fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
 
 fn longest_candidate(relation: &RelationPlan) -> usize {
     let candidates = 0..relation.candidates.len() as u32;
-    candidates.map(|candidate| relation.space.tokens(candidate).len()).max().unwrap_or(0)
+    candidates.map(|candidate| relation.space.longest_of(candidate)).max().unwrap_or(0)
 }
 
 fn with_rest(mut mistakes: Vec<Diagnostic>, more: usize) -> Vec<Diagnostic> {

@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use super::examples::Examples;
-use crate::catalog::{self, Catalog, EntityId};
+use crate::catalog::{self, Catalog, EntityId, Objects};
 use crate::config::Pipeline;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, nearest};
-use crate::facts::Facts;
+use crate::facts::{Facts, ObjectsOf};
 use crate::ontology::{Ontology, Relation};
 
 /// Over how many subjects a model's mean prediction for a relation is taken at most. The mean's
@@ -39,8 +39,8 @@ pub struct RelationInputs {
     /// Subjects over which a model's mean prediction is taken: up to [`PRIOR_SUBJECTS`] of those
     /// that the pipeline asks about, evenly spread over the table.
     pub prior_subjects: Vec<EntityId>,
-    /// The candidates that its range admits, at least one; no two share a label.
-    pub candidates: Vec<EntityId>,
+    /// What its range admits, at least one.
+    pub objects: Objects,
     /// Labels of subjects and objects of known facts that stand before its prompts.
     pub examples: Vec<(String, String)>,
 }
@@ -51,8 +51,7 @@ impl Inputs {
     /// # Errors
     /// All mistakes of all files; those of what the files say together only where each is sound.
     pub fn read(pipeline: &Pipeline) -> Result<(Self, Diagnostics), Diagnostics> {
-        let gold: Vec<PathBuf> = pipeline.inputs.gold.iter().cloned().collect();
-        Self::read_asking(pipeline, &[], &gold, Ask::EverySubject)
+        Self::read_asking(pipeline, &[], &pipeline.inputs.gold, Ask::EverySubject)
     }
 
     /// Reads what `pipeline` names, to ask only the questions that `facts` answers; `facts` takes
@@ -81,10 +80,13 @@ impl Inputs {
         let tables: Vec<PathBuf> = files.subjects.iter().chain(more).cloned().collect();
         let subjects = notes.keep(read_subjects(&tables, &files.language, ask));
         let candidates = notes.keep(Catalog::read(&files.candidates, &files.language));
-        let gold = match facts {
+        let objects = ontology.as_ref().map_or(ObjectsOf::Anything, ObjectsOf::Ontology);
+        let mut facts_of = |files: &[PathBuf]| match files {
             [] => None,
-            facts => notes.keep(Facts::read(facts)),
+            files => notes.keep(Facts::read(files, objects)),
         };
+        let gold = facts_of(facts);
+        let known = if ask == Ask::EverySubject { facts_of(&files.known) } else { None };
         let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
         else {
             return Err(each_once(notes));
@@ -107,7 +109,9 @@ impl Inputs {
         let own = own_tables(pipeline, &tables);
         let examples = Examples::read(pipeline, &mut notes);
         for relation in selected {
-            if let Some(mut read) = inputs.relation(relation, ask, own.as_ref(), &mut notes) {
+            if let Some(mut read) =
+                inputs.relation(relation, ask, own.as_ref(), known.as_ref(), &mut notes)
+            {
                 if let Some(examples) = &examples {
                     let own = own.as_ref().unwrap_or(&inputs.subjects);
                     read.examples = examples.of(&read, &inputs, own, &mut notes);
@@ -116,12 +120,7 @@ impl Inputs {
             }
         }
         if inputs.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
-            notes.push(match (&inputs.gold, facts) {
-                (Some(gold), [file, ..]) if ask == Ask::SubjectsOfFacts => {
-                    inputs.no_question(gold).at(file, At::File)
-                }
-                _ => no_subject(&files.subjects[0]),
-            });
+            notes.push(inputs.nothing_to_ask(pipeline, facts, ask));
         }
         notes.0.extend(inputs.unused_numbers(pipeline));
         if let Some(gold) = &inputs.gold {
@@ -130,6 +129,18 @@ impl Inputs {
             );
         }
         each_once(notes).or(inputs)
+    }
+
+    /// Why no relation asks about any subject.
+    fn nothing_to_ask(&self, pipeline: &Pipeline, facts: &[PathBuf], ask: Ask) -> Diagnostic {
+        let files = &pipeline.inputs;
+        match (&self.gold, facts, &files.known[..]) {
+            (Some(gold), [file, ..], _) if ask == Ask::SubjectsOfFacts => {
+                self.no_question(gold).at(file, At::File)
+            }
+            (_, _, [graph, ..]) => nothing_to_complete(graph),
+            _ => no_subject(&files.subjects[0]),
+        }
     }
 
     /// Warnings about tuned numbers of relations that are not predicted.
@@ -198,13 +209,13 @@ impl Inputs {
         relation: Relation,
         ask: Ask,
         own: Option<&Catalog>,
+        known: Option<&Facts>,
         notes: &mut Diagnostics,
     ) -> Option<RelationInputs> {
-        let space = catalog::answer_space(&self.ontology, &relation, &self.candidates);
-        let space = notes.keep(space);
-        let space = space?;
+        let objects = catalog::answer_space(&self.ontology, &relation, &self.candidates);
+        let objects = notes.keep(objects)?;
         if let Some(gold) = &self.gold {
-            notes.0.extend(gold.unreachable(ask.role(), &relation, &space, &self.candidates));
+            notes.0.extend(gold.unreachable(ask.role(), &relation, &objects, &self.candidates));
         }
         let mut subjects = catalog::subjects_of(&self.ontology, &relation, &self.subjects);
         // By the types that its own tables give it, an entity may be asked about less.
@@ -222,9 +233,13 @@ impl Inputs {
             };
             subjects.retain(|subject| known(subject).is_some());
         }
-        let candidates = space.candidates;
+        if let Some(known) = known {
+            let objects =
+                |subject: &EntityId| known.objects(self.subjects.iri(*subject), &relation.iri);
+            subjects.retain(|subject| objects(subject).is_none_or(<[String]>::is_empty));
+        }
         let examples = Vec::new();
-        Some(RelationInputs { relation, subjects, prior_subjects, candidates, examples })
+        Some(RelationInputs { relation, subjects, prior_subjects, objects, examples })
     }
 }
 
@@ -266,6 +281,13 @@ fn read_subjects(
 fn no_subject(table: &Path) -> Diagnostic {
     let message = "no subject has a type that a relation's domain asks for";
     Diagnostic::error("no-subject", message).help(COMPARE_TYPES).at(table, At::File)
+}
+
+/// No relation lacks an object in the graph, of which `file` is the first file.
+fn nothing_to_complete(file: &Path) -> Diagnostic {
+    let message = "the graph has an object of every relation for all that its domain admits";
+    let help = "take `complete` out of [inputs] to ask nevertheless";
+    Diagnostic::error("nothing-to-complete", message).help(help).at(file, At::File)
 }
 
 /// The pipeline's own tables of subjects, where `tables` are more than these.

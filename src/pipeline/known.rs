@@ -12,7 +12,9 @@ use crate::shock::{Candidate, Pair, Question};
 pub struct KnownQuestion {
     /// Who is asked about.
     pub subject: EntityId,
-    /// ln p over the relation's candidates, by each model.
+    /// How many candidates the relation has.
+    pub candidates: usize,
+    /// ln p over the names of the relation's candidates, by each model.
     pub distributions: Distributions,
     /// The candidate that cannot be the answer.
     pub excluded: Excluded,
@@ -27,6 +29,7 @@ impl KnownQuestion {
     pub fn question(&self) -> Question<'_> {
         let Pair { finetuned, base } = &self.distributions;
         Question {
+            candidates: self.candidates,
             finetuned,
             base,
             excluded: self.excluded,
@@ -73,6 +76,7 @@ impl Plan {
                 objects.iter().filter_map(|object| self.candidate(relation, object)).collect();
             Some(KnownQuestion {
                 subject,
+                candidates: relation.candidates.len(),
                 distributions,
                 excluded: self.excluded(relation, subject),
                 outside: objects.len() - gold.len(),

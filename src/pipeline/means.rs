@@ -26,18 +26,24 @@ pub enum MeansOf {
 impl RelationPlan {
     /// Takes both models' mean predictions of subjects that were asked about.
     pub(super) fn set_mean_predictions(&mut self, asked: &[Pair<Vec<f64>>]) {
-        let candidates = self.candidates.len();
-        if self.tau.is_some() {
-            self.set_priors(&Priors::mean(candidates, asked));
+        let names = self.space.names();
+        let priors = self.tau.map(|_| Priors::mean(names.names(), asked));
+        let mean_of = |of: fn(&Pair<Vec<f64>>) -> &Vec<f64>| {
+            let sums: Vec<Vec<f64>> = asked.iter().map(|models| names.sum(of(models))).collect();
+            Mean::of(names.candidates(), sums.iter())
+        };
+        let means = Pair {
+            finetuned: mean_of(|models| &models.finetuned),
+            base: mean_of(|models| &models.base),
+        };
+        if let Some(priors) = priors {
+            self.set_priors(&priors);
         }
-        self.set_means(Pair {
-            finetuned: Mean::of(candidates, asked.iter().map(|models| &models.finetuned)),
-            base: Mean::of(candidates, asked.iter().map(|models| &models.base)),
-        });
+        self.set_means(means);
     }
 
-    /// Takes both models' mean predictions, whose difference the correction removes as far as `tau`
-    /// says.
+    /// Takes both models' mean predictions, by name, whose difference the correction removes as far as
+    /// `tau` says.
     pub fn set_priors(&mut self, priors: &Priors) {
         let shift = Arc::new(self.space.shift(priors));
         self.correction.prior = self.tau.map(|tau| Prior { tau, shift });

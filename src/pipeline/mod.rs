@@ -34,6 +34,7 @@ mod score;
 mod select;
 mod signature;
 pub mod stages;
+mod tokens;
 mod tune;
 mod tuned;
 

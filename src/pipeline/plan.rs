@@ -2,19 +2,20 @@
 //!
 //! A dry run and a run are planned by the same code.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
+use super::tokens::{self, Tokenised};
 use super::{LocatedModels, blocks, examples, fit};
-use crate::catalog::{Catalog, EntityId};
+use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics, counted};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::facts::Facts;
-use crate::lm;
-use crate::lm::trie::{CandidateIndex, Sequences};
-use crate::lm::{After, AnswerSpace, Demand, Excluded, Method, Normalise, Prompter, Rankings};
+use crate::lm::{
+    After, AnswerSpace, CandidateIndex, Demand, Excluded, Method, Normalise, Prompter, Rankings,
+};
 use crate::ontology::{Ontology, Relation, Template};
 use crate::shock::{Correction, MixingRule, Pair};
 
@@ -57,10 +58,10 @@ pub struct RelationPlan {
     pub name: String,
     /// The templates that the models can use, at least one.
     pub templates: Vec<Template>,
-    /// The candidates' tokens; candidate number `i` is `candidates[i]`.
+    /// The tokens of the candidates' names.
     pub space: AnswerSpace,
-    /// The candidates, in byte order of their IRIs.
-    pub candidates: Vec<EntityId>,
+    /// The candidates, by their numbers in `space`.
+    pub candidates: Objects,
     /// What stands before the prompts of models that read examples; often empty.
     pub examples: String,
     /// Tokens of the longest candidate with what follows it in the template.
@@ -83,7 +84,7 @@ pub struct RelationPlan {
     /// What is asked of each question: among it, what makes evidence a confidence, and the least
     /// confidence of a triple that is written.
     pub rankings: Rankings,
-    /// See [`lm::SearchTask::tolerance`].
+    /// See [`SearchTask::tolerance`](crate::lm::SearchTask::tolerance).
     pub tolerance: f64,
     /// Which candidates are scored.
     pub method: Method,
@@ -100,14 +101,6 @@ fn exampled(pipeline: &Pipeline) -> Pair<bool> {
         Some(config::ExampledModels::Base) => Pair { finetuned: false, ..asked },
         Some(config::ExampledModels::Both) => asked,
     }
-}
-
-/// Candidates as tokens.
-struct Tokenised {
-    sequences: Sequences,
-    /// For each token of each candidate the number of its word.
-    words: Sequences,
-    candidates: Vec<EntityId>,
 }
 
 /// One chunk to be done.
@@ -178,11 +171,17 @@ impl Plan {
         inputs: RelationInputs,
         notes: &mut Diagnostics,
     ) -> Option<RelationPlan> {
-        let RelationInputs { relation, subjects, prior_subjects, candidates, examples } = inputs;
+        let RelationInputs { relation, subjects, prior_subjects, objects, examples } = inputs;
         let refusal = |template: &Template| self.prompter.refusal(template);
         let templates = relation.usable_templates(&refusal, notes)?;
-        let Tokenised { sequences, words, candidates } =
-            self.tokenise(&relation, &candidates, templates[0].object_has_space(), notes)?;
+        let asked_by = tokens::NamesOf {
+            catalog: &self.candidates,
+            prompter: &self.prompter,
+            naming: pipeline.names(&relation.iri),
+            with_space: templates[0].object_has_space(),
+        };
+        let Tokenised { sequences, words, names } =
+            asked_by.tokenise(&relation, &objects, notes)?;
         let mut suffixes = Vec::new();
         for template in &templates {
             match self.prompter.suffix(template, pipeline.prediction.after) {
@@ -208,7 +207,7 @@ impl Plan {
             None => AnswerSpace::new(sequences, suffixes, prediction.normalise),
         };
         let space = match space {
-            Ok(space) => space,
+            Ok(space) => space.with_names(names),
             Err(e) => {
                 notes.push(Diagnostic::error("answer-space", format!("<{}>: {e}", relation.iri)));
                 return None;
@@ -225,13 +224,13 @@ impl Plan {
             texts,
             correction: mixing_rule(pipeline, &relation.iri).into(),
             tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
-            mean: pipeline.mean(&relation.iri, candidates.len()),
-            rankings: self.rankings(pipeline, &relation, candidates.len()),
+            mean: pipeline.mean(&relation.iri, objects.len()),
+            rankings: self.rankings(pipeline, &relation, objects.len()),
             tolerance: prediction.tolerance,
             method: prediction.method,
             irreflexive: relation.irreflexive,
             space,
-            candidates,
+            candidates: objects,
         })
     }
 
@@ -246,77 +245,6 @@ impl Plan {
         Rankings { mixed: Demand { most, calibration, threshold }, best }
     }
 
-    /// The candidates' tokens, without those that the tokenizer cannot tell apart.
-    fn tokenise(
-        &self,
-        relation: &Relation,
-        candidates: &[EntityId],
-        with_space: bool,
-        notes: &mut Diagnostics,
-    ) -> Option<Tokenised> {
-        let (mut sequences, mut all_words) = (Sequences::new(), Sequences::new());
-        let mut kept = Vec::with_capacity(candidates.len());
-        let mut seen: HashMap<Vec<u32>, EntityId> = HashMap::new();
-        // What is left of a label of which nothing is left.
-        let blank = self.prompter.candidate("", with_space);
-        let (mut same, mut empty) = (Vec::new(), Vec::new());
-        for &candidate in candidates {
-            let label = self.candidates.label(candidate);
-            let lm::TokenisedCandidate { tokens, words } =
-                match self.prompter.candidate(label, with_space) {
-                    Ok(found) => found,
-                    Err(e) => {
-                        notes.push(Diagnostic::of("tokenizer", &e));
-                        return None;
-                    }
-                };
-            if tokens.is_empty() || blank.as_ref().is_ok_and(|blank| blank.tokens == tokens) {
-                empty.push(candidate);
-            } else if let Some(&other) = seen.get(&tokens) {
-                same.push((other, candidate));
-            } else {
-                sequences.push(&tokens);
-                all_words.push(&words);
-                seen.insert(tokens, candidate);
-                kept.push(candidate);
-            }
-        }
-        let name =
-            |e: EntityId| format!("<{}> ({:?})", self.candidates.iri(e), self.candidates.label(e));
-        if !empty.is_empty() {
-            let examples: Vec<String> = empty.iter().take(SHOWN).map(|&e| name(e)).collect();
-            let mut mistake = Diagnostic::error(
-                "candidate-without-tokens",
-                format!(
-                    "the tokenizer leaves nothing of the labels of {} of the candidates of <{}>: {}",
-                    empty.len(), relation.iri, examples.join(", ")
-                ),
-            )
-            .help("give them labels in the model's alphabet, or remove them");
-            mistake.place = self.candidates.place(empty[0]);
-            notes.push(mistake);
-            return None;
-        }
-        if !same.is_empty() {
-            let examples: Vec<String> = same
-                .iter()
-                .take(SHOWN)
-                .map(|&(a, b)| format!("{} as {}", name(b), name(a)))
-                .collect();
-            let mut warning = Diagnostic::warning(
-                "candidates-with-same-tokens",
-                format!(
-                    "{} of <{}> with the same tokens as another cannot be predicted: {}",
-                    counted(same.len(), "candidate"), relation.iri, examples.join(", ")
-                ),
-            )
-            .help("the smallest IRI keeps the tokens; give the others labels that the model tells apart");
-            warning.place = self.candidates.place(same[0].1);
-            notes.push(warning);
-        }
-        Some(Tokenised { sequences, words: all_words, candidates: kept })
-    }
-
     /// The candidate that is the subject itself, where it cannot be the object.
     pub fn excluded(&self, relation: &RelationPlan, subject: EntityId) -> Excluded {
         if !relation.irreflexive {
@@ -325,11 +253,20 @@ impl Plan {
         self.candidate(relation, self.subjects.iri(subject))
     }
 
-    /// The candidate of a relation with this IRI.
-    pub fn candidate(&self, relation: &RelationPlan, iri: &str) -> Option<CandidateIndex> {
-        // The candidates are in byte order of their IRIs.
-        let found = relation.candidates.binary_search_by(|&c| self.candidates.iri(c).cmp(iri));
-        found.ok().map(|index| index as CandidateIndex)
+    /// The candidate of a relation that an object is: an entity by its IRI, a value by its text.
+    pub fn candidate(&self, relation: &RelationPlan, object: &str) -> Option<CandidateIndex> {
+        let found = relation.candidates.position(&self.candidates, object);
+        found.map(|index| index as CandidateIndex)
+    }
+
+    /// The IRI of a relation's candidate that is an entity, the text of one that is a value.
+    pub fn object(&self, relation: &RelationPlan, candidate: CandidateIndex) -> Cow<'_, str> {
+        relation.candidates.object(&self.candidates, candidate as usize)
+    }
+
+    /// What a relation's candidate is called.
+    pub fn label(&self, relation: &RelationPlan, candidate: CandidateIndex) -> Cow<'_, str> {
+        relation.candidates.label(&self.candidates, candidate as usize)
     }
 
     /// What each of a chunk's questions must not be answered.

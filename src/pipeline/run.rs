@@ -8,9 +8,9 @@ use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
 use super::stages::{self, Workers};
 use super::{Encoded, Error, Plan, Predictor, Selected, Task, encode, select};
-use crate::catalog::{Catalog, EntityId};
+use crate::catalog::{Catalog, EntityId, Objects};
 use crate::diagnostic::Events;
-use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter};
+use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter, Object};
 use crate::metrics::mean;
 use crate::shock::Calibration;
 
@@ -150,15 +150,26 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
         assertions.push(Assertion {
             subject: plan.subjects.iri(triple.subject),
             relation: &relation.iri,
-            object: plan.candidates.iri(triple.object),
+            object: match &relation.candidates {
+                Objects::Entities(all) => {
+                    Object::Entity(plan.candidates.iri(all[triple.object as usize]))
+                }
+                Objects::Values(values) => Object::Value {
+                    text: values.lexical(triple.object as usize).into(),
+                    datatype: values.datatype.iri(),
+                },
+            },
             confidence: triple.confidence,
             corrected: (relation.rankings.mixed.calibration != Calibration::IDENTITY)
                 .then_some(triple.corrected),
             finetuned: plan.asked.finetuned.then_some(triple.models.finetuned),
             base: plan.asked.base.then_some(triple.models.base),
+            ambiguous: triple.ambiguous,
         });
         entities.push(describe(&plan.subjects, triple.subject));
-        entities.push(describe(&plan.candidates, triple.object));
+        if let Objects::Entities(all) = &relation.candidates {
+            entities.push(describe(&plan.candidates, all[triple.object as usize]));
+        }
     }
     entities.dedup();
     ChunkRecord {

@@ -12,7 +12,7 @@ use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
 use crate::shock::{Mean, Pair};
 
-/// ln p over a relation's candidates, by each model.
+/// ln p over the names of a relation's candidates, by each model.
 pub type Distributions = Pair<Vec<f64>>;
 
 /// What a predictor answers to a chunk: something for each of its subjects.

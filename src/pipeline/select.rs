@@ -5,7 +5,7 @@
 
 use super::{Plan, Predicted, Statistics, Task};
 use crate::catalog::EntityId;
-use crate::lm::trie::CandidateIndex;
+use crate::lm::CandidateIndex;
 use crate::shock::Pair;
 
 /// A triple to be written.
@@ -13,14 +13,16 @@ use crate::shock::Pair;
 pub struct Triple {
     /// The subject.
     pub subject: EntityId,
-    /// The object, among the candidate entities.
-    pub object: EntityId,
+    /// The object, among the relation's candidates.
+    pub object: CandidateIndex,
     /// The confidence: what is known of the answer, calibrated.
     pub confidence: f64,
     /// Its share of the mixture's mass over the candidates.
     pub corrected: f64,
     /// The models' probabilities.
     pub models: Pair<f64>,
+    /// Whether other candidates have all of the object's names too.
+    pub ambiguous: bool,
 }
 
 /// A chunk's triples.
@@ -51,10 +53,11 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
             let probability = |ln: f64| if ln > 0.0 { 1.0 } else { ln.exp() };
             let triple = Triple {
                 subject,
-                object: relation.candidates[scored.candidate as usize],
+                object: scored.candidate,
                 confidence: demand.calibration.apply(scored.evidence),
                 corrected: probability(scored.evidence.ln_share),
                 models: scored.models.map(probability),
+                ambiguous: relation.space.names().is_ambiguous(scored.candidate),
             };
             statistics.add_triple(triple.confidence);
             triples.push(triple);
@@ -67,8 +70,8 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
             && !objects.is_empty()
         {
             let right = |candidate: CandidateIndex| {
-                let iri = plan.candidates.iri(relation.candidates[candidate as usize]);
-                objects.iter().any(|object| object == iri)
+                let answer = plan.object(relation, candidate);
+                objects.iter().any(|object| *object == answer)
             };
             statistics.add_gold(right(best.mixed), best.models.map(right));
         }

@@ -1,12 +1,11 @@
 //! All that a graph depends on: what makes two runs the same one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
-use crate::config::{self, Pipeline, PredictionSettings};
+use crate::config::{self, Naming, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
 use crate::lm::Demand;
@@ -36,12 +35,12 @@ pub(super) fn describe(
         }
     }
     let inputs = &pipeline.inputs;
-    let gold: Vec<PathBuf> = inputs.gold.iter().cloned().collect();
     for (part, files) in [
         ("ontology", &inputs.ontology),
         ("subjects", &inputs.subjects),
         ("candidates", &inputs.candidates),
-        ("gold", &gold),
+        ("gold", &inputs.gold),
+        ("known facts", &inputs.known),
     ] {
         let hashes: Result<Vec<String>, _> = files.iter().map(|f| fetch::sha256_of(f)).collect();
         signature.insert(part.to_owned(), hashes?.join(" "));
@@ -76,7 +75,8 @@ fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
 
 /// How a distribution over the candidates is computed.
 fn describe_prediction(prediction: &PredictionSettings) -> String {
-    let PredictionSettings { normalise, after, method, tolerance, masked } = prediction;
+    // Names are told by relation.
+    let PredictionSettings { normalise, after, method, tolerance, masked, names: _ } = prediction;
     format!("{normalise:?}, after {after:?}, {method:?}, tolerance {tolerance}, masked {masked:?}")
         .to_lowercase()
 }
@@ -102,6 +102,9 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
     let mut text = pipeline.correction.name().to_owned();
     if pipeline.correction != config::CorrectionMethod::None {
         text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
+    }
+    if pipeline.names(&relation.iri) == Naming::All {
+        text += ", all names";
     }
     if let Some(tau) = relation.tau {
         text += &format!(", tau {tau} over {} subjects", relation.prior_subjects.len());
@@ -137,6 +140,7 @@ mod tests {
             describe_prediction(&PredictionSettings {
                 normalise,
                 after: After::Mean,
+                names: Naming::Label,
                 masked,
                 method,
                 tolerance: 1e-6,

@@ -3,7 +3,7 @@
 use super::{Error, LocatedModels, Plan};
 use crate::config::{self, MadeFrom, Pipeline, TunedFile, TunedNumbers};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
-use crate::facts::Facts;
+use crate::facts::{Facts, ObjectsOf};
 use crate::fetch;
 use crate::graph::ModelDescription;
 use crate::shock::tune::{self, Numbers, Tuning};
@@ -140,9 +140,11 @@ pub(super) fn untested(
     pipeline: &Pipeline,
     tuning: &config::TuningSettings,
 ) -> Result<(), Diagnostics> {
-    let Some(gold) = &pipeline.inputs.gold else { return Ok(()) };
-    let (gold, _) = Facts::read(std::slice::from_ref(gold))?;
-    let (facts, _) = Facts::read(&tuning.facts)?;
+    if pipeline.inputs.gold.is_empty() {
+        return Ok(());
+    }
+    let (gold, _) = Facts::read(&pipeline.inputs.gold, ObjectsOf::Anything)?;
+    let (facts, _) = Facts::read(&tuning.facts, ObjectsOf::Anything)?;
     let both = facts.overlap(&gold);
     let Some((relation, subject)) = both.first() else { return Ok(()) };
     let message = format!(

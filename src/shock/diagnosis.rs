@@ -36,6 +36,8 @@ pub struct RelationAnswers<'a> {
     /// By candidate, how many natural facts it is the object of, where more are known than the
     /// questions'; else the questions' own objects say what is natural.
     pub natural: Option<&'a [u64]>,
+    /// By candidate, ln of what its names have together of what is given by name.
+    pub sums: &'a (dyn Fn(&[f64]) -> Vec<f64> + Sync),
     /// The systems, in the same order for every relation.
     pub systems: Vec<&'a System<'a>>,
 }
@@ -226,11 +228,12 @@ impl Entities {
             for &object in question.gold {
                 gold[object as usize] += 1.0 / question.objects() as f64;
             }
-            for (prior, ln_p) in priors.iter_mut().zip([question.finetuned, question.base]) {
+            for (prior, names) in priors.iter_mut().zip([question.finetuned, question.base]) {
+                let ln_p = (relation.sums)(names);
                 // A model's own masses sum to what it leaves to the candidates.
-                let total = log_sum_exp(ln_p);
+                let total = log_sum_exp(&ln_p);
                 let share = |x: f64| if x == f64::NEG_INFINITY { 0.0 } else { (x - total).exp() };
-                prior.iter_mut().zip(ln_p).for_each(|(sum, &x)| *sum += share(x));
+                prior.iter_mut().zip(&ln_p).for_each(|(sum, &x)| *sum += share(x));
             }
         }
         let count = questions.len() as f64;

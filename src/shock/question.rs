@@ -10,9 +10,11 @@ pub type Candidate = u32;
 /// A question whose answer is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// ln p of each candidate by the finetuned model.
+    /// How many candidates there are.
+    pub candidates: usize,
+    /// ln p of each name of the candidates by the finetuned model.
     pub finetuned: &'a [f64],
-    /// ln p of each candidate by the base model.
+    /// ln p of each name by the base model.
     pub base: &'a [f64],
     /// The candidate that cannot be the answer, if there is one.
     pub excluded: Option<Candidate>,
@@ -36,10 +38,10 @@ impl Question<'_> {
 
     /// The candidates but the excluded one.
     pub fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        (0..self.base.len() as Candidate).filter(|&c| Some(c) != self.excluded)
+        (0..self.candidates as Candidate).filter(|&c| Some(c) != self.excluded)
     }
 
-    /// The best candidate of a distribution; of equals the smaller index. `None` where there is no
+    /// The best candidate of a distribution over them; of equals the smaller index. `None` where there is no
     /// candidate.
     pub fn best(&self, ln_p: &[f64]) -> Option<Candidate> {
         self.candidates().min_by(|&a, &b| better(ln_p, a, b))
@@ -84,6 +86,7 @@ mod tests {
     fn ranks_by_hand() {
         let ln_p = [-3.0, -1.0, -2.0, -1.0, f64::NEG_INFINITY];
         let question = Question {
+            candidates: 5,
             finetuned: &ln_p,
             base: &ln_p,
             excluded: Some(1),

@@ -151,7 +151,7 @@ const MEAN: &str = "mean removed, log-linear by candidate";
 
 /// A mean prediction by which each candidate is expected less the later it comes.
 fn mean(space: &AnswerSpace) -> MeanRemoval {
-    let candidates = space.trie().candidates();
+    let candidates = space.names().candidates();
     let means = Pair { finetuned: -4.0, base: -8.0 };
     let means = means.map(|least: f64| {
         space.mean((0..candidates).map(|c| least * c as f64 / candidates as f64).collect())
@@ -161,7 +161,7 @@ fn mean(space: &AnswerSpace) -> MeanRemoval {
 
 /// A shift as if finetuning had made each candidate rarer the later it comes, up to a hundred times.
 fn prior(space: &AnswerSpace, tau: f64) -> Prior {
-    let candidates = space.trie().candidates();
+    let candidates = space.trie().names();
     let base = vec![-(candidates as f64).ln(); candidates];
     let rarer = |c: usize| base[c] - 100_f64.ln() * c as f64 / candidates as f64;
     let finetuned = (0..candidates).map(rarer).collect();
@@ -183,6 +183,17 @@ fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
     all
 }
 
+/// Candidates of several tokens, or names, are what the search is about.
+fn assert_worth_searching(plan: &Plan, names: &str) {
+    let long = plan.relations.iter().filter(|relation| {
+        let trie = relation.space.trie();
+        (0..trie.names()).any(|name| trie.tokens(name as u32).len() > 2)
+    });
+    assert!(long.count() >= 2, "too few relations with candidates of several tokens");
+    let several = plan.relations.iter().any(|relation| relation.space.names().most() > 1);
+    assert_eq!(several, names == "all");
+}
+
 #[test]
 fn the_search_is_exact_on_real_relations() {
     let environment = Environment::new(Silent);
@@ -192,11 +203,14 @@ fn the_search_is_exact_on_real_relations() {
     let mut largest = 0.0_f64;
     // Under "list" nearly every prefix has to be asked about: a question takes seconds.
     let relations = [CAPITAL, CONTINENT, LANGUAGE, COUNTRY, BORDER];
-    for (normalise, mixing, relations, subjects, tolerance) in [
-        ("none", "candidate", &relations[..], 4, WIDTH),
-        ("trie", "branching", &relations[..], 4, WIDTH),
-        ("list", "candidate", &relations[..3], 1, UNEXPLORED),
+    for (normalise, names, mixing, relations, subjects, tolerance) in [
+        ("none", "label", "candidate", &relations[..], 4, WIDTH),
+        ("none", "all", "candidate", &relations[3..], 4, WIDTH),
+        ("trie", "label", "branching", &relations[..], 4, WIDTH),
+        ("trie", "all", "branching", &relations[3..], 4, WIDTH),
+        ("list", "label", "candidate", &relations[..3], 1, UNEXPLORED),
     ] {
+        job.set("prediction", "names", names);
         job.set("prediction", "tolerance", tolerance);
         job.set("prediction", "normalise", normalise);
         job.set("correction", "mixing", mixing);
@@ -206,11 +220,7 @@ fn the_search_is_exact_on_real_relations() {
         let opened = opened.get_or_insert_with(|| models(front.pipeline()));
         let [to_search, to_score] = [(); 2].map(|()| opened.each_ref().map(Shared::anew));
         let mut plan = front.plan().unwrap().into_plan();
-        let long = plan.relations.iter().filter(|relation| {
-            let trie = relation.space.trie();
-            (0..trie.candidates()).any(|c| trie.tokens(c as u32).len() > 2)
-        });
-        assert!(long.count() >= 2, "candidates of several tokens are what the search is about");
+        assert_worth_searching(&plan, names);
         for (name, asked, tau, rule) in cases(normalise) {
             for relation in &mut plan.relations {
                 relation.correction = Correction {
@@ -232,12 +242,12 @@ fn the_search_is_exact_on_real_relations() {
             let (expected, all_rows) = ask(&to_score, Method::Exhaustive);
             assert_eq!(found.len(), expected.len());
             for ((question, found), (_, expected)) in found.iter().zip(&expected) {
-                let place = format!("{normalise}, {name}, {question}");
+                let place = format!("{normalise}, {names}, {name}, {question}");
                 largest = largest.max(difference(found, expected, &place));
                 assert_shares(found, expected, tolerance, &place);
             }
             println!(
-                "{normalise}, {name}: {} questions, {rows} rows searched, {all_rows} in all",
+                "{normalise}, {names}, {name}: {} questions, {rows} rows searched, {all_rows} in all",
                 found.len()
             );
             assert!(rows <= all_rows, "the search asks more than exhaustive scoring");

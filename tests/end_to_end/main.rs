@@ -5,11 +5,14 @@
 //! these tests fail and show what `kgbuild` says about it; none is skipped.
 
 mod commands;
+mod completion;
 mod determinism;
 mod exactness;
 mod formats;
 mod interruption;
 mod kills;
 mod memory;
+mod names;
 mod stub;
 mod support;
+mod values;

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use kgbuild::graph::{
-    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, RunDescription,
+    Assertion, Chunk, ChunkRecord, EntityDescription, GraphWriter, Object, RunDescription,
 };
 
 const RELATION: &str = "http://www.wikidata.org/prop/direct/P36";
@@ -42,11 +42,12 @@ fn graph(folder: &Path) {
     let assertions = iris.iter().zip(&FACTS).map(|([subject, object], fact)| Assertion {
         subject,
         relation: RELATION,
-        object,
+        object: Object::Entity(object),
         confidence: fact.4,
         corrected: None,
         finetuned: Some(0.25),
         base: Some(0.125),
+        ambiguous: false,
     });
     let mut entities =
         vec![EntityDescription { iri: RELATION, label: "capital", types: Vec::new() }];

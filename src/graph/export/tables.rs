@@ -1,10 +1,11 @@
 //! Predicted triples as tables, for what knows no RDF: entities as nodes, triples as edges, a column for
 //! each number.
 //!
-//! An *edge* is an asserted triple between named entities that an annotation gives a confidence. Of several
-//! annotations the one with the highest confidence counts.
+//! An *edge* is an asserted triple of a named entity that an annotation gives a confidence. Of several
+//! annotations the one with the highest confidence counts. A value is a node too: what N-Triples writes is
+//! its name, its text the label, and its datatype the type.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -69,12 +70,32 @@ pub(super) const NEO4J: Headers = Headers {
 struct Edge {
     subject: NamedNode,
     relation: NamedNode,
-    object: NamedNode,
+    /// An IRI or a literal.
+    object: Term,
     /// In the order of [`NUMBERS`].
     numbers: [Option<String>; 4],
 }
 
-/// An entity that edges name.
+/// The nodes that edges name, by their names.
+#[derive(Default)]
+struct Nodes(BTreeMap<String, Term>);
+
+impl Nodes {
+    fn add(&mut self, subject: NamedNode, object: Term) {
+        self.0.insert(name(&object), object);
+        self.0.insert(subject.as_str().to_owned(), subject.into());
+    }
+}
+
+/// What a node is named by.
+fn name(node: &Term) -> String {
+    match node {
+        Term::NamedNode(entity) => entity.as_str().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What is said of a node.
 struct Node {
     label: String,
     types: Vec<String>,
@@ -87,10 +108,12 @@ fn edges(view: &View<'_>, take: &mut dyn FnMut(Edge) -> Result<(), Error>) -> Re
         let mut triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
         triples.sort_by_cached_key(Triple::to_string);
         for triple in triples {
-            let Term::NamedNode(object) = &triple.object else { continue };
+            if !matches!(triple.object, Term::NamedNode(_) | Term::Literal(_)) {
+                continue;
+            }
             if let Some(numbers) = numbers(view, &triple).map_err(Error::Read)? {
-                let (subject, object) = (named.clone(), object.clone());
-                take(Edge { subject, relation: triple.predicate, object, numbers })?;
+                let Triple { predicate: relation, object, .. } = triple;
+                take(Edge { subject: named.clone(), relation, object, numbers })?;
             }
         }
     }
@@ -116,6 +139,18 @@ fn numbers(view: &View<'_>, triple: &Triple) -> Result<Option<[Option<String>; 4
         }
     }
     Ok(best.map(|(_, numbers)| numbers))
+}
+
+/// What is said of an entity; the text and the datatype of a value.
+fn described(view: &View<'_>, of: &Term) -> Result<Node, Error> {
+    match of {
+        Term::NamedNode(entity) => node(view, entity),
+        Term::Literal(value) => Ok(Node {
+            label: value.value().to_owned(),
+            types: vec![value.datatype().as_str().to_owned()],
+        }),
+        other => Ok(Node { label: other.to_string(), types: Vec::new() }),
+    }
 }
 
 /// The first label in byte order, or the end of the IRI, and the types.
@@ -160,7 +195,7 @@ pub(super) fn csv(view: &View<'_>, headers: &Headers, folder: &Path) -> Result<(
         let file = folder.join(file);
         move |error: ::csv::Error| Error::Table(WriteError::of(&file)(error.into()))
     };
-    let mut entities: BTreeSet<NamedNode> = BTreeSet::new();
+    let mut named = Nodes::default();
     {
         let mut table = ::csv::Writer::from_writer(&mut edges_file);
         let failed = broken("edges.csv");
@@ -168,10 +203,11 @@ pub(super) fn csv(view: &View<'_>, headers: &Headers, folder: &Path) -> Result<(
         let mut relations = Relations::default();
         edges(view, &mut |Edge { subject, relation, object, numbers }| {
             let label = relations.label(view, &relation)?;
-            let named = [subject.as_str(), object.as_str(), label, relation.as_str()];
+            let to = name(&object);
+            let parts = [subject.as_str(), &to, label, relation.as_str()];
             let numbers = numbers.iter().map(|number| number.as_deref().unwrap_or_default());
-            table.write_record(named.into_iter().chain(numbers)).map_err(&failed)?;
-            entities.extend([subject, object]);
+            table.write_record(parts.into_iter().chain(numbers)).map_err(&failed)?;
+            named.add(subject, object);
             Ok(())
         })?;
         table.flush().map_err(|error| failed(error.into()))?;
@@ -180,10 +216,10 @@ pub(super) fn csv(view: &View<'_>, headers: &Headers, folder: &Path) -> Result<(
         let mut table = ::csv::Writer::from_writer(&mut nodes);
         let failed = broken("nodes.csv");
         table.write_record(headers.nodes).map_err(&failed)?;
-        for iri in &entities {
-            let Node { label, types } = node(view, iri)?;
+        for (name, own) in &named.0 {
+            let Node { label, types } = described(view, own)?;
             let types = types.join(headers.between_types);
-            table.write_record([iri.as_str(), &label, &types]).map_err(&failed)?;
+            table.write_record([name, &label, &types]).map_err(&failed)?;
         }
         table.flush().map_err(|error| failed(error.into()))?;
     }
@@ -198,11 +234,18 @@ pub(super) fn jsonl(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> 
         let entity = |iri: &NamedNode| -> Result<Value, Error> {
             Ok(json!({ "iri": iri.as_str(), "label": node(view, iri)?.label }))
         };
+        let object = match &object {
+            Term::NamedNode(iri) => entity(iri)?,
+            Term::Literal(value) => {
+                json!({ "value": value.value(), "datatype": value.datatype().as_str() })
+            }
+            other => json!({ "value": other.to_string() }),
+        };
         let mut line = Map::new();
         line.insert("subject".to_owned(), entity(&subject)?);
         let label = relations.label(view, &relation)?;
         line.insert("relation".to_owned(), json!({ "iri": relation.as_str(), "label": label }));
-        line.insert("object".to_owned(), entity(&object)?);
+        line.insert("object".to_owned(), object);
         for ((name, _), number) in NUMBERS.iter().zip(&numbers) {
             let number = number.as_ref().and_then(|text| text.parse().ok());
             if let Some(number) = number.and_then(Number::from_f64) {
@@ -215,9 +258,9 @@ pub(super) fn jsonl(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> 
 
 /// Writes GraphML: nodes with label and types, edges with their relation and numbers.
 pub(super) fn graphml(view: &View<'_>, out: &mut impl Write) -> Result<(), Error> {
-    let mut entities: BTreeSet<NamedNode> = BTreeSet::new();
+    let mut named = Nodes::default();
     edges(view, &mut |Edge { subject, object, .. }| {
-        entities.extend([subject, object]);
+        named.add(subject, object);
         Ok(())
     })?;
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
@@ -233,15 +276,15 @@ pub(super) fn graphml(view: &View<'_>, out: &mut impl Write) -> Result<(), Error
     }
     writeln!(out, "  <graph edgedefault=\"directed\">")?;
     let data = |name: &str, value: &str| format!("<data key=\"{name}\">{}</data>", xml(value));
-    for iri in &entities {
-        let Node { label, types } = node(view, iri)?;
+    for (name, own) in &named.0 {
+        let Node { label, types } = described(view, own)?;
         let types = data("types", &types.join("|"));
-        let (id, label) = (xml(iri.as_str()), data("label", &label));
+        let (id, label) = (xml(name), data("label", &label));
         writeln!(out, "    <node id=\"{id}\">{label}{types}</node>")?;
     }
     let mut relations = Relations::default();
     edges(view, &mut |Edge { subject, relation, object, numbers }| {
-        let (source, target) = (xml(subject.as_str()), xml(object.as_str()));
+        let (source, target) = (xml(subject.as_str()), xml(&name(&object)));
         write!(out, "    <edge source=\"{source}\" target=\"{target}\">")?;
         let label = relations.label(view, &relation)?;
         write!(out, "{}{}", data("relation", relation.as_str()), data("relation_label", label))?;

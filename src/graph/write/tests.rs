@@ -40,11 +40,12 @@ fn commit(writer: &mut GraphWriter, index: u64, facts: u64) -> Result<(), Error>
     let assertions = subjects.iter().map(|subject| Assertion {
         subject,
         relation: CAPITAL,
-        object: &object,
+        object: Object::Entity(&object),
         confidence: 0.75,
         corrected: None,
         finetuned: Some(0.8),
         base: None,
+        ambiguous: false,
     });
     let class = entity(6256);
     let entities = subjects
@@ -323,23 +324,24 @@ fn invalid_assertions_leave_nothing_of_their_chunk() {
     let good = Assertion {
         subject: &subject,
         relation: CAPITAL,
-        object: &object,
+        object: Object::Entity(&object),
         confidence: 0.5,
         corrected: None,
         finetuned: None,
         base: None,
+        ambiguous: false,
     };
     for bad in [
-        Assertion { confidence: f64::NAN, ..good },
-        Assertion { confidence: 1.0 + 1e-9, ..good },
-        Assertion { base: Some(-0.1), ..good },
-        Assertion { finetuned: Some(f64::INFINITY), ..good },
-        Assertion { object: "no IRI", ..good },
-        Assertion { subject: "relative", ..good },
+        Assertion { confidence: f64::NAN, ..good.clone() },
+        Assertion { confidence: 1.0 + 1e-9, ..good.clone() },
+        Assertion { base: Some(-0.1), ..good.clone() },
+        Assertion { finetuned: Some(f64::INFINITY), ..good.clone() },
+        Assertion { object: Object::Entity("no IRI"), ..good.clone() },
+        Assertion { subject: "relative", ..good.clone() },
     ] {
         let record = ChunkRecord {
             chunk: chunk(0),
-            assertions: vec![good, bad],
+            assertions: vec![good.clone(), bad],
             entities: vec![],
             statistics: serde_json::Value::Null,
         };

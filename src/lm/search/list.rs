@@ -20,18 +20,25 @@ impl Question<'_> {
         if unexplored(&scored, &frontier, overlap) > self.task.tolerance {
             return false;
         }
-        let bounds =
-            |key: fn(&[f64; 3]) -> f64| frontier.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
+        let largest =
+            |key: usize| frontier.iter().map(|b| b[key]).fold(f64::NEG_INFINITY, f64::max);
+        let scored = Weighed::sums(self.task.space.names(), scored.into_iter());
         let best =
             |key: fn(&Weighed) -> f64| scored.iter().map(key).fold(f64::NEG_INFINITY, f64::max);
         let demand: Demand = self.task.rankings.mixed;
-        let bound = bounds(|b| b[MIXED]);
+        // Names that were not found add to a candidate what is open together at most.
+        let several = !self.task.space.names().is_one_each();
+        let open = |key: usize| frontier.iter().map(|b| b[key].exp()).sum::<f64>().ln();
+        let bounds = |key: usize| {
+            if several { open(key) } else { largest(key) }
+        };
+        let bound = bounds(MIXED);
         let above = scored.iter().filter(|s| s.mixed > bound).count();
         (!demand.takes(self.task.evidence(bound, bound)) || above >= demand.most)
             && (!self.task.rankings.best
                 || (best(|s| s.mixed) > bound
-                    && best(|s| s.models.finetuned) > bounds(|b| b[1])
-                    && best(|s| s.models.base) > bounds(|b| b[2])))
+                    && best(|s| s.models.finetuned) > bounds(1)
+                    && best(|s| s.models.base) > bounds(2)))
     }
 
     /// The complete candidates, and the largest share, of a model's or the mixture's mass, that the
@@ -40,7 +47,7 @@ impl Question<'_> {
         let scored = self.scored();
         let overlap = self.task.space.overlap();
         let unexplored = unexplored(&scored, &self.bounds(&scored), overlap);
-        (scored, unexplored)
+        (Weighed::sums(self.task.space.names(), scored.into_iter()), unexplored)
     }
 
     /// The explored mass by which each part is divided.
@@ -49,7 +56,7 @@ impl Question<'_> {
         totals(complete, self.task.parts())
     }
 
-    /// The complete candidates with their probabilities, as far as what is explored tells.
+    /// The names of complete candidates with their probabilities, as far as what is explored tells.
     fn scored(&self) -> Vec<Weighed> {
         let normalisers = self.normalisers();
         let mix = |of: Pair<f64>| self.task.correction.rule.mix(of.finetuned, of.base);

@@ -34,9 +34,9 @@ impl Mass {
         self.within(mass, f64::NEG_INFINITY)
     }
 
-    /// ln of the largest share of a candidate that was not scored and has at most `bound`.
-    pub fn largest_unscored(&self, bound: f64) -> f64 {
-        Self { explored: log_add_exp(self.explored, bound), ..*self }.largest_share(bound)
+    /// ln of the largest share of a candidate that has at most `mass`, of which `unscored` was not scored.
+    pub fn largest_with(&self, mass: f64, unscored: f64) -> f64 {
+        Self { explored: log_add_exp(self.explored, unscored), ..*self }.largest_share(mass)
     }
 
     /// ln of the share of the mass that may be unexplored.
@@ -64,8 +64,9 @@ mod tests {
         close(mass.largest_share(0.3_f64.ln()), 0.5);
         // A quarter of 0.4 is 0.1.
         close(mass.share(0.3_f64.ln()), 0.3 / 0.7);
-        // One that has 0.2 beside 0.6.
-        close(mass.largest_unscored(0.2_f64.ln()), 0.25);
+        // One that has 0.2 beside 0.6, and one that has 0.1 of the 0.6 too.
+        close(mass.largest_with(0.2_f64.ln(), 0.2_f64.ln()), 0.25);
+        close(mass.largest_with(0.3_f64.ln(), 0.2_f64.ln()), 0.375);
         close(mass.unexplored(), 0.4);
         close(Mass::ONE.share(0.2_f64.ln()), 0.2);
     }
@@ -75,6 +76,6 @@ mod tests {
         let nothing = Mass { explored: f64::NEG_INFINITY, open: f64::NEG_INFINITY };
         assert_eq!(nothing.share(f64::NEG_INFINITY), f64::NEG_INFINITY);
         assert_eq!(nothing.unexplored(), f64::NEG_INFINITY);
-        assert_eq!(nothing.largest_unscored(-3.0), 0.0);
+        assert_eq!(nothing.largest_with(-3.0, -3.0), 0.0);
     }
 }

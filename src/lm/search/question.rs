@@ -1,29 +1,40 @@
 //! One question's way through the trie: what is open, what is complete, what is settled.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
+use super::leaders::{Leaders, Ranked};
 use super::list::totals;
+use super::settle::Needs;
 use super::task::Whole;
 use super::{Answer, Excluded, Mass, SearchTask, Weighed, answer_from};
 use crate::lm::branch::Normalise;
-use crate::lm::trie::{CandidateIndex, NodeId, Trie};
+use crate::lm::names::CandidateIndex;
+use crate::lm::trie::{NodeId, Trie};
+use crate::shock::Pair;
 use crate::shock::logspace::{log_add_exp, log_sum_exp};
-use crate::shock::{Pair, Shift};
 
-/// A prefix that can be opened, or a candidate that is complete.
+/// A prefix that can be opened, or a name of a candidate that is complete.
 #[derive(Clone, Copy)]
 enum Place {
     Node(NodeId),
     Candidate(CandidateIndex),
 }
 
-struct Entry {
+pub(super) struct Entry {
     place: Place,
     /// ln mass, which bounds all below.
     keys: Keys,
     /// A prefix that has not been asked about.
-    open: bool,
+    pub(super) open: bool,
+}
+
+/// A way on from a node.
+struct Way {
+    place: Place,
+    /// Which of the node's ways it is: its children, then the name that ends there.
+    option: usize,
+    /// ln of the part of a name's mass that each of its candidates has.
+    ln_part: f64,
 }
 
 /// ln mass of the mixture, the finetuned and the base model, then of the finetuned model without its
@@ -44,50 +55,29 @@ const WIDEN_AFTER: usize = 3;
 pub(super) struct Question<'a> {
     pub(super) task: &'a SearchTask<'a>,
     excluded: Excluded,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// By entry, then by model, then by template: ln mass as the model gives it.
     masses: Vec<f64>,
     /// By model and template: what the keys are relative to, so that templates weigh the same.
     scale: Vec<f64>,
     /// By ranking, the open entries.
-    frontiers: Vec<BinaryHeap<Ranked>>,
-    /// The largest keys of complete candidates in the mixture's ranking, as many as demanded.
-    top: BinaryHeap<Reverse<Ranked>>,
-    /// By ranking, the largest key of a complete candidate.
-    best: [f64; 3],
+    pub(super) frontiers: Vec<BinaryHeap<Ranked>>,
+    /// The candidates of which names are complete.
+    pub(super) leaders: Leaders<'a>,
+    /// Where candidates have several names: the entry of a node.
+    pub(super) entry_of: HashMap<NodeId, u32>,
     /// ln of the sum of the mixture's keys over complete entries.
-    explored: f64,
+    pub(super) explored: f64,
     /// The sum of exp(mixture's key) over open entries; it drifts by rounding and so only says when
     /// it is worth summing anew.
-    open_mass: f64,
+    pub(super) open_mass: f64,
     /// From here on that sum is not all rounding.
-    reliable: f64,
+    pub(super) reliable: f64,
     pub(super) expansions: usize,
     /// Under `list`: when to sum anew.
     pub(super) next_check: usize,
     /// Found to be settled: asked again while other questions go on, it must stay so.
-    settled: bool,
-}
-
-/// An entry in a heap: by its key, then the older one first.
-#[derive(PartialEq)]
-struct Ranked {
-    key: f64,
-    entry: u32,
-}
-
-impl Eq for Ranked {}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key.total_cmp(&other.key).then(other.entry.cmp(&self.entry))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+    pub(super) settled: bool,
 }
 
 impl<'a> Question<'a> {
@@ -102,8 +92,8 @@ impl<'a> Question<'a> {
             masses: Vec::new(),
             scale: vec![0.0; task.parts()],
             frontiers: (0..rankings).map(|_| BinaryHeap::new()).collect(),
-            top: BinaryHeap::new(),
-            best: [f64::NEG_INFINITY; 3],
+            leaders: Leaders::new(task.space.names(), rankings),
+            entry_of: HashMap::new(),
             explored: f64::NEG_INFINITY,
             open_mass: 0.0,
             reliable: 0.0,
@@ -111,14 +101,19 @@ impl<'a> Question<'a> {
             next_check: 1,
             settled: false,
         };
-        let lambda = task.correction.rule.lambda();
-        let lowered = task.correction.active_mean().map(|mean| mean.below(lambda, Trie::ROOT));
-        let mut keys = [0.0; 5];
-        keys[MIXED] -= lowered.unwrap_or(0.0);
-        question.reliable = RELIABLE * keys[MIXED].exp();
-        let masses: Vec<f64> =
-            (0..task.parts()).map(|part| task.space.text_below(part, Trie::ROOT)).collect();
-        question.discover(question.place(Trie::ROOT), keys, &masses);
+        let mut ways = Vec::new();
+        question.ways_by(Trie::ROOT, 0, &mut ways);
+        let mixed: Vec<f64> = ways.iter().map(|way| way.ln_part).collect();
+        let ranked = question.without_mean(&ways, &mixed);
+        question.reliable = RELIABLE * ranked[0].exp();
+        let of_root = |part: usize| task.space.text_below(part, Trie::ROOT);
+        for (way, key) in ways.iter().zip(ranked) {
+            let masses: Vec<f64> =
+                (0..task.parts()).map(|part| of_root(part) + way.ln_part).collect();
+            let mut keys = [way.ln_part; 5];
+            keys[MIXED] = key;
+            question.discover(way.place, keys, &masses);
+        }
         question
     }
 
@@ -135,42 +130,64 @@ impl<'a> Question<'a> {
         &self.masses[entry * parts..(entry + 1) * parts]
     }
 
-    /// A node, or what it leads to where there is nothing to ask.
-    fn place(&self, mut node: NodeId) -> Place {
+    /// The ways on from a node.
+    fn ways(&self, node: NodeId) -> Vec<Way> {
+        let trie = self.task.space.trie();
+        let mut ways = Vec::with_capacity(trie.options(node));
+        for (option, child) in trie.children(node).enumerate() {
+            self.ways_by(child, option, &mut ways);
+        }
+        if let Some(name) = trie.end(node) {
+            self.ways_to_owners(name, trie.options(node) - 1, &mut ways);
+        }
+        ways
+    }
+
+    /// The ways that begin with a node: itself, or what it leads to where there is nothing to ask.
+    fn ways_by(&self, mut node: NodeId, option: usize, ways: &mut Vec<Way>) {
         let space = self.task.space;
         while !space.asks(node) {
             match (space.trie().end(node), space.trie().children(node).next()) {
-                (Some(candidate), _) => return Place::Candidate(candidate),
+                (Some(name), _) => return self.ways_to_owners(name, option, ways),
                 (None, Some(child)) => node = child,
                 (None, None) => break, // the root of no candidates
             }
         }
-        Place::Node(node)
+        ways.push(Way { place: Place::Node(node), option, ln_part: 0.0 });
+    }
+
+    fn ways_to_owners(&self, name: u32, option: usize, ways: &mut Vec<Way>) {
+        let names = self.task.space.names();
+        let ln_part = names.ln_part(name);
+        ways.extend(names.owners(name).map(|candidate| Way {
+            place: Place::Candidate(candidate),
+            option,
+            ln_part,
+        }));
     }
 
     fn discover(&mut self, place: Place, keys: Keys, masses: &[f64]) {
-        if matches!(place, Place::Candidate(c) if Some(c) == self.excluded) {
-            return;
-        }
         let entry = self.entries.len() as u32;
-        let open = matches!(place, Place::Node(_)) && self.task.space.trie().candidates() > 0;
+        let mut open = false;
+        match place {
+            Place::Candidate(candidate) if Some(candidate) == self.excluded => return,
+            Place::Candidate(candidate) => {
+                self.explored = log_add_exp(self.explored, keys[MIXED]);
+                self.leaders.add(candidate, &keys);
+            }
+            Place::Node(node) => {
+                open = self.task.space.trie().names() > 0;
+                if !self.task.space.names().is_one_each() {
+                    self.entry_of.insert(node, entry);
+                }
+            }
+        }
         self.entries.push(Entry { place, keys, open });
         self.masses.extend_from_slice(masses);
         if open {
             self.open_mass += keys[MIXED].exp();
             for (frontier, key) in self.frontiers.iter_mut().zip(keys) {
-                frontier.push(Ranked { key, entry });
-            }
-            return;
-        }
-        self.explored = log_add_exp(self.explored, keys[MIXED]);
-        for (best, key) in self.best.iter_mut().zip(keys) {
-            *best = best.max(key);
-        }
-        if self.task.rankings.mixed.most < self.task.space.trie().candidates() {
-            self.top.push(Reverse(Ranked { key: keys[MIXED], entry }));
-            if self.top.len() > self.task.rankings.mixed.most {
-                self.top.pop();
+                frontier.push(Ranked { key, number: entry });
             }
         }
     }
@@ -181,87 +198,46 @@ impl<'a> Question<'a> {
         let most = 1 + self.expansions / WIDEN_AFTER;
         for ranking in 0..self.frontiers.len() {
             let Some(bound) = self.bound(ranking) else { continue };
-            if self.is_settled(ranking, bound) {
-                continue;
-            }
-            for _ in 0..most {
-                if self.bound(ranking).is_none() {
-                    break;
+            match self.needs(ranking, bound) {
+                Needs::Nothing => {}
+                Needs::Names(entries) => {
+                    entries.into_iter().for_each(|entry| self.close(entry, &mut picked));
                 }
-                let Some(Ranked { entry, .. }) = self.frontiers[ranking].pop() else { break };
-                self.entries[entry as usize].open = false;
-                self.open_mass -= self.entries[entry as usize].keys[MIXED].exp();
-                picked.push(entry);
+                Needs::More => {
+                    for _ in 0..most {
+                        if self.bound(ranking).is_none() {
+                            break;
+                        }
+                        let Some(first) = self.frontiers[ranking].pop() else { break };
+                        self.close(first.number, &mut picked);
+                    }
+                }
             }
         }
         self.expansions += picked.len();
         picked
     }
 
+    fn close(&mut self, entry: u32, picked: &mut Vec<u32>) {
+        let own = &mut self.entries[entry as usize];
+        if own.open {
+            own.open = false;
+            self.open_mass -= own.keys[MIXED].exp();
+            picked.push(entry);
+        }
+    }
+
     /// The largest key of an open entry, which is then the first in a ranking's frontier.
-    fn bound(&mut self, ranking: usize) -> Option<f64> {
+    pub(super) fn bound(&mut self, ranking: usize) -> Option<f64> {
         let frontier = &mut self.frontiers[ranking];
-        while frontier.peek().is_some_and(|r| !self.entries[r.entry as usize].open) {
+        while frontier.peek().is_some_and(|r| !self.entries[r.number as usize].open) {
             frontier.pop();
         }
         frontier.peek().map(|r| r.key)
     }
 
-    /// Whether nothing below `bound`, the largest that is open, can change what `ranking` has to give.
-    fn is_settled(&mut self, ranking: usize, bound: f64) -> bool {
-        if ranking != MIXED {
-            return self.best[ranking] > bound;
-        }
-        self.settled = self.settled
-            || match self.task.whole() {
-                Whole::Models => self.lists_settled(),
-                Whole::One | Whole::Mixture => self.ranking_settled(bound) && self.shares_settled(),
-            };
-        self.settled
-    }
-
-    /// Whether the candidates that the mixture's ranking demands are among the complete ones.
-    fn ranking_settled(&self, bound: f64) -> bool {
-        let demand = self.task.rankings.mixed;
-        let full = self.top.len() == demand.most && self.top.peek().is_none_or(|t| t.0.key > bound);
-        let below = || {
-            let share = match self.task.whole() {
-                Whole::Mixture => self.mass(f64::NEG_INFINITY).largest_unscored(bound),
-                Whole::One | Whole::Models => bound,
-            };
-            !demand.takes(self.task.evidence(bound, share))
-        };
-        (full || below()) && (!self.task.rankings.best || self.best[MIXED] > bound)
-    }
-
-    /// Whether it is known of each complete candidate that is demanded if its confidence reaches the
-    /// threshold, and what it is, within the tolerance.
-    fn shares_settled(&self) -> bool {
-        if self.task.whole() != Whole::Mixture {
-            return true;
-        }
-        let demand = self.task.rankings.mixed;
-        let least = match self.top.peek() {
-            Some(worst) if self.top.len() == demand.most => worst.0.key,
-            _ => f64::NEG_INFINITY,
-        };
-        let settled = |mass: Mass, key: f64| {
-            let (least, most) = demand.bounds(key, self.task.evidence(key, 0.0), mass);
-            most < demand.threshold
-                || (least >= demand.threshold && most - least <= self.task.tolerance)
-        };
-        // The sum that drifts is near enough to say that it is far too early.
-        let drifting = self.mass((self.open_mass.max(0.0) * self.task.space.overlap() / 2.0).ln());
-        if self.open_mass > self.reliable && !settled(drifting, self.best[MIXED]) {
-            return false;
-        }
-        let mass = self.mass(self.open_bound());
-        let complete = self.complete().map(|(entry, _)| self.entries[entry].keys[MIXED]);
-        complete.filter(|&key| key >= least).all(|key| settled(mass, key))
-    }
-
     /// What is known of the mixture's mass, of which `open` is open.
-    fn mass(&self, open: f64) -> Mass {
+    pub(super) fn mass(&self, open: f64) -> Mass {
         Mass { explored: self.explored, open }
     }
 
@@ -271,7 +247,7 @@ impl<'a> Question<'a> {
         let (space, templates) = (task.space, task.space.templates());
         let node = self.node(entry);
         let parent = self.masses(entry as usize).to_vec();
-        let mut masses = vec![0.0; space.trie().options(node) * parts];
+        let mut options = vec![0.0; space.trie().options(node) * parts];
         for (model, answers) in answers.iter_mut().enumerate() {
             for template in 0..templates {
                 let (own, rest) = answers.split_at(space.answers(node, template));
@@ -281,28 +257,30 @@ impl<'a> Question<'a> {
                 let mass = parent[part] - space.text_below(part, node);
                 let children = space.trie().children(node);
                 let texts = children.map(|child| space.text_below(part, child));
-                let end = space.trie().end(node).map(|c| space.text_of(part, c));
-                let ways = space.conditionals(node, template, own);
-                for (way, (x, text)) in ways.into_iter().zip(texts.chain(end)).enumerate() {
-                    masses[way * parts + part] = mass + x + text;
+                let end = space.trie().end(node).map(|name| space.text_of(part, name));
+                let on = space.conditionals(node, template, own);
+                for (option, (x, text)) in on.into_iter().zip(texts.chain(end)).enumerate() {
+                    options[option * parts + part] = mass + x + text;
                 }
             }
         }
+        let ways = self.ways(node);
+        let of_way = |way: &Way| {
+            let own = way.option * parts;
+            options[own..own + parts].iter().map(|mass| mass + way.ln_part).collect::<Vec<_>>()
+        };
+        let masses: Vec<f64> = ways.iter().flat_map(of_way).collect();
         if entry == 0 && space.normalise() == Normalise::List {
             self.scale = totals(masses.chunks_exact(parts), parts);
         }
-        let keys = self.keys(entry, &masses);
-        let end = space.trie().end(node).map(Place::Candidate);
-        let places: Vec<Place> =
-            space.trie().children(node).map(|child| self.place(child)).chain(end).collect();
-        for ((place, keys), masses) in places.into_iter().zip(keys).zip(masses.chunks_exact(parts))
-        {
-            self.discover(place, keys, masses);
+        let keys = self.keys(entry, &ways, &masses);
+        for ((way, keys), masses) in ways.iter().zip(keys).zip(masses.chunks_exact(parts)) {
+            self.discover(way.place, keys, masses);
         }
     }
 
     /// The keys of the ways on from an entry.
-    fn keys(&self, entry: u32, masses: &[f64]) -> Vec<Keys> {
+    fn keys(&self, entry: u32, ways: &[Way], masses: &[f64]) -> Vec<Keys> {
         let (finetuned, base): (Vec<f64>, Vec<f64>) = masses
             .chunks_exact(self.task.parts())
             .map(|way| self.task.model_masses(way, &self.scale))
@@ -310,15 +288,18 @@ impl<'a> Question<'a> {
             .unzip();
         let [_, _, base_here, corrected_here, mixed_here] = self.entries[entry as usize].keys;
         let (space, rule) = (self.task.space, self.task.correction.rule);
-        let node = self.node(entry);
         let corrected: Vec<f64> = match self.task.correction.active_prior() {
             None => finetuned.clone(),
             Some(prior) if space.shifts_candidates(rule) => {
-                let shifts = least_shifts(space.trie(), node, &prior.shift);
+                let shifts = ways.iter().map(|way| match way.place {
+                    Place::Node(node) => prior.shift.least[node as usize],
+                    Place::Candidate(candidate) => prior.shift.candidates[candidate as usize],
+                });
                 finetuned.iter().zip(shifts).map(|(&f, shift)| f - prior.tau * shift).collect()
             }
             Some(prior) => {
-                let on = prior.remove(&finetuned, space.shifts(node, &prior.shift));
+                let options: Vec<f64> = space.shifts(self.node(entry), &prior.shift).collect();
+                let on = prior.remove(&finetuned, ways.iter().map(|way| options[way.option]));
                 on.into_iter().map(|x| corrected_here + x).collect()
             }
         };
@@ -328,23 +309,25 @@ impl<'a> Question<'a> {
         } else {
             corrected.iter().zip(&base).map(|(&f, &b)| rule.mix(f, b)).collect()
         };
-        let ranked = self.without_mean(node, &mixed);
+        let ranked = self.without_mean(ways, &mixed);
         (0..mixed.len())
             .map(|way| [ranked[way], finetuned[way], base[way], corrected[way], mixed[way]])
             .collect()
     }
 
-    /// The mixture's masses of the ways on from a node without its mean prediction: what bounds the
-    /// candidates below each.
-    fn without_mean(&self, node: NodeId, mixed: &[f64]) -> Vec<f64> {
+    /// The mixture's masses of ways on without their mean prediction: what bounds the candidates
+    /// below each.
+    fn without_mean(&self, ways: &[Way], mixed: &[f64]) -> Vec<f64> {
         let Some(mean) = self.task.correction.active_mean() else { return mixed.to_vec() };
-        let (trie, lambda) = (self.task.space.trie(), self.task.correction.rule.lambda());
-        let end = trie.end(node).map(|c| mean.of_candidate(lambda, c));
-        let lowered = trie.children(node).map(|child| mean.below(lambda, child)).chain(end);
+        let lambda = self.task.correction.rule.lambda();
+        let lowered = ways.iter().map(|way| match way.place {
+            Place::Node(node) => mean.below(lambda, node),
+            Place::Candidate(candidate) => mean.of_candidate(lambda, candidate),
+        });
         mixed.iter().zip(lowered).map(|(x, lowered)| x - lowered).collect()
     }
 
-    /// The complete candidates with their entries.
+    /// The names of complete candidates: their entries and whose they are.
     pub(super) fn complete(&self) -> impl Iterator<Item = (usize, CandidateIndex)> {
         self.entries.iter().enumerate().filter_map(|(entry, e)| match e.place {
             Place::Candidate(candidate) => Some((entry, candidate)),
@@ -363,7 +346,7 @@ impl<'a> Question<'a> {
     }
 
     /// ln of what the candidates below the open entries have at most.
-    fn open_bound(&self) -> f64 {
+    pub(super) fn open_bound(&self) -> f64 {
         self.sum(self.open()) + self.task.space.overlap().ln()
     }
 
@@ -373,10 +356,11 @@ impl<'a> Question<'a> {
             let (weighed, unexplored) = self.lists();
             return answer_from(self.task, weighed, Mass { open: unexplored.ln(), ..Mass::ONE });
         }
-        let weighed = self.complete().map(|(entry, candidate)| {
+        let names = self.complete().map(|(entry, candidate)| {
             let [mixed, finetuned, base, ..] = self.entries[entry].keys;
             Weighed { candidate, mixed, models: Pair { finetuned, base } }
         });
+        let weighed = Weighed::sums(self.task.space.names(), names);
         let mass = match self.task.whole() {
             Whole::Mixture => Mass {
                 explored: self.sum(self.complete().map(|(entry, _)| entry)),
@@ -384,13 +368,6 @@ impl<'a> Question<'a> {
             },
             Whole::One | Whole::Models => Mass::ONE,
         };
-        answer_from(self.task, weighed.collect(), mass)
+        answer_from(self.task, weighed, mass)
     }
-}
-
-/// For each way on from a node the least shift of a candidate below it: its children, then the
-/// candidate that ends there.
-fn least_shifts(trie: &Trie, node: NodeId, shift: &Shift) -> impl Iterator<Item = f64> {
-    let end = trie.end(node).map(|c| shift.candidates[c as usize]);
-    trie.children(node).map(|c| shift.least[c as usize]).chain(end)
 }

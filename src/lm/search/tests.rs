@@ -60,6 +60,9 @@ fn exhaustive_one<E>(
 #[derive(Clone, Debug)]
 struct Case {
     words: Vec<Vec<u32>>,
+    /// By word, the one or two candidates that are called so, each candidate by one word at least; none
+    /// where each word is one.
+    naming: Option<Vec<Vec<usize>>>,
     suffixes: Vec<Vec<u32>>,
     normalise: Normalise,
     rule: MixingRule,
@@ -76,16 +79,48 @@ struct Case {
 }
 
 impl Case {
+    fn without(self, excluded: &[Option<u32>]) -> Self {
+        let candidates = self.candidates() as u32;
+        let excluded = excluded.iter().map(|e| Some((*e)? % candidates)).collect();
+        Self { excluded, ..self }
+    }
+
     fn space(&self) -> AnswerSpace {
         let mut sequences = Sequences::new();
         self.words.iter().for_each(|w| sequences.push(w));
-        let mut space = AnswerSpace::new(sequences, self.suffixes.clone(), self.normalise).unwrap();
+        let space = AnswerSpace::new(sequences, self.suffixes.clone(), self.normalise).unwrap();
+        let mut space = space.with_names(self.names());
         if self.adds_text() {
             let parts = 0..self.models * self.suffixes.len();
             let of = |part| (0..self.words.len()).map(|c| self.text(part, c)).collect();
             space.set_text(parts.map(of).collect());
         }
         space
+    }
+
+    fn names(&self) -> Names {
+        let Some(naming) = &self.naming else { return Names::one_each(self.words.len()) };
+        let mut of = Sequences::new();
+        for candidate in 0..self.candidates() {
+            let own = (0..self.words.len()).filter(|&word| naming[word].contains(&candidate));
+            of.push(&own.map(|word| word as u32).collect::<Vec<_>>());
+        }
+        Names::new(of, self.words.len())
+    }
+
+    fn candidates(&self) -> usize {
+        let all = self.naming.iter().flatten().flatten();
+        all.max().map_or(self.words.len(), |most| most + 1)
+    }
+
+    /// What candidates have of what words have.
+    fn sums(&self, words: &[f64]) -> Vec<f64> {
+        let Some(naming) = &self.naming else { return words.to_vec() };
+        let mut sums = vec![0.0; self.candidates()];
+        for (own, p) in naming.iter().zip(words) {
+            own.iter().for_each(|&candidate| sums[candidate] += p / own.len() as f64);
+        }
+        sums
     }
 
     /// Under `trie` no text is added.
@@ -110,7 +145,7 @@ impl Case {
             Prior { tau: *tau, shift: Arc::new(shift) }
         });
         let mean = self.mean.as_ref().map(|(share, means)| {
-            let of = |from: usize| space.mean(means[from..from + self.words.len()].to_vec());
+            let of = |from: usize| space.mean(means[from..from + self.candidates()].to_vec());
             let means = Arc::new(Pair { finetuned: of(0), base: of(40) });
             MeanRemoval { share: *share, means }
         });
@@ -221,7 +256,7 @@ impl Case {
         }
     }
 
-    /// One model's distribution for a question, averaged over the templates.
+    /// One model's distribution over the words for a question, averaged over the templates.
     fn distribution(&self, model: usize, question: usize) -> Vec<f64> {
         let templates = self.suffixes.len();
         let all: Vec<Vec<f64>> = (0..templates)
@@ -257,21 +292,42 @@ fn cases() -> impl Strategy<Value = Case> {
     let mean = prop::option::of((0.0..=1.0_f64, prop::collection::vec(-9.0..0.0_f64, 80)));
     let text = prop::option::of(prop::collection::vec(-9.0..0.0_f64, 50));
     let shifts = (prior, mean, text);
+    let one = (any::<u32>(), prop::option::weighted(0.2, any::<u32>()));
+    let naming = prop::option::of((1..30_u32, prop::collection::vec(one, 40)));
+    let words = (words, naming);
     (words, suffixes, normalise, rule, shifts, rankings, excluded, any::<u64>()).prop_map(
-        |(words, suffixes, normalise, rule, (prior, mean, text), rankings, excluded, seed)| Case {
-            excluded: excluded.into_iter().map(|e| Some(e? % words.len() as u32)).collect(),
-            words: words.into_iter().collect(),
-            suffixes,
-            normalise,
-            models: if rule == MixingRule::None && prior.is_none() { 1 } else { 2 },
-            rule,
-            prior,
-            mean,
-            text,
-            rankings,
-            seed,
+        |(words, suffixes, normalise, rule, (prior, mean, text), rankings, excluded, seed)| {
+            let (words, naming) = words;
+            let naming = naming.map(|(most, of)| called(&of[..words.len()], most));
+            Case {
+                excluded: Vec::new(),
+                words: words.into_iter().collect(),
+                naming,
+                suffixes,
+                normalise,
+                models: if rule == MixingRule::None && prior.is_none() { 1 } else { 2 },
+                rule,
+                prior,
+                mean,
+                text,
+                rankings,
+                seed,
+            }
+            .without(&excluded)
         },
     )
+}
+
+/// By word the candidates that are called so, of `most` those that are.
+fn called(words: &[(u32, Option<u32>)], most: u32) -> Vec<Vec<usize>> {
+    let own = |&(one, other): &(u32, Option<u32>)| {
+        let both = std::iter::once(one).chain(other).map(|candidate| candidate % most);
+        both.collect::<BTreeSet<u32>>()
+    };
+    let of: Vec<BTreeSet<u32>> = words.iter().map(own).collect();
+    let all: BTreeSet<u32> = of.iter().flatten().copied().collect();
+    let place = |candidate: &u32| all.iter().position(|other| other == candidate).unwrap();
+    of.iter().map(|own| own.iter().map(place).collect()).collect()
 }
 
 const QUESTIONS: usize = 3;
@@ -338,10 +394,10 @@ proptest! {
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));
         let all = exhaustive_one(&case.task(&space, &correction), &case.excluded, &mut ask).unwrap();
         for (question, answer) in all.iter().enumerate() {
-            let by_hand = [case.distribution(0, question), case.distribution(1, question)];
+            let by_hand = [0, 1].map(|model| case.sums(&case.distribution(model, question)));
             let shares: f64 = answer.ranked.iter().map(|s| s.evidence.ln_share.exp()).sum();
             prop_assert!((shares - 1.0).abs() < 1e-9, "the shares sum to {}", shares);
-            prop_assert_eq!(answer.ranked.len(), case.words.len());
+            prop_assert_eq!(answer.ranked.len(), case.candidates());
             for scored in &answer.ranked {
                 for (found, by_hand) in of_models(scored).iter().zip(&by_hand) {
                     let p = by_hand[scored.candidate as usize];
@@ -363,7 +419,8 @@ proptest! {
             let [ln_f, ln_b] =
                 [&finetuned, &base].map(|d| d.iter().map(|p| p.ln()).collect::<Vec<_>>());
             let mixed = mix(&space, &correction, None, &ln_f, &ln_b);
-            for (found, by_hand) in mixed.masses.iter().zip(case.without_shift(&finetuned)) {
+            let by_hand = case.sums(&case.without_shift(&finetuned));
+            for (found, by_hand) in mixed.masses.iter().zip(by_hand) {
                 prop_assert!((found.exp() - by_hand).abs() < 1e-9, "{} {}", found.exp(), by_hand);
             }
         }
@@ -373,6 +430,9 @@ proptest! {
     #[test]
     fn all_of_its_own_shift_removed_leaves_the_base(mut case in cases()) {
         case.models = 2;
+        // Names are mixed before they are added.
+        case.naming = None;
+        case.excluded.iter_mut().flatten().for_each(|e| *e %= case.words.len() as u32);
         let space = case.space();
         let mut ask =
             |rows: &[Row<'_>]| Ok::<_, Infallible>(evaluate(case.seed, case.models, rows));

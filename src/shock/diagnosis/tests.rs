@@ -18,7 +18,14 @@ impl Small {
     }
 
     fn question<'a>(&'a self, gold: &'a [Candidate], outside: usize) -> Question<'a> {
-        Question { finetuned: &self.finetuned, base: &self.base, excluded: None, gold, outside }
+        Question {
+            candidates: self.base.len(),
+            finetuned: &self.finetuned,
+            base: &self.base,
+            excluded: None,
+            gold,
+            outside,
+        }
     }
 }
 
@@ -44,6 +51,7 @@ fn counts_by_hand() {
         questions: &questions,
         training: &[0, 0, 3, 1],
         natural: None,
+        sums: &|names| names.to_vec(),
         systems: vec![BASE, FINETUNED],
     };
     let seen = diagnose(&relation);
@@ -92,6 +100,7 @@ fn what_is_natural_may_be_known_from_elsewhere() {
         questions: &questions,
         training: &[0, 0, 0, 0],
         natural: Some(&natural),
+        sums: &|names| names.to_vec(),
         systems: vec![FINETUNED],
     };
     let seen = diagnose(&relation);
@@ -112,6 +121,7 @@ fn relations_add_up() {
         questions: &questions,
         training,
         natural: None,
+        sums: &|names| names.to_vec(),
         systems: vec![BASE, FINETUNED],
     };
     let relations = vec![diagnose(&relation(&[0, 0, 5, 0])), diagnose(&relation(&[5, 0, 0, 0]))];

@@ -117,6 +117,7 @@ impl Simulated {
         let pairs = self.distributions.iter().zip(&self.gold);
         pairs
             .map(|(Pair { finetuned, base }, gold)| Question {
+                candidates: base.len(),
                 finetuned,
                 base,
                 excluded: None,

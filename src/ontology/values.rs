@@ -1,0 +1,175 @@
+//! Values as objects: which datatypes can be asked for, and the values of a range in their order.
+//!
+//! Invariant: a range holds at least one value, and at most [`MOST_VALUES`].
+
+mod read;
+mod written;
+
+use std::str::FromStr;
+
+use oxsdatatypes::{Boolean, Date, Decimal, GYear, Integer};
+
+pub(super) use read::{ValuesOf, value_range};
+
+/// How many values a range has at most: so many are held with their ways to be written.
+pub const MOST_VALUES: u64 = 1_000_000;
+
+/// The namespace of the datatypes of XML Schema.
+pub(super) const XSD: &str = "http://www.w3.org/2001/XMLSchema#";
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datatype {
+    /// `xsd:integer`
+    Integer,
+    /// `xsd:decimal`
+    Decimal,
+    /// `xsd:gYear`; the year 0 is 1 BC, as in XML Schema 1.1.
+    Year,
+    /// `xsd:date`, without a time zone.
+    Date,
+    /// `xsd:boolean`
+    Boolean,
+    /// `xsd:string`, one of a list.
+    String,
+}
+
+impl Datatype {
+    const ALL: [Self; 6] =
+        [Self::Integer, Self::Decimal, Self::Year, Self::Date, Self::Boolean, Self::String];
+
+    /// Its IRI.
+    pub fn iri(self) -> &'static str {
+        match self {
+            Self::Integer => "http://www.w3.org/2001/XMLSchema#integer",
+            Self::Decimal => "http://www.w3.org/2001/XMLSchema#decimal",
+            Self::Year => "http://www.w3.org/2001/XMLSchema#gYear",
+            Self::Date => "http://www.w3.org/2001/XMLSchema#date",
+            Self::Boolean => "http://www.w3.org/2001/XMLSchema#boolean",
+            Self::String => "http://www.w3.org/2001/XMLSchema#string",
+        }
+    }
+
+    /// The one with this IRI.
+    fn of_iri(iri: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|datatype| datatype.iri() == iri)
+    }
+}
+
+/// The values that a relation's objects may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueRange {
+    /// What they are.
+    pub datatype: Datatype,
+    /// How many digits after the point a decimal has at most.
+    pub decimals: u32,
+    /// Numbers of the first and the last value: of steps of the last decimal, of years, of days since
+    /// 1970-01-01, of false and true, of the listed strings.
+    first: i64,
+    last: i64,
+    /// The strings, in the order of the list.
+    listed: Vec<String>,
+}
+
+impl ValueRange {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        // No more than MOST_VALUES, by the invariant.
+        (self.last - self.first + 1) as usize
+    }
+
+    /// Whether there are none, which never is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value with this number, from 0, as its datatype writes it.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn lexical(&self, number: usize) -> String {
+        assert!(number < self.len(), "a value of the range");
+        let at = self.first + number as i64;
+        match self.datatype {
+            Datatype::Integer => at.to_string(),
+            Datatype::Decimal => written::decimal(at, self.decimals),
+            Datatype::Year if at < 0 => format!("-{:04}", -at),
+            Datatype::Year => format!("{at:04}"),
+            Datatype::Date => written::date_of(at).map(|d| d.to_string()).unwrap_or_default(),
+            Datatype::Boolean => (at == 1).to_string(),
+            Datatype::String => self.listed[at as usize].clone(),
+        }
+    }
+
+    /// The ways in which texts write a value, the most usual first; at least one.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn written(&self, number: usize) -> Vec<String> {
+        assert!(number < self.len(), "a value of the range");
+        let at = self.first + number as i64;
+        match self.datatype {
+            Datatype::Integer => written::numbers(at, 0),
+            Datatype::Decimal => written::numbers(at, self.decimals),
+            Datatype::Year => written::years(at),
+            Datatype::Date => written::dates(at),
+            Datatype::Boolean if at == 1 => vec!["true".to_owned(), "yes".to_owned()],
+            Datatype::Boolean => vec!["false".to_owned(), "no".to_owned()],
+            Datatype::String => vec![self.listed[at as usize].clone()],
+        }
+    }
+
+    /// Whether a text is a value of the datatype, in the range or not.
+    pub fn reads(&self, text: &str) -> bool {
+        self.ordinal(text).is_some()
+    }
+
+    /// The number of the value that a text, as the datatype writes it, is nearest to; none where it is
+    /// outside of the range or no value.
+    pub fn position(&self, text: &str) -> Option<usize> {
+        let at = self.ordinal(text)?;
+        (self.first..=self.last).contains(&at).then(|| (at - self.first) as usize)
+    }
+
+    /// A text as [`Self::lexical`] gives the same value; the text itself where it is outside.
+    pub fn canonical(&self, text: &str) -> String {
+        self.position(text).map_or_else(|| text.to_owned(), |number| self.lexical(number))
+    }
+
+    fn ordinal(&self, text: &str) -> Option<i64> {
+        match self.datatype {
+            Datatype::String => {
+                let listed = self.listed.iter().position(|one| one == text);
+                // Any text is a string; one that is not listed is outside.
+                Some(listed.map_or(i64::MAX, |at| at as i64))
+            }
+            datatype => ordinal(datatype, self.decimals, text),
+        }
+    }
+}
+
+/// The number of a value that is no string, as in [`ValueRange`].
+fn ordinal(datatype: Datatype, decimals: u32, text: &str) -> Option<i64> {
+    let text = text.trim();
+    match datatype {
+        Datatype::Integer => Some(i64::from(Integer::from_str(text).ok()?)),
+        Datatype::Decimal => {
+            let step = Decimal::from(10_i64.checked_pow(decimals)?);
+            let steps = Decimal::from_str(text).ok()?.checked_mul(step)?.checked_round()?;
+            Some(i64::from(Integer::try_from(steps).ok()?))
+        }
+        Datatype::Year => Some(GYear::from_str(text).ok()?.year()),
+        Datatype::Date => {
+            let date = Date::from_str(text).ok()?;
+            // Without its time zone: a day is a day.
+            let day: Date =
+                format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()).parse().ok()?;
+            written::days_since_1970(day)
+        }
+        Datatype::Boolean => Some(i64::from(bool::from(Boolean::from_str(text).ok()?))),
+        Datatype::String => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
