@@ -44,6 +44,7 @@ pub mod files;
 pub mod finetune;
 pub mod graph;
 pub mod html;
+pub mod import;
 pub mod lm;
 pub mod metrics;
 pub mod onnx;

@@ -82,6 +82,11 @@ pub enum Command {
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
+    /// Make tables of entities and facts, and an ontology, of what others keep
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Answer a SPARQL query from a graph
     Query(QueryArgs),
     /// Write a graph as a file
@@ -117,6 +122,33 @@ pub enum ModelsCommand {
     /// Print a model's family, vocabulary, context, inputs and outputs, cache and precision, and
     /// what it lacks
     Inspect(InspectArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Of Wikidata's JSON, an entity a line: a dump, or what wikibase-dump-filter writes
+    Wikidata(WikidataArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct WikidataArgs {
+    /// The file, `.json` or `.json.gz`
+    pub dump: PathBuf,
+    /// The classes whose instances are wanted, as Q6256,Q515
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// The properties whose facts are wanted, as P36,P30
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub relations: Vec<String>,
+    /// The language of labels and aliases
+    #[arg(long, default_value = "en")]
+    pub language: String,
+    /// Take what a dump has before it breaks off
+    #[arg(long)]
+    pub partial: bool,
+    /// The folder to write pipeline.toml, ontology.ttl, entities.csv and facts.csv to
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,7 @@ mod export;
 mod failure;
 mod fetch;
 mod finetune;
+mod import;
 mod init;
 mod inspect;
 mod interrupt;
@@ -32,7 +33,7 @@ use std::env;
 use std::process::ExitCode;
 
 pub use args::Args;
-use args::{Command, ModelsCommand};
+use args::{Command, ImportCommand, ModelsCommand};
 use failure::Failure;
 use streams::Console;
 
@@ -63,6 +64,9 @@ fn run_command(args: Args) -> Result<(), Failure> {
             inspect::inspect(&args, console)
         }
         Command::Init { folder } => init::init(&folder, console),
+        Command::Import { command: ImportCommand::Wikidata(args) } => {
+            import::wikidata(&args, console)
+        }
         Command::Query(args) => query::query(&args),
         Command::Export(args) => export::export(&args),
         Command::Eval(args) => eval::eval(&args, console),

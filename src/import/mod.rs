@@ -1,0 +1,3 @@
+//! What others keep, as tables of entities and facts and as an ontology.
+
+pub mod wikidata;
