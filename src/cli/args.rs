@@ -300,6 +300,10 @@ pub struct EvalArgs {
     /// Write a report with plots as one HTML file
     #[arg(long)]
     pub html: Option<PathBuf>,
+    /// Write the questions that were answered wrongly or not at all as a CSV table, with their answers
+    /// and what is right
+    #[arg(long, value_name = "FILE")]
+    pub wrong: Option<PathBuf>,
     /// Write to a file, whole or not at all, instead of standard output
     #[arg(short, long)]
     pub output: Option<PathBuf>,

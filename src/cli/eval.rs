@@ -13,7 +13,7 @@ use super::streams::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
 use crate::eval::{CalibrationScores, EvalReport, Gold, Naming, Predictions, Scores};
-use crate::files::writable;
+use crate::files::{WriteError, writable, write_whole};
 
 /// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
 const SPARE: [&str; 9] = [
@@ -41,7 +41,12 @@ struct NamedReport<'a> {
 /// Scores and prints or writes the scores.
 pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     let inputs = [&args.gold[..], std::slice::from_ref(&args.predictions)].concat();
-    writable(&[("--html", args.html.as_deref()), ("-o", args.output.as_deref())], &inputs)?;
+    let files = [
+        ("--html", args.html.as_deref()),
+        ("--wrong", args.wrong.as_deref()),
+        ("-o", args.output.as_deref()),
+    ];
+    writable(&files, &inputs)?;
     let (gold, warnings) = Gold::read(&args.gold)?;
     show(&warnings);
     let (predictions, is_graph) = read(&args.predictions, gold.naming)?;
@@ -64,6 +69,9 @@ pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
         }
         false => printed(&report, is_graph, args.output.is_none()),
     };
+    if let Some(file) = &args.wrong {
+        write_whole(file, &report.wrong_table().map_err(WriteError::of(file))?)?;
+    }
     let page = args.html.as_deref().map(|file| (file, page::page(&report, args, is_graph)));
     deliver(&text, page, args.output.as_deref(), console)
 }
@@ -203,6 +211,12 @@ fn notes(report: &EvalReport, is_graph: bool) -> Vec<String> {
         counted(all.counts.gold, "gold object")
     ));
     notes.extend(calibration(all));
+    if !report.wrong.is_empty() {
+        notes.push(format!(
+            "{} answered wrongly or not at all: `--wrong FILE` lists them, and `--json` and `--html` do.",
+            counted(report.wrong.len(), "question")
+        ));
+    }
     if is_graph {
         notes.push(
             "A graph holds only what passed its run's threshold: P@1, MRR and Hits@k count all \

@@ -7,8 +7,10 @@ mod lm_kbc;
 mod name;
 mod predictions;
 mod report;
+mod wrong;
 
 pub use gold::{Gold, GoldQuestion};
 pub use name::{Name, Naming};
 pub use predictions::{PredictedObject, PredictedQuestion, Predictions};
 pub use report::{CalibrationScores, EvalReport, Outside, Scores};
+pub use wrong::{GivenAnswer, WrongQuestion};

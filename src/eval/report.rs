@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::gold::{Gold, GoldQuestion};
 use super::name::{Naming, fold_relation, local_name};
 use super::predictions::{PredictedObject, PredictedQuestion, Predictions};
+use super::wrong::WrongQuestion;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::metrics::bootstrap::{self, Interval};
 use crate::metrics::calibration::{self, Bin};
@@ -115,6 +116,8 @@ pub struct EvalReport {
     pub all: Scores,
     /// What has no part in the scores.
     pub outside_gold: Outside,
+    /// The questions whose best answer is wrong or missing, in the order of gold.
+    pub wrong: Vec<WrongQuestion>,
 }
 
 /// What is known of a gold question after its predictions were looked at.
@@ -155,6 +158,7 @@ impl EvalReport {
         let (mut answers, outside_gold) = assign(gold, predictions);
         let mut relations = Vec::new();
         let mut scored_relations = Vec::new();
+        let mut wrong = Vec::new();
         for (relation, questions) in &gold.relations {
             let mut majority = majority(questions).into_iter().peekable();
             let scored: Vec<Scored> = questions
@@ -162,7 +166,9 @@ impl EvalReport {
                 .enumerate()
                 .map(|(number, question)| {
                     let predicted = answers.remove(&(relation.as_str(), number));
-                    let mut scored = score(question, &predicted.unwrap_or_default(), least);
+                    let predicted = predicted.unwrap_or_default();
+                    wrong.extend(WrongQuestion::of(relation, question, &predicted, least));
+                    let mut scored = score(question, &predicted, least);
                     scored.majority = majority.next_if(|_| scored.counts.gold > 0);
                     scored
                 })
@@ -173,7 +179,7 @@ impl EvalReport {
         }
         let all: Vec<&[Scored]> = scored_relations.iter().map(Vec::as_slice).collect();
         let report =
-            Self { all: Scores::new(None, "all".to_owned(), &all), relations, outside_gold };
+            Self { all: Scores::new(None, "all".to_owned(), &all), relations, outside_gold, wrong };
         let warnings = report.warnings();
         Ok((report, warnings))
     }

@@ -2,7 +2,7 @@
 
 use super::super::args::EvalArgs;
 use crate::diagnostic::counted;
-use crate::eval::{CalibrationScores, EvalReport, Scores};
+use crate::eval::{CalibrationScores, EvalReport, Scores, WrongQuestion};
 use crate::html::{self, Axis, BarSeries, Markup, Table, html};
 use crate::metrics::bootstrap::Interval;
 
@@ -39,6 +39,7 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
                 (html::figures(&calibration_figures(report, calibration)))
             }
         }
+        @if !report.wrong.is_empty() { (wrong(report)) }
         section {
             h2 { "What was scored" }
             p { "Predictions: " (args.predictions.display()) }
@@ -64,6 +65,16 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
         report.all.answered
     );
     html::page("Predictions against gold", &lead, &body)
+}
+
+/// How many wrongly answered questions the page shows.
+const WRONG: usize = 500;
+
+fn wrong(report: &EvalReport) -> Markup {
+    let rows = report.wrong.iter().take(WRONG).map(WrongQuestion::row).collect();
+    let caption = "Questions whose best answer is wrong or missing, 500 at most.";
+    let table = Table { caption, header: WrongQuestion::HEADER.to_vec(), rows, total: None };
+    html! { section { h2 { "Answered wrongly or not at all" } (table.markup()) } }
 }
 
 /// A category for each relation and, where there are several, one for all.

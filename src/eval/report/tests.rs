@@ -55,6 +55,19 @@ fn by_iri_worked_out_by_hand() {
     let before = r.before_calibration.as_ref().unwrap();
     assert!((before.expected_calibration_error - (0.6 + 0.5 + 0.2 + 0.1) / 4.0).abs() < 1e-12);
 
+    // The best answers to a and c are wrong, d and the other a have none.
+    let wrong: Vec<(&str, &str, usize)> = report
+        .wrong
+        .iter()
+        .map(|question| (&*question.relation, &*question.subject, question.answers.len()))
+        .collect();
+    assert_eq!(wrong, [("e:r", "e:a", 2), ("e:r", "e:c", 1), ("e:r", "e:d", 0), ("e:s", "e:a", 0)]);
+    assert_eq!(report.wrong[0].gold, ["e:1", "e:2"]);
+    let right: Vec<bool> = report.wrong[0].answers.iter().map(|answer| answer.is_right).collect();
+    assert_eq!(right, [false, true]);
+    let table = String::from_utf8(report.wrong_table().unwrap()).unwrap();
+    assert_eq!(table.lines().nth(1), Some("e:r,e:a,e:1|e:2,e:9|e:2,0.6000|0.5000"));
+
     let s = &report.relations[1];
     assert_eq!((s.answered, s.macro_average.f1, s.always_empty.f1), (0, 0.0, 0.0));
     assert_eq!((&s.calibration, &s.before_calibration), (&None, &None));

@@ -55,6 +55,8 @@ pub struct Imported {
     pub unlabelled: u64,
     /// The first of them, by their ids.
     pub examples: Vec<String>,
+    /// Objects of facts that the dump does not have.
+    pub missing: u64,
     /// By relation, in the order in which they were asked for: its label and how many facts it has.
     pub relations: Vec<(String, u64)>,
 }
@@ -88,6 +90,11 @@ pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported
         let mistake = Diagnostic::error("exists", message).help("name another folder");
         return Err(mistake.into());
     }
+    if wanted.relations.len() > MOST_RELATIONS {
+        let message = format!("at most {MOST_RELATIONS} relations are read at once");
+        let mistake = Diagnostic::error("too-many-relations", message);
+        return Err(mistake.help("import the others into another folder").into());
+    }
     let mut tables = Tables::create(&files[2], &files[3])?;
     let mut reading = Reading {
         wanted,
@@ -95,6 +102,7 @@ pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported
         objects: HashMap::new(),
         classes: BTreeMap::new(),
         imported: Imported { files: files.clone(), ..Imported::default() },
+        seen: 0,
     };
     let of_first = Wanted { language: &wanted.language, relations: &wanted.relations };
     lines::each(dump, wanted.partial, &of_first, &mut |entity| {
@@ -115,7 +123,8 @@ pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported
     tables.commit()?;
     tables::write(&files[1], &ontology)?;
     tables::write(&files[0], &ontology::pipeline(dump))?;
-    let Reading { found, mut imported, .. } = reading;
+    let Reading { found, objects, mut imported, seen, .. } = reading;
+    imported.missing = (objects.len() - seen) as u64;
     let named = found.iter().zip(&wanted.relations);
     imported.relations = named.map(|(found, number)| (found.name(*number), found.facts)).collect();
     Ok(imported)
@@ -129,6 +138,8 @@ struct Reading<'a> {
     /// The labels of classes.
     classes: BTreeMap<u64, String>,
     imported: Imported,
+    /// How many of the objects the dump has.
+    seen: usize,
 }
 
 impl Reading<'_> {
@@ -183,6 +194,7 @@ impl Reading<'_> {
             self.classes.insert(number, label.clone());
         }
         let Some(relations) = self.objects.get(&number).copied() else { return Ok(()) };
+        self.seen += 1;
         let places = (0..self.found.len()).filter(|place| relations & (1 << place) != 0);
         for place in places {
             let found = &mut self.found[place];
@@ -217,6 +229,26 @@ impl Found {
     fn name(&self, number: u64) -> String {
         self.label.clone().unwrap_or_else(|| format!("P{number}"))
     }
+}
+
+/// The numbers of ids such as `Q6256`, which begin with `letter`, each once.
+///
+/// # Errors
+/// The first that is none.
+pub fn numbers(ids: &[String], letter: char) -> Result<Vec<u64>, Diagnostics> {
+    let mut numbers = Vec::new();
+    for id in ids {
+        let number = id.trim().strip_prefix(letter).and_then(|digits| digits.parse().ok());
+        let Some(number) = number else {
+            let message = format!("{id:?} is no id of Wikidata that begins with {letter}");
+            let help = format!("write {letter} and a number, and commas between several");
+            return Err(Diagnostic::error("bad-id", message).help(help).into());
+        };
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    Ok(numbers)
 }
 
 fn place(dump: &Path, line: u64) -> Place {

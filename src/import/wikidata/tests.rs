@@ -103,7 +103,11 @@ fn a_dump_becomes_tables_and_an_ontology_that_read_without_a_word() {
     // Paris once, Berlin, Bonn, and that Monaco has none.
     assert_eq!(relations, [("capital", 4), ("P571", 2), ("P2046", 2)]);
     assert_eq!((imported.entities, imported.unlabelled), (5, 1));
-    assert_eq!(imported.examples, ["Q586"]);
+    assert_eq!((imported.examples, imported.missing), (vec!["Q586".to_owned()], 0));
+    let ids =
+        |ids: &[&str]| numbers(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), 'Q');
+    assert_eq!(ids(&["Q5", " Q6256", "Q5"]).unwrap(), [5, 6256]);
+    assert_eq!(ids(&["P5"]).unwrap_err().0[0].code, "bad-id");
 
     let at = |name: &str| vec![folder.path().join(name)];
     let (ontology, notes) = Ontology::read(&at("ontology.ttl")).unwrap();
