@@ -62,6 +62,10 @@ impl Predictions {
         let mut labels: HashMap<String, Vec<String>> = HashMap::new();
         let mut questions: BTreeMap<(String, String), Vec<graph::Prediction>> = BTreeMap::new();
         for triple in graph::predictions(store)? {
+            if triple.is_value {
+                // A value is called what it is.
+                labels.insert(triple.object.clone(), vec![triple.object.clone()]);
+            }
             for iri in [&triple.subject, &triple.relation, &triple.object] {
                 if !labels.contains_key(iri) {
                     labels.insert(iri.clone(), graph::labels(store, iri)?);
@@ -177,9 +181,8 @@ fn question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostic
             r#"{"subject": IRI, "relation": IRI, "objects": [{"object": IRI, "confidence": 0.9}]}"#;
         jsonl::bad_line(&error).help(format!("a line is {example}, or one of LM-KBC's"))
     })?;
-    for iri in
-        [&line.subject, &line.relation].into_iter().chain(line.objects.iter().map(|o| &o.object))
-    {
+    // An object may be a value.
+    for iri in [&line.subject, &line.relation] {
         if let Err(error) = NamedNode::new(iri) {
             let message = format!("\"{iri}\" is no absolute IRI: {error}");
             return Err(Diagnostic::error("bad-iri", message).into());
@@ -188,6 +191,9 @@ fn question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostic
     let mut last = f64::INFINITY;
     let mut distinct = HashSet::new();
     for Object { object, confidence, uncalibrated } in &line.objects {
+        if object.trim().is_empty() {
+            return Err(Diagnostic::error("empty-object", "an object is empty").into());
+        }
         if !distinct.insert(object) {
             let message = format!("<{object}> is predicted twice");
             return Err(Diagnostic::error("repeated-object", message).into());
@@ -283,7 +289,7 @@ mod tests {
         let lines = [
             "{".to_owned(),
             r#"{"subject": "e:a", "relation": "e:r"}"#.to_owned(),
-            question(r#"{"object": "x"}"#),
+            question(r#"{"object": " "}"#),
             question(r#"{"object": "e:1", "confidence": 1.5}"#),
             question(
                 r#"{"object": "e:1", "confidence": 0.5}, {"object": "e:2", "confidence": 0.6}"#,
@@ -296,7 +302,7 @@ mod tests {
         let codes = [
             "bad-line",
             "bad-line",
-            "bad-iri",
+            "empty-object",
             "bad-confidence",
             "bad-order",
             "repeated-object",

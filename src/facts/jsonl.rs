@@ -3,6 +3,7 @@
 //! Invariant: a line that is handed over is UTF-8 and an object with the three keys; every other
 //! line is reported with its place. Blank lines and a byte order mark are skipped.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
@@ -41,6 +42,7 @@ pub(super) fn read(
         match parse(line) {
             Ok(value) => {
                 let [subject, relation, object] = KEYS.map(|key| text(&value, key));
+                let (subject, relation, object) = (&*subject, &*relation, &*object);
                 on_row(Row { subject, relation, object, offset }, mistakes);
                 ignored |= warn_of_others(&value, offset, ignored, mistakes);
             }
@@ -66,6 +68,8 @@ fn parse(line: &[u8]) -> Result<Value, Box<Diagnostic>> {
     for key in KEYS {
         match &value[key] {
             Value::String(_) => {}
+            // Values are objects too.
+            Value::Number(_) | Value::Bool(_) if key == "object" => {}
             // Known to have none.
             Value::Null if key == "object" && value.get(key).is_some() => {}
             Value::Null => return Err(bad(format!("the line has no `{key}`"))),
@@ -75,8 +79,12 @@ fn parse(line: &[u8]) -> Result<Value, Box<Diagnostic>> {
     Ok(value)
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default().trim()
+fn text<'v>(value: &'v Value, key: &str) -> Cow<'v, str> {
+    match &value[key] {
+        Value::String(text) => Cow::Borrowed(text.trim()),
+        Value::Null => Cow::Borrowed(""),
+        value => Cow::Owned(value.to_string()),
+    }
 }
 
 /// Warns, once a file, of keys that are not read; whether it did.
@@ -125,6 +133,22 @@ mod tests {
         assert_eq!(facts.objects("e:b", "e:r").unwrap(), [""; 0]);
         assert_eq!(facts.objects("e:c", "e:r").unwrap(), [""; 0]);
         assert_eq!(warnings, [("ignored-key", At::Line(3))]);
+    }
+
+    #[test]
+    fn values_may_be_written_as_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("facts.jsonl");
+        let line = |object: &str| {
+            format!(
+                "{{\"subject\": \"e:{object}\", \"relation\": \"e:r\", \"object\": {object}}}\n"
+            )
+        };
+        std::fs::write(&file, ["1889", "2.50", "true"].map(line).concat()).unwrap();
+        let (facts, notes) = Facts::read(&[file], ObjectsOf::Anything).unwrap();
+        assert!(notes.0.is_empty(), "{notes}");
+        let of = |subject: &str| facts.objects(subject, "e:r").unwrap()[0].as_str();
+        assert_eq!(["e:1889", "e:2.50", "e:true"].map(of), ["1889", "2.5", "true"]);
     }
 
     #[test]
