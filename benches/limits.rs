@@ -179,6 +179,11 @@ fn quickstart(both: bool) -> toml::Table {
         pipeline.insert("correction".to_owned(), toml::Table::new().into());
     }
     pipeline["inputs"].as_table_mut().unwrap().iter_mut().for_each(|(_, value)| absolute(value));
+    // As README's figures are: nothing but the search and the models, without means taken before it.
+    let mut prediction = toml::Table::new();
+    prediction.insert("normalise".to_owned(), "trie".into());
+    pipeline.insert("prediction".to_owned(), prediction.into());
+    pipeline["correction"].as_table_mut().unwrap().insert("mean".to_owned(), 0.0.into());
     pipeline
 }
 
