@@ -317,6 +317,31 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn values_are_called_as_texts_write_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ontology.ttl");
+        let text = "@prefix kgb: <https://w3id.org/kgbuild#> .
+            @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+            @prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
+            <e:born> rdfs:range xsd:date ; kgb:minimum \"1890-01-01\"^^xsd:date ;
+                kgb:maximum \"1890-12-31\"^^xsd:date ; kgb:template \"[X] was born on [Y].\" .";
+        std::fs::write(&file, text).unwrap();
+        let (ontology, _) = Ontology::read(&[file]).unwrap();
+        let values = ontology.relation("e:born").unwrap().values.clone().unwrap();
+        let inputs = TrainingInputs {
+            train: Facts::default(),
+            held_out: Facts::default(),
+            labels: Labels(Vec::new()),
+            templates: BTreeMap::new(),
+            values: BTreeMap::from([("e:born".to_owned(), values)]),
+        };
+        assert_eq!(inputs.label_of_object("e:born", "1890-03-12"), "12 March 1890");
+        // Outside of what is asked for, as it stands in the table.
+        assert_eq!(inputs.label_of_object("e:born", "1990-03-12"), "1990-03-12");
+        assert_eq!(inputs.label_of_object("e:other", "e:x"), "e:x");
+    }
+
+    #[test]
     fn what_is_drawn_depends_on_all_three() {
         let drawn = draw(0, "e:r", "e:a");
         assert_eq!(drawn, draw(0, "e:r", "e:a"));
