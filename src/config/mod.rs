@@ -30,8 +30,8 @@ use crate::diagnostic::Diagnostics;
 
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
-    CorrectionMethod, ExampleSettings, ExampledModels, InputSettings, ModelSettings, Naming,
-    OutputSettings, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
+    CandidateNames, CorrectionMethod, ExampleSettings, ExampledModels, InputSettings,
+    ModelSettings, OutputSettings, Pipeline, PredictionSettings, RuntimeSettings, TuningSettings,
 };
 pub use settings::{SettingsFile, locked};
 pub use tuned::{MadeFrom, TunedFile, TunedNumbers};

@@ -86,7 +86,7 @@ pub struct InputSettings {
 /// Which of a candidate's names it may be answered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Naming {
+pub enum CandidateNames {
     /// Its label alone.
     Label,
     /// Its label and its aliases.
@@ -101,7 +101,7 @@ pub struct PredictionSettings {
     /// How a template's text after the object counts.
     pub after: After,
     /// Which names of a candidate count, where a relation's own table does not say.
-    pub names: Naming,
+    pub names: CandidateNames,
     /// How a masked model's candidates are scored; other models take no note of it.
     pub masked: Scoring,
     /// Which candidates are scored; never changes what is reported.
@@ -200,7 +200,7 @@ pub(super) struct Numbers {
 /// What a relation's own tables give, which nothing overrides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct OwnSettings {
-    pub names: Option<Naming>,
+    pub names: Option<CandidateNames>,
     pub lambda: Option<f64>,
     pub tau: Option<f64>,
     pub mean: Option<f64>,
@@ -321,7 +321,7 @@ impl Pipeline {
     }
 
     /// Which of a candidate's names count for a relation.
-    pub fn names(&self, relation: &str) -> Naming {
+    pub fn names(&self, relation: &str) -> CandidateNames {
         self.own(relation).names.unwrap_or(self.prediction.names)
     }
 

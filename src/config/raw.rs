@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{ExampledModels, Naming};
+use super::pipeline::{CandidateNames, ExampledModels};
 use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
 use crate::runtime::Device;
@@ -114,7 +114,7 @@ pub(super) struct RawPrediction {
     /// How a template's text after the object counts, for models that read from left to right.
     pub after: After,
     /// Which of a candidate's names it may be answered by: its probability is the sum over them.
-    pub names: Naming,
+    pub names: CandidateNames,
     /// Which tokens of a candidate a masked model does not see while it is asked for one of them.
     pub masked: Scoring,
     /// Which candidates are scored.
@@ -132,7 +132,7 @@ impl Default for RawPrediction {
         Self {
             normalise: Normalise::None,
             after: After::Mean,
-            names: Naming::Label,
+            names: CandidateNames::Label,
             masked: Scoring::AnswerL2r,
             method: Method::Search,
             tolerance: 0.2,
@@ -145,7 +145,7 @@ impl Default for RawPrediction {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRelationPrediction {
     /// Which of a candidate's names it may be answered by.
-    pub names: Option<Naming>,
+    pub names: Option<CandidateNames>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

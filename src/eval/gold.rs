@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::jsonl;
 use super::lm_kbc;
 use super::name::{Name, Naming, fold_relation};
+use super::predictions::PredictedObject;
 use crate::catalog::mistakes::Mistakes;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::facts::{Facts, ObjectsOf};
@@ -23,6 +24,13 @@ pub struct GoldQuestion {
     pub subject: Name,
     /// Empty where there is none.
     pub objects: Vec<Name>,
+}
+
+impl GoldQuestion {
+    /// Whether an answer is right.
+    pub(super) fn is_right(&self, answer: &PredictedObject) -> bool {
+        self.objects.iter().any(|gold| gold.means(&answer.name))
+    }
 }
 
 /// Gold questions by relation, in byte order of the relations' names.

@@ -167,8 +167,9 @@ impl EvalReport {
                 .map(|(number, question)| {
                     let predicted = answers.remove(&(relation.as_str(), number));
                     let predicted = predicted.unwrap_or_default();
-                    wrong.extend(WrongQuestion::of(relation, question, &predicted, least));
-                    let mut scored = score(question, &predicted, least);
+                    let kept = kept(&predicted, least);
+                    wrong.extend(WrongQuestion::of(relation, question, &kept));
+                    let mut scored = score(question, &predicted, &kept);
                     scored.majority = majority.next_if(|_| scored.counts.gold > 0);
                     scored
                 })
@@ -272,15 +273,21 @@ fn majority(questions: &[GoldQuestion]) -> Vec<f64> {
     ranking::majority(&keys.collect::<Vec<Vec<&str>>>())
 }
 
-/// Scores one question.
-fn score(question: &GoldQuestion, predicted: &[&PredictedObject], least: Option<f64>) -> Scored {
-    let is_right =
-        |object: &&PredictedObject| question.objects.iter().any(|gold| gold.means(&object.name));
-    let kept: Vec<&PredictedObject> = predicted
-        .iter()
-        .copied()
-        .filter(|object| object.confidence.is_none_or(|c| least.is_none_or(|least| c >= least)))
-        .collect();
+/// The objects that count as predicted: not those of less confidence than `least`.
+fn kept<'p>(predicted: &[&'p PredictedObject], least: Option<f64>) -> Vec<&'p PredictedObject> {
+    let is_kept = |object: &&&PredictedObject| {
+        object.confidence.is_none_or(|c| least.is_none_or(|least| c >= least))
+    };
+    predicted.iter().filter(is_kept).copied().collect()
+}
+
+/// Scores one question, of whose objects some are kept.
+fn score(
+    question: &GoldQuestion,
+    predicted: &[&PredictedObject],
+    kept: &[&PredictedObject],
+) -> Scored {
+    let is_right = |object: &&PredictedObject| question.is_right(object);
     let is_found = |gold: &&super::name::Name| kept.iter().any(|object| gold.means(&object.name));
     Scored {
         position: ranking::position(predicted, is_right),

@@ -34,28 +34,20 @@ pub struct WrongQuestion {
 }
 
 impl WrongQuestion {
-    /// A question, if its best answer is wrong, or missing where gold has one. Answers of less confidence
-    /// than `least` are none.
+    /// A question, if the best of its answers is wrong, or missing where gold has one.
     pub(super) fn of(
         relation: &str,
         question: &GoldQuestion,
-        predicted: &[&PredictedObject],
-        least: Option<f64>,
+        given: &[&PredictedObject],
     ) -> Option<Self> {
-        let is_right =
-            |object: &PredictedObject| question.objects.iter().any(|gold| gold.means(&object.name));
-        let is_given = |object: &&&PredictedObject| {
-            object.confidence.is_none_or(|own| least.is_none_or(|least| own >= least))
-        };
-        let given: Vec<&&PredictedObject> = predicted.iter().filter(is_given).collect();
         let is_wrong = match given.first() {
-            Some(best) => !is_right(best),
+            Some(best) => !question.is_right(best),
             None => !question.objects.is_empty(),
         };
-        let answer = |object: &&&PredictedObject| GivenAnswer {
+        let answer = |object: &&PredictedObject| GivenAnswer {
             object: object.name.key().to_owned(),
             confidence: object.confidence,
-            is_right: is_right(object),
+            is_right: question.is_right(object),
         };
         is_wrong.then(|| Self {
             relation: relation.to_owned(),

@@ -39,6 +39,8 @@ pub struct Facts {
     facts: ByRelation,
     /// Whether a file of RDF is among them, which may say more than facts that are asked for.
     is_rdf: bool,
+    /// By relation of which no ontology says it, whether its objects are entities.
+    entities: BTreeMap<String, bool>,
 }
 
 /// What the objects of relations are.
@@ -46,7 +48,7 @@ pub struct Facts {
 pub enum ObjectsOf<'a> {
     /// As an ontology says: entities, or values of a range.
     Ontology(&'a Ontology),
-    /// Absolute IRIs are entities, and everything else is a value.
+    /// As the first object of each relation is: an entity where that is an absolute IRI, else a value.
     Anything,
 }
 
@@ -125,7 +127,17 @@ impl Facts {
 
     fn add(&mut self, row: &Row<'_>, objects: ObjectsOf<'_>, mistakes: &mut Mistakes) {
         let Row { subject, relation, object, .. } = *row;
-        let kind = objects.kind(relation);
+        let mut kind = objects.kind(relation);
+        if matches!(kind, Kind::Either) && !object.is_empty() {
+            let is_entity = || NamedNode::new(object).is_ok();
+            let known = self.entities.get(relation).copied();
+            if known.unwrap_or_else(is_entity) {
+                kind = Kind::Entity;
+            }
+            if known.is_none() {
+                self.entities.insert(relation.to_owned(), matches!(kind, Kind::Entity));
+            }
+        }
         let canonical = match kind {
             Kind::Value(values) if !object.is_empty() => values.canonical(object),
             _ => object.to_owned(),
@@ -221,8 +233,9 @@ impl Facts {
             }
         }
         let [yes, no] = sides;
-        let Self { files, is_rdf, .. } = self;
-        (Self { files: files.clone(), facts: yes, is_rdf }, Self { files, facts: no, is_rdf })
+        let Self { files, is_rdf, entities, .. } = self;
+        let side = |facts| Self { files: files.clone(), facts, is_rdf, entities: entities.clone() };
+        (side(yes), side(no))
     }
 
     /// How many questions are answered.
@@ -377,6 +390,16 @@ mod tests {
         assert_eq!((of("http://e/fr"), of("http://e/de"), facts.len()), (Some(1), Some(2), 2));
         // What else a graph says is no mistake.
         assert!(facts.unasked("gold facts", |_, _| None).is_empty());
+    }
+
+    #[test]
+    fn without_an_ontology_a_relations_first_object_says_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let table =
+            "subject,relation,object\ne:a,e:r,e:1\ne:b,e:r,oops\ne:a,e:s,1889\ne:b,e:s,1945\n";
+        let file = write(folder.path(), "gold.csv", table);
+        let found = Facts::read(&[file], ObjectsOf::Anything).unwrap_err();
+        assert_eq!(lines(&found), [("bad-iri", At::Line(3))]);
     }
 
     #[test]

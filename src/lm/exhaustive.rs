@@ -21,8 +21,9 @@ const MASSES_AT_ONCE: usize = 1 << 23;
 /// Question `q` is asked through the prompts `q·templates ..`; `questions` holds what each must not
 /// be answered. `evaluate` gives each of `models` (finetuned, then base) its answers to the same
 /// rows. They are probabilities as the space normalises them: under `none` they sum to what the models
-/// leave to the candidates. The excluded candidate keeps what the models give it, since mixing at branchings
-/// needs its mass: [`mix`] takes it out. Under `list` what all the others have sums to one.
+/// leave to the candidates. Under `list` what all but the excluded candidate have sums to one, and its own names
+/// have `-inf`; elsewhere it keeps what the models give it, since mixing at branchings needs its mass: [`mix`]
+/// takes it out.
 ///
 /// # Errors
 /// Those of `evaluate`.
@@ -279,6 +280,11 @@ impl<'a> Tables<'a> {
                 let nothing = total == f64::NEG_INFINITY;
                 let share = |ln: f64| if nothing { f64::NEG_INFINITY } else { ln - total };
                 distribution.iter_mut().for_each(|ln| *ln = share(*ln));
+                for name in excluded.into_iter().flat_map(|own| self.space.names().of(own)) {
+                    if self.space.names().owners(name).len() == 1 {
+                        distribution[name as usize] = f64::NEG_INFINITY;
+                    }
+                }
             }
         }
         (0..self.space.trie().names())

@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::config;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::{Facts, ObjectsOf};
-use crate::ontology::Template;
+use crate::ontology::{Ontology, Template};
 
 /// The facts from which examples are taken.
 pub(super) struct Examples {
@@ -19,11 +19,16 @@ pub(super) struct Examples {
 
 impl Examples {
     /// Reads them, if the pipeline has any; mistakes go to `notes`.
-    pub(super) fn read(pipeline: &config::Pipeline, notes: &mut Diagnostics) -> Option<Self> {
+    pub(super) fn read(
+        pipeline: &config::Pipeline,
+        ontology: &Ontology,
+        notes: &mut Diagnostics,
+    ) -> Option<Self> {
         let settings = pipeline.examples.as_ref()?;
-        let facts = notes.keep(Facts::read(&settings.facts, ObjectsOf::Anything));
+        let objects = ObjectsOf::Ontology(ontology);
+        let facts = notes.keep(Facts::read(&settings.facts, objects));
         let held_out = match &pipeline.tuning {
-            Some(tuning) => Some(notes.keep(Facts::read(&tuning.facts, ObjectsOf::Anything))?),
+            Some(tuning) => Some(notes.keep(Facts::read(&tuning.facts, objects))?),
             None => None,
         };
         let entities = match &settings.entities[..] {

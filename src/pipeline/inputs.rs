@@ -79,7 +79,11 @@ impl Inputs {
         let more = entities.iter().filter(|file| !files.subjects.contains(file));
         let tables: Vec<PathBuf> = files.subjects.iter().chain(more).cloned().collect();
         let subjects = notes.keep(read_subjects(&tables, &files.language, ask));
-        let candidates = notes.keep(Catalog::read(&files.candidates, &files.language));
+        let candidates = if files.candidates == tables {
+            subjects.clone()
+        } else {
+            notes.keep(Catalog::read(&files.candidates, &files.language))
+        };
         let objects = ontology.as_ref().map_or(ObjectsOf::Anything, ObjectsOf::Ontology);
         let mut facts_of = |files: &[PathBuf]| match files {
             [] => None,
@@ -107,7 +111,7 @@ impl Inputs {
             }
         };
         let own = own_tables(pipeline, &tables);
-        let examples = Examples::read(pipeline, &mut notes);
+        let examples = Examples::read(pipeline, &inputs.ontology, &mut notes);
         for relation in selected {
             if let Some(mut read) =
                 inputs.relation(relation, ask, own.as_ref(), known.as_ref(), &mut notes)

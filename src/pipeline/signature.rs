@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
-use crate::config::{self, Naming, Pipeline, PredictionSettings};
+use crate::config::{self, CandidateNames, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
 use crate::lm::Demand;
@@ -103,7 +103,7 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
     if pipeline.correction != config::CorrectionMethod::None {
         text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
     }
-    if pipeline.names(&relation.iri) == Naming::All {
+    if pipeline.names(&relation.iri) == CandidateNames::All {
         text += ", all names";
     }
     if let Some(tau) = relation.tau {
@@ -140,7 +140,7 @@ mod tests {
             describe_prediction(&PredictionSettings {
                 normalise,
                 after: After::Mean,
-                names: Naming::Label,
+                names: CandidateNames::Label,
                 masked,
                 method,
                 tolerance: 1e-6,

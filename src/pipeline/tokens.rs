@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::plan::SHOWN;
 use crate::catalog::{Catalog, Objects};
-use crate::config::Naming;
+use crate::config::CandidateNames;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::lm::trie::{NameIndex, Sequences};
 use crate::lm::{Names, Prompter, TokenisedCandidate};
@@ -28,7 +28,7 @@ pub(super) struct NamesOf<'a> {
     /// How the models are asked.
     pub prompter: &'a Prompter,
     /// Which names count.
-    pub naming: Naming,
+    pub naming: CandidateNames,
     /// Whether a space is before the object.
     pub with_space: bool,
 }
@@ -40,7 +40,8 @@ impl NamesOf<'_> {
             Objects::Values(values) => values.written(number).into_iter().map(Cow::Owned).collect(),
             Objects::Entities(entities) => {
                 let entity = entities[number];
-                let aliases = (self.naming == Naming::All).then(|| self.catalog.aliases(entity));
+                let aliases =
+                    (self.naming == CandidateNames::All).then(|| self.catalog.aliases(entity));
                 let names =
                     [self.catalog.label(entity)].into_iter().chain(aliases.into_iter().flatten());
                 names.map(Cow::Borrowed).collect()

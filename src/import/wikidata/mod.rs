@@ -102,7 +102,6 @@ pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported
         objects: HashMap::new(),
         classes: BTreeMap::new(),
         imported: Imported { files: files.clone(), ..Imported::default() },
-        seen: 0,
     };
     let of_first = Wanted { language: &wanted.language, relations: &wanted.relations };
     lines::each(dump, wanted.partial, &of_first, &mut |entity| {
@@ -123,8 +122,8 @@ pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported
     tables.commit()?;
     tables::write(&files[1], &ontology)?;
     tables::write(&files[0], &ontology::pipeline(dump))?;
-    let Reading { found, objects, mut imported, seen, .. } = reading;
-    imported.missing = (objects.len() - seen) as u64;
+    let Reading { found, objects, mut imported, .. } = reading;
+    imported.missing = objects.len() as u64;
     let named = found.iter().zip(&wanted.relations);
     imported.relations = named.map(|(found, number)| (found.name(*number), found.facts)).collect();
     Ok(imported)
@@ -138,8 +137,6 @@ struct Reading<'a> {
     /// The labels of classes.
     classes: BTreeMap<u64, String>,
     imported: Imported,
-    /// How many of the objects the dump has.
-    seen: usize,
 }
 
 impl Reading<'_> {
@@ -193,8 +190,8 @@ impl Reading<'_> {
         {
             self.classes.insert(number, label.clone());
         }
-        let Some(relations) = self.objects.get(&number).copied() else { return Ok(()) };
-        self.seen += 1;
+        // What is left in the end is not in the dump.
+        let Some(relations) = self.objects.remove(&number) else { return Ok(()) };
         let places = (0..self.found.len()).filter(|place| relations & (1 << place) != 0);
         for place in places {
             let found = &mut self.found[place];

