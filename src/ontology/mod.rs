@@ -19,7 +19,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 pub use template::{Template, TemplateError};
 pub use usable::Refusal;
-pub use values::{Datatype, MOST_VALUES, ValueRange};
+#[cfg(test)]
+pub(crate) use values::grammar_of as grammar;
+pub use values::{
+    Datatype, MOST_DIGITS, MOST_LISTED, MOST_NUMBERS, NumberGrammar, Prefix, Scale, Symbol,
+    ValueRange,
+};
 
 /// The namespace of the terms that kgbuild defines.
 pub const KGB: &str = "https://w3id.org/kgbuild#";

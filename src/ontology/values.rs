@@ -1,7 +1,9 @@
 //! Values as objects: which datatypes can be asked for, and the values of a range in their order.
 //!
-//! Invariant: a range holds at least one value, and at most [`MOST_VALUES`].
+//! Invariant: a range holds at least one value, and at most [`MOST_LISTED`], or [`MOST_NUMBERS`] where they
+//! are numbers, which follow a [`NumberGrammar`].
 
+mod grammar;
 mod read;
 mod written;
 
@@ -9,10 +11,14 @@ use std::str::FromStr;
 
 use oxsdatatypes::{Boolean, Date, Decimal, GYear, Integer};
 
+pub use grammar::{MOST_DIGITS, NumberGrammar, Prefix, Scale, Symbol};
 pub(super) use read::{ValuesOf, value_range};
 
-/// How many values a range has at most: so many are held with their ways to be written.
-pub const MOST_VALUES: u64 = 1_000_000;
+/// How many values a range has at most that are listed, with their ways to be written.
+pub const MOST_LISTED: u64 = 1_000_000;
+
+/// How many numbers a range has at most: they are numbered by 32 bits.
+pub const MOST_NUMBERS: u64 = u32::MAX as u64 - 1;
 
 /// The namespace of the datatypes of XML Schema.
 pub(super) const XSD: &str = "http://www.w3.org/2001/XMLSchema#";
@@ -74,8 +80,19 @@ pub struct ValueRange {
 impl ValueRange {
     /// How many values there are.
     pub fn len(&self) -> usize {
-        // No more than MOST_VALUES, by the invariant.
+        // No more than MOST_NUMBERS, by the invariant.
         (self.last - self.first + 1) as usize
+    }
+
+    /// How the numbers are written, where there are too many to be listed.
+    pub fn grammar(&self) -> Option<NumberGrammar> {
+        (self.len() as u64 > MOST_LISTED).then(|| self.numbers()).flatten()
+    }
+
+    /// How the numbers are written, where they are numbers.
+    pub fn numbers(&self) -> Option<NumberGrammar> {
+        let is_number = matches!(self.datatype, Datatype::Integer | Datatype::Decimal);
+        is_number.then(|| NumberGrammar::new(self.first, self.last, self.decimals))
     }
 
     /// Whether there are none, which never is.
@@ -169,6 +186,12 @@ fn ordinal(datatype: Datatype, decimals: u32, text: &str) -> Option<i64> {
         Datatype::Boolean => Some(i64::from(bool::from(Boolean::from_str(text).ok()?))),
         Datatype::String => None,
     }
+}
+
+/// A grammar without the statements of an ontology.
+#[cfg(test)]
+pub(crate) fn grammar_of(first: i64, last: i64, decimals: u32) -> NumberGrammar {
+    NumberGrammar::new(first, last, decimals)
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod run;
 mod score;
 mod select;
 mod signature;
+mod space;
 pub mod stages;
 mod tokens;
 mod tune;

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
-use super::tokens::{self, Tokenised};
+use super::space::Space;
+use super::tokens;
 use super::{LocatedModels, blocks, examples, fit};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::Diagnostics;
 use crate::facts::Facts;
-use crate::lm::{
-    After, AnswerSpace, CandidateIndex, Demand, Excluded, Method, Normalise, Prompter, Rankings,
-};
+use crate::lm::{AnswerSpace, CandidateIndex, Demand, Excluded, Method, Prompter, Rankings};
 use crate::ontology::{Ontology, Relation, Template};
 use crate::shock::{Correction, MixingRule, Pair};
 
@@ -180,38 +179,16 @@ impl Plan {
             naming: pipeline.names(&relation.iri),
             with_space: templates[0].object_has_space(),
         };
-        let Tokenised { sequences, words, names } =
-            asked_by.tokenise(&relation, &objects, notes)?;
-        let mut suffixes = Vec::new();
-        for template in &templates {
-            match self.prompter.suffix(template, pipeline.prediction.after) {
-                Ok(tokens) => suffixes.push(tokens),
-                Err(e) => notes.push(Diagnostic::of("tokenizer", &e)),
-            }
-        }
-        let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
-            + suffixes.iter().map(Vec::len).max().unwrap_or(0);
+        let Space { space, texts, longest } =
+            Space::new(pipeline, &relation, &templates, &asked_by, &objects, notes)?;
         let prediction = &pipeline.prediction;
-        // A causal model's text after the object, where it counts by its mean.
-        let is_mean = prediction.after == After::Mean
-            && prediction.normalise != Normalise::Trie
-            && self.prompter.counts_text();
-        let texts = if is_mean { std::mem::take(&mut suffixes) } else { Vec::new() };
-        suffixes.resize(templates.len(), Vec::new());
-        let space = match self.prompter.mask() {
-            Some(mask) => {
-                let normalise = prediction.normalise;
-                let (templates, masked) = (templates.len(), prediction.masked);
-                AnswerSpace::masked(&sequences, &words, templates, mask, masked, normalise)
-            }
-            None => AnswerSpace::new(sequences, suffixes, prediction.normalise),
-        };
-        let space = match space {
-            Ok(space) => space.with_names(names),
-            Err(e) => {
-                notes.push(Diagnostic::error("answer-space", format!("<{}>: {e}", relation.iri)));
-                return None;
-            }
+        // Of numbers that are not listed no mean can be taken.
+        let (tau, mean) = if space.is_listed() {
+            let removes_shift = pipeline.correction.removes_shift();
+            let tau = removes_shift.then(|| pipeline.tau(&relation.iri));
+            (tau, pipeline.mean(&relation.iri, objects.len()))
+        } else {
+            (None, 0.0)
         };
         Some(RelationPlan {
             iri: relation.iri.as_str().into(),
@@ -223,8 +200,8 @@ impl Plan {
             prior_subjects,
             texts,
             correction: mixing_rule(pipeline, &relation.iri).into(),
-            tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
-            mean: pipeline.mean(&relation.iri, objects.len()),
+            tau,
+            mean,
             rankings: self.rankings(pipeline, &relation, objects.len()),
             tolerance: prediction.tolerance,
             method: prediction.method,

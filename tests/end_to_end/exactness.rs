@@ -161,7 +161,7 @@ fn mean(space: &AnswerSpace) -> MeanRemoval {
 
 /// A shift as if finetuning had made each candidate rarer the later it comes, up to a hundred times.
 fn prior(space: &AnswerSpace, tau: f64) -> Prior {
-    let candidates = space.trie().names();
+    let candidates = space.trie().listed().names();
     let base = vec![-(candidates as f64).ln(); candidates];
     let rarer = |c: usize| base[c] - 100_f64.ln() * c as f64 / candidates as f64;
     let finetuned = (0..candidates).map(rarer).collect();
@@ -186,8 +186,8 @@ fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
 /// Candidates of several tokens, or names, are what the search is about.
 fn assert_worth_searching(plan: &Plan, names: &str) {
     let long = plan.relations.iter().filter(|relation| {
-        let trie = relation.space.trie();
-        (0..trie.names()).any(|name| trie.tokens(name as u32).len() > 2)
+        let trie = relation.space.trie().listed();
+        (0..trie.names()).any(|name| trie.tokens(name as u64).len() > 2)
     });
     assert!(long.count() >= 2, "too few relations with candidates of several tokens");
     let several = plan.relations.iter().any(|relation| relation.space.names().most() > 1);

@@ -9,7 +9,7 @@ use oxsdatatypes::Decimal;
 use super::value::Kind;
 use super::{Found, Selection};
 use crate::config::STARTER;
-use crate::ontology::MOST_VALUES;
+use crate::ontology::{MOST_DIGITS, MOST_NUMBERS};
 
 /// The share of a relation's objects that the classes of its range cover.
 const COVERED: f64 = 0.95;
@@ -59,8 +59,8 @@ pub(super) fn ontology(
         } else {
             write!(
                 text,
-                "\n    rdfs:comment \"More than {MOST_VALUES} values: bring the bounds nearer to each \
-                 other, and give it a kgb:template.\" ."
+                "\n    rdfs:comment \"More than {MOST_NUMBERS} values, or numbers of more than {MOST_DIGITS} \
+                 digits: bring the bounds nearer to each other, and give it a kgb:template.\" ."
             )
         };
     }
@@ -94,11 +94,17 @@ fn range(kind: &Kind, relation: &Found) -> String {
 /// Whether a relation's values are not too many to be asked for.
 fn is_askable(kind: &Kind) -> bool {
     let Kind::Quantities { least, most, decimals } = kind else { return true };
-    let steps = || {
-        let step = Decimal::from(10_i64.checked_pow(u32::try_from(*decimals).ok()?)?);
-        most.checked_sub(*least)?.checked_mul(step)
+    let steps = |number: Decimal| {
+        let step = 10_i64.checked_pow(u32::try_from(*decimals).ok()?)?;
+        number.checked_mul(Decimal::from(step))
     };
-    steps().is_some_and(|steps| steps < Decimal::from(MOST_VALUES))
+    let digits = Decimal::from(10_i64.pow(MOST_DIGITS));
+    let are_few =
+        || steps(most.checked_sub(*least)?).map(|steps| steps < Decimal::from(MOST_NUMBERS));
+    let are_short = |number: &Decimal| {
+        steps(*number).is_some_and(|s| s < digits && s > Decimal::from(-10_i64.pow(MOST_DIGITS)))
+    };
+    are_few() == Some(true) && are_short(least) && are_short(most)
 }
 
 /// The most frequent classes that cover nearly all of so many entities, as a class expression.

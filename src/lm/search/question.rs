@@ -9,7 +9,7 @@ use super::task::Whole;
 use super::{Answer, Excluded, Mass, SearchTask, Weighed, answer_from};
 use crate::lm::branch::Normalise;
 use crate::lm::names::CandidateIndex;
-use crate::lm::trie::{NodeId, Trie};
+use crate::lm::trie::{NameIndex, NodeId, Trie};
 use crate::shock::Pair;
 use crate::shock::logspace::{log_add_exp, log_sum_exp};
 
@@ -156,7 +156,7 @@ impl<'a> Question<'a> {
         ways.push(Way { place: Place::Node(node), option, ln_part: 0.0 });
     }
 
-    fn ways_to_owners(&self, name: u32, option: usize, ways: &mut Vec<Way>) {
+    fn ways_to_owners(&self, name: NameIndex, option: usize, ways: &mut Vec<Way>) {
         let names = self.task.space.names();
         let ln_part = names.ln_part(name);
         ways.extend(names.owners(name).map(|candidate| Way {
@@ -176,7 +176,7 @@ impl<'a> Question<'a> {
                 self.leaders.add(candidate, &keys);
             }
             Place::Node(node) => {
-                open = self.task.space.trie().names() > 0;
+                open = !self.task.space.trie().is_empty();
                 if !self.task.space.names().is_one_each() {
                     self.entry_of.insert(node, entry);
                 }

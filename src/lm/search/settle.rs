@@ -102,7 +102,7 @@ impl Question<'_> {
             }
             for name in space.names().of(leader.number) {
                 let nodes = space.trie().ways_to(name);
-                let on_way = nodes.filter_map(|node| self.entry_of.get(&node));
+                let on_way = nodes.iter().filter_map(|node| self.entry_of.get(node));
                 entries.extend(on_way.filter(|&&entry| self.entries[entry as usize].open));
             }
         }

@@ -1,6 +1,7 @@
 //! From an ontology's statements to the values that a relation's objects may be.
 
-use super::{Datatype, MOST_VALUES, ValueRange, XSD, ordinal};
+use super::grammar::MOST_DIGITS;
+use super::{Datatype, MOST_LISTED, MOST_NUMBERS, ValueRange, XSD, ordinal};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::ontology::statements::{Statements, iri};
 use crate::ontology::turtle::Node;
@@ -85,14 +86,26 @@ impl Reader<'_> {
             let message = format!("kgb:minimum and kgb:maximum of {relation} leave no value");
             return Err(self.mistake("no-value", message, "the minimum is the smaller one"));
         }
-        if last.abs_diff(first) >= MOST_VALUES {
+        let most = match datatype {
+            Datatype::Integer | Datatype::Decimal => MOST_NUMBERS,
+            _ => MOST_LISTED,
+        };
+        if last.abs_diff(first) >= most {
             let message = format!(
-                "{relation} has {} values between kgb:minimum and kgb:maximum, and at most {MOST_VALUES} \
-                 can be asked for",
+                "{relation} has {} values between kgb:minimum and kgb:maximum, and at most {most} can be \
+                 asked for",
                 last.abs_diff(first).saturating_add(1)
             );
             let help = "bring the bounds nearer to each other, or take fewer kgb:decimals";
             return Err(self.mistake("too-many-values", message, help));
+        }
+        let is_listed = last.abs_diff(first) < MOST_LISTED;
+        if !is_listed && first.unsigned_abs().max(last.unsigned_abs()) >= 10_u64.pow(MOST_DIGITS) {
+            let message = format!("the numbers of {relation} have more than {MOST_DIGITS} digits");
+            let help = format!(
+                "bring the bounds nearer to 0, take fewer kgb:decimals, or no more than {MOST_LISTED} values"
+            );
+            return Err(self.mistake("too-many-digits", message, help));
         }
         Ok(ValueRange { decimals, ..whole(datatype, first, last) })
     }
