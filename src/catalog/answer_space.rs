@@ -9,7 +9,7 @@ use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
 use crate::ontology::{AnyOf, Ontology, Relation, ValueRange};
 
 /// What a relation's objects may be: the candidates of its questions, by their number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Objects {
     /// In byte order of their IRIs, whatever the order of the table.
     Entities(Vec<EntityId>),

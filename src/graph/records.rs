@@ -31,6 +31,8 @@ pub enum Object<'a> {
         text: Cow<'a, str>,
         /// The datatype's IRI.
         datatype: &'a str,
+        /// Between which values it is right, where others near it are the true one.
+        within: Option<[Cow<'a, str>; 2]>,
     },
 }
 

@@ -29,6 +29,12 @@ terms! { "https://w3id.org/kgbuild#":
     MAXIMUM = "maximum";
     /// On a relation: how many digits after the point its values have at most.
     DECIMALS = "decimals";
+    /// On a relation: within which share of the true number another is right.
+    TOLERANCE = "tolerance";
+    /// On a relation: how little may be known of its dates.
+    PRECISION = "precision";
+    /// On a relation: what its numbers count.
+    UNIT = "unit";
 
     /// On a reifier: the confidence in the triple.
     CONFIDENCE = "confidence";
@@ -38,6 +44,10 @@ terms! { "https://w3id.org/kgbuild#":
     FINETUNED_PROBABILITY = "finetunedProbability";
     /// On a reifier: the base model's probability of the object.
     BASE_PROBABILITY = "baseProbability";
+    /// On a reifier: the least value that may be the true one, so that the object is right.
+    LOWER = "lower";
+    /// On a reifier: the greatest.
+    UPPER = "upper";
     /// On a reifier: that the object has no name of its own among the candidates.
     AMBIGUOUS = "ambiguous";
 

@@ -223,14 +223,14 @@ impl GraphWriter {
             named("relation", relation)?,
             match object {
                 Object::Entity(iri) => Term::from(named("object", iri)?),
-                Object::Value { text, datatype } => {
+                Object::Value { text, datatype, .. } => {
                     Literal::new_typed_literal(&**text, named("datatype", datatype)?).into()
                 }
             },
         );
         let hash = match object {
             Object::Entity(iri) => identifier([subject, relation, iri, self.run.as_str()]),
-            Object::Value { text, datatype } => {
+            Object::Value { text, datatype, .. } => {
                 identifier([subject, relation, text, datatype, self.run.as_str()])
             }
         };
@@ -246,6 +246,13 @@ impl GraphWriter {
         for (predicate, role, value) in probabilities {
             if let Some(value) = value {
                 quads.push(statement(&reifier, predicate, probability(role, value)?));
+            }
+        }
+        if let Object::Value { datatype, within: Some(within), .. } = object {
+            let datatype = named("datatype", datatype)?;
+            for (predicate, bound) in [kgb::LOWER, kgb::UPPER].into_iter().zip(within) {
+                let bound = Literal::new_typed_literal(&**bound, datatype.clone());
+                quads.push(statement(&reifier, predicate, bound));
             }
         }
         if assertion.ambiguous {

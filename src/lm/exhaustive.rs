@@ -3,7 +3,7 @@
 use super::branch::{AnswerSpace, Normalise};
 use super::mix::mix;
 use super::names::CandidateIndex;
-use super::search::{Answer, Asked, Excluded, Mass, SearchTask, Weighed, answer_from};
+use super::search::{Answer, Asked, Excluded, Mass, SearchTask, Weighed, answer};
 use super::trie::{NodeId, Trie};
 use super::{Answers, Row};
 use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
@@ -121,7 +121,7 @@ pub(super) fn rank_all<E>(
                 })
                 .collect();
             let mass = Mass { explored: total, open: f64::NEG_INFINITY };
-            answers.push(answer_from(task, weighed, mass));
+            answers.push(answer(task, weighed, mass));
         },
     )?;
     Ok(answers)

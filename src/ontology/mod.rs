@@ -22,8 +22,8 @@ pub use usable::Refusal;
 #[cfg(test)]
 pub(crate) use values::grammar_of as grammar;
 pub use values::{
-    Datatype, MOST_DIGITS, MOST_LISTED, MOST_NUMBERS, NumberGrammar, Prefix, Scale, Symbol,
-    ValueRange,
+    Calendar, Datatype, MOST_DIGITS, MOST_LISTED, MOST_NUMBERS, Near, NumberGrammar, Precision,
+    Prefix, Scale, Symbol, Tolerance, ValueRange,
 };
 
 /// The namespace of the terms that kgbuild defines.
@@ -36,7 +36,7 @@ const RDFS_RESOURCE: &str = "http://www.w3.org/2000/01/rdf-schema#Resource";
 pub type AnyOf = Vec<String>;
 
 /// An RDF property whose objects language models are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relation {
     /// The property's IRI.
     pub iri: String,

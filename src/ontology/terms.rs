@@ -5,7 +5,17 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// Terms of our namespace that mean nothing here are most likely misspelt.
 pub(super) fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut Diagnostics) {
-    let known = ["template", "question", "maxObjects", "minimum", "maximum", "decimals"];
+    let known = [
+        "template",
+        "question",
+        "maxObjects",
+        "minimum",
+        "maximum",
+        "decimals",
+        "tolerance",
+        "precision",
+        "unit",
+    ];
     for (predicate, objects) in &statements.by_predicate {
         let Some(name) = predicate.strip_prefix("kgb:").filter(|n| !known.contains(n)) else {
             continue;

@@ -58,7 +58,7 @@ impl RelationPlan {
 
     /// Subjects over which the models are asked for their mean predictions.
     pub(super) fn subjects_of_means(&self, of: MeansOf) -> Vec<EntityId> {
-        if !self.space.is_listed() {
+        if self.nearness().is_some() {
             Vec::new()
         } else if self.tau.is_some() {
             self.prior_subjects.clone()

@@ -56,7 +56,7 @@ pub use questions::{KnownQuestions, ScoredQuestions};
 pub use report::{RelationReport, RunReport, Statistics};
 pub use report_file::{ReportFile, ReportFileError, report_text};
 pub use run::run;
-pub use score::{Distributions, prompts, prompts_per_second, take_priors};
+pub use score::{Distributions, Scored, prompts, prompts_per_second, take_priors};
 pub use select::{Selected, select};
 pub use tune::{TunedPlan, tune};
 pub use tuned::NOT_TUNED;

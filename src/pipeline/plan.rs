@@ -15,7 +15,7 @@ use crate::config::{self, Pipeline};
 use crate::diagnostic::Diagnostics;
 use crate::facts::Facts;
 use crate::lm::{AnswerSpace, CandidateIndex, Demand, Excluded, Method, Prompter, Rankings};
-use crate::ontology::{Ontology, Relation, Template};
+use crate::ontology::{Near, Ontology, Relation, Template, ValueRange};
 use crate::shock::{Correction, MixingRule, Pair};
 
 /// How many examples a warning names.
@@ -89,6 +89,8 @@ pub struct RelationPlan {
     pub method: Method,
     /// Whether a subject is never its own object.
     pub irreflexive: bool,
+    /// Where others than the true value are right.
+    pub near: Option<Near>,
 }
 
 /// Which models are asked and read examples.
@@ -182,8 +184,9 @@ impl Plan {
         let Space { space, texts, longest } =
             Space::new(pipeline, &relation, &templates, &asked_by, &objects, notes)?;
         let prediction = &pipeline.prediction;
-        // Of numbers that are not listed no mean can be taken.
-        let (tau, mean) = if space.is_listed() {
+        let near = relation.values.as_ref().and_then(ValueRange::near);
+        // Of numbers that are not listed no mean can be taken, and windows have none.
+        let (tau, mean) = if space.is_listed() && near.is_none() {
             let removes_shift = pipeline.correction.removes_shift();
             let tau = removes_shift.then(|| pipeline.tau(&relation.iri));
             (tau, pipeline.mean(&relation.iri, objects.len()))
@@ -206,6 +209,7 @@ impl Plan {
             tolerance: prediction.tolerance,
             method: prediction.method,
             irreflexive: relation.irreflexive,
+            near,
             space,
             candidates: objects,
         })
@@ -215,7 +219,9 @@ impl Plan {
     fn rankings(&self, pipeline: &Pipeline, relation: &Relation, candidates: usize) -> Rankings {
         let iri = &relation.iri;
         let most = [pipeline.max_objects(iri), relation.max_objects.map(|m| m as usize)];
-        let most = most.into_iter().flatten().min().unwrap_or(candidates);
+        let is_near = relation.values.as_ref().is_some_and(|values| values.near().is_some());
+        let untold = if is_near { 1 } else { candidates };
+        let most = most.into_iter().flatten().chain([untold]).min().unwrap_or(untold);
         let is_known = |gold: &Facts| gold.questions(iri).next().is_some();
         let best = self.gold.as_ref().is_some_and(is_known);
         let (calibration, threshold) = (pipeline.calibration(iri), pipeline.threshold(iri));
@@ -234,6 +240,20 @@ impl Plan {
     pub fn candidate(&self, relation: &RelationPlan, object: &str) -> Option<CandidateIndex> {
         let found = relation.candidates.position(&self.candidates, object);
         found.map(|index| index as CandidateIndex)
+    }
+
+    /// Whether a relation's candidate is right where `object` is known: it is the same, or near enough to it.
+    pub fn is_right(
+        &self,
+        relation: &RelationPlan,
+        candidate: CandidateIndex,
+        object: &str,
+    ) -> bool {
+        let found = self.candidate(relation, object);
+        found.is_some_and(|truth| match relation.near {
+            Some(near) => near.is_right(candidate, truth),
+            None => candidate == truth,
+        })
     }
 
     /// The IRI of a relation's candidate that is an entity, the text of one that is a value.
@@ -265,6 +285,17 @@ impl Plan {
 }
 
 impl RelationPlan {
+    /// How near candidates are to the true one that are right, where not all of them are scored: numbers that
+    /// are not listed, or of which others are right too.
+    pub fn nearness(&self) -> Option<Near> {
+        match &self.candidates {
+            Objects::Values(values) if !self.space.is_listed() => Some(values.within(0.0)),
+            _ => None,
+        }
+        .filter(|_| self.near.is_none())
+        .or(self.near)
+    }
+
     /// The ledger's key of a chunk.
     pub fn chunk(&self, index: u64) -> crate::graph::Chunk {
         crate::graph::Chunk { relation: Arc::clone(&self.iri), index }

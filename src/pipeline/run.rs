@@ -1,5 +1,6 @@
 //! A run: the stages over all chunks that the ledger lacks, then the report.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -156,7 +157,8 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
                 }
                 Objects::Values(values) => Object::Value {
                     text: values.lexical(triple.object as usize).into(),
-                    datatype: values.datatype.iri(),
+                    datatype: values.datatype_iri(triple.object as usize),
+                    within: values.window(triple.object).map(|within| within.map(Cow::Owned)),
                 },
             },
             confidence: triple.confidence,

@@ -34,7 +34,7 @@ type Key = (Vec<u32>, Vec<u32>, Vec<u32>);
 /// correction asks the same ones; the search and exhaustive scoring each remember their own, so
 /// that rows are compared that were computed in other batches.
 #[derive(Clone)]
-struct Shared {
+pub(crate) struct Shared {
     model: Arc<Mutex<Box<dyn LanguageModel>>>,
     prompts: Vec<Prompt>,
     remembered: Arc<Mutex<HashMap<Key, Vec<f64>>>>,
@@ -52,7 +52,7 @@ impl Shared {
     }
 
     /// The same session, with nothing remembered.
-    fn anew(&self) -> Self {
+    pub(crate) fn anew(&self) -> Self {
         let model = Arc::clone(&self.model);
         Self { model, prompts: Vec::new(), remembered: Arc::default(), asked: Arc::default() }
     }
@@ -97,7 +97,7 @@ impl LanguageModel for Shared {
 }
 
 /// The quickstart's finetuned and base model.
-fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
+pub(crate) fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     let cache = Cache::from_environment().unwrap();
     let base = pipeline.models.base.as_ref().unwrap();
     let file = fetch::fetch_named(base, &cache, &Silent)
@@ -168,7 +168,7 @@ fn prior(space: &AnswerSpace, tau: f64) -> Prior {
     Prior { tau, shift: Arc::new(space.shift(&Priors { finetuned, base: base.clone() })) }
 }
 
-fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
+pub(crate) fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
     let boxed = |model: &&Shared| -> Box<dyn LanguageModel> { Box::new(Shared::clone(model)) };
     let mut predictor = Predictor::new(models.iter().map(boxed).collect());
     let mut all = Vec::new();

@@ -13,6 +13,7 @@ mod interruption;
 mod kills;
 mod memory;
 mod names;
+mod numbers;
 mod stub;
 mod support;
 mod values;

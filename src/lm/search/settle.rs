@@ -30,6 +30,10 @@ impl Question<'_> {
         if self.settled {
             return Needs::Nothing;
         }
+        if let Some(near) = self.task.near {
+            self.settled = self.window_settled(near);
+            return if self.settled { Needs::Nothing } else { Needs::More };
+        }
         let needs = match self.task.whole() {
             Whole::Models if self.lists_settled() => Needs::Nothing,
             Whole::Models => Needs::More,

@@ -1,5 +1,6 @@
 //! From an ontology's statements to the values that a relation's objects may be.
 
+use super::calendar::Precision;
 use super::grammar::MOST_DIGITS;
 use super::{Datatype, MOST_LISTED, MOST_NUMBERS, ValueRange, XSD, ordinal};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
@@ -41,6 +42,10 @@ pub(in crate::ontology) fn value_range(
     }
 }
 
+fn is_number(datatype: Datatype) -> bool {
+    matches!(datatype, Datatype::Integer | Datatype::Decimal)
+}
+
 struct Reader<'a> {
     relation: &'a Node,
     statements: &'a Statements,
@@ -55,12 +60,15 @@ impl Reader<'_> {
             let message = format!("{relation} has a range of values and another");
             return Err(self.mistake("two-ranges", message, "keep one rdfs:range"));
         }
+        let coarsest = self.precision(range)?;
         let whole = |datatype, first, last| ValueRange {
             datatype,
             decimals: 0,
             first,
             last,
             listed: Vec::new(),
+            tolerance: None,
+            coarsest,
         };
         if let Some(head) = self.statements.object(range, "owl:oneOf") {
             let listed = self.strings(head)?;
@@ -107,7 +115,9 @@ impl Reader<'_> {
             );
             return Err(self.mistake("too-many-digits", message, help));
         }
-        Ok(ValueRange { decimals, ..whole(datatype, first, last) })
+        let tolerance = self.tolerance(datatype)?;
+        self.unit(datatype)?;
+        Ok(ValueRange { decimals, tolerance, ..whole(datatype, first, last) })
     }
 
     /// The texts of a list, each once.
@@ -148,6 +158,55 @@ impl Reader<'_> {
                 Err(Diagnostic { place: Some(place.clone()), ..mistake }.into())
             }
         }
+    }
+
+    /// Within which share of the true number another is right.
+    fn tolerance(&self, datatype: Datatype) -> Result<Option<f64>, Diagnostics> {
+        let Some((node, place)) = self.statements.objects(self.relation, "kgb:tolerance").first()
+        else {
+            return Ok(None);
+        };
+        let share = match node {
+            Node::Literal { value, .. } => value.parse().ok(),
+            _ => None,
+        };
+        match share {
+            Some(share) if (0.0..1.0).contains(&share) && is_number(datatype) => Ok(Some(share)),
+            _ => {
+                let message = format!("{} cannot have {node} kgb:tolerance", self.relation);
+                let mistake = Diagnostic::error("bad-tolerance", message)
+                    .help("write a share from 0 to below 1, as in 0.05, for an xsd:integer or xsd:decimal");
+                Err(Diagnostic { place: Some(place.clone()), ..mistake }.into())
+            }
+        }
+    }
+
+    /// How little may be known of a date; to the day where nothing is said.
+    fn precision(&self, range: &Node) -> Result<Precision, Diagnostics> {
+        let Some((node, place)) = self.statements.objects(self.relation, "kgb:precision").first()
+        else {
+            return Ok(Precision::Day);
+        };
+        let named = |precision: &Precision| matches!(node, Node::Literal { value, .. } if value == precision.name());
+        let is_date = iri(range).and_then(Datatype::of_iri) == Some(Datatype::Date);
+        Precision::ALL.into_iter().find(named).filter(|_| is_date).ok_or_else(|| {
+            let message = format!("{} cannot have {node} kgb:precision", self.relation);
+            let mistake = Diagnostic::error("bad-precision", message)
+                .help("write \"year\", \"month\" or \"day\", for an xsd:date");
+            Diagnostic { place: Some(place.clone()), ..mistake }.into()
+        })
+    }
+
+    /// Holds that a unit is an IRI, of numbers.
+    fn unit(&self, datatype: Datatype) -> Result<(), Diagnostics> {
+        let mut units = self.statements.objects(self.relation, "kgb:unit").iter();
+        let wrong = units.find(|(node, _)| iri(node).is_none() || !is_number(datatype));
+        let Some((node, place)) = wrong else { return Ok(()) };
+        let message = format!("{} cannot have {node} as its kgb:unit", self.relation);
+        let mistake = Diagnostic::error("bad-unit", message).help(
+            "name a unit by its IRI, as in unit:KiloM2 of QUDT, for an xsd:integer or xsd:decimal",
+        );
+        Err(Diagnostic { place: Some(place.clone()), ..mistake }.into())
     }
 
     fn bound(

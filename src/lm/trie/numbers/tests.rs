@@ -150,7 +150,8 @@ fn answers(
 ) -> Vec<Answer> {
     let correction: Correction = rule.into();
     let rankings = Rankings { mixed: demand, best: true };
-    let task = SearchTask { space, correction: &correction, models, rankings, tolerance: 0.1 };
+    let task =
+        SearchTask { space, correction: &correction, models, rankings, tolerance: 0.1, near: None };
     let asked = [Asked { task, questions: &[None, None] }];
     search(&asked, &mut |rows| Ok::<_, Infallible>(evaluate(seed, models, rows))).unwrap().remove(0)
 }
