@@ -81,9 +81,8 @@ impl Question<'_> {
         // Summing anew costs as much as all that is explored: not at every expansion.
         self.next_check = self.expansions + self.expansions / 8 + 1;
         let mass = self.mass(self.open_bound());
-        let most: usize =
-            std::env::var("KG_MOST").ok().and_then(|m| m.parse().ok()).unwrap_or(MOST_OPENED);
-        if mass.unexplored().exp() <= self.task.tolerance || self.expansions >= most {
+        let is_long = self.expansions >= MOST_OPENED;
+        if mass.unexplored().exp() <= self.task.tolerance || is_long {
             return true;
         }
         let best = best_windows(near, &self.weighed());

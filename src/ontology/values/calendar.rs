@@ -161,13 +161,13 @@ impl Calendar {
     pub(super) fn position(&self, text: &str) -> Option<usize> {
         let Moment { precision, day } = moment_of(text)?;
         // The first day of a month or year that is in the range.
-        let last = match precision {
-            Precision::Day => day,
-            Precision::Month => day + 27,
-            Precision::Year => day + 364,
+        let (own, day) = (day, day.max(self.first));
+        let is_same = match precision {
+            Precision::Day => own == day,
+            Precision::Month => year_and_month(own) == year_and_month(day),
+            Precision::Year => year_and_month(own).0 == year_and_month(day).0,
         };
-        let day = if last >= self.first { day.max(self.first) } else { day };
-        let is_inside = precision <= self.coarsest && (self.first..=self.last).contains(&day);
+        let is_inside = is_same && precision <= self.coarsest && day <= self.last;
         let above = match precision {
             Precision::Day => 0,
             Precision::Month => 1,

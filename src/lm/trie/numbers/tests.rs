@@ -94,7 +94,7 @@ fn ranges(most: i64) -> impl Strategy<Value = NumberGrammar> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
     /// Node by node what the trie of the listed texts is.
     #[test]
     fn it_is_the_trie_of_the_listed_texts(toy in toys(), numbers in ranges(3000)) {
@@ -157,7 +157,7 @@ fn answers(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(50))]
     /// Ranges of up to 10,000 as a list and as a grammar: the same answers, bit for bit.
     #[test]
     fn the_search_finds_in_it_what_it_finds_in_the_list(
