@@ -132,7 +132,7 @@ pub enum ImportCommand {
 
 #[derive(Debug, clap::Args)]
 pub struct WikidataArgs {
-    /// The file, `.json` or `.json.gz`
+    /// The file: `.json`, `.json.gz` or `.json.bz2`
     pub dump: PathBuf,
     /// The classes whose instances are wanted, as Q6256,Q515
     #[arg(long, required = true, value_delimiter = ',')]
