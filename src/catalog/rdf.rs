@@ -78,10 +78,8 @@ pub(crate) fn read(
                 // Its own words begin with the place.
                 let mistake = Diagnostic::error("rdf-syntax", error.to_string()).help(help);
                 return match error.location() {
-                    Some(place) if !files::is_compressed(file) => {
-                        mistakes.at_row(place.start.offset, mistake)
-                    }
-                    _ => mistakes.about_file(mistake),
+                    Some(place) => mistakes.at_row(place.start.offset, mistake),
+                    None => mistakes.about_file(mistake),
                 };
             }
         }
@@ -222,7 +220,7 @@ fn described((iri, found): (String, Found)) -> Option<Described> {
 
 /// How well a literal's language fits, 0 best: the language itself, a variety of it, none. Nothing for
 /// another language, and for what is no text.
-fn fit(text: &Literal, language: &str) -> Option<u8> {
+pub(crate) fn fit(text: &Literal, language: &str) -> Option<u8> {
     let Some(tag) = text.language() else {
         return (text.datatype() == oxrdf::vocab::xsd::STRING).then_some(2);
     };

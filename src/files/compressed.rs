@@ -29,14 +29,9 @@ fn compression(file: &Path) -> Option<Compression> {
     }
 }
 
-/// Whether a file is compressed, by its name.
-pub fn is_compressed(file: &Path) -> bool {
-    compression(file).is_some()
-}
-
 /// What a file's name would be if it were not compressed, without its folder.
 pub fn uncompressed_name(file: &Path) -> Option<&OsStr> {
-    if is_compressed(file) { file.file_stem() } else { file.file_name() }
+    if compression(file).is_some() { file.file_stem() } else { file.file_name() }
 }
 
 /// Opens a file, to read what it holds before it was compressed.
@@ -82,7 +77,7 @@ mod tests {
         assert_eq!(name("a/b.ttl.GZ"), Some("b.ttl".into()));
         assert_eq!(name("a/b.ttl.bz2"), Some("b.ttl".into()));
         assert_eq!(name("a/b.ttl"), Some("b.ttl".into()));
-        assert!(!is_compressed(Path::new("gz")) && is_compressed(Path::new("a.bz2")));
+        assert_eq!((name("gz"), name("a.bz2")), (Some("gz".into()), Some("a".into())));
     }
 
     proptest! {

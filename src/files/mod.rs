@@ -11,7 +11,7 @@ mod target;
 mod whole;
 mod written;
 
-pub use compressed::{is_compressed, open, uncompressed_name};
+pub use compressed::{open, uncompressed_name};
 pub use scratch::{Scratch, left, remove};
 pub use target::{unwritable, writable};
 pub use whole::{WholeFile, WriteError, write_whole};
