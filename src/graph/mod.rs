@@ -31,7 +31,8 @@ pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
-    Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription, Object, RunDescription,
+    Assertion, ChunkRecord, Derivation, Durability, EntityDescription, ModelDescription, Object,
+    Origin, RunDescription,
 };
 pub use syntax::SyntaxError;
-pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS};
+pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact};

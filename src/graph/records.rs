@@ -57,6 +57,37 @@ pub struct Assertion<'a> {
     pub ambiguous: bool,
 }
 
+/// A triple that follows from others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derivation<'a> {
+    /// The subject's IRI.
+    pub subject: &'a str,
+    /// The predicate's IRI.
+    pub relation: &'a str,
+    /// The object.
+    pub object: Object<'a>,
+    /// That of what it follows from, 0 to 1.
+    pub confidence: f64,
+    /// The triples that it follows from, at least one.
+    pub origins: Vec<Origin<'a>>,
+}
+
+/// A triple that another follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// One that the graph predicts, by the IRI of its annotation.
+    Predicted(&'a str),
+    /// One that was known.
+    Known {
+        /// The subject's IRI.
+        subject: &'a str,
+        /// The predicate's IRI.
+        relation: &'a str,
+        /// The object.
+        object: Object<'a>,
+    },
+}
+
 /// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityDescription<'a> {

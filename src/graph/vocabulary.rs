@@ -50,6 +50,8 @@ terms! { "https://w3id.org/kgbuild#":
     UPPER = "upper";
     /// On a reifier: that the object has no name of its own among the candidates.
     AMBIGUOUS = "ambiguous";
+    /// On a reifier: that the triple was known, and others follow from it.
+    KNOWN = "known";
 
     /// The class of runs.
     RUN = "Run";
@@ -97,6 +99,8 @@ terms! { "http://www.w3.org/ns/prov#":
     PROV_ACTIVITY = "Activity";
     /// `prov:wasGeneratedBy`
     WAS_GENERATED_BY = "wasGeneratedBy";
+    /// `prov:wasDerivedFrom`
+    WAS_DERIVED_FROM = "wasDerivedFrom";
     /// `prov:startedAtTime`
     STARTED_AT_TIME = "startedAtTime";
     /// `prov:endedAtTime`

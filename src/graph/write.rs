@@ -3,6 +3,10 @@
 //! Invariant: [`GraphWriter::commit`] writes a chunk whole or not at all, and a chunk that the
 //! ledger has is not written again, so that any order of interruptions ends in the same graph.
 
+mod derive;
+
+pub use derive::PredictedFact;
+
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
@@ -175,6 +179,11 @@ impl GraphWriter {
             self.described.clear();
         }
         self.described.extend(described);
+        self.written(count)
+    }
+
+    /// Counts so many quads as committed, and forces them to the disk where that is due.
+    fn written(&mut self, count: usize) -> Result<(), Error> {
         self.uncheckpointed += count;
         let is_due = self.durability == Durability::Chunk
             || self.uncheckpointed >= CHECKPOINT_QUADS
@@ -216,8 +225,13 @@ impl GraphWriter {
         Ok(())
     }
 
-    fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
-        let Assertion { subject, relation, ref object, .. } = *assertion;
+    /// A triple, and the IRI of what is said about it.
+    fn annotated(
+        &self,
+        subject: &str,
+        relation: &str,
+        object: &Object<'_>,
+    ) -> Result<(Triple, NamedNode), Error> {
         let triple = Triple::new(
             named("subject", subject)?,
             named("relation", relation)?,
@@ -234,7 +248,12 @@ impl GraphWriter {
                 identifier([subject, relation, text, datatype, self.run.as_str()])
             }
         };
-        let reifier = NamedNode::new_unchecked(format!("{}{hash}", self.base_iri));
+        Ok((triple, NamedNode::new_unchecked(format!("{}{hash}", self.base_iri))))
+    }
+
+    fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
+        let Assertion { subject, relation, ref object, .. } = *assertion;
+        let (triple, reifier) = self.annotated(subject, relation, object)?;
         quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
         quads.push(triple.in_graph(GraphName::DefaultGraph));
         let probabilities = [

@@ -4,6 +4,8 @@
 //! read does not depend on the order of the files, but for the order of a relation's templates.
 //! `ontologies/kgb.ttl` defines the vocabulary read here beside RDFS and OWL.
 
+mod disjoint;
+mod implications;
 mod read;
 mod statements;
 mod template;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
+pub use implications::{Consequence, Implied};
 pub use template::{Template, TemplateError};
 pub use usable::Refusal;
 #[cfg(test)]
@@ -84,6 +87,9 @@ pub struct Ontology {
     labels: HashMap<String, String>,
     /// `rdfs:subClassOf`, from the class to its direct superclasses.
     superclasses: HashMap<String, BTreeSet<String>>,
+    disjoint: disjoint::Disjoint,
+    /// Sorted by IRI.
+    consequences: Vec<Consequence>,
 }
 
 impl Ontology {
@@ -108,22 +114,29 @@ impl Ontology {
         Some(&self.relations[at])
     }
 
+    /// The relations, with a template or without, of which facts follow from others, sorted by IRI.
+    pub fn consequences(&self) -> &[Consequence] {
+        &self.consequences
+    }
+
     /// Whether the class is the ancestor or below it by `rdfs:subClassOf`. Every class is below
     /// `owl:Thing` and `rdfs:Resource`.
     pub fn is_a(&self, class: &str, ancestor: &str) -> bool {
         if ancestor == OWL_THING || ancestor == RDFS_RESOURCE {
             return true;
         }
+        self.with_superclasses(class).contains(ancestor)
+    }
+
+    /// A class and all above it by `rdfs:subClassOf`.
+    fn with_superclasses<'a>(&'a self, class: &'a str) -> HashSet<&'a str> {
         let mut seen = HashSet::from([class]);
         let mut open = vec![class];
         while let Some(class) = open.pop() {
-            if class == ancestor {
-                return true;
-            }
             let above = self.superclasses.get(class).into_iter().flatten();
             open.extend(above.map(String::as_str).filter(|c| seen.insert(c)));
         }
-        false
+        seen
     }
 
     /// Whether something of these classes is what a domain or range asks for.

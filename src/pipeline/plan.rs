@@ -33,6 +33,8 @@ pub struct Plan {
     pub candidates: Catalog,
     /// Known facts, where the pipeline names some.
     pub gold: Option<Facts>,
+    /// Known facts that are not asked again, where a graph is completed.
+    pub known: Option<Facts>,
     /// How both models are asked.
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
@@ -139,13 +141,14 @@ impl Plan {
         models: &LocatedModels,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
-        let Inputs { ontology, subjects, candidates, gold, relations } = inputs;
+        let Inputs { ontology, subjects, candidates, gold, known, relations } = inputs;
         let mut plan = Self {
             relations: Vec::new(),
             ontology,
             subjects,
             candidates,
             gold,
+            known,
             prompter,
             context: models.context,
             packed: models.packed(),

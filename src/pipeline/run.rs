@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::derive::Deriving;
 use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
@@ -74,7 +75,9 @@ pub fn run(
     ended?;
     let seconds = start.elapsed().as_secs_f64();
     let after = work(predictors);
-    let complete = plan.tasks(writer.done()).next().is_none();
+    let predicted = plan.tasks(writer.done()).next().is_none();
+    let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
+    let derived = writer.derived()?;
     if complete {
         writer.finish()?;
     } else {
@@ -84,6 +87,7 @@ pub fn run(
     Ok(RunReport {
         relations,
         total,
+        derived,
         complete,
         resumed_chunks: done.len(),
         prompts,
@@ -91,6 +95,13 @@ pub fn run(
         seconds,
         model_seconds: (after.time - before.time).as_secs_f64() / predictors.len().max(1) as f64,
     })
+}
+
+/// Writes what follows from what was predicted and known; gives whether it got to its end.
+fn derive(plan: &Plan, writer: &mut GraphWriter, stop: &AtomicBool) -> Result<bool, Error> {
+    let described = |iri: &str| plan.described(iri);
+    let known = plan.known.as_ref();
+    Deriving { ontology: &plan.ontology, known, described: &described }.derive(writer, stop)
 }
 
 /// The report's lines, and their sum.
@@ -179,6 +190,14 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
         assertions,
         entities,
         statistics: serde_json::json!(selected.statistics),
+    }
+}
+
+impl Plan {
+    /// What an entity is called and is, if it is in the tables.
+    fn described(&self, iri: &str) -> Option<EntityDescription<'_>> {
+        let of = |catalog| Catalog::find(catalog, iri).map(|entity| describe(catalog, entity));
+        of(&self.subjects).or_else(|| of(&self.candidates))
     }
 }
 

@@ -45,6 +45,10 @@ pub(super) fn describe(
         let hashes: Result<Vec<String>, _> = files.iter().map(|f| fetch::sha256_of(f)).collect();
         signature.insert(part.to_owned(), hashes?.join(" "));
     }
+    if !plan.ontology.consequences().is_empty() {
+        // What the ontology says is in its hash; graphs of before lack what follows.
+        signature.insert("inference".to_owned(), "properties of relations".to_owned());
+    }
     Ok(RunDescription {
         signature,
         base_model: models.base().cloned(),
