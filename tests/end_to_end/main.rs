@@ -13,6 +13,9 @@ mod interruption;
 mod kills;
 mod memory;
 mod names;
+#[path = "../support/python.rs"]
+mod python;
+mod shapes;
 mod stub;
 mod support;
 mod values;
