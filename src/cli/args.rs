@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::diagnostic::nearest;
-use crate::graph::{Annotations, ExportFormat, ResultFormat};
+use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
 
 /// Builds knowledge graphs from what language models know.
 #[derive(Debug, Parser)]
@@ -288,6 +288,13 @@ pub struct ExportArgs {
     /// none, reification
     #[arg(long, value_enum)]
     pub annotations: Option<Annotations>,
+    /// What the file holds beside facts and types, as schema,labels,aliases,provenance; without it labels
+    /// and, where there are annotations, provenance
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    pub include: Option<Vec<Part>>,
+    /// Write SHACL shapes of the graph's relations instead of the graph
+    #[arg(long, conflicts_with_all = ["annotations", "include", "min_confidence"])]
+    pub shapes: bool,
     /// A prefix beside the common ones, as ex=http://example.org/; may be repeated
     #[arg(long, value_parser = prefix, value_name = "NAME=IRI")]
     pub prefix: Vec<(String, String)>,

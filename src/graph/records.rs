@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Chunk;
+use super::schema::Schema;
 
 /// When what is written is forced to the disk; never changes the graph. What a power cut takes is
 /// done again by the next run.
@@ -88,13 +89,15 @@ pub enum Origin<'a> {
     },
 }
 
-/// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
+/// The names and types of an entity or a relation that occurs. Repeating one changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityDescription<'a> {
     /// Absolute.
     pub iri: &'a str,
     /// Becomes its `rdfs:label`.
     pub label: &'a str,
+    /// Become its `skos:altLabel`s.
+    pub aliases: Vec<&'a str>,
     /// IRIs of classes; empty for a relation.
     pub types: Vec<&'a str>,
 }
@@ -141,4 +144,6 @@ pub struct RunDescription {
     pub tuned_sha256: Option<String>,
     /// The version of kgbuild.
     pub version: String,
+    /// What the ontology says of the relations that are asked. The signature has its hash.
+    pub schema: Schema,
 }

@@ -7,12 +7,14 @@ mod derive;
 
 pub use derive::PredictedFact;
 
+use super::description;
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
 use super::records::{
     Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription,
 };
+use super::schema;
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
@@ -40,6 +42,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// How many quads may wait for that. It bounds the memory that the store holds them in, and the
 /// size of its logs, of which it keeps up to ten (some 35 MB each).
 const CHECKPOINT_QUADS: usize = 100_000;
+
+/// What is written beside facts: a store that holds less is not gone on with.
+const HOLDS: &str = "labels, aliases, types, schema, description";
 
 /// How many descriptions are remembered as written; past that, all are forgotten and written
 /// again, which costs time and changes nothing.
@@ -163,8 +168,10 @@ impl GraphWriter {
         }
         let mut described = HashSet::new();
         for entity in &record.entities {
-            let parts = [entity.iri, entity.label].into_iter().chain(entity.types.iter().copied());
-            let print = fingerprint(parts);
+            let names =
+                [entity.iri, entity.label].into_iter().chain(entity.aliases.iter().copied());
+            // No type is empty: names end where types begin.
+            let print = fingerprint(names.chain([""]).chain(entity.types.iter().copied()));
             if !self.described.contains(&print) && described.insert(print) {
                 describe(entity, &mut quads)?;
             }
@@ -203,8 +210,8 @@ impl GraphWriter {
         Ok(())
     }
 
-    /// Records the end of the run, puts the store into its smallest form, forces all to the disk
-    /// and gives the folder free. On a complete run it changes nothing.
+    /// Describes the graph, records the end of the run, puts the store into its smallest form,
+    /// forces all to the disk and gives the folder free. On a complete run it changes nothing.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
@@ -212,10 +219,11 @@ impl GraphWriter {
         if self.complete {
             return Ok(());
         }
-        let ended = statement(&self.run, kgb::ENDED_AT_TIME, now());
-        self.store
-            .extend([ended, ledger::completion(&self.run)])
-            .map_err(|e| self.write_error(e))?;
+        let described = description::quads(&self.store, &self.base_iri, &self.run);
+        let mut quads = described.map_err(|e| self.write_error(e))?;
+        quads.push(statement(&self.run, kgb::ENDED_AT_TIME, now()));
+        quads.push(ledger::completion(&self.run));
+        self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.checkpoint()?;
         self.store.optimize().map_err(|e| self.write_error(e))?;
         // RocksDB keeps used logs, to write into them again, until it is opened the next time.
@@ -294,8 +302,9 @@ impl GraphWriter {
 
 /// The caller's signature and what this module's own output depends on besides.
 fn signature(base_iri: &str, run: &RunDescription) -> Signature {
-    let own = ("graph base IRI".to_owned(), base_iri.to_owned());
-    run.signature.clone().into_iter().chain([own]).collect()
+    let own = [("graph base IRI", base_iri), ("graph holds", HOLDS)];
+    let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
+    run.signature.clone().into_iter().chain(own).collect()
 }
 
 /// All that a new store holds: the opening of its ledger and the description of the run.
@@ -306,6 +315,7 @@ fn opening(
     run: &RunDescription,
 ) -> Result<Vec<Quad>, Error> {
     let mut quads = ledger::opening(iri, signature);
+    quads.extend(schema::quads(&run.schema)?);
     let text = |predicate, value: &str| statement(iri, predicate, Literal::from(value));
     quads.extend([
         statement(iri, rdf::TYPE, kgb::RUN),
@@ -336,6 +346,9 @@ fn opening(
 fn describe(entity: &EntityDescription<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
     let iri = named("entity", entity.iri)?;
     quads.push(statement(&iri, rdfs::LABEL, Literal::from(entity.label)));
+    for &alias in &entity.aliases {
+        quads.push(statement(&iri, kgb::ALT_LABEL, Literal::from(alias)));
+    }
     for class in &entity.types {
         quads.push(statement(&iri, rdf::TYPE, named("type", class)?));
     }
@@ -350,7 +363,7 @@ fn now() -> Literal {
     DateTime::now().into()
 }
 
-fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
+pub(super) fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
     NamedNode::new(iri).map_err(|source| Error::Iri { role, iri: iri.to_owned(), source })
 }
 
@@ -370,7 +383,7 @@ fn probability(role: &'static str, value: f64) -> Result<Literal, Error> {
 }
 
 /// [`fingerprint`] in hexadecimal.
-fn identifier<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn identifier<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     hex::encode(fingerprint(parts))
 }
 

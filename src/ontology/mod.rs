@@ -139,6 +139,12 @@ impl Ontology {
         seen
     }
 
+    /// The classes that the ontology says to lie below others, each with those right above it; sorted.
+    pub fn superclasses(&self) -> BTreeMap<&str, Vec<&str>> {
+        let all = self.superclasses.iter();
+        all.map(|(class, above)| (&**class, above.iter().map(String::as_str).collect())).collect()
+    }
+
     /// Whether something of these classes is what a domain or range asks for.
     pub fn admits<'a>(
         &self,

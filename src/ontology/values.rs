@@ -83,6 +83,8 @@ pub struct ValueRange {
     tolerance: Option<f64>,
     /// How little may be known of a date.
     coarsest: Precision,
+    /// The IRI of what numbers count.
+    pub unit: Option<String>,
 }
 
 impl ValueRange {
@@ -93,6 +95,22 @@ impl ValueRange {
         }
         // No more than MOST_NUMBERS, by the invariant.
         (self.last - self.first + 1) as usize
+    }
+
+    /// How little may be known of a date; of other values, a day as of all dates.
+    pub fn coarsest(&self) -> Precision {
+        self.coarsest
+    }
+
+    /// Within which share of the true number another is right.
+    pub fn tolerance(&self) -> Option<f64> {
+        self.tolerance
+    }
+
+    /// The first and the last value, of dates the days.
+    pub fn bounds(&self) -> [String; 2] {
+        let days = Self { coarsest: Precision::Day, ..self.clone() };
+        [days.lexical(0), days.lexical(days.len() - 1)]
     }
 
     fn calendar(&self) -> Option<Calendar> {

@@ -89,7 +89,12 @@ impl Deriving<'_> {
             .collect();
         for batch in facts.chunks(BATCH) {
             let label = self.ontology.label(relation);
-            let of_relation = |label| EntityDescription { iri: relation, label, types: Vec::new() };
+            let of_relation = |label| EntityDescription {
+                iri: relation,
+                label,
+                aliases: Vec::new(),
+                types: Vec::new(),
+            };
             let mut entities: Vec<EntityDescription<'_>> =
                 label.map(of_relation).into_iter().collect();
             let mut derivations = Vec::with_capacity(batch.len());

@@ -31,6 +31,7 @@ mod questions;
 mod report;
 mod report_file;
 mod run;
+mod schema;
 mod score;
 mod select;
 mod signature;

@@ -154,6 +154,7 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
         entities.extend(plan.ontology.label(&relation.iri).map(|label| EntityDescription {
             iri: &relation.iri,
             label,
+            aliases: Vec::new(),
             types: Vec::new(),
         }));
     }
@@ -205,6 +206,7 @@ fn describe(catalog: &Catalog, entity: EntityId) -> EntityDescription<'_> {
     EntityDescription {
         iri: catalog.iri(entity),
         label: catalog.label(entity),
+        aliases: catalog.aliases(entity).collect(),
         types: catalog.types(entity).collect(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
+use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan, schema};
 use crate::config::{self, CandidateNames, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
@@ -61,6 +61,7 @@ pub(super) fn describe(
             None => None,
         },
         version,
+        schema: schema::describe(plan),
     })
 }
 

@@ -14,6 +14,9 @@ mod kills;
 mod memory;
 mod names;
 mod numbers;
+#[path = "../support/python.rs"]
+mod python;
+mod shapes;
 mod stub;
 mod support;
 mod values;

@@ -26,7 +26,7 @@ impl Precision {
     pub const ALL: [Self; 3] = [Self::Day, Self::Month, Self::Year];
 
     /// Its name in an ontology.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Day => "day",
             Self::Month => "month",

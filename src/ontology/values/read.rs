@@ -69,6 +69,7 @@ impl Reader<'_> {
             listed: Vec::new(),
             tolerance: None,
             coarsest,
+            unit: None,
         };
         if let Some(head) = self.statements.object(range, "owl:oneOf") {
             let listed = self.strings(head)?;
@@ -116,8 +117,8 @@ impl Reader<'_> {
             return Err(self.mistake("too-many-digits", message, help));
         }
         let tolerance = self.tolerance(datatype)?;
-        self.unit(datatype)?;
-        Ok(ValueRange { decimals, tolerance, ..whole(datatype, first, last) })
+        let unit = self.unit(datatype)?;
+        Ok(ValueRange { decimals, tolerance, unit, ..whole(datatype, first, last) })
     }
 
     /// The texts of a list, each once.
@@ -197,11 +198,13 @@ impl Reader<'_> {
         })
     }
 
-    /// Holds that a unit is an IRI, of numbers.
-    fn unit(&self, datatype: Datatype) -> Result<(), Diagnostics> {
-        let mut units = self.statements.objects(self.relation, "kgb:unit").iter();
-        let wrong = units.find(|(node, _)| iri(node).is_none() || !is_number(datatype));
-        let Some((node, place)) = wrong else { return Ok(()) };
+    /// What numbers count.
+    fn unit(&self, datatype: Datatype) -> Result<Option<String>, Diagnostics> {
+        let units = self.statements.objects(self.relation, "kgb:unit");
+        let Some((node, place)) = units.first() else { return Ok(None) };
+        if let Some(unit) = iri(node).filter(|_| is_number(datatype)) {
+            return Ok(Some(unit.to_owned()));
+        }
         let message = format!("{} cannot have {node} as its kgb:unit", self.relation);
         let mistake = Diagnostic::error("bad-unit", message).help(
             "name a unit by its IRI, as in unit:KiloM2 of QUDT, for an xsd:integer or xsd:decimal",

@@ -10,6 +10,7 @@ fn range(datatype: Datatype, decimals: u32, first: i64, last: i64) -> ValueRange
         listed: Vec::new(),
         tolerance: None,
         coarsest: Precision::Day,
+        unit: None,
     }
 }
 
