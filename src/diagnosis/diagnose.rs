@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::report::{DiagnosisReport, Subject};
 use super::{ObjectCounts, UNSAID_LAMBDA, answer_all};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Events};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Events, counted};
 use crate::facts;
 use crate::finetune::card::CARD;
 use crate::pipeline::{Environment, Error, Job, KnownQuestions, MeansOf, NOT_TUNED};
@@ -51,6 +51,16 @@ pub fn diagnose(
     };
     let mut questions = asking_both.questions(&facts.held_out, &facts.entities)?;
     questions.models.fit_tuned_numbers(&pipeline)?;
+    // Of values that are right near the true one none is the frequent one.
+    let all = questions.plan.relations.len();
+    questions.plan.relations.retain(|relation| relation.nearness().is_none());
+    let left_out = all - questions.plan.relations.len();
+    if left_out > 0 {
+        events.note(&format!(
+            "{} with values near the true one left out",
+            counted(left_out, "relation")
+        ));
+    }
     let training = training(&questions, train.as_ref(), events)?;
     let scored = questions.ask(MeansOf::CorrectedRelations)?;
     let known = questions.known(scored);

@@ -20,6 +20,10 @@ pub const CHUNK_SUBJECTS: usize = 64;
 const BATCH_PROMPTS: usize = 512;
 const BATCH_WEIGHTS: u64 = 600_000_000;
 
+/// As how many prompts one counts whose search ends late: of numbers near the true one, for which hundreds of
+/// prefixes are opened.
+const LONG_SEARCH: usize = 16;
+
 /// How many prompts are searched together with models whose weights, each model's counted, are so many
 /// bytes.
 pub(super) fn batch_prompts(weights: u64) -> usize {
@@ -57,6 +61,13 @@ pub(super) fn groups(relations: &[RelationPlan]) -> Vec<Group> {
     groups
 }
 
+impl RelationPlan {
+    /// As how many prompts a question counts in a batch.
+    fn load(&self) -> usize {
+        self.templates.len() * if self.nearness().is_some() { LONG_SEARCH } else { 1 }
+    }
+}
+
 impl Plan {
     /// The chunks that are not in `done`, in the order in which they are asked.
     pub fn tasks<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Task> + 'a {
@@ -69,7 +80,10 @@ impl Plan {
     /// bits; only batches of which nothing is missing are left out.
     pub fn batches<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Vec<Task>> + 'a {
         let mut blocks = self.blocks().peekable();
-        let prompts = |block: &[Task]| block.iter().map(|task| self.prompts(task)).sum::<usize>();
+        let prompts = |block: &[Task]| {
+            let prompts = |task: &Task| task.subjects.len() * self.relations[task.relation].load();
+            block.iter().map(prompts).sum::<usize>()
+        };
         // A model that is read to anew for each prompt has nothing of more than a chunk.
         let most = if self.shares_subjects() { self.batch_prompts } else { 0 };
         let batches = std::iter::from_fn(move || {
@@ -118,7 +132,7 @@ impl Plan {
         if !self.shares_subjects() {
             return CHUNK_SUBJECTS;
         }
-        let prompts = group.relations.iter().map(|&at| self.relations[at].templates.len());
+        let prompts = group.relations.iter().map(|&at| self.relations[at].load());
         (self.batch_prompts / prompts.sum::<usize>().max(1)).clamp(1, CHUNK_SUBJECTS)
     }
 

@@ -123,3 +123,52 @@ fn numbers_that_cannot_be_searched_are_refused() {
     let checked = kgbuild().arg("check").arg(values.job.pipeline()).output().unwrap();
     assert!(checked.status.success(), "{}", stderr(&checked));
 }
+
+const ENDS: &str =
+    "ex:ended a owl:FunctionalProperty ; rdfs:range xsd:date ; kgb:precision \"year\" ;
+    kgb:minimum \"1900-01-01\"^^xsd:date ; kgb:maximum \"1960-12-31\"^^xsd:date ;
+    kgb:template \"[X] ended in [Y].\" .
+";
+
+/// The nearest date that reaches the threshold is written; a year is right for each of its days.
+#[test]
+fn dates_are_answered_as_nearly_as_they_are_known() {
+    let gold = "subject,relation,object
+http://example.org/ww2,http://example.org/ended,1945-09-02
+http://example.org/ww1,http://example.org/ended,1918-11-11
+";
+    let values = Values::of(&format!("{PREFIXES}{ENDS}"), gold);
+    let job = &values.job;
+    let answers = |threshold: f64| -> Vec<(String, f64)> {
+        job.set("selection", "threshold", threshold);
+        if job.output().exists() {
+            std::fs::remove_dir_all(job.output()).unwrap();
+        }
+        job.run(&["--quiet"]);
+        let found = job.query(
+            "SELECT ?o ?c { ?s <http://example.org/ended> ?o {| kgb:confidence ?c |} } ORDER BY ?s",
+        );
+        let bindings = found["results"]["bindings"].as_array().unwrap();
+        let one = |binding: &serde_json::Value| {
+            let object = &binding["o"];
+            let datatype = object["datatype"].as_str().unwrap().rsplit('#').next().unwrap();
+            let text = format!("{} {datatype}", object["value"].as_str().unwrap());
+            (text, binding["c"]["value"].as_str().unwrap().parse().unwrap())
+        };
+        bindings.iter().map(one).collect()
+    };
+    let days = answers(0.0);
+    assert!(days.len() == 2 && days.iter().all(|(text, _)| text.ends_with(" date")), "{days:?}");
+    let surest = days.iter().map(|(_, confidence)| *confidence).fold(0.0, f64::max);
+    let coarse = answers(surest + 0.01);
+    assert!(coarse.iter().any(|(text, _)| text == "1945 gYear"), "{days:?} {coarse:?}");
+    assert!(coarse.iter().all(|(_, confidence)| *confidence > surest), "{days:?} {coarse:?}");
+    assert!(coarse.iter().all(|(text, _)| !text.ends_with(" date")), "{coarse:?}");
+    for (was, is) in
+        [("\"year\"", "\"century\""), ("xsd:date ; kgb:precision", "xsd:gYear ; kgb:precision")]
+    {
+        values.write("ontology.ttl", &format!("{PREFIXES}{}", ENDS.replace(was, is)));
+        let said = refuse(kgbuild().arg("check").arg(job.pipeline()), 2);
+        assert!(said.contains("error[bad-precision]"), "{is}: {said}");
+    }
+}
