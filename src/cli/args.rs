@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::diagnostic::nearest;
+use crate::eval::Rules;
 use crate::graph::{Annotations, ExportFormat, ResultFormat};
 
 /// Builds knowledge graphs from what language models know.
@@ -284,13 +285,20 @@ pub struct ExportArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
-    /// A run's output folder, or a file with a question a line: {"subject": IRI, "relation": IRI,
+    /// Runs' output folders, and files with a question a line: {"subject": IRI, "relation": IRI,
     /// "objects": [{"object": IRI, "confidence": 0.9}]}, best first, or LM-KBC's lines
-    pub predictions: PathBuf,
+    #[arg(required = true)]
+    pub predictions: Vec<PathBuf>,
     /// Gold facts: a table or JSON lines of subject, relation and object, or LM-KBC's lines; may be
     /// repeated
     #[arg(long, required = true)]
     pub gold: Vec<PathBuf>,
+    /// The challenge's year by whose rules is scored
+    #[arg(long, value_enum, default_value_t)]
+    pub rules: Rules,
+    /// The share of a gold number within which one is right, instead of that of the rules (0 to 1)
+    #[arg(long, value_parser = probability, allow_negative_numbers = true)]
+    pub tolerance: Option<f64>,
     /// Count objects of less confidence as not predicted, in precision, recall and F1 (0 to 1)
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
