@@ -79,6 +79,7 @@ fn store(criterion: &mut Criterion) {
                 let entities = subjects.iter().map(|iri| EntityDescription {
                     iri,
                     label: "an entity",
+                    aliases: Vec::new(),
                     types: Vec::new(),
                 });
                 writer

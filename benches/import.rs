@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use bzip2::write::BzEncoder;
 use kgbuild::catalog::Catalog;
 use kgbuild::facts::{Facts, ObjectsOf};
 use kgbuild::import::wikidata::{Selection, import};
@@ -61,22 +62,31 @@ fn wikidata(folder: &Path, megabytes: usize) {
     }
     writeln!(out, "]").unwrap();
     out.flush().unwrap();
+    time_import("plain", &dump, folder, megabytes, number - 1);
+    let packed = folder.join("dump.json.bz2");
+    let mut out = BzEncoder::new(File::create(&packed).unwrap(), bzip2::Compression::best());
+    std::io::copy(&mut File::open(&dump).unwrap(), &mut out).unwrap();
+    out.finish().unwrap();
+    time_import("bzip2", &packed, folder, megabytes, number - 1);
+}
+
+/// Imports a dump that has so many megabytes when it is not compressed.
+fn time_import(name: &str, dump: &Path, folder: &Path, megabytes: usize, entities: usize) {
     let wanted = Selection {
         types: vec![6256],
         relations: vec![36],
         language: "en".to_owned(),
         partial: false,
     };
-    let target = folder.join("imported");
+    let target = folder.join(name);
     fs::create_dir(&target).unwrap();
     let begin = Instant::now();
-    let imported = import(&dump, &wanted, &target)
+    let imported = import(dump, &wanted, &target)
         .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
     let seconds = begin.elapsed().as_secs_f64();
     println!(
-        "Wikidata: {megabytes} MB with {} entities in {seconds:.2} s, {:.0} MB/s (read twice); {} imported; peak memory \
-         {}",
-        number - 1,
+        "Wikidata, {name}: {megabytes} MB with {entities} entities in {seconds:.2} s, {:.0} MB/s (read twice); {} \
+         imported; peak memory {}",
         megabytes as f64 / seconds,
         imported.entities,
         peak()

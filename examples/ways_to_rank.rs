@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             finetuned: models[0].whole.clone(),
             base: models[models.len() - 1].whole.clone(),
         });
-        let known = plan.known_questions(relation, whole.collect());
+        let known = plan.known_questions(relation, whole.map(Into::into).collect());
         majority.extend(shock::majority(known.iter().map(KnownQuestion::question)));
         let asked: Vec<Asked> = known
             .into_iter()

@@ -26,6 +26,7 @@ fn graph(folder: &Path, finished: bool) {
         tuned_sha256: None,
         correction: "linear".into(),
         version: "0".into(),
+        schema: Default::default(),
     };
     let base = "https://example.org/g/";
     let mut writer = GraphWriter::open(&folder.join("out"), base, &run, true).unwrap();
@@ -43,9 +44,15 @@ fn graph(folder: &Path, finished: bool) {
         ambiguous: false,
     });
     let labelled = pairs.iter().zip(&answers).flat_map(|((s, o), a)| [(s, a.0), (o, a.1)]);
-    let mut entities: Vec<EntityDescription<'_>> =
-        labelled.map(|(iri, label)| EntityDescription { iri, label, types: vec![] }).collect();
-    entities.push(EntityDescription { iri: CAPITAL, label: "has capital", types: vec![] });
+    let mut entities: Vec<EntityDescription<'_>> = labelled
+        .map(|(iri, label)| EntityDescription { iri, label, aliases: vec![], types: vec![] })
+        .collect();
+    entities.push(EntityDescription {
+        iri: CAPITAL,
+        label: "has capital",
+        aliases: vec![],
+        types: vec![],
+    });
     let record = ChunkRecord {
         chunk: Chunk { relation: Arc::from(CAPITAL), index: 0 },
         assertions: assertions.collect(),

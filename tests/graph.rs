@@ -2,7 +2,7 @@
 
 use kgbuild::graph::{
     Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, ExportOptions, GraphWriter,
-    ModelDescription, Object, RunDescription, export, open_for_reading,
+    ModelDescription, Object, Part, RunDescription, Schema, export, open_for_reading,
 };
 use oxigraph::model::NamedNodeRef;
 use oxigraph::store::{StorageError, Store};
@@ -28,6 +28,7 @@ fn open(folder: &Path, fresh: bool) -> GraphWriter {
         correction: "linear".into(),
         tuned_sha256: None,
         version: "0".into(),
+        schema: Schema::default(),
     };
     GraphWriter::open(folder, "https://example.org/g/", &run, fresh).unwrap()
 }
@@ -52,8 +53,12 @@ fn commit(writer: &mut GraphWriter, index: u64) {
     });
     let class = iri(6256);
     let entities = pairs.iter().flat_map(|(subject, object)| [subject, object]);
-    let entities =
-        entities.map(|iri| EntityDescription { iri, label: iri, types: vec![class.as_str()] });
+    let entities = entities.map(|iri| EntityDescription {
+        iri,
+        label: iri,
+        aliases: vec![],
+        types: vec![class.as_str()],
+    });
     writer
         .commit(&ChunkRecord {
             chunk: chunk(index),
@@ -78,11 +83,13 @@ fn write_all(folder: &Path) {
     writer.finish().unwrap();
 }
 
-/// The default graph as sorted lines without the run's times, and how often each time stands.
+/// The whole graph as sorted lines without the run's times, and how often each time stands.
 fn graph(folder: &Path) -> (Vec<String>, usize) {
     let store = open_for_reading(folder).unwrap();
     let mut out = Vec::new();
-    export(&store, &ExportOptions::of(ExportFormat::NQuads), &mut out).unwrap();
+    let include = Some(vec![Part::Schema, Part::Labels, Part::Aliases, Part::Provenance]);
+    let options = ExportOptions { include, ..ExportOptions::of(ExportFormat::NQuads) };
+    export(&store, &options, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let (times, lines): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.contains("AtTime>"));

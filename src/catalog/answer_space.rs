@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use super::{Catalog, EntityId};
-use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{At, Diagnostic, Diagnostics, Place, counted};
 use crate::ontology::{AnyOf, Ontology, Relation, ValueRange};
 
 /// What a relation's objects may be: the candidates of its questions, by their number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Objects {
     /// In byte order of their IRIs, whatever the order of the table.
     Entities(Vec<EntityId>),
@@ -67,7 +67,8 @@ impl Objects {
     }
 }
 
-/// The entities that the relation's `rdfs:range` admits, or its values.
+/// The entities that the relation's `rdfs:range` admits, or its values. What is of a class disjoint with the
+/// range too is left out, with a warning.
 ///
 /// Candidates with one label share its probability. The warning names them.
 ///
@@ -85,8 +86,10 @@ pub fn answer_space(
     let by_iri = catalog.by_iri.iter().map(|id| EntityId(*id));
     let candidates: Vec<EntityId> =
         by_iri.filter(|id| admitted[catalog.type_sets[id.index()] as usize]).collect();
+    let mut warnings = contradictions(ontology, &relation.range, catalog);
     if candidates.is_empty() {
-        return Err(no_candidate(relation, catalog).into());
+        warnings.push(no_candidate(relation, catalog));
+        return Err(warnings);
     }
     let mut by_label: HashMap<&str, EntityId> = HashMap::new();
     let mut namesakes: BTreeMap<EntityId, Vec<EntityId>> = BTreeMap::new();
@@ -96,7 +99,6 @@ pub fn answer_space(
             namesakes.entry(first).or_insert_with(|| vec![first]).push(entity);
         }
     }
-    let mut warnings = Diagnostics::default();
     if !namesakes.is_empty() {
         warnings.push(shared_labels(relation, catalog, &namesakes));
     }
@@ -104,7 +106,7 @@ pub fn answer_space(
 }
 
 /// The entities that the relation's `rdfs:domain` admits, all where it has none, in the order of
-/// the catalog.
+/// the catalog. What is of a class disjoint with the domain too is left out: [`contradictions`] tells.
 pub fn subjects_of(ontology: &Ontology, relation: &Relation, catalog: &Catalog) -> Vec<EntityId> {
     let admitted = admitted_sets(ontology, &relation.domain, catalog);
     catalog.ids().filter(|id| admitted[catalog.type_sets[id.index()] as usize]).collect()
@@ -112,7 +114,39 @@ pub fn subjects_of(ontology: &Ontology, relation: &Relation, catalog: &Catalog) 
 
 /// For each set of types whether the domain or range admits it: once a set, not once an entity.
 fn admitted_sets(ontology: &Ontology, wanted: &[AnyOf], catalog: &Catalog) -> Vec<bool> {
-    (0..catalog.sets.len()).map(|set| ontology.admits(wanted, catalog.set(set as u32))).collect()
+    let admits = |set: usize| {
+        let classes = catalog.set(set as u32);
+        ontology.admits(wanted, classes.clone())
+            && ontology.contradiction(wanted, classes).is_none()
+    };
+    (0..catalog.sets.len()).map(admits).collect()
+}
+
+/// Warnings about entities that are left out where `wanted` is asked for, as they are of a class that fits
+/// and of one that is disjoint with it: of each two classes one.
+pub fn contradictions(ontology: &Ontology, wanted: &[AnyOf], catalog: &Catalog) -> Diagnostics {
+    let sets: Vec<Option<(&str, &str)>> = (0..catalog.sets.len())
+        .map(|set| ontology.contradiction(wanted, catalog.set(set as u32)))
+        .collect();
+    let mut found: BTreeMap<(&str, &str), (usize, EntityId)> = BTreeMap::new();
+    if sets.iter().any(Option::is_some) {
+        for entity in catalog.ids() {
+            if let Some(classes) = sets[catalog.type_sets[entity.index()] as usize] {
+                found.entry(classes).or_insert((0, entity)).0 += 1;
+            }
+        }
+    }
+    let warnings = found.into_iter().map(|((one, other), (count, first))| {
+        let message = format!(
+            "left out where <{one}> is asked for: {} also of <{other}>, which is disjoint with it, as <{}>",
+            counted(count, "entity"),
+            catalog.iri(first)
+        );
+        let help = "mend the types, or the owl:disjointWith of the ontology";
+        let warning = Diagnostic::warning("disjoint-types", message).help(help);
+        Diagnostic { place: catalog.place(first).or_else(|| place(catalog)), ..warning }
+    });
+    Diagnostics(warnings.collect())
 }
 
 fn no_candidate(relation: &Relation, catalog: &Catalog) -> Diagnostic {

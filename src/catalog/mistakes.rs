@@ -5,11 +5,11 @@
 //! over the file, and only where something is wrong with it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Severity};
+use crate::files;
 
 /// How many of a kind are shown. A column that is wrong throughout would fill the screen.
 pub(crate) const SHOWN: usize = 20;
@@ -78,7 +78,7 @@ pub(crate) fn lines_at(file: &Path, offsets: &[u64]) -> io::Result<Vec<u64>> {
         return Ok(lines);
     }
     let (mut line, mut after_cr) = (1, false);
-    for (offset, byte) in (0..).zip(BufReader::with_capacity(1 << 16, File::open(file)?).bytes()) {
+    for (offset, byte) in (0..).zip(BufReader::with_capacity(1 << 16, files::open(file)?).bytes()) {
         let byte = byte?;
         match byte {
             b'\n' if after_cr => {}

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostics, Place};
 
-pub use answer_space::{Objects, answer_space, subjects_of};
+pub use answer_space::{Objects, answer_space, contradictions, subjects_of};
 use strings::Strings;
 
 /// The number of an entity in its [`Catalog`], in the order of the files, from 0.

@@ -5,17 +5,16 @@
 //! the same languages.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use oxigraph::io::{JsonLdProfileSet, RdfFormat, RdfParseError, RdfParser};
 use oxrdf::vocab::{rdf, rdfs};
 use oxrdf::{Literal, NamedOrBlankNode, Quad, Term};
 
 use super::mistakes::Mistakes;
 use crate::diagnostic::Diagnostic;
+use crate::files;
 
 const SKOS: &str = "http://www.w3.org/2004/02/skos/core#";
 
@@ -36,10 +35,9 @@ pub(crate) fn describes(predicate: &str) -> bool {
 /// How many entities without a label a warning names.
 const SHOWN: usize = 3;
 
-/// The RDF format of a file by its name, compressed with gzip or not; none where it is no RDF file.
+/// The RDF format of a file by its name, compressed or not; none where it is no RDF file.
 pub(crate) fn format_of(file: &Path) -> Option<RdfFormat> {
-    let name = file.file_name()?.to_str()?.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = files::uncompressed_name(file)?.to_str()?.to_ascii_lowercase();
     let (_, extension) = name.rsplit_once('.')?;
     Some(match extension {
         "ttl" => RdfFormat::Turtle,
@@ -59,16 +57,13 @@ pub(crate) fn read(
     mistakes: &mut Mistakes,
     mut take: impl FnMut(Quad, &mut Mistakes),
 ) {
-    let opened = match File::open(file) {
-        Ok(opened) => BufReader::new(opened),
+    let bytes = match files::open(file) {
+        Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("the file cannot be read: {error}");
             return mistakes.about_file(Diagnostic::error("cannot-read", message));
         }
     };
-    let is_compressed = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
-    let bytes: Box<dyn Read> =
-        if is_compressed { Box::new(MultiGzDecoder::new(opened)) } else { Box::new(opened) };
     // Blank nodes of several files must not be the same ones; none is an entity.
     for quad in RdfParser::from_format(format).for_reader(Shallow::new(bytes)) {
         match quad {
@@ -83,8 +78,8 @@ pub(crate) fn read(
                 // Its own words begin with the place.
                 let mistake = Diagnostic::error("rdf-syntax", error.to_string()).help(help);
                 return match error.location() {
-                    Some(place) if !is_compressed => mistakes.at_row(place.start.offset, mistake),
-                    _ => mistakes.about_file(mistake),
+                    Some(place) => mistakes.at_row(place.start.offset, mistake),
+                    None => mistakes.about_file(mistake),
                 };
             }
         }
@@ -225,7 +220,7 @@ fn described((iri, found): (String, Found)) -> Option<Described> {
 
 /// How well a literal's language fits, 0 best: the language itself, a variety of it, none. Nothing for
 /// another language, and for what is no text.
-fn fit(text: &Literal, language: &str) -> Option<u8> {
+pub(crate) fn fit(text: &Literal, language: &str) -> Option<u8> {
     let Some(tag) = text.language() else {
         return (text.datatype() == oxrdf::vocab::xsd::STRING).then_some(2);
     };
@@ -265,7 +260,10 @@ mod tests {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gz.write_all(TURTLE.as_bytes()).unwrap();
         let packed = at(folder.path(), "g.ttl.gz", &gz.finish().unwrap());
-        for file in [plain, packed] {
+        let mut bz2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bz2.write_all(TURTLE.as_bytes()).unwrap();
+        let bzipped = at(folder.path(), "g.ttl.bz2", &bz2.finish().unwrap());
+        for file in [plain, packed, bzipped] {
             let mut mistakes = Mistakes::new(&file);
             let format = format_of(&file).unwrap();
             let found = entities(&file, format, "en", &mut mistakes);

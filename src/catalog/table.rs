@@ -1,4 +1,4 @@
-//! CSV tables with named columns, read row by row.
+//! CSV tables with named columns, compressed or not, read row by row.
 //!
 //! Invariant: a row that is handed over has as many fields as the header and is UTF-8; every
 //! other row is reported with its place. A byte order mark is skipped.
@@ -10,6 +10,7 @@ use oxrdf::NamedNode;
 
 use super::mistakes::Mistakes;
 use crate::diagnostic::Diagnostic;
+use crate::files;
 
 /// The columns that a table may have.
 pub(crate) struct Columns {
@@ -43,13 +44,14 @@ pub(crate) fn read(
     mistakes: &mut Mistakes,
     mut on_row: impl FnMut(&Row<'_>, &mut Mistakes),
 ) -> u64 {
-    let mut reader = match csv::ReaderBuilder::new().flexible(true).from_path(file) {
-        Ok(reader) => reader,
+    let opened = match files::open(file) {
+        Ok(opened) => opened,
         Err(error) => {
-            mistakes.about_file(cannot_read(&error));
+            mistakes.about_file(cannot_read(&error.into()));
             return 0;
         }
     };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
     let header = match reader.byte_headers() {
         Ok(header) => header.clone(),
         Err(error) => {

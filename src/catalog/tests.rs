@@ -244,3 +244,35 @@ fn a_million_rows_fit() {
     println!("{bytes} bytes read in {read:?}, with answer space {:?}", start.elapsed());
     println!("before: {before}, after: {}", peak());
 }
+
+#[test]
+fn what_is_of_disjoint_classes_is_left_out_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        vec![file]
+    };
+    let turtle = "@prefix : <http://e/> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
+        @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . @prefix kgb: <https://w3id.org/kgbuild#> .
+        :City owl:disjointWith :Person . :Town rdfs:subClassOf :City .
+        :r rdfs:domain :Person ; rdfs:range :City ; kgb:template \"[X] [Y]\" .";
+    let (ontology, _) = Ontology::read(&write("o.ttl", turtle)).unwrap();
+    let table = "iri,label,types\nhttp://e/rome,Rome,http://e/City\n\
+                 http://e/paris,Paris,http://e/Person|http://e/Town\nhttp://e/ann,Ann,http://e/Person\n";
+    let (catalog, _) = Catalog::read(&write("c.csv", table), "en").unwrap();
+    let relation = &ontology.relations()[0];
+    let (space, warnings) = answer_space(&ontology, relation, &catalog).unwrap();
+    assert_eq!((space.len(), &*space.object(&catalog, 0)), (1, "http://e/rome"));
+    let [warning] = &warnings.0[..] else { panic!("{warnings:?}") };
+    assert_eq!(warning.code, "disjoint-types");
+    assert_eq!(warning.place.as_ref().unwrap().at, At::Line(3));
+    let subjects = subjects_of(&ontology, relation, &catalog);
+    assert_eq!(subjects.iter().map(|id| catalog.iri(*id)).collect::<Vec<_>>(), ["http://e/ann"]);
+    let told = contradictions(&ontology, &relation.domain, &catalog);
+    assert!(
+        told.0[0].message.contains("1 entity also of <http://e/Town>"),
+        "{}",
+        told.0[0].message
+    );
+}

@@ -11,7 +11,7 @@ use clap_complete::Shell;
 
 use crate::diagnostic::nearest;
 use crate::eval::Rules;
-use crate::graph::{Annotations, ExportFormat, ResultFormat};
+use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
 
 /// Builds knowledge graphs from what language models know.
 #[derive(Debug, Parser)]
@@ -129,11 +129,13 @@ pub enum ModelsCommand {
 pub enum ImportCommand {
     /// Of Wikidata's JSON, an entity a line: a dump, or what wikibase-dump-filter writes
     Wikidata(WikidataArgs),
+    /// Of what a SPARQL query service answers
+    SparqlResults(SparqlResultsArgs),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct WikidataArgs {
-    /// The file, `.json` or `.json.gz`
+    /// The file: `.json`, `.json.gz` or `.json.bz2`
     pub dump: PathBuf,
     /// The classes whose instances are wanted, as Q6256,Q515
     #[arg(long, required = true, value_delimiter = ',')]
@@ -147,6 +149,21 @@ pub struct WikidataArgs {
     /// Take what a dump has before it breaks off
     #[arg(long)]
     pub partial: bool,
+    /// The folder to write pipeline.toml, ontology.ttl, entities.csv and facts.csv to
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SparqlResultsArgs {
+    /// The file: `.csv`, `.tsv` or `.json`, with .gz or .bz2 behind or not
+    pub results: PathBuf,
+    /// The relation of all rows, where the results have no variable ?relation
+    #[arg(long, value_name = "IRI")]
+    pub relation: Option<String>,
+    /// The language of labels and aliases that have one
+    #[arg(long, default_value = "en")]
+    pub language: String,
     /// The folder to write pipeline.toml, ontology.ttl, entities.csv and facts.csv to
     #[arg(short, long, value_name = "FOLDER")]
     pub output: PathBuf,
@@ -272,6 +289,13 @@ pub struct ExportArgs {
     /// none, reification
     #[arg(long, value_enum)]
     pub annotations: Option<Annotations>,
+    /// What the file holds beside facts and types, as schema,labels,aliases,provenance; without it labels
+    /// and, where there are annotations, provenance
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    pub include: Option<Vec<Part>>,
+    /// Write SHACL shapes of the graph's relations instead of the graph
+    #[arg(long, conflicts_with_all = ["annotations", "include", "min_confidence"])]
+    pub shapes: bool,
     /// A prefix beside the common ones, as ex=http://example.org/; may be repeated
     #[arg(long, value_parser = prefix, value_name = "NAME=IRI")]
     pub prefix: Vec<(String, String)>,

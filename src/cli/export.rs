@@ -1,6 +1,5 @@
 //! `kgbuild export`: a graph as RDF, or as tables.
 
-use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -15,8 +14,9 @@ use crate::graph::{self, ExportOptions};
 /// Writes the graph to standard output or to a file.
 pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let &ExportArgs { format, annotations, min_confidence, .. } = args;
-    let prefixes = args.prefix.clone();
-    let options = ExportOptions { format, annotations, min_confidence, prefixes };
+    let (include, prefixes) = (args.include.clone(), args.prefix.clone());
+    let shapes = args.shapes;
+    let options = ExportOptions { format, annotations, include, shapes, min_confidence, prefixes };
     if let (Some(names), Some(folder)) = (format.files(), &args.output) {
         return tables(args, &options, folder, &names);
     }
@@ -52,6 +52,5 @@ fn tables(
         return Err(Diagnostics::from(Diagnostic::error("taken", message).help(help)).into());
     }
     let store = store::open(&args.store)?;
-    fs::create_dir_all(folder).map_err(WriteError::of(folder))?;
     Ok(graph::export_tables(&store, options, folder)?)
 }

@@ -33,7 +33,7 @@ use std::env;
 use std::process::ExitCode;
 
 pub use args::Args;
-use args::{Command, ImportCommand, ModelsCommand};
+use args::{Command, ModelsCommand};
 use failure::Failure;
 use streams::Console;
 
@@ -64,9 +64,7 @@ fn run_command(args: Args) -> Result<(), Failure> {
             inspect::inspect(&args, console)
         }
         Command::Init { folder } => init::init(&folder, console),
-        Command::Import { command: ImportCommand::Wikidata(args) } => {
-            import::wikidata(&args, console)
-        }
+        Command::Import { command } => import::import(&command, console),
         Command::Query(args) => query::query(&args),
         Command::Export(args) => export::export(&args),
         Command::Eval(args) => eval::eval(&args, console),

@@ -30,6 +30,10 @@ pub(super) fn print_report(
             report.prompts as f64 / report.seconds
         );
     }
+    if report.derived > 0 {
+        let derived = counted(report.derived, "more fact");
+        text += &format!("\n\n{derived} by what the ontology says of relations");
+    }
     if report.complete && report.prompts == 0 {
         text += "\n\nnothing was left to do: the graph is complete";
     }

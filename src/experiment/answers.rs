@@ -12,7 +12,7 @@ use super::{
 };
 use crate::config::experiment::Skew;
 use crate::diagnosis::System;
-use crate::pipeline::{KnownQuestion, KnownQuestions, Plan, RelationPlan, ScoredQuestions};
+use crate::pipeline::{KnownQuestion, KnownQuestions, Plan, RelationPlan, Scored, ScoredQuestions};
 use crate::shock::{Pair, majority};
 
 /// The parts of a seed's facts, by relation.
@@ -94,9 +94,11 @@ impl<'a> FactsOf<'a> {
         {
             // Each model was asked alone, and its distribution stands for both.
             let both = base.iter().zip(finetuned);
-            let scored = both.map(|(base, finetuned)| Pair {
-                finetuned: finetuned.finetuned.clone(),
-                base: base.base.clone(),
+            let scored = both.map(|(base, finetuned)| {
+                Scored::from(Pair {
+                    finetuned: finetuned.distributions.finetuned.clone(),
+                    base: base.distributions.base.clone(),
+                })
             });
             let known = plan.known_questions(relation, scored.collect());
             let tested: BTreeSet<&str> = splits[index].test.iter().map(|fact| fact.0).collect();

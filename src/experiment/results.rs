@@ -207,6 +207,7 @@ mod tests {
     fn known(gold: &[u32], outside: usize) -> KnownQuestion {
         let uniform = vec![0.25_f64.ln(); 4];
         KnownQuestion {
+            windows: None,
             subject: EntityId(0),
             candidates: 4,
             distributions: Pair { finetuned: uniform.clone(), base: uniform },

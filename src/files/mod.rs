@@ -1,15 +1,17 @@
-//! Files that are written whole or not at all, and whether they can be; which files are kgbuild's
-//! own: only these are ever replaced or deleted.
+//! Files that are read, compressed or not; files that are written whole or not at all, and whether they can
+//! be; which files are kgbuild's own: only these are ever replaced or deleted.
 //!
 //! A process can be killed at any moment, so that what it was doing must be known again as its own
 //! by the next one. Work in progress lies in a [`Scratch`] folder with a mark in it; a [`Written`]
 //! list says what was put into a folder that people also work in.
 
+mod compressed;
 mod scratch;
 mod target;
 mod whole;
 mod written;
 
+pub use compressed::{open, uncompressed_name};
 pub use scratch::{Scratch, left, remove};
 pub use target::{unwritable, writable};
 pub use whole::{WholeFile, WriteError, write_whole};

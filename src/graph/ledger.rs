@@ -8,9 +8,10 @@ use super::error::{Difference, Error};
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, xsd};
 use oxigraph::model::{
-    GraphNameRef, Literal, NamedNode, NamedNodeRef, NamedOrBlankNodeRef, Quad, Term,
+    GraphNameRef, Literal, NamedNode, NamedNodeRef, NamedOrBlankNode, NamedOrBlankNodeRef, Quad,
+    Term,
 };
-use oxigraph::store::Store;
+use oxigraph::store::{StorageError, Store};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,6 +60,16 @@ pub(super) fn entry(
 /// The quad that records the run as complete.
 pub(super) fn completion(run: &NamedNode) -> Quad {
     quad(run.as_ref(), kgb::COMPLETE, Literal::from(true))
+}
+
+/// What the IRIs of the run and of what it names begin with; the usual one where the store has no ledger.
+pub(super) fn base_iri(store: &Store) -> Result<String, StorageError> {
+    let run = quads(store, None, kgb::SIGNATURE_PARTS).next().transpose()?;
+    let iri = run.map_or(String::new(), |quad| match quad.subject {
+        NamedOrBlankNode::NamedNode(iri) => iri.into_string(),
+        NamedOrBlankNode::BlankNode(_) => String::new(),
+    });
+    Ok(iri.rsplit_once("run:").map_or("urn:kgbuild:", |(base, _)| base).to_owned())
 }
 
 /// The signature that a store was made under, `None` where it has no ledger.

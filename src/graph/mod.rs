@@ -3,12 +3,14 @@
 //!
 //! A run writes to an *output folder*. In it lie `store/`, an oxigraph store, and `.lock`, held
 //! by the run that writes. The store's default graph is the knowledge graph; the named graph
-//! [`vocabulary::LEDGER`] is the ledger.
+//! [`vocabulary::LEDGER`] is the ledger; [`vocabulary::SCHEMA`] has what the ontology says of relations and
+//! classes, [`vocabulary::DESCRIPTION`] what the graph is by VoID and DCAT.
 //!
 //! Invariant: the triples of a chunk and its ledger entry enter the store in one transaction, and
 //! a folder named `store` appears only when it is whole. A run that is killed at any moment
 //! therefore leaves whole chunks, and goes on after them when it is started again.
 
+mod description;
 mod error;
 mod export;
 mod folder;
@@ -17,6 +19,7 @@ mod predictions;
 mod prefixes;
 mod query;
 mod records;
+mod schema;
 mod syntax;
 mod table;
 mod turtle;
@@ -25,13 +28,15 @@ pub mod vocabulary;
 mod write;
 
 pub use error::{Difference, Error};
-pub use export::{Annotations, ExportFormat, ExportOptions, export, export_tables};
+pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::open_for_reading;
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
-    Assertion, ChunkRecord, Durability, EntityDescription, ModelDescription, Object, RunDescription,
+    Assertion, ChunkRecord, Derivation, Durability, EntityDescription, ModelDescription, Object,
+    Origin, RunDescription,
 };
+pub use schema::{ClassSchema, RangeSchema, RelationSchema, Schema};
 pub use syntax::SyntaxError;
-pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS};
+pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact};

@@ -8,7 +8,7 @@ use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Term};
 use oxigraph::store::{StorageError, Store};
 
 use super::error::Error;
-use super::view::View;
+use super::view::{Included, View};
 use super::vocabulary as kgb;
 
 /// A triple of an entity and the confidence in it, 0 to 1.
@@ -36,7 +36,7 @@ pub struct Prediction {
 /// [`Error::Probability`] for a confidence that is none, [`Error::Read`] where the store cannot be
 /// read.
 pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
-    let view = View::new(store, None).map_err(Error::Read)?;
+    let view = View::new(store, None, Included::default()).map_err(Error::Read)?;
     let mut found: BTreeMap<([String; 3], Option<String>), (f64, Option<f64>)> = BTreeMap::new();
     let graph = Some(GraphNameRef::DefaultGraph);
     for quad in store.quads_for_pattern(None, Some(kgb::CONFIDENCE), None, graph) {

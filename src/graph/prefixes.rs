@@ -4,12 +4,17 @@
 use super::vocabulary as kgb;
 
 /// The prefixes that queries and exports know.
-const COMMON: [(&str, &str); 8] = [
+const COMMON: [(&str, &str); 13] = [
+    ("dcat", kgb::DCAT),
+    ("dcterms", kgb::DCTERMS),
     ("kgb", kgb::NAMESPACE),
     ("owl", "http://www.w3.org/2002/07/owl#"),
     ("prov", kgb::PROV),
     ("rdf", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"),
     ("rdfs", "http://www.w3.org/2000/01/rdf-schema#"),
+    ("sh", kgb::SH),
+    ("skos", "http://www.w3.org/2004/02/skos/core#"),
+    ("void", kgb::VOID),
     ("wd", "http://www.wikidata.org/entity/"),
     ("wdt", "http://www.wikidata.org/prop/direct/"),
     ("xsd", "http://www.w3.org/2001/XMLSchema#"),
@@ -20,6 +25,11 @@ const COMMON: [(&str, &str); 8] = [
 pub(super) struct Prefixes(Vec<(String, String)>);
 
 impl Prefixes {
+    /// No prefix.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// The common ones.
     pub(super) fn common() -> Self {
         Self(COMMON.map(|(name, namespace)| (name.to_owned(), namespace.to_owned())).to_vec())

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Chunk;
+use super::schema::Schema;
 
 /// When what is written is forced to the disk; never changes the graph. What a power cut takes is
 /// done again by the next run.
@@ -31,6 +32,8 @@ pub enum Object<'a> {
         text: Cow<'a, str>,
         /// The datatype's IRI.
         datatype: &'a str,
+        /// Between which values it is right, where others near it are the true one.
+        within: Option<[Cow<'a, str>; 2]>,
     },
 }
 
@@ -55,13 +58,46 @@ pub struct Assertion<'a> {
     pub ambiguous: bool,
 }
 
-/// The label and types of an entity or a relation that occurs. Repeating one changes nothing.
+/// A triple that follows from others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derivation<'a> {
+    /// The subject's IRI.
+    pub subject: &'a str,
+    /// The predicate's IRI.
+    pub relation: &'a str,
+    /// The object.
+    pub object: Object<'a>,
+    /// That of what it follows from, 0 to 1.
+    pub confidence: f64,
+    /// The triples that it follows from, at least one.
+    pub origins: Vec<Origin<'a>>,
+}
+
+/// A triple that another follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// One that the graph predicts, by the IRI of its annotation.
+    Predicted(&'a str),
+    /// One that was known.
+    Known {
+        /// The subject's IRI.
+        subject: &'a str,
+        /// The predicate's IRI.
+        relation: &'a str,
+        /// The object.
+        object: Object<'a>,
+    },
+}
+
+/// The names and types of an entity or a relation that occurs. Repeating one changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityDescription<'a> {
     /// Absolute.
     pub iri: &'a str,
     /// Becomes its `rdfs:label`.
     pub label: &'a str,
+    /// Become its `skos:altLabel`s.
+    pub aliases: Vec<&'a str>,
     /// IRIs of classes; empty for a relation.
     pub types: Vec<&'a str>,
 }
@@ -108,4 +144,6 @@ pub struct RunDescription {
     pub tuned_sha256: Option<String>,
     /// The version of kgbuild.
     pub version: String,
+    /// What the ontology says of the relations that are asked. The signature has its hash.
+    pub schema: Schema,
 }

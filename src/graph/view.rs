@@ -6,7 +6,16 @@
 //! confidence is left out with its annotations, and so is the description (labels, types) of an
 //! entity or relation that then no longer occurs. All else stays.
 //!
+//! What is [included](Included) beside facts and types is a choice of the export's: labels, aliases, the runs
+//! with what names them, and, from graphs of their own in the store, the schema and the description.
+//!
 //! Nothing is held in memory but the list of subjects: every question goes to the store's indexes.
+
+mod included;
+
+use std::collections::HashSet;
+
+pub(super) use included::Included;
 
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::rdf;
@@ -16,10 +25,13 @@ use oxigraph::model::{
 };
 use oxigraph::store::{StorageError, Store};
 
-/// The default graph of a store, seen from a least confidence on.
+/// The default graph of a store, seen from a least confidence on, with what is included.
 pub(super) struct View<'a> {
     store: &'a Store,
     min_confidence: Option<f64>,
+    included: Included,
+    /// The runs that are left out.
+    hidden_runs: Vec<NamedOrBlankNode>,
     has_reifiers: bool,
     has_statements: bool,
 }
@@ -40,14 +52,31 @@ enum Standing {
 pub(super) type AnnotationBlock = (NamedOrBlankNode, Vec<Triple>);
 
 impl<'a> View<'a> {
-    pub(super) fn new(store: &'a Store, min_confidence: Option<f64>) -> Result<Self, StorageError> {
+    pub(super) fn new(
+        store: &'a Store,
+        min_confidence: Option<f64>,
+        included: Included,
+    ) -> Result<Self, StorageError> {
         let uses = |predicate| -> Result<bool, StorageError> {
             let graph = Some(GraphNameRef::DefaultGraph);
             let found = store.quads_for_pattern(None, Some(predicate), None, graph).next();
             Ok(found.transpose()?.is_some())
         };
         let (has_reifiers, has_statements) = (uses(rdf::REIFIES)?, uses(rdf::SUBJECT)?);
-        Ok(Self { store, min_confidence, has_reifiers, has_statements })
+        let mut hidden_runs = Vec::new();
+        if !included.provenance {
+            let run = Some(kgb::RUN.into());
+            let graph = Some(GraphNameRef::DefaultGraph);
+            for quad in store.quads_for_pattern(None, Some(rdf::TYPE), run, graph) {
+                hidden_runs.push(quad?.subject);
+            }
+        }
+        Ok(Self { store, min_confidence, included, hidden_runs, has_reifiers, has_statements })
+    }
+
+    /// What is shown beside facts and types.
+    pub(super) fn included(&self) -> Included {
+        self.included
     }
 
     /// Whether something may be an RDF 1.1 statement.
@@ -98,6 +127,11 @@ impl<'a> View<'a> {
             if self.standing(&triple)? != Standing::Hidden {
                 triples.push(triple);
             }
+        }
+        if !self.others().is_empty() {
+            // A relation's label is in the schema too.
+            let mut seen = HashSet::new();
+            triples.retain(|triple| seen.insert(triple.clone()));
         }
         Ok(triples)
     }
@@ -168,6 +202,12 @@ impl<'a> View<'a> {
 
     /// Whether an entity or relation occurs only in predictions that are left out.
     fn vanishes(&self, entity: NamedOrBlankNodeRef<'_>) -> Result<bool, StorageError> {
+        for graph in self.others() {
+            let own = self.store.quads_for_pattern(Some(entity), None, None, Some((*graph).into()));
+            if own.into_iter().next().transpose()?.is_some() {
+                return Ok(false);
+            }
+        }
         let mut occurs_hidden = false;
         for quad in self.quads(Some(entity), None, None) {
             match self.standing(&Triple::from(quad?))? {
@@ -278,9 +318,29 @@ impl<'a> View<'a> {
         subject: Option<NamedOrBlankNodeRef<'_>>,
         predicate: Option<NamedNodeRef<'_>>,
         object: Option<TermRef<'_>>,
-    ) -> impl Iterator<Item = Result<Quad, StorageError>> + use<> {
-        let graph = Some(GraphNameRef::DefaultGraph);
-        self.store.quads_for_pattern(subject, predicate, object, graph)
+    ) -> impl Iterator<Item = Result<Quad, StorageError>> {
+        let of = move |graph| self.store.quads_for_pattern(subject, predicate, object, Some(graph));
+        let own = of(GraphNameRef::DefaultGraph).filter(|quad| match quad {
+            Ok(quad) => {
+                self.included.shows(quad.predicate.as_ref())
+                    && !self.hidden_runs.contains(&quad.subject)
+            }
+            Err(_) => true,
+        });
+        let others = self.others().iter().flat_map(move |&graph| of(graph.into()));
+        own.chain(others.filter(|quad| match quad {
+            Ok(quad) => self.included.provenance || quad.predicate != kgb::WAS_GENERATED_BY,
+            Err(_) => true,
+        }))
+    }
+
+    /// The named graphs that are shown with the default graph. The description counts all of the graph.
+    fn others(&self) -> &'static [NamedNodeRef<'static>] {
+        match (self.included.schema, self.min_confidence) {
+            (false, _) => &[],
+            (true, Some(_)) => &[kgb::SCHEMA],
+            (true, None) => &[kgb::SCHEMA, kgb::DESCRIPTION],
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The IRIs that the graph is written with: the `kgb:` vocabulary, defined for people in
-//! `ontologies/kgb.ttl`, and the few of PROV-O and OWL that are used.
+//! `ontologies/kgb.ttl`, and the few of PROV-O, OWL, SKOS, VoID, DCAT and SHACL that are used.
 
 use oxigraph::model::NamedNodeRef;
 
@@ -8,6 +8,18 @@ pub const NAMESPACE: &str = "https://w3id.org/kgbuild#";
 
 /// The namespace of `prov:`, the PROV ontology.
 pub const PROV: &str = "http://www.w3.org/ns/prov#";
+
+/// The namespace of `sh:`, the Shapes Constraint Language.
+pub const SH: &str = "http://www.w3.org/ns/shacl#";
+
+/// The namespace of `void:`, the Vocabulary of Interlinked Datasets.
+pub const VOID: &str = "http://rdfs.org/ns/void#";
+
+/// The namespace of `dcat:`, the Data Catalog Vocabulary.
+pub const DCAT: &str = "http://www.w3.org/ns/dcat#";
+
+/// The namespace of `dcterms:`, the terms of Dublin Core.
+pub const DCTERMS: &str = "http://purl.org/dc/terms/";
 
 macro_rules! terms {
     ($namespace:literal: $($(#[$doc:meta])* $name:ident = $local:literal;)*) => {
@@ -29,6 +41,12 @@ terms! { "https://w3id.org/kgbuild#":
     MAXIMUM = "maximum";
     /// On a relation: how many digits after the point its values have at most.
     DECIMALS = "decimals";
+    /// On a relation: within which share of the true number another is right.
+    TOLERANCE = "tolerance";
+    /// On a relation: how little may be known of its dates.
+    PRECISION = "precision";
+    /// On a relation: what its numbers count.
+    UNIT = "unit";
 
     /// On a reifier: the confidence in the triple.
     CONFIDENCE = "confidence";
@@ -38,8 +56,14 @@ terms! { "https://w3id.org/kgbuild#":
     FINETUNED_PROBABILITY = "finetunedProbability";
     /// On a reifier: the base model's probability of the object.
     BASE_PROBABILITY = "baseProbability";
+    /// On a reifier: the least value that may be the true one, so that the object is right.
+    LOWER = "lower";
+    /// On a reifier: the greatest.
+    UPPER = "upper";
     /// On a reifier: that the object has no name of its own among the candidates.
     AMBIGUOUS = "ambiguous";
+    /// On a reifier: that the triple was known, and others follow from it.
+    KNOWN = "known";
 
     /// The class of runs.
     RUN = "Run";
@@ -68,6 +92,10 @@ terms! { "https://w3id.org/kgbuild#":
     LEDGER_CLASS = "Ledger";
     /// The named graph that holds the ledger.
     LEDGER = "ledger";
+    /// The named graph that holds what the ontology says of relations and classes.
+    SCHEMA = "schema";
+    /// The named graph that describes the graph by VoID and DCAT.
+    DESCRIPTION = "description";
     /// In the ledger: the parts of a run's signature as a JSON object.
     SIGNATURE_PARTS = "signatureParts";
     /// In the ledger: whether the run got to its end.
@@ -87,10 +115,108 @@ terms! { "http://www.w3.org/ns/prov#":
     PROV_ACTIVITY = "Activity";
     /// `prov:wasGeneratedBy`
     WAS_GENERATED_BY = "wasGeneratedBy";
+    /// `prov:wasDerivedFrom`
+    WAS_DERIVED_FROM = "wasDerivedFrom";
     /// `prov:startedAtTime`
     STARTED_AT_TIME = "startedAtTime";
     /// `prov:endedAtTime`
     ENDED_AT_TIME = "endedAtTime";
+}
+
+terms! { "http://www.w3.org/2002/07/owl#":
+    /// `owl:Class`
+    OWL_CLASS = "Class";
+    /// `owl:ObjectProperty`
+    OBJECT_PROPERTY = "ObjectProperty";
+    /// `owl:DatatypeProperty`
+    DATATYPE_PROPERTY = "DatatypeProperty";
+    /// `owl:FunctionalProperty`
+    FUNCTIONAL_PROPERTY = "FunctionalProperty";
+    /// `owl:IrreflexiveProperty`
+    IRREFLEXIVE_PROPERTY = "IrreflexiveProperty";
+    /// `owl:Thing`
+    THING = "Thing";
+    /// `owl:sameAs`
+    SAME_AS = "sameAs";
+    /// `owl:unionOf`
+    UNION_OF = "unionOf";
+    /// `owl:oneOf`
+    ONE_OF = "oneOf";
+}
+
+terms! { "http://www.w3.org/2004/02/skos/core#":
+    /// `skos:altLabel`
+    ALT_LABEL = "altLabel";
+}
+
+terms! { "http://rdfs.org/ns/void#":
+    /// `void:Dataset`
+    VOID_DATASET = "Dataset";
+    /// `void:triples`
+    TRIPLES = "triples";
+    /// `void:entities`
+    ENTITIES = "entities";
+    /// `void:classes`
+    CLASSES = "classes";
+    /// `void:properties`
+    PROPERTIES = "properties";
+    /// `void:propertyPartition`
+    PROPERTY_PARTITION = "propertyPartition";
+    /// `void:property`
+    PROPERTY = "property";
+    /// `void:classPartition`
+    CLASS_PARTITION = "classPartition";
+    /// `void:class`
+    CLASS = "class";
+}
+
+terms! { "http://www.w3.org/ns/dcat#":
+    /// `dcat:Dataset`
+    DCAT_DATASET = "Dataset";
+}
+
+terms! { "http://purl.org/dc/terms/":
+    /// `dcterms:title`
+    TITLE = "title";
+}
+
+terms! { "http://www.w3.org/ns/shacl#":
+    /// `sh:NodeShape`
+    NODE_SHAPE = "NodeShape";
+    /// `sh:PropertyShape`
+    PROPERTY_SHAPE = "PropertyShape";
+    /// `sh:targetSubjectsOf`
+    TARGET_SUBJECTS_OF = "targetSubjectsOf";
+    /// `sh:property`
+    SHAPE_PROPERTY = "property";
+    /// `sh:path`
+    PATH = "path";
+    /// `sh:zeroOrOnePath`
+    ZERO_OR_ONE_PATH = "zeroOrOnePath";
+    /// `sh:name`
+    SHAPE_NAME = "name";
+    /// `sh:class`
+    SHAPE_CLASS = "class";
+    /// `sh:or`
+    OR = "or";
+    /// `sh:nodeKind`
+    NODE_KIND = "nodeKind";
+    /// `sh:IRI`
+    KIND_IRI = "IRI";
+    /// `sh:datatype`
+    SHAPE_DATATYPE = "datatype";
+    /// `sh:minInclusive`
+    MIN_INCLUSIVE = "minInclusive";
+    /// `sh:maxInclusive`
+    MAX_INCLUSIVE = "maxInclusive";
+    /// `sh:pattern`
+    PATTERN = "pattern";
+    /// `sh:in`
+    IN = "in";
+    /// `sh:maxCount`
+    MAX_COUNT = "maxCount";
+    /// `sh:disjoint`
+    DISJOINT = "disjoint";
 }
 
 #[cfg(test)]

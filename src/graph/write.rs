@@ -3,12 +3,18 @@
 //! Invariant: [`GraphWriter::commit`] writes a chunk whole or not at all, and a chunk that the
 //! ledger has is not written again, so that any order of interruptions ends in the same graph.
 
+mod derive;
+
+pub use derive::PredictedFact;
+
+use super::description;
 use super::error::Error;
 use super::folder::Folder;
 use super::ledger::{self, Chunk, Signature};
 use super::records::{
     Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription,
 };
+use super::schema;
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
@@ -36,6 +42,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// How many quads may wait for that. It bounds the memory that the store holds them in, and the
 /// size of its logs, of which it keeps up to ten (some 35 MB each).
 const CHECKPOINT_QUADS: usize = 100_000;
+
+/// What is written beside facts: a store that holds less is not gone on with.
+const HOLDS: &str = "labels, aliases, types, schema, description";
 
 /// How many descriptions are remembered as written; past that, all are forgotten and written
 /// again, which costs time and changes nothing.
@@ -159,8 +168,10 @@ impl GraphWriter {
         }
         let mut described = HashSet::new();
         for entity in &record.entities {
-            let parts = [entity.iri, entity.label].into_iter().chain(entity.types.iter().copied());
-            let print = fingerprint(parts);
+            let names =
+                [entity.iri, entity.label].into_iter().chain(entity.aliases.iter().copied());
+            // No type is empty: names end where types begin.
+            let print = fingerprint(names.chain([""]).chain(entity.types.iter().copied()));
             if !self.described.contains(&print) && described.insert(print) {
                 describe(entity, &mut quads)?;
             }
@@ -175,6 +186,11 @@ impl GraphWriter {
             self.described.clear();
         }
         self.described.extend(described);
+        self.written(count)
+    }
+
+    /// Counts so many quads as committed, and forces them to the disk where that is due.
+    fn written(&mut self, count: usize) -> Result<(), Error> {
         self.uncheckpointed += count;
         let is_due = self.durability == Durability::Chunk
             || self.uncheckpointed >= CHECKPOINT_QUADS
@@ -194,8 +210,8 @@ impl GraphWriter {
         Ok(())
     }
 
-    /// Records the end of the run, puts the store into its smallest form, forces all to the disk
-    /// and gives the folder free. On a complete run it changes nothing.
+    /// Describes the graph, records the end of the run, puts the store into its smallest form,
+    /// forces all to the disk and gives the folder free. On a complete run it changes nothing.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
@@ -203,10 +219,11 @@ impl GraphWriter {
         if self.complete {
             return Ok(());
         }
-        let ended = statement(&self.run, kgb::ENDED_AT_TIME, now());
-        self.store
-            .extend([ended, ledger::completion(&self.run)])
-            .map_err(|e| self.write_error(e))?;
+        let described = description::quads(&self.store, &self.base_iri, &self.run);
+        let mut quads = described.map_err(|e| self.write_error(e))?;
+        quads.push(statement(&self.run, kgb::ENDED_AT_TIME, now()));
+        quads.push(ledger::completion(&self.run));
+        self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.checkpoint()?;
         self.store.optimize().map_err(|e| self.write_error(e))?;
         // RocksDB keeps used logs, to write into them again, until it is opened the next time.
@@ -216,25 +233,35 @@ impl GraphWriter {
         Ok(())
     }
 
-    fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
-        let Assertion { subject, relation, ref object, .. } = *assertion;
+    /// A triple, and the IRI of what is said about it.
+    fn annotated(
+        &self,
+        subject: &str,
+        relation: &str,
+        object: &Object<'_>,
+    ) -> Result<(Triple, NamedNode), Error> {
         let triple = Triple::new(
             named("subject", subject)?,
             named("relation", relation)?,
             match object {
                 Object::Entity(iri) => Term::from(named("object", iri)?),
-                Object::Value { text, datatype } => {
+                Object::Value { text, datatype, .. } => {
                     Literal::new_typed_literal(&**text, named("datatype", datatype)?).into()
                 }
             },
         );
         let hash = match object {
             Object::Entity(iri) => identifier([subject, relation, iri, self.run.as_str()]),
-            Object::Value { text, datatype } => {
+            Object::Value { text, datatype, .. } => {
                 identifier([subject, relation, text, datatype, self.run.as_str()])
             }
         };
-        let reifier = NamedNode::new_unchecked(format!("{}{hash}", self.base_iri));
+        Ok((triple, NamedNode::new_unchecked(format!("{}{hash}", self.base_iri))))
+    }
+
+    fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
+        let Assertion { subject, relation, ref object, .. } = *assertion;
+        let (triple, reifier) = self.annotated(subject, relation, object)?;
         quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
         quads.push(triple.in_graph(GraphName::DefaultGraph));
         let probabilities = [
@@ -246,6 +273,13 @@ impl GraphWriter {
         for (predicate, role, value) in probabilities {
             if let Some(value) = value {
                 quads.push(statement(&reifier, predicate, probability(role, value)?));
+            }
+        }
+        if let Object::Value { datatype, within: Some(within), .. } = object {
+            let datatype = named("datatype", datatype)?;
+            for (predicate, bound) in [kgb::LOWER, kgb::UPPER].into_iter().zip(within) {
+                let bound = Literal::new_typed_literal(&**bound, datatype.clone());
+                quads.push(statement(&reifier, predicate, bound));
             }
         }
         if assertion.ambiguous {
@@ -268,8 +302,9 @@ impl GraphWriter {
 
 /// The caller's signature and what this module's own output depends on besides.
 fn signature(base_iri: &str, run: &RunDescription) -> Signature {
-    let own = ("graph base IRI".to_owned(), base_iri.to_owned());
-    run.signature.clone().into_iter().chain([own]).collect()
+    let own = [("graph base IRI", base_iri), ("graph holds", HOLDS)];
+    let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
+    run.signature.clone().into_iter().chain(own).collect()
 }
 
 /// All that a new store holds: the opening of its ledger and the description of the run.
@@ -280,6 +315,7 @@ fn opening(
     run: &RunDescription,
 ) -> Result<Vec<Quad>, Error> {
     let mut quads = ledger::opening(iri, signature);
+    quads.extend(schema::quads(&run.schema)?);
     let text = |predicate, value: &str| statement(iri, predicate, Literal::from(value));
     quads.extend([
         statement(iri, rdf::TYPE, kgb::RUN),
@@ -310,6 +346,9 @@ fn opening(
 fn describe(entity: &EntityDescription<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
     let iri = named("entity", entity.iri)?;
     quads.push(statement(&iri, rdfs::LABEL, Literal::from(entity.label)));
+    for &alias in &entity.aliases {
+        quads.push(statement(&iri, kgb::ALT_LABEL, Literal::from(alias)));
+    }
     for class in &entity.types {
         quads.push(statement(&iri, rdf::TYPE, named("type", class)?));
     }
@@ -324,7 +363,7 @@ fn now() -> Literal {
     DateTime::now().into()
 }
 
-fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
+pub(super) fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
     NamedNode::new(iri).map_err(|source| Error::Iri { role, iri: iri.to_owned(), source })
 }
 
@@ -344,7 +383,7 @@ fn probability(role: &'static str, value: f64) -> Result<Literal, Error> {
 }
 
 /// [`fingerprint`] in hexadecimal.
-fn identifier<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn identifier<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     hex::encode(fingerprint(parts))
 }
 

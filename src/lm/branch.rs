@@ -10,7 +10,7 @@ use super::Row;
 use super::masks::{Masks, Scoring};
 use super::names::{CandidateIndex, Names};
 use super::text::TextAfter;
-use super::trie::{NameIndex, NodeId, Nodes, Sequences, Trie, TrieError};
+use super::trie::{ListedTrie, NameIndex, NodeId, Nodes, NumberTrie, Sequences, Trie, TrieError};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mixing, MixingRule};
 
@@ -63,10 +63,22 @@ impl AnswerSpace {
             Normalise::Trie => Nodes::Branchings,
             Normalise::None | Normalise::List => Nodes::Prefixes,
         };
-        let trie = Trie::new(names, nodes)?;
+        let trie = ListedTrie::new(names, nodes)?;
         let overlap = overlap(&trie, &suffixes);
         let names = Names::one_each(trie.names());
+        let trie = Trie::Listed(trie);
         Ok(Self { trie, names, normalise, suffixes, masks: None, overlap, text: None })
+    }
+
+    /// An answer space of the numbers of a grammar, asked for through as many templates as `suffixes`.
+    pub fn of_numbers(trie: NumberTrie, suffixes: Vec<Vec<u32>>, normalise: Normalise) -> Self {
+        let names = Names::of_numbers(trie.grammar());
+        let mut firsts = suffixes.iter().filter_map(|suffix| suffix.first());
+        // A number may end at each token of a longer one.
+        let most = if firsts.any(|&first| trie.follows_some(first)) { trie.longest() } else { 0 };
+        let overlap = 1.0 + most as f64;
+        let trie = Trie::Numbers(trie);
+        Self { trie, names, normalise, suffixes, masks: None, overlap, text: None }
     }
 
     /// The same names, but those of other candidates.
@@ -75,7 +87,7 @@ impl AnswerSpace {
     /// Where there are not as many names.
     #[must_use]
     pub fn with_names(self, names: Names) -> Self {
-        assert_eq!(names.names(), self.trie.names(), "names of this space");
+        assert_eq!(names.names(), self.trie.listed().names(), "names of this space");
         Self { names, ..self }
     }
 
@@ -95,7 +107,7 @@ impl AnswerSpace {
     ) -> Result<Self, TrieError> {
         let empty = (0..names.len()).find(|&at| names.get(at).is_empty());
         if let Some(empty) = empty {
-            return Err(TrieError::Empty(empty as u32));
+            return Err(TrieError::Empty(empty as NameIndex));
         }
         let (masks, framed) = Masks::new(mask, scoring, names, words);
         let suffixes = vec![Vec::new(); templates];
@@ -119,6 +131,11 @@ impl AnswerSpace {
         self.overlap
     }
 
+    /// Whether its names are listed, so that all of them can be gone through.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.trie, Trie::Listed(_))
+    }
+
     /// The token trie.
     pub fn trie(&self) -> &Trie {
         &self.trie
@@ -132,7 +149,7 @@ impl AnswerSpace {
     /// A name's tokens.
     pub fn tokens(&self, name: NameIndex) -> &[u32] {
         // A frame is none.
-        &self.trie.tokens(name)[usize::from(self.masks.is_some())..]
+        &self.trie.listed().tokens(name)[usize::from(self.masks.is_some())..]
     }
 
     /// The tokens of a candidate's names together.
@@ -186,7 +203,7 @@ impl AnswerSpace {
         match self.normalise {
             Normalise::Trie => self.trie.options(node) >= 2,
             Normalise::None | Normalise::List => {
-                !self.trie.children(node).is_empty()
+                self.trie.children(node).len() > 0
                     || (self.trie.end(node).is_some()
                         && self.suffixes.iter().any(|s| !s.is_empty()))
             }
@@ -210,27 +227,33 @@ impl AnswerSpace {
     ) {
         let path = self.trie.path(node);
         if let Some(masks) = &self.masks {
-            rows.extend(masks.row(path, prompt, self.trie.child_tokens(node)));
+            rows.extend(masks.row(
+                self.trie.listed().path(node),
+                prompt,
+                self.trie.listed().child_tokens(node),
+            ));
             return;
         }
         let suffix = self.scored_suffix(node, template);
         let wanted = match suffix.first() {
-            None => Cow::Borrowed(self.trie.child_tokens(node)),
+            None => self.trie.child_tokens(node),
             Some(&first) => {
-                let mut wanted = self.trie.child_tokens(node).to_vec();
+                let mut wanted = self.trie.child_tokens(node).into_owned();
                 wanted.push(first);
                 Cow::Owned(wanted)
             }
         };
         let relative = self.is_relative(node, template);
-        let continuation = Cow::Borrowed(path);
-        rows.push(Row { prompt, continuation, place: path.len(), wanted, relative });
-        for at in 1..suffix.len() {
+        let place = path.len();
+        let suffixed: Vec<_> =
+            (1..suffix.len()).map(|at| [&path, &suffix[..at]].concat()).collect();
+        rows.push(Row { prompt, continuation: path, place, wanted, relative });
+        for (at, continuation) in suffixed.into_iter().enumerate() {
             rows.push(Row {
                 prompt,
-                continuation: Cow::Owned([path, &suffix[..at]].concat()),
-                place: path.len() + at,
-                wanted: Cow::Owned(vec![suffix[at]]),
+                continuation: Cow::Owned(continuation),
+                place: place + at + 1,
+                wanted: Cow::Owned(vec![suffix[at + 1]]),
                 relative: false,
             });
         }
@@ -285,9 +308,9 @@ impl AnswerSpace {
 
 /// One, and how many names on a way through the trie at most go on both with a longer one and with
 /// a template's text by the same token.
-fn overlap(trie: &Trie, suffixes: &[Vec<u32>]) -> f64 {
+fn overlap(trie: &ListedTrie, suffixes: &[Vec<u32>]) -> f64 {
     let firsts: Vec<u32> = suffixes.iter().filter_map(|suffix| suffix.first().copied()).collect();
-    let mut below = vec![0_u32; trie.nodes().len()];
+    let mut below = vec![0_u32; trie.size()];
     for node in trie.nodes().rev() {
         let tokens = trie.child_tokens(node);
         let both = trie.end(node).is_some() && firsts.iter().any(|first| tokens.contains(first));
@@ -334,7 +357,7 @@ mod tests {
     fn a_candidate_that_begins_another_ends_with_what_is_left() {
         let space = space(&[], Normalise::Trie);
         // Node 1 is the prefix [1]: candidate 0 ends there, candidate 1 goes on with token 2.
-        assert_eq!(space.trie().path(1), [1]);
+        assert_eq!(*space.trie().path(1), [1]);
         assert_close(&probabilities(&space, 1, &[0.1]), &[0.1, 0.9]);
         assert_close(&probabilities(&space, Trie::ROOT, &[0.02, 0.06]), &[0.25, 0.75]);
     }

@@ -3,7 +3,7 @@
 use super::branch::{AnswerSpace, Normalise};
 use super::mix::mix;
 use super::names::CandidateIndex;
-use super::search::{Answer, Asked, Excluded, Mass, SearchTask, Weighed, answer_from};
+use super::search::{Answer, Asked, Excluded, Mass, SearchTask, Weighed, answer};
 use super::trie::{NodeId, Trie};
 use super::{Answers, Row};
 use crate::shock::logspace::{log_mean_exp, log_sum_exp, normalise};
@@ -121,7 +121,7 @@ pub(super) fn rank_all<E>(
                 })
                 .collect();
             let mass = Mass { explored: total, open: f64::NEG_INFINITY };
-            answers.push(answer_from(task, weighed, mass));
+            answers.push(answer(task, weighed, mass));
         },
     )?;
     Ok(answers)
@@ -136,8 +136,8 @@ fn for_each<E>(
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
     take: &mut dyn FnMut(Excluded, Pair<Vec<f64>>),
 ) -> Result<(), E> {
-    let trie = space.trie();
-    let table = models * space.templates() * (trie.nodes().len() + trie.names());
+    let trie = space.trie().listed();
+    let table = models * space.templates() * (trie.size() + trie.names());
     let together = (MASSES_AT_ONCE / table.max(1)).max(1);
     for (group, questions) in questions.chunks(together).enumerate() {
         let prompt = first + group * together * space.templates();
@@ -172,7 +172,7 @@ fn score<E>(
     let mut rows = Vec::new();
     let mut asked: Vec<(NodeId, usize)> = Vec::new();
     // Question by question, depth first: what is asked together begins alike, and is computed once.
-    let nodes = space.trie().depth_first();
+    let nodes = space.trie().listed().depth_first();
     for question in 0..questions {
         for &node in &nodes {
             if space.asks(node) {
@@ -211,8 +211,8 @@ struct Tables<'a> {
 impl<'a> Tables<'a> {
     fn new(space: &'a AnswerSpace, models: usize, questions: usize) -> Self {
         let tables = questions * models * space.templates();
-        let trie = space.trie();
-        let mut nodes = vec![vec![f64::NEG_INFINITY; trie.nodes().len()]; tables];
+        let trie = space.trie().listed();
+        let mut nodes = vec![vec![f64::NEG_INFINITY; trie.size()]; tables];
         nodes.iter_mut().for_each(|table| table[Trie::ROOT as usize] = 0.0);
         let names = vec![vec![f64::NEG_INFINITY; trie.names()]; tables];
         Self { space, models, at_branchings: false, nodes, names }
@@ -246,7 +246,7 @@ impl<'a> Tables<'a> {
 
     fn spread(&mut self, table: usize, part: usize, node: NodeId, ways: &[f64]) {
         let mass = self.nodes[table][node as usize];
-        let trie = self.space.trie();
+        let trie = self.space.trie().listed();
         let mut relative = Vec::new();
         let ways = if self.at_branchings {
             relative.extend_from_slice(ways);
@@ -287,7 +287,7 @@ impl<'a> Tables<'a> {
                 }
             }
         }
-        (0..self.space.trie().names())
+        (0..self.space.trie().listed().names())
             .map(|name| log_mean_exp(&by_template.iter().map(|d| d[name]).collect::<Vec<_>>()))
             .collect()
     }

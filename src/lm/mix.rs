@@ -7,7 +7,7 @@
 use super::branch::{AnswerSpace, Normalise};
 use super::names::CandidateIndex;
 use super::search::Excluded;
-use super::trie::{NameIndex, NodeId, Trie};
+use super::trie::{ListedTrie, NameIndex, NodeId};
 use crate::shock::logspace::{log_sum_exp, normalise};
 use crate::shock::{Correction, Mean, MixingRule, Mixture, Prior, Priors, Shift};
 
@@ -15,7 +15,7 @@ impl AnswerSpace {
     /// How finetuning moved the mean prediction, for every candidate and every way on; `priors` are by
     /// name.
     pub fn shift(&self, priors: &Priors) -> Shift {
-        let trie = self.trie();
+        let trie = self.trie().listed();
         let [finetuned, base] = [&priors.finetuned, &priors.base].map(|p| Below::new(trie, p));
         let between = |f: f64, b: f64| Shift::between(f, b);
         let candidates = [&priors.finetuned, &priors.base].map(|p| self.names().sum(p));
@@ -25,7 +25,7 @@ impl AnswerSpace {
                 .zip(&candidates[1])
                 .map(|(&f, &b)| between(f, b))
                 .collect(),
-            nodes: vec![0.0; trie.nodes().len()],
+            nodes: vec![0.0; trie.size()],
             endings: vec![0.0; trie.names()],
             least: Vec::new(),
         };
@@ -54,8 +54,8 @@ impl AnswerSpace {
 
     /// By node, the least of the candidates' values below it.
     fn least_below(&self, candidates: &[f64]) -> Vec<f64> {
-        let trie = self.trie();
-        let mut least = vec![f64::INFINITY; trie.nodes().len()];
+        let trie = self.trie().listed();
+        let mut least = vec![f64::INFINITY; trie.size()];
         for node in trie.nodes().rev() {
             let owners = trie.end(node).into_iter().flat_map(|name| self.names().owners(name));
             let ends = owners.map(|candidate| candidates[candidate as usize]);
@@ -114,7 +114,7 @@ fn with_mean(
         sums
     };
     if space.mixes_at_branchings(rule) {
-        let mixed = mix_at_branchings(space.trie(), rule, &corrected, base);
+        let mixed = mix_at_branchings(space.trie().listed(), rule, &corrected, base);
         return Mixture::of_probabilities(sums(&|name, _| mixed[name as usize]));
     }
     let shifted = correction.active_prior().filter(|_| space.shifts_candidates(rule));
@@ -146,7 +146,7 @@ fn with_mean(
 
 /// The finetuned distribution without its shift, removed at each branching.
 fn without_shift(space: &AnswerSpace, prior: &Prior, finetuned: &[f64]) -> Vec<f64> {
-    let trie = space.trie();
+    let trie = space.trie().listed();
     let below = Below::new(trie, finetuned);
     descend(trie, |node| {
         prior.remove(&below.ways(trie, node, finetuned), space.shifts(node, &prior.shift))
@@ -154,7 +154,7 @@ fn without_shift(space: &AnswerSpace, prior: &Prior, finetuned: &[f64]) -> Vec<f
 }
 
 /// Mixes two distributions over the names at each branching of their trie.
-fn mix_at_branchings(trie: &Trie, rule: MixingRule, f: &[f64], b: &[f64]) -> Vec<f64> {
+fn mix_at_branchings(trie: &ListedTrie, rule: MixingRule, f: &[f64], b: &[f64]) -> Vec<f64> {
     let [below_f, below_b] = [f, b].map(|p| Below::new(trie, p));
     descend(trie, |node| {
         let at = node as usize;
@@ -166,8 +166,8 @@ fn mix_at_branchings(trie: &Trie, rule: MixingRule, f: &[f64], b: &[f64]) -> Vec
 }
 
 /// ln p by name from ln p(way | node) of the ways on from each node.
-fn descend(trie: &Trie, mut conditionals: impl FnMut(NodeId) -> Vec<f64>) -> Vec<f64> {
-    let mut nodes = vec![0.0; trie.nodes().len()];
+fn descend(trie: &ListedTrie, mut conditionals: impl FnMut(NodeId) -> Vec<f64>) -> Vec<f64> {
+    let mut nodes = vec![0.0; trie.size()];
     let mut names = vec![f64::NEG_INFINITY; trie.names()];
     for node in trie.nodes() {
         let at = node as usize;
@@ -188,8 +188,8 @@ struct Below {
 }
 
 impl Below {
-    fn new(trie: &Trie, names: &[f64]) -> Self {
-        let mut below = Self { nodes: vec![f64::NEG_INFINITY; trie.nodes().len()] };
+    fn new(trie: &ListedTrie, names: &[f64]) -> Self {
+        let mut below = Self { nodes: vec![f64::NEG_INFINITY; trie.size()] };
         for node in trie.nodes().rev() {
             below.nodes[node as usize] = log_sum_exp(&below.ways(trie, node, names));
         }
@@ -197,7 +197,7 @@ impl Below {
     }
 
     /// ln mass of each way on from `node`: its children, then the name that ends there.
-    fn ways(&self, trie: &Trie, node: NodeId, names: &[f64]) -> Vec<f64> {
+    fn ways(&self, trie: &ListedTrie, node: NodeId, names: &[f64]) -> Vec<f64> {
         let end = trie.end(node).map(|name| names[name as usize]);
         trie.children(node).map(|c| self.nodes[c as usize]).chain(end).collect()
     }

@@ -39,8 +39,8 @@ pub use open::{OpenError, open};
 pub use packed::PackedModel;
 pub use prompter::{After, Prompter, PrompterError, TokenisedCandidate};
 pub use search::{
-    Answer, Asked, Best, Demand, Excluded, Mass, Method, Rankings, ScoredCandidate, SearchTask,
-    search,
+    Answer, Asked, Best, Demand, Excluded, Found, Mass, Method, Rankings, ScoredCandidate,
+    SearchTask, found, search,
 };
 pub use seq2seq::Seq2SeqModel;
 pub use text::text_after;

@@ -4,6 +4,7 @@
 //! sum over its names; a name that several share gives each of them the same part of its own.
 
 use super::trie::{NameIndex, Sequences};
+use crate::ontology::NumberGrammar;
 use crate::shock::logspace::log_add_exp;
 
 /// Index of a candidate in its answer space.
@@ -13,9 +14,21 @@ pub type CandidateIndex = u32;
 #[derive(Clone, Debug)]
 pub struct Names {
     candidates: usize,
-    /// None where each candidate has one name, with its own number.
-    lists: Option<Lists>,
+    kind: Kind,
 }
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// Each candidate has one name, with its own number.
+    OneEach,
+    /// They are listed.
+    Lists(Lists),
+    /// They are the ways to write numbers: [`WAYS`] times the number, and the way.
+    Numbers { grammar: NumberGrammar, most: usize },
+}
+
+/// In how many ways a number is written at most.
+const WAYS: NameIndex = 3;
 
 #[derive(Clone, Debug)]
 struct Lists {
@@ -30,7 +43,7 @@ struct Lists {
 impl Names {
     /// Each of so many candidates has one name, with its own number.
     pub fn one_each(candidates: usize) -> Self {
-        Self { candidates, lists: None }
+        Self { candidates, kind: Kind::OneEach }
     }
 
     /// Candidates with the names that `of` lists for each, of `names` that there are. Each candidate has
@@ -40,7 +53,7 @@ impl Names {
     /// Where a name has no candidate, or there is none with its number.
     pub fn new(of: Sequences, names: usize) -> Self {
         let candidates = of.len();
-        let is_own = |candidate: usize| of.get(candidate) == [candidate as NameIndex];
+        let is_own = |candidate: usize| of.get(candidate) == [candidate as u32];
         if names == candidates && (0..candidates).all(is_own) {
             return Self::one_each(candidates);
         }
@@ -54,7 +67,24 @@ impl Names {
         let mut all = Sequences::new();
         owners.iter().for_each(|own| all.push(own));
         let most = (0..candidates).map(|candidate| of.get(candidate).len()).max().unwrap_or(0);
-        Self { candidates, lists: Some(Lists { names: of, owners: all, most }) }
+        Self { candidates, kind: Kind::Lists(Lists { names: of, owners: all, most }) }
+    }
+
+    /// The candidates are the numbers of a grammar, their names the ways to write them.
+    pub fn of_numbers(grammar: NumberGrammar) -> Self {
+        let kind = Kind::Numbers { grammar, most: grammar.most_ways() };
+        Self { candidates: grammar.numbers() as usize, kind }
+    }
+
+    /// The name of a number, written in one of its ways.
+    pub(super) fn of_way(number: CandidateIndex, way: usize) -> NameIndex {
+        NameIndex::from(number) * WAYS + way as NameIndex
+    }
+
+    /// The number that has a name, and in which of its ways.
+    pub(super) fn way_of(name: NameIndex) -> (CandidateIndex, usize) {
+        // A number is a candidate, by how its names are numbered.
+        ((name / WAYS) as CandidateIndex, (name % WAYS) as usize)
     }
 
     /// How many candidates there are.
@@ -62,29 +92,52 @@ impl Names {
         self.candidates
     }
 
-    /// How many names there are.
+    /// How many names there are, where they are listed.
     pub fn names(&self) -> usize {
-        self.lists.as_ref().map_or(self.candidates, |lists| lists.owners.len())
+        match &self.kind {
+            Kind::Lists(lists) => lists.owners.len(),
+            Kind::OneEach | Kind::Numbers { .. } => self.candidates,
+        }
     }
 
     /// Whether each candidate has one name, which is no other's.
     pub fn is_one_each(&self) -> bool {
-        self.lists.is_none()
+        matches!(self.kind, Kind::OneEach | Kind::Numbers { most: 1, .. })
     }
 
     /// How many names a candidate has at most.
     pub fn most(&self) -> usize {
-        self.lists.as_ref().map_or(1, |lists| lists.most)
+        match &self.kind {
+            Kind::OneEach => 1,
+            Kind::Lists(lists) => lists.most,
+            Kind::Numbers { most, .. } => *most,
+        }
     }
 
     /// The candidate's names, its label first.
     pub fn of(&self, candidate: CandidateIndex) -> impl ExactSizeIterator<Item = NameIndex> + '_ {
-        Self::list(self.lists.as_ref().map(|lists| &lists.names), candidate)
+        let (own, first, names) = match &self.kind {
+            Kind::OneEach => (None, candidate.into(), 1),
+            Kind::Lists(lists) => {
+                let own = lists.names.get(candidate as usize);
+                (Some(own), 0, own.len())
+            }
+            Kind::Numbers { grammar, .. } => {
+                (None, Self::of_way(candidate, 0), grammar.ways(candidate))
+            }
+        };
+        let name = move |at: usize| own.map_or(first + at as NameIndex, |own| own[at].into());
+        (0..names).map(name)
     }
 
     /// The candidates that have a name.
     pub fn owners(&self, name: NameIndex) -> impl ExactSizeIterator<Item = CandidateIndex> + '_ {
-        Self::list(self.lists.as_ref().map(|lists| &lists.owners), name)
+        let (own, first) = match &self.kind {
+            Kind::OneEach => (None, name as CandidateIndex),
+            Kind::Lists(lists) => (Some(lists.owners.get(name as usize)), 0),
+            Kind::Numbers { .. } => (None, Self::way_of(name).0),
+        };
+        (0..own.map_or(1, <[u32]>::len)).map(move |at| own.map_or(first, |own| own[at]))
     }
 
     /// ln of the part of a name's probability that each of its candidates has.
@@ -113,12 +166,6 @@ impl Names {
             parts.fold(f64::NEG_INFINITY, log_add_exp)
         };
         (0..self.candidates as CandidateIndex).map(sum).collect()
-    }
-
-    /// What a list has at a place; the place itself where there is no list.
-    fn list(lists: Option<&Sequences>, at: u32) -> impl ExactSizeIterator<Item = u32> + '_ {
-        let own = lists.map(|lists| lists.get(at as usize));
-        (0..own.map_or(1, <[u32]>::len)).map(move |i| own.map_or(at, |own| own[i]))
     }
 }
 
@@ -153,7 +200,7 @@ mod tests {
     fn one_name_each_needs_no_lists() {
         let names = names(&[&[0], &[1]], 2);
         assert!(names.is_one_each());
-        assert_eq!(names.of(1).chain(names.owners(1)).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!((names.of(1).next(), names.owners(1).next()), (Some(1), Some(1)));
         assert_eq!(names.sum(&[-1.0, -2.0]), [-1.0, -2.0]);
         assert!(!names.is_ambiguous(0));
     }

@@ -25,6 +25,7 @@
 mod leaders;
 mod list;
 mod mass;
+mod near;
 mod question;
 mod settle;
 mod task;
@@ -33,6 +34,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use mass::Mass;
+use near::answer_near;
+pub use near::{Found, found};
 use question::Question;
 pub use task::SearchTask;
 
@@ -168,8 +171,16 @@ impl Weighed {
     }
 }
 
+/// What a question is answered whose candidates have `names`, each once.
+pub(super) fn answer(task: &SearchTask<'_>, names: Vec<Weighed>, mass: Mass) -> Answer {
+    match task.near {
+        Some(near) => answer_near(task, near, &names, mass),
+        None => answer_from(task, Weighed::sums(task.space.names(), names.into_iter()), mass),
+    }
+}
+
 /// Ranks candidates; ties go to the smaller index.
-pub(super) fn answer_from(task: &SearchTask<'_>, mut weighed: Vec<Weighed>, mass: Mass) -> Answer {
+fn answer_from(task: &SearchTask<'_>, mut weighed: Vec<Weighed>, mass: Mass) -> Answer {
     let best_by = |key: fn(&Weighed) -> f64| {
         let better = |a: &&Weighed, b: &&Weighed| {
             key(a).total_cmp(&key(b)).then(b.candidate.cmp(&a.candidate))
@@ -222,14 +233,28 @@ pub fn search<E>(
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Vec<Answer>>, E> {
     let mut all: Vec<Vec<Answer>> = Vec::with_capacity(asked.len());
-    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut first = 0;
+    for own in asked {
+        let is_scored = own.task.space.needs_every_candidate(own.task.correction);
+        all.push(if is_scored { rank_all(own, first, evaluate)? } else { Vec::new() });
+        first += own.prompts();
+    }
+    for (place, question) in run(asked, evaluate)? {
+        all[place].push(question.answer());
+    }
+    Ok(all)
+}
+
+/// The questions that are searched, each with the place in `asked` of its task, at their end.
+fn run<'a, E>(
+    asked: &'a [Asked<'a>],
+    evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+) -> Result<impl Iterator<Item = (usize, Question<'a>)>, E> {
+    let mut open: Vec<Open<'a>> = Vec::new();
     let mut first = 0;
     for (place, own) in asked.iter().enumerate() {
         let space = own.task.space;
-        if space.needs_every_candidate(own.task.correction) {
-            all.push(rank_all(own, first, evaluate)?);
-        } else {
-            all.push(Vec::with_capacity(own.questions.len()));
+        if !space.needs_every_candidate(own.task.correction) {
             open.extend(own.questions.iter().enumerate().map(|(at, &excluded)| Open {
                 question: Question::new(&own.task, excluded),
                 prompt: first + at * space.templates(),
@@ -240,10 +265,7 @@ pub fn search<E>(
     }
     let models = asked.first().map_or(0, |own| own.task.models);
     while round(&mut open, models, evaluate)? {}
-    for Open { question, place, .. } in open {
-        all[place].push(question.answer());
-    }
-    Ok(all)
+    Ok(open.into_iter().map(|Open { question, place, .. }| (place, question)))
 }
 
 /// A question in work.

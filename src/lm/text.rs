@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::branch::AnswerSpace;
-use super::trie::NameIndex;
+use super::trie::{NameIndex, NodeId};
 use super::{Answers, Row};
 
 /// What the texts after the object add to the names' ln p.
@@ -24,9 +24,9 @@ impl AnswerSpace {
     /// Takes what the texts after the object add: by model and then template, for each name, as
     /// [`text_after`] gives it.
     pub fn set_text(&mut self, names: Vec<Vec<f64>>) {
-        let trie = self.trie();
+        let trie = self.trie().listed();
         let largest = names.iter().map(|of| {
-            let mut largest = vec![f64::NEG_INFINITY; trie.nodes().len()];
+            let mut largest = vec![f64::NEG_INFINITY; trie.size()];
             for node in trie.nodes().rev() {
                 let end = trie.end(node).map(|name| of[name as usize]);
                 let ways = trie.children(node).map(|c| largest[c as usize]).chain(end);
@@ -44,7 +44,7 @@ impl AnswerSpace {
     }
 
     /// What the text adds to any name below a node at most.
-    pub(super) fn text_below(&self, part: usize, node: u32) -> f64 {
+    pub(super) fn text_below(&self, part: usize, node: NodeId) -> f64 {
         self.text.as_ref().map_or(0.0, |text| text.largest[part][node as usize])
     }
 }
@@ -63,7 +63,7 @@ pub fn text_after<E>(
     questions: usize,
     evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
 ) -> Result<Vec<Vec<Vec<f64>>>, E> {
-    let names = space.trie().names();
+    let names = space.trie().listed().names();
     let mut all = Vec::with_capacity(questions);
     for question in 0..questions {
         let mut parts = vec![vec![0.0; names]; models * texts.len()];

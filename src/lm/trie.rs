@@ -1,336 +1,139 @@
 //! The token trie of an answer space: what a model may say next after a prefix of a name.
 //!
-//! Invariants: a node's children are contiguous, sorted by their first token, and differ in it;
-//! every leaf is the end of a name; a node may be both an end and a prefix of others.
+//! Of names that are listed it is built; of the numbers of a range too large for that it is worked out
+//! node by node, from a grammar. A search walks both alike.
+//!
+//! Invariants: a node's children differ in the token that leads to them, and are sorted by it; every leaf
+//! is the end of a name; a node may be both an end and a prefix of others.
 
+mod listed;
+mod numbers;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::diagnostic::Explain;
+pub use listed::{ListedTrie, Nodes, Sequences, TrieError};
+pub use numbers::{NumberTrie, UnwritableNumbers};
 
-/// Index of a node; the root is [`Trie::ROOT`].
-pub type NodeId = u32;
+/// A node; the root is [`Trie::ROOT`].
+pub type NodeId = u64;
 /// Index of a name, a token sequence, in its answer space.
-pub type NameIndex = u32;
-
-/// Lists of numbers, such as token sequences, held in one allocation, as a million candidates need.
-///
-/// Tokens and sequences are fewer than 2^32 - 1, so that a trie can number its nodes, one more than
-/// there are tokens, and their ends.
-#[derive(Clone, Debug)]
-pub struct Sequences {
-    tokens: Vec<u32>,
-    ends: Vec<u32>,
-}
-
-impl Sequences {
-    /// No sequence yet.
-    pub fn new() -> Self {
-        Self { tokens: Vec::new(), ends: Vec::new() }
-    }
-
-    /// Adds a sequence, which becomes number `len()`.
-    ///
-    /// # Panics
-    /// Where there are too many for memory of some 16 GB.
-    pub fn push(&mut self, sequence: &[u32]) {
-        let sequences = self.ends.len().checked_add(1);
-        let end = self.tokens.len().checked_add(sequence.len());
-        let (Some(_), Some(end)) = (sequences.and_then(number), end.and_then(number)) else {
-            panic!("an answer space has fewer than 2^32 - 1 tokens and candidates");
-        };
-        self.tokens.extend_from_slice(sequence);
-        self.ends.push(end);
-    }
-
-    /// How many sequences there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Sequence number `index`.
-    pub fn get(&self, index: usize) -> &[u32] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.tokens[start..self.ends[index] as usize]
-    }
-}
-
-/// A count of tokens or sequences as it is kept, if it can be.
-fn number(count: usize) -> Option<u32> {
-    u32::try_from(count).ok().filter(|&count| count < u32::MAX)
-}
-
-impl Default for Sequences {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Which prefixes become nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nodes {
-    /// Only where names part or end (a radix tree): what renormalisation at branchings asks.
-    Branchings,
-    /// Every prefix: what the probability of a whole token sequence asks.
-    Prefixes,
-}
-
-#[derive(Clone, Debug)]
-struct Node {
-    /// Range of the trie's `paths`: the tokens from the root to here.
-    path: Range<u32>,
-    first_child: NodeId,
-    children: u32,
-    end: Option<NameIndex>,
-}
+pub type NameIndex = u64;
 
 /// The trie. See the module's invariants.
 #[derive(Clone, Debug)]
-pub struct Trie {
-    nodes: Vec<Node>,
-    /// By node, the token that leads from its parent towards it; 0 at the root.
-    first_tokens: Vec<u32>,
-    sequences: Sequences,
-    names: usize,
+pub enum Trie {
+    /// Of names that are listed.
+    Listed(ListedTrie),
+    /// Of numbers that follow a grammar.
+    Numbers(NumberTrie),
 }
-
-/// Two names have the same token sequence, or one has none.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrieError {
-    /// A name without a token.
-    #[error("name {0} has no token")]
-    Empty(NameIndex),
-    /// Two names that are one to the model.
-    #[error("names {0} and {1} have the same tokens")]
-    Same(NameIndex, NameIndex),
-}
-
-impl Explain for TrieError {}
 
 impl Trie {
     /// The empty prefix.
     pub const ROOT: NodeId = 0;
 
-    /// Builds the trie of `sequences` in O(n log n).
+    /// The trie of names that are listed.
     ///
     /// # Errors
-    /// Where a sequence is empty or occurs twice.
+    /// Those of [`ListedTrie::new`].
     pub fn new(sequences: Sequences, nodes: Nodes) -> Result<Self, TrieError> {
-        let mut order: Vec<NameIndex> = (0..sequences.len() as u32).collect();
-        order.sort_by(|&a, &b| sequences.get(a as usize).cmp(sequences.get(b as usize)));
-        if let Some(&first) = order.first()
-            && sequences.get(first as usize).is_empty()
-        {
-            return Err(TrieError::Empty(first));
-        }
-        for pair in order.windows(2) {
-            if sequences.get(pair[0] as usize) == sequences.get(pair[1] as usize) {
-                return Err(TrieError::Same(pair[0].min(pair[1]), pair[0].max(pair[1])));
-            }
-        }
-        let mut trie = Self {
-            nodes: vec![Node { path: 0..0, first_child: 0, children: 0, end: None }],
-            first_tokens: vec![0],
-            names: sequences.len(),
-            sequences,
-        };
-        // Each entry: a node and the names below it, as a range of `order`.
-        let mut open = std::collections::VecDeque::from([(Self::ROOT, 0..order.len())]);
-        while let Some((node, below)) = open.pop_front() {
-            trie.grow(node, below, &order, nodes, &mut open);
-        }
-        Ok(trie)
-    }
-
-    /// Adds the children of `node`, whose names are `order[below]`.
-    fn grow(
-        &mut self,
-        node: NodeId,
-        mut below: Range<usize>,
-        order: &[NameIndex],
-        nodes: Nodes,
-        open: &mut std::collections::VecDeque<(NodeId, Range<usize>)>,
-    ) {
-        let depth = self.path(node).len();
-        if !below.is_empty() && self.sequences.get(order[below.start] as usize).len() == depth {
-            self.nodes[node as usize].end = Some(order[below.start]);
-            below.start += 1;
-        }
-        self.nodes[node as usize].first_child = self.nodes.len() as u32;
-        while !below.is_empty() {
-            let first = self.sequences.get(order[below.start] as usize);
-            let token = first[depth];
-            let same = order[below.clone()]
-                .partition_point(|&c| self.sequences.get(c as usize)[depth] == token);
-            let group = below.start..below.start + same;
-            below.start = group.end;
-            let last = self.sequences.get(order[group.end - 1] as usize);
-            let length = match nodes {
-                Nodes::Prefixes => depth + 1,
-                // The names are sorted: what the first and the last share, all share.
-                Nodes::Branchings => first.iter().zip(last).take_while(|(a, b)| a == b).count(),
-            };
-            let representative = order[group.start] as usize;
-            let start =
-                if representative == 0 { 0 } else { self.sequences.ends[representative - 1] };
-            let child = self.nodes.len() as u32;
-            self.nodes.push(Node {
-                path: start..start + length as u32,
-                first_child: 0,
-                children: 0,
-                end: None,
-            });
-            self.first_tokens.push(token);
-            self.nodes[node as usize].children += 1;
-            open.push_back((child, group));
-        }
+        Ok(Self::Listed(ListedTrie::new(sequences, nodes)?))
     }
 
     /// The tokens from the root to `node`.
-    pub fn path(&self, node: NodeId) -> &[u32] {
-        let path = &self.nodes[node as usize].path;
-        &self.sequences.tokens[path.start as usize..path.end as usize]
+    pub fn path(&self, node: NodeId) -> Cow<'_, [u32]> {
+        match self {
+            Self::Listed(trie) => Cow::Borrowed(trie.path(node)),
+            Self::Numbers(trie) => Cow::Owned(trie.path(node)),
+        }
     }
 
     /// The children of `node`.
-    pub fn children(&self, node: NodeId) -> Range<NodeId> {
-        let node = &self.nodes[node as usize];
-        node.first_child..node.first_child + node.children
+    pub fn children(&self, node: NodeId) -> Children {
+        match self {
+            Self::Listed(trie) => Children::Listed(trie.children(node)),
+            Self::Numbers(trie) => {
+                let children: Vec<NodeId> = trie.children(node).into_iter().map(|c| c.1).collect();
+                Children::Numbers(children.into_iter())
+            }
+        }
     }
 
     /// The tokens that lead from `node` to its children, in their order.
-    pub fn child_tokens(&self, node: NodeId) -> &[u32] {
-        let children = self.children(node);
-        &self.first_tokens[children.start as usize..children.end as usize]
+    pub fn child_tokens(&self, node: NodeId) -> Cow<'_, [u32]> {
+        match self {
+            Self::Listed(trie) => Cow::Borrowed(trie.child_tokens(node)),
+            Self::Numbers(trie) => trie.children(node).into_iter().map(|c| c.0).collect(),
+        }
     }
 
     /// The name that ends at `node`.
     pub fn end(&self, node: NodeId) -> Option<NameIndex> {
-        self.nodes[node as usize].end
+        match self {
+            Self::Listed(trie) => trie.end(node),
+            Self::Numbers(trie) => trie.end(node),
+        }
     }
 
     /// How many ways lead on from `node`: children, and one if a name ends here.
     pub fn options(&self, node: NodeId) -> usize {
-        let node = &self.nodes[node as usize];
-        node.children as usize + usize::from(node.end.is_some())
+        self.children(node).len() + usize::from(self.end(node).is_some())
     }
 
-    /// All nodes, parents before their children.
-    pub fn nodes(&self) -> Range<NodeId> {
-        0..self.nodes.len() as u32
-    }
-
-    /// All nodes, each right after its parent or what is below a sibling before it.
-    pub fn depth_first(&self) -> Vec<NodeId> {
-        let mut order = Vec::with_capacity(self.nodes.len());
-        let mut next = vec![Self::ROOT];
-        while let Some(node) = next.pop() {
-            order.push(node);
-            next.extend(self.children(node).rev());
+    /// Whether there is no name.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Listed(trie) => trie.names() == 0,
+            Self::Numbers(_) => false,
         }
-        order
-    }
-
-    /// How many names there are.
-    pub fn names(&self) -> usize {
-        self.names
-    }
-
-    /// The tokens of a name.
-    pub fn tokens(&self, name: NameIndex) -> &[u32] {
-        self.sequences.get(name as usize)
     }
 
     /// The nodes from the root to where a name ends.
-    pub fn ways_to(&self, name: NameIndex) -> impl Iterator<Item = NodeId> + '_ {
-        let tokens = self.tokens(name);
-        std::iter::successors(Some(Self::ROOT), move |&node| {
-            let token = tokens.get(self.path(node).len())?;
-            let at = self.child_tokens(node).binary_search(token).ok()?;
-            self.children(node).nth(at)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    fn trie(sequences: &[&[u32]], nodes: Nodes) -> Trie {
-        let mut s = Sequences::new();
-        sequences.iter().for_each(|x| s.push(x));
-        Trie::new(s, nodes).unwrap()
+    pub fn ways_to(&self, name: NameIndex) -> Vec<NodeId> {
+        match self {
+            Self::Listed(trie) => trie.ways_to(name).collect(),
+            Self::Numbers(trie) => trie.ways_to(name),
+        }
     }
 
-    #[test]
-    fn chains_are_one_edge_at_branchings_and_many_at_prefixes() {
-        let words: &[&[u32]] = &[&[7], &[7, 8, 9], &[1, 2, 3]];
-        let radix = trie(words, Nodes::Branchings);
-        assert_eq!(radix.nodes().len(), 4); // root, 7, 789, 123
-        let root: Vec<_> = radix.children(Trie::ROOT).map(|c| radix.path(c).to_vec()).collect();
-        assert_eq!(root, [vec![1, 2, 3], vec![7]]);
-        let seven = radix.children(Trie::ROOT).nth(1).unwrap();
-        assert_eq!((radix.end(seven), radix.options(seven)), (Some(0), 2));
-        assert_eq!(trie(words, Nodes::Prefixes).nodes().len(), 7);
-    }
-
-    #[test]
-    fn names_that_cannot_be_told_apart_are_refused() {
-        let mut same = Sequences::new();
-        [&[1, 2][..], &[3], &[1, 2]].iter().for_each(|x| same.push(x));
-        assert_eq!(Trie::new(same, Nodes::Branchings).unwrap_err(), TrieError::Same(0, 2));
-        let mut empty = Sequences::new();
-        [&[1, 2][..], &[]].iter().for_each(|x| empty.push(x));
-        assert_eq!(Trie::new(empty, Nodes::Branchings).unwrap_err(), TrieError::Empty(1));
-    }
-
-    #[test]
-    fn what_cannot_be_numbered_is_not_taken() {
-        let most = u32::MAX as usize;
-        assert_eq!(number(most - 1), Some(u32::MAX - 1));
-        assert_eq!([most, most + 1, most + 8].map(number), [None; 3]);
-    }
-
-    proptest! {
-        #[test]
-        fn every_name_is_found_once_by_its_tokens(
-            words in prop::collection::btree_set(prop::collection::vec(0u32..4, 1..6), 0..60),
-            prefixes in any::<bool>(),
-        ) {
-            let words: Vec<Vec<u32>> = words.into_iter().collect();
-            let mut sequences = Sequences::new();
-            words.iter().for_each(|w| sequences.push(w));
-            let nodes = if prefixes { Nodes::Prefixes } else { Nodes::Branchings };
-            let trie = Trie::new(sequences, nodes).unwrap();
-            let mut seen = BTreeSet::new();
-            for node in trie.nodes() {
-                if let Some(name) = trie.end(node) {
-                    prop_assert_eq!(trie.path(node), &words[name as usize][..]);
-                    prop_assert!(seen.insert(name));
-                    let ways: Vec<NodeId> = trie.ways_to(name).collect();
-                    prop_assert_eq!((ways[0], ways[ways.len() - 1]), (Trie::ROOT, node));
-                    let child = |pair: &[NodeId]| trie.children(pair[0]).contains(&pair[1]);
-                    prop_assert!(ways.windows(2).all(child));
-                }
-                for (child, &token) in trie.children(node).zip(trie.child_tokens(node)) {
-                    prop_assert!(trie.path(child).starts_with(trie.path(node)));
-                    prop_assert_eq!(trie.path(child)[trie.path(node).len()], token);
-                }
-                prop_assert!(trie.child_tokens(node).is_sorted_by(|a, b| a < b));
-                let inner = node != Trie::ROOT && nodes == Nodes::Branchings;
-                prop_assert!(!inner || trie.options(node) >= 2 || trie.end(node).is_some());
-            }
-            prop_assert_eq!(seen.len(), words.len());
-            let order = trie.depth_first();
-            prop_assert!(order.is_sorted_by_key(|&node| trie.path(node)));
-            prop_assert_eq!(order.len(), trie.nodes().len());
+    /// The trie of names that are listed, of which everything can be gone through.
+    ///
+    /// # Panics
+    /// Where they are not: a plan lets nothing be asked of such names that takes all of them.
+    pub fn listed(&self) -> &ListedTrie {
+        match self {
+            Self::Listed(trie) => trie,
+            Self::Numbers(_) => panic!("all names were asked for, of numbers that are not listed"),
         }
     }
 }
+
+/// The children of a node, in their order.
+#[derive(Clone, Debug)]
+pub enum Children {
+    /// Their numbers follow each other.
+    Listed(Range<u32>),
+    /// They were worked out.
+    Numbers(std::vec::IntoIter<NodeId>),
+}
+
+impl Iterator for Children {
+    type Item = NodeId;
+
+    fn next(&mut self) -> Option<NodeId> {
+        match self {
+            Self::Listed(range) => range.next().map(NodeId::from),
+            Self::Numbers(nodes) => nodes.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Listed(range) => range.size_hint(),
+            Self::Numbers(nodes) => nodes.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Children {}

@@ -4,6 +4,8 @@
 //! read does not depend on the order of the files, but for the order of a relation's templates.
 //! `ontologies/kgb.ttl` defines the vocabulary read here beside RDFS and OWL.
 
+mod disjoint;
+mod implications;
 mod read;
 mod statements;
 mod template;
@@ -17,9 +19,15 @@ use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
+pub use implications::{Consequence, Implied};
 pub use template::{Template, TemplateError};
 pub use usable::Refusal;
-pub use values::{Datatype, MOST_VALUES, ValueRange};
+#[cfg(test)]
+pub(crate) use values::grammar_of as grammar;
+pub use values::{
+    Calendar, Datatype, MOST_DIGITS, MOST_LISTED, MOST_NUMBERS, Near, NumberGrammar, Precision,
+    Prefix, Scale, Symbol, Tolerance, ValueRange,
+};
 
 /// The namespace of the terms that kgbuild defines.
 pub const KGB: &str = "https://w3id.org/kgbuild#";
@@ -31,7 +39,7 @@ const RDFS_RESOURCE: &str = "http://www.w3.org/2000/01/rdf-schema#Resource";
 pub type AnyOf = Vec<String>;
 
 /// An RDF property whose objects language models are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relation {
     /// The property's IRI.
     pub iri: String,
@@ -79,6 +87,9 @@ pub struct Ontology {
     labels: HashMap<String, String>,
     /// `rdfs:subClassOf`, from the class to its direct superclasses.
     superclasses: HashMap<String, BTreeSet<String>>,
+    disjoint: disjoint::Disjoint,
+    /// Sorted by IRI.
+    consequences: Vec<Consequence>,
 }
 
 impl Ontology {
@@ -103,22 +114,35 @@ impl Ontology {
         Some(&self.relations[at])
     }
 
+    /// The relations, with a template or without, of which facts follow from others, sorted by IRI.
+    pub fn consequences(&self) -> &[Consequence] {
+        &self.consequences
+    }
+
     /// Whether the class is the ancestor or below it by `rdfs:subClassOf`. Every class is below
     /// `owl:Thing` and `rdfs:Resource`.
     pub fn is_a(&self, class: &str, ancestor: &str) -> bool {
         if ancestor == OWL_THING || ancestor == RDFS_RESOURCE {
             return true;
         }
+        self.with_superclasses(class).contains(ancestor)
+    }
+
+    /// A class and all above it by `rdfs:subClassOf`.
+    fn with_superclasses<'a>(&'a self, class: &'a str) -> HashSet<&'a str> {
         let mut seen = HashSet::from([class]);
         let mut open = vec![class];
         while let Some(class) = open.pop() {
-            if class == ancestor {
-                return true;
-            }
             let above = self.superclasses.get(class).into_iter().flatten();
             open.extend(above.map(String::as_str).filter(|c| seen.insert(c)));
         }
-        false
+        seen
+    }
+
+    /// The classes that the ontology says to lie below others, each with those right above it; sorted.
+    pub fn superclasses(&self) -> BTreeMap<&str, Vec<&str>> {
+        let all = self.superclasses.iter();
+        all.map(|(class, above)| (&**class, above.iter().map(String::as_str).collect())).collect()
     }
 
     /// Whether something of these classes is what a domain or range asks for.

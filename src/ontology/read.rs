@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use super::disjoint::disjoint;
+use super::implications::consequences;
 use super::statements::{OWL, Statements, iri, local};
 use super::terms::warn_of_unknown_terms;
 use super::turtle::{self, Node, Statement};
@@ -24,6 +26,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Ontology, Diagnostics), Diagnos
     let mut ontology = Ontology {
         labels: labels(&statements),
         superclasses: superclasses(&statements),
+        disjoint: disjoint(&statements),
         ..Ontology::default()
     };
     let mut templates = templates(&statements, &mut diagnostics);
@@ -41,6 +44,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Ontology, Diagnostics), Diagnos
             }
         }
     }
+    ontology.consequences = consequences(&statements, &ontology, &mut diagnostics);
     diagnostics.or(ontology)
 }
 
@@ -209,13 +213,13 @@ fn relation(
 }
 
 /// Whether a property is of a class of OWL's.
-fn is_of_class(property: &Node, class: &str, statements: &Statements) -> bool {
+pub(super) fn is_of_class(property: &Node, class: &str, statements: &Statements) -> bool {
     let class = Node::Iri(format!("{OWL}{class}"));
     statements.objects(property, "rdf:type").iter().any(|(object, _)| *object == class)
 }
 
 /// The smallest of all bounds on the relation's number of objects.
-fn max_objects(
+pub(super) fn max_objects(
     relation: &Node,
     domain: &[AnyOf],
     statements: &Statements,

@@ -5,7 +5,17 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// Terms of our namespace that mean nothing here are most likely misspelt.
 pub(super) fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut Diagnostics) {
-    let known = ["template", "question", "maxObjects", "minimum", "maximum", "decimals"];
+    let known = [
+        "template",
+        "question",
+        "maxObjects",
+        "minimum",
+        "maximum",
+        "decimals",
+        "tolerance",
+        "precision",
+        "unit",
+    ];
     for (predicate, objects) in &statements.by_predicate {
         let Some(name) = predicate.strip_prefix("kgb:").filter(|n| !known.contains(n)) else {
             continue;
@@ -24,7 +34,7 @@ pub(super) fn warn_of_unknown_terms(statements: &Statements, diagnostics: &mut D
 }
 
 /// The terms of RDFS and OWL that are read here, as predicates and as classes.
-const READ_TERMS: [&str; 15] = [
+const READ_TERMS: [&str; 22] = [
     "rdfs:label",
     "rdfs:domain",
     "rdfs:range",
@@ -40,15 +50,23 @@ const READ_TERMS: [&str; 15] = [
     "owl:ObjectProperty",
     "owl:Class",
     "owl:Restriction",
+    "rdfs:subPropertyOf",
+    "owl:equivalentProperty",
+    "owl:inverseOf",
+    "owl:SymmetricProperty",
+    "owl:disjointWith",
+    "owl:AllDisjointClasses",
+    "owl:members",
 ];
 
 /// Terms of RDFS and OWL that are not read, but are nearly one that is.
-const OTHER_TERMS: [&str; 5] = [
+const OTHER_TERMS: [&str; 6] = [
     "rdfs:Class",
     "owl:minCardinality",
     "owl:minQualifiedCardinality",
     "owl:ReflexiveProperty",
     "owl:onProperties",
+    "owl:AsymmetricProperty",
 ];
 
 /// A term that is a slip of the pen away from one that is read would be passed over in silence.

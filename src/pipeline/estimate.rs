@@ -71,7 +71,9 @@ impl WorkCounts {
     /// Of a relation, without its prompts' tokens.
     fn of(relation: &RelationPlan) -> Self {
         let candidates = relation.candidates.len();
-        let tokens = (0..candidates).map(|candidate| relation.space.tokens_of(candidate as u32));
+        // Numbers that are not listed are of no use all at once.
+        let listed = if relation.space.is_listed() { candidates } else { 0 };
+        let tokens = (0..listed).map(|candidate| relation.space.tokens_of(candidate as u32));
         Self {
             subjects: relation.subjects.len(),
             prompts: relation.subjects.len() * relation.templates.len(),

@@ -60,7 +60,7 @@ fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
         }
     }
     let Some(&(_, prompt)) = subjects.first() else { return Vec::new() };
-    if relation.longest <= context / 2 {
+    if relation.longest <= context / 2 || !relation.space.is_listed() {
         let mistake = |&(subject, tokens): &(EntityId, usize)| Diagnostic {
             place: plan.subjects.place(subject),
             ..Diagnostic::error(

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::derive::{self, Answered};
 use super::examples::Examples;
 use crate::catalog::{self, Catalog, EntityId, Objects};
 use crate::config::Pipeline;
@@ -26,6 +27,8 @@ pub struct Inputs {
     pub candidates: Catalog,
     /// Known facts, where the pipeline names some.
     pub gold: Option<Facts>,
+    /// Known facts that are not asked again, where the pipeline completes a graph.
+    pub known: Option<Facts>,
     /// The relations to predict, sorted by IRI.
     pub relations: Vec<RelationInputs>,
 }
@@ -99,7 +102,9 @@ impl Inputs {
         if notes.has_errors() {
             return Err(notes);
         }
-        let mut inputs = Self { ontology, subjects, candidates, gold, relations: Vec::new() };
+        let mut inputs =
+            Self { ontology, subjects, candidates, gold, known, relations: Vec::new() };
+        let answered = inputs.known.as_ref().map(|known| derive::answered(known, &inputs.ontology));
         let selected = match inputs.ontology.select(files.relations.as_deref()) {
             Ok(relations) => relations.into_iter().cloned().collect::<Vec<_>>(),
             Err(mistakes) => {
@@ -114,7 +119,7 @@ impl Inputs {
         let examples = Examples::read(pipeline, &inputs.ontology, &mut notes);
         for relation in selected {
             if let Some(mut read) =
-                inputs.relation(relation, ask, own.as_ref(), known.as_ref(), &mut notes)
+                inputs.relation(relation, ask, own.as_ref(), answered.as_ref(), &mut notes)
             {
                 if let Some(examples) = &examples {
                     let own = own.as_ref().unwrap_or(&inputs.subjects);
@@ -213,7 +218,7 @@ impl Inputs {
         relation: Relation,
         ask: Ask,
         own: Option<&Catalog>,
-        known: Option<&Facts>,
+        answered: Option<&Answered<'_>>,
         notes: &mut Diagnostics,
     ) -> Option<RelationInputs> {
         let objects = catalog::answer_space(&self.ontology, &relation, &self.candidates);
@@ -222,6 +227,8 @@ impl Inputs {
             notes.0.extend(gold.unreachable(ask.role(), &relation, &objects, &self.candidates));
         }
         let mut subjects = catalog::subjects_of(&self.ontology, &relation, &self.subjects);
+        let told = catalog::contradictions(&self.ontology, &relation.domain, &self.subjects);
+        notes.0.extend(told.0);
         // By the types that its own tables give it, an entity may be asked about less.
         let prior_subjects = spread(match own {
             Some(own) => catalog::subjects_of(&self.ontology, &relation, own)
@@ -237,10 +244,8 @@ impl Inputs {
             };
             subjects.retain(|subject| known(subject).is_some());
         }
-        if let Some(known) = known {
-            let objects =
-                |subject: &EntityId| known.objects(self.subjects.iri(*subject), &relation.iri);
-            subjects.retain(|subject| objects(subject).is_none_or(<[String]>::is_empty));
+        if let Some(answered) = answered.and_then(|all| all.get(relation.iri.as_str())) {
+            subjects.retain(|subject| !answered.contains(self.subjects.iri(*subject)));
         }
         let examples = Vec::new();
         Some(RelationInputs { relation, subjects, prior_subjects, objects, examples })

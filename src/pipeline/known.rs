@@ -1,11 +1,12 @@
 //! Questions with known answers, scored by both models: what tuning and diagnosis work on.
 
-use super::score::Distributions;
+use super::score::{Distributions, Scored};
 use super::{Plan, RelationPlan};
 use crate::catalog::EntityId;
 use crate::lm::Excluded;
 use crate::metrics::ranking;
-use crate::shock::{Candidate, Pair, Question};
+use crate::ontology::Near;
+use crate::shock::{Candidate, Pair, Question, Windows};
 
 /// A question of a relation with both models' distributions and its known answers.
 #[derive(Clone, Debug)]
@@ -14,8 +15,11 @@ pub struct KnownQuestion {
     pub subject: EntityId,
     /// How many candidates the relation has.
     pub candidates: usize,
-    /// ln p over the names of the relation's candidates, by each model.
+    /// ln p over the names of the relation's candidates, by each model; where they are not all scored, of
+    /// the names that were found.
     pub distributions: Distributions,
+    /// Where they are not all scored, the candidates that were found.
+    pub windows: Option<Windows>,
     /// The candidate that cannot be the answer.
     pub excluded: Excluded,
     /// The candidates that are known objects.
@@ -35,6 +39,30 @@ impl KnownQuestion {
             excluded: self.excluded,
             gold: &self.gold,
             outside: self.outside,
+            windows: self.windows.as_ref(),
+        }
+    }
+}
+
+impl KnownQuestion {
+    /// The same of the candidates that were found alone, of which `owners` has each name's.
+    fn near(self, near: Near, owners: &[Candidate]) -> Self {
+        let windows = Windows::new(owners, |candidate| near.around(candidate));
+        let is_right = |&place: &Candidate| {
+            let answer = windows.found()[place as usize];
+            self.gold.iter().any(|&truth| near.is_right(answer, truth))
+        };
+        let found = windows.found().len();
+        let gold: Vec<Candidate> = (0..found as Candidate).filter(is_right).collect();
+        // What no candidate that was found is near to is out of reach.
+        let missed = if gold.is_empty() { self.gold.len() } else { 0 };
+        Self {
+            candidates: found,
+            outside: self.outside + missed,
+            gold,
+            excluded: None,
+            windows: Some(windows),
+            ..self
         }
     }
 }
@@ -62,25 +90,31 @@ impl Plan {
         ranking::majority(&known.filter(|objects| !objects.is_empty()).collect::<Vec<_>>())
     }
 
-    /// Joins a relation's subjects, of which `scored` has both models' distributions, with what the
-    /// facts know of them; those of which they know nothing are left out.
+    /// Joins a relation's subjects, of which `scored` has what the models gave, with what the facts know of
+    /// them; those of which they know nothing are left out.
     pub fn known_questions(
         &self,
         relation: &RelationPlan,
-        scored: Vec<Distributions>,
+        scored: Vec<Scored>,
     ) -> Vec<KnownQuestion> {
-        let known = |(&subject, distributions): (&EntityId, Distributions)| {
+        let known = |(&subject, scored): (&EntityId, Scored)| {
             let facts = self.gold.as_ref()?;
             let objects = facts.objects(self.subjects.iri(subject), &relation.iri)?;
             let gold: Vec<Candidate> =
                 objects.iter().filter_map(|object| self.candidate(relation, object)).collect();
-            Some(KnownQuestion {
+            let Scored { distributions, found } = scored;
+            let known = KnownQuestion {
                 subject,
                 candidates: relation.candidates.len(),
                 distributions,
+                windows: None,
                 excluded: self.excluded(relation, subject),
                 outside: objects.len() - gold.len(),
                 gold,
+            };
+            Some(match (found, relation.nearness()) {
+                (Some(owners), Some(near)) => known.near(near, &owners),
+                _ => known,
             })
         };
         relation.subjects.iter().zip(scored).filter_map(known).collect()

@@ -58,7 +58,9 @@ impl RelationPlan {
 
     /// Subjects over which the models are asked for their mean predictions.
     pub(super) fn subjects_of_means(&self, of: MeansOf) -> Vec<EntityId> {
-        if self.tau.is_some() {
+        if self.nearness().is_some() {
+            Vec::new()
+        } else if self.tau.is_some() {
             self.prior_subjects.clone()
         } else if self.mean != 0.0 || of == MeansOf::AllRelations {
             self.some_subjects(MEAN_SUBJECTS)

@@ -11,6 +11,7 @@
 
 mod ask;
 mod blocks;
+mod derive;
 mod encode;
 mod environment;
 mod error;
@@ -30,9 +31,11 @@ mod questions;
 mod report;
 mod report_file;
 mod run;
+mod schema;
 mod score;
 mod select;
 mod signature;
+mod space;
 pub mod stages;
 mod tokens;
 mod tune;
@@ -55,7 +58,7 @@ pub use questions::{KnownQuestions, ScoredQuestions};
 pub use report::{RelationReport, RunReport, Statistics};
 pub use report_file::{ReportFile, ReportFileError, report_text};
 pub use run::run;
-pub use score::{Distributions, prompts, prompts_per_second, take_priors};
+pub use score::{Distributions, Scored, prompts, prompts_per_second, take_priors};
 pub use select::{Selected, select};
 pub use tune::{TunedPlan, tune};
 pub use tuned::NOT_TUNED;

@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
-use super::tokens::{self, Tokenised};
+use super::space::Space;
+use super::tokens;
 use super::{LocatedModels, blocks, examples, fit};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::Diagnostics;
 use crate::facts::Facts;
-use crate::lm::{
-    After, AnswerSpace, CandidateIndex, Demand, Excluded, Method, Normalise, Prompter, Rankings,
-};
-use crate::ontology::{Ontology, Relation, Template};
+use crate::lm::{AnswerSpace, CandidateIndex, Demand, Excluded, Method, Prompter, Rankings};
+use crate::ontology::{Near, Ontology, Relation, Template, ValueRange};
 use crate::shock::{Correction, MixingRule, Pair};
 
 /// How many examples a warning names.
@@ -34,6 +33,8 @@ pub struct Plan {
     pub candidates: Catalog,
     /// Known facts, where the pipeline names some.
     pub gold: Option<Facts>,
+    /// Known facts that are not asked again, where a graph is completed.
+    pub known: Option<Facts>,
     /// How both models are asked.
     pub prompter: Prompter,
     /// The tokens that both models take at once, where they say so.
@@ -90,6 +91,8 @@ pub struct RelationPlan {
     pub method: Method,
     /// Whether a subject is never its own object.
     pub irreflexive: bool,
+    /// Where others than the true value are right.
+    pub near: Option<Near>,
 }
 
 /// Which models are asked and read examples.
@@ -138,13 +141,14 @@ impl Plan {
         models: &LocatedModels,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
-        let Inputs { ontology, subjects, candidates, gold, relations } = inputs;
+        let Inputs { ontology, subjects, candidates, gold, known, relations } = inputs;
         let mut plan = Self {
             relations: Vec::new(),
             ontology,
             subjects,
             candidates,
             gold,
+            known,
             prompter,
             context: models.context,
             packed: models.packed(),
@@ -180,38 +184,17 @@ impl Plan {
             naming: pipeline.names(&relation.iri),
             with_space: templates[0].object_has_space(),
         };
-        let Tokenised { sequences, words, names } =
-            asked_by.tokenise(&relation, &objects, notes)?;
-        let mut suffixes = Vec::new();
-        for template in &templates {
-            match self.prompter.suffix(template, pipeline.prediction.after) {
-                Ok(tokens) => suffixes.push(tokens),
-                Err(e) => notes.push(Diagnostic::of("tokenizer", &e)),
-            }
-        }
-        let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
-            + suffixes.iter().map(Vec::len).max().unwrap_or(0);
+        let Space { space, texts, longest } =
+            Space::new(pipeline, &relation, &templates, &asked_by, &objects, notes)?;
         let prediction = &pipeline.prediction;
-        // A causal model's text after the object, where it counts by its mean.
-        let is_mean = prediction.after == After::Mean
-            && prediction.normalise != Normalise::Trie
-            && self.prompter.counts_text();
-        let texts = if is_mean { std::mem::take(&mut suffixes) } else { Vec::new() };
-        suffixes.resize(templates.len(), Vec::new());
-        let space = match self.prompter.mask() {
-            Some(mask) => {
-                let normalise = prediction.normalise;
-                let (templates, masked) = (templates.len(), prediction.masked);
-                AnswerSpace::masked(&sequences, &words, templates, mask, masked, normalise)
-            }
-            None => AnswerSpace::new(sequences, suffixes, prediction.normalise),
-        };
-        let space = match space {
-            Ok(space) => space.with_names(names),
-            Err(e) => {
-                notes.push(Diagnostic::error("answer-space", format!("<{}>: {e}", relation.iri)));
-                return None;
-            }
+        let near = relation.values.as_ref().and_then(ValueRange::near);
+        // Of numbers that are not listed no mean can be taken, and windows have none.
+        let (tau, mean) = if space.is_listed() && near.is_none() {
+            let removes_shift = pipeline.correction.removes_shift();
+            let tau = removes_shift.then(|| pipeline.tau(&relation.iri));
+            (tau, pipeline.mean(&relation.iri, objects.len()))
+        } else {
+            (None, 0.0)
         };
         Some(RelationPlan {
             iri: relation.iri.as_str().into(),
@@ -223,12 +206,13 @@ impl Plan {
             prior_subjects,
             texts,
             correction: mixing_rule(pipeline, &relation.iri).into(),
-            tau: pipeline.correction.removes_shift().then(|| pipeline.tau(&relation.iri)),
-            mean: pipeline.mean(&relation.iri, objects.len()),
+            tau,
+            mean,
             rankings: self.rankings(pipeline, &relation, objects.len()),
             tolerance: prediction.tolerance,
             method: prediction.method,
             irreflexive: relation.irreflexive,
+            near,
             space,
             candidates: objects,
         })
@@ -238,7 +222,9 @@ impl Plan {
     fn rankings(&self, pipeline: &Pipeline, relation: &Relation, candidates: usize) -> Rankings {
         let iri = &relation.iri;
         let most = [pipeline.max_objects(iri), relation.max_objects.map(|m| m as usize)];
-        let most = most.into_iter().flatten().min().unwrap_or(candidates);
+        let is_near = relation.values.as_ref().is_some_and(|values| values.near().is_some());
+        let untold = if is_near { 1 } else { candidates };
+        let most = most.into_iter().flatten().chain([untold]).min().unwrap_or(untold);
         let is_known = |gold: &Facts| gold.questions(iri).next().is_some();
         let best = self.gold.as_ref().is_some_and(is_known);
         let (calibration, threshold) = (pipeline.calibration(iri), pipeline.threshold(iri));
@@ -257,6 +243,20 @@ impl Plan {
     pub fn candidate(&self, relation: &RelationPlan, object: &str) -> Option<CandidateIndex> {
         let found = relation.candidates.position(&self.candidates, object);
         found.map(|index| index as CandidateIndex)
+    }
+
+    /// Whether a relation's candidate is right where `object` is known: it is the same, or near enough to it.
+    pub fn is_right(
+        &self,
+        relation: &RelationPlan,
+        candidate: CandidateIndex,
+        object: &str,
+    ) -> bool {
+        let found = self.candidate(relation, object);
+        found.is_some_and(|truth| match relation.near {
+            Some(near) => near.is_right(candidate, truth),
+            None => candidate == truth,
+        })
     }
 
     /// The IRI of a relation's candidate that is an entity, the text of one that is a value.
@@ -288,6 +288,17 @@ impl Plan {
 }
 
 impl RelationPlan {
+    /// How near candidates are to the true one that are right, where not all of them are scored: numbers that
+    /// are not listed, or of which others are right too.
+    pub fn nearness(&self) -> Option<Near> {
+        match &self.candidates {
+            Objects::Values(values) if !self.space.is_listed() => Some(values.within(0.0)),
+            _ => None,
+        }
+        .filter(|_| self.near.is_none())
+        .or(self.near)
+    }
+
     /// The ledger's key of a chunk.
     pub fn chunk(&self, index: u64) -> crate::graph::Chunk {
         crate::graph::Chunk { relation: Arc::clone(&self.iri), index }

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::score::Distributions;
+use super::score::{Distributions, Scored};
 use super::{Encoded, Error, Plan, RelationPlan, Task};
 use crate::lm::{
-    self, Answer, Answers, Asked, Asking, Excluded, LanguageModel, Method, Prompt, Row, SearchTask,
-    Ways,
+    self, Answer, Answers, Asked, Asking, Demand, Excluded, Found, LanguageModel, Method, Prompt,
+    Rankings, Row, SearchTask, Ways,
 };
-use crate::shock::Pair;
+use crate::shock::{MixingRule, Pair};
 
 /// A chunk with an answer for each of its subjects, in order.
 #[derive(Clone, Debug)]
@@ -157,6 +157,32 @@ impl Predictor {
         Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
     }
 
+    /// What both models give each of a chunk's questions in order: their distributions, or what a search
+    /// finds where not all candidates are scored.
+    ///
+    /// # Errors
+    /// Where a model fails.
+    pub fn score(&mut self, plan: &Plan, encoded: Encoded) -> Result<Vec<Scored>, Error> {
+        let relation = &plan.relations[encoded.task.relation];
+        let Some(near) = relation.nearness() else {
+            let all = self.distributions(plan, encoded)?.into_iter();
+            return Ok(all.map(Scored::from).collect());
+        };
+        self.open(plan, std::slice::from_ref(&encoded), Asking::Stepwise);
+        let questions = plan.questions(&encoded.task);
+        // Neither model outweighs the other: what is likely by any mixture is found.
+        let correction = MixingRule::Linear { lambda: 0.5 }.into();
+        let rankings = Rankings { mixed: Demand::best(1), best: false };
+        let task = relation.search(self.count());
+        let task = SearchTask { correction: &correction, rankings, near: Some(near), ..task };
+        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
+        let asked = [Asked { task, questions: &questions }];
+        let found = lm::found(&asked, &mut evaluate)?.into_iter().flatten();
+        let scored =
+            |found: Found| Scored { distributions: found.models, found: Some(found.owners) };
+        Ok(found.map(scored).collect())
+    }
+
     /// Each model's probabilities of all candidates in every way, for each of a chunk's questions in order.
     ///
     /// # Errors
@@ -179,6 +205,7 @@ impl RelationPlan {
             models,
             rankings: self.rankings,
             tolerance: self.tolerance,
+            near: self.near,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::open::{open_models, take_needed_priors, workers};
 use super::score::{Ask, ask_each};
 use super::{
-    Distributions, Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan,
-    Predictor, locate, prompts,
+    Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan, Predictor, Scored,
+    locate, prompts,
 };
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
@@ -27,8 +27,8 @@ pub struct KnownQuestions<'e> {
     pub card: Option<Card>,
 }
 
-/// Both models' distributions, by relation of the plan and subject of the relation.
-pub type ScoredQuestions = Vec<Vec<Distributions>>;
+/// What both models give, by relation of the plan and subject of the relation.
+pub type ScoredQuestions = Vec<Vec<Scored>>;
 
 impl<'e> KnownQuestions<'e> {
     /// Reads the questions that `facts` answers; `entities` are tables with labels of their
@@ -64,7 +64,7 @@ impl<'e> KnownQuestions<'e> {
     /// # Errors
     /// Where a model cannot be loaded or fails; [`Error::Interrupted`] where the stop was set.
     pub fn ask(&mut self, means: MeansOf) -> Result<ScoredQuestions, Error> {
-        self.ask_by(means, &Predictor::distributions)
+        self.ask_by(means, &Predictor::score)
     }
 
     /// The same for each way of [`lm::Ways`](crate::lm::Ways), from which every rule to rank by follows: by

@@ -148,7 +148,9 @@ pub struct RunReport {
     pub relations: Vec<RelationReport>,
     /// Their sum.
     pub total: RelationReport,
-    /// Whether all chunks are done.
+    /// How many facts follow from the predicted and the known ones by the ontology; they are in no line.
+    pub derived: usize,
+    /// Whether all chunks are done, and what follows from them is written.
     pub complete: bool,
     /// Chunks that earlier processes had done.
     pub resumed_chunks: usize,

@@ -125,6 +125,7 @@ mod tests {
         let report = RunReport {
             relations: vec![total.clone()],
             total,
+            derived: 0,
             complete,
             resumed_chunks: 0,
             prompts: 1,

@@ -1,8 +1,10 @@
 //! A run: the stages over all chunks that the ledger lacks, then the report.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::derive::Deriving;
 use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
@@ -73,7 +75,9 @@ pub fn run(
     ended?;
     let seconds = start.elapsed().as_secs_f64();
     let after = work(predictors);
-    let complete = plan.tasks(writer.done()).next().is_none();
+    let predicted = plan.tasks(writer.done()).next().is_none();
+    let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
+    let derived = writer.derived()?;
     if complete {
         writer.finish()?;
     } else {
@@ -83,6 +87,7 @@ pub fn run(
     Ok(RunReport {
         relations,
         total,
+        derived,
         complete,
         resumed_chunks: done.len(),
         prompts,
@@ -90,6 +95,13 @@ pub fn run(
         seconds,
         model_seconds: (after.time - before.time).as_secs_f64() / predictors.len().max(1) as f64,
     })
+}
+
+/// Writes what follows from what was predicted and known; gives whether it got to its end.
+fn derive(plan: &Plan, writer: &mut GraphWriter, stop: &AtomicBool) -> Result<bool, Error> {
+    let described = |iri: &str| plan.described(iri);
+    let known = plan.known.as_ref();
+    Deriving { ontology: &plan.ontology, known, described: &described }.derive(writer, stop)
 }
 
 /// The report's lines, and their sum.
@@ -142,6 +154,7 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
         entities.extend(plan.ontology.label(&relation.iri).map(|label| EntityDescription {
             iri: &relation.iri,
             label,
+            aliases: Vec::new(),
             types: Vec::new(),
         }));
     }
@@ -156,7 +169,8 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
                 }
                 Objects::Values(values) => Object::Value {
                     text: values.lexical(triple.object as usize).into(),
-                    datatype: values.datatype.iri(),
+                    datatype: values.datatype_iri(triple.object as usize),
+                    within: values.window(triple.object).map(|within| within.map(Cow::Owned)),
                 },
             },
             confidence: triple.confidence,
@@ -180,10 +194,19 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
     }
 }
 
+impl Plan {
+    /// What an entity is called and is, if it is in the tables.
+    fn described(&self, iri: &str) -> Option<EntityDescription<'_>> {
+        let of = |catalog| Catalog::find(catalog, iri).map(|entity| describe(catalog, entity));
+        of(&self.subjects).or_else(|| of(&self.candidates))
+    }
+}
+
 fn describe(catalog: &Catalog, entity: EntityId) -> EntityDescription<'_> {
     EntityDescription {
         iri: catalog.iri(entity),
         label: catalog.label(entity),
+        aliases: catalog.aliases(entity).collect(),
         types: catalog.types(entity).collect(),
     }
 }

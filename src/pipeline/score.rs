@@ -10,10 +10,26 @@ use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
+use crate::lm::CandidateIndex;
 use crate::shock::{Mean, Pair};
 
 /// ln p over the names of a relation's candidates, by each model.
 pub type Distributions = Pair<Vec<f64>>;
+
+/// What both models give a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// ln p by name.
+    pub distributions: Distributions,
+    /// Where not all candidates are scored: by name that was found, its candidate.
+    pub found: Option<Vec<CandidateIndex>>,
+}
+
+impl From<Distributions> for Scored {
+    fn from(distributions: Distributions) -> Self {
+        Self { distributions, found: None }
+    }
+}
 
 /// What a predictor answers to a chunk: something for each of its subjects.
 pub(super) type Ask<'a, T> =

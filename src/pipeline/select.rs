@@ -70,8 +70,7 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
             && !objects.is_empty()
         {
             let right = |candidate: CandidateIndex| {
-                let answer = plan.object(relation, candidate);
-                objects.iter().any(|object| *object == answer)
+                objects.iter().any(|object| plan.is_right(relation, candidate, object))
             };
             statistics.add_gold(right(best.mixed), best.models.map(right));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan};
+use super::{CHUNK_SUBJECTS, Error, LocatedModels, MeansOf, Plan, RelationPlan, schema};
 use crate::config::{self, CandidateNames, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
@@ -45,6 +45,10 @@ pub(super) fn describe(
         let hashes: Result<Vec<String>, _> = files.iter().map(|f| fetch::sha256_of(f)).collect();
         signature.insert(part.to_owned(), hashes?.join(" "));
     }
+    if !plan.ontology.consequences().is_empty() {
+        // What the ontology says is in its hash; graphs of before lack what follows.
+        signature.insert("inference".to_owned(), "properties of relations".to_owned());
+    }
     Ok(RunDescription {
         signature,
         base_model: models.base().cloned(),
@@ -57,6 +61,7 @@ pub(super) fn describe(
             None => None,
         },
         version,
+        schema: schema::describe(plan),
     })
 }
 

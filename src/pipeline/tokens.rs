@@ -7,7 +7,7 @@ use super::plan::SHOWN;
 use crate::catalog::{Catalog, Objects};
 use crate::config::CandidateNames;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
-use crate::lm::trie::{NameIndex, Sequences};
+use crate::lm::trie::Sequences;
 use crate::lm::{Names, Prompter, TokenisedCandidate};
 use crate::ontology::Relation;
 
@@ -58,12 +58,12 @@ impl NamesOf<'_> {
     ) -> Option<Tokenised> {
         let (mut sequences, mut all_words) = (Sequences::new(), Sequences::new());
         let mut of = Sequences::new();
-        let mut seen: HashMap<Vec<u32>, (NameIndex, usize)> = HashMap::new();
+        let mut seen: HashMap<Vec<u32>, (u32, usize)> = HashMap::new();
         // What is left of a name of which nothing is left.
         let blank = self.prompter.candidate("", self.with_space);
         let (mut same, mut empty) = (Vec::new(), Vec::new());
         for candidate in 0..objects.len() {
-            let mut own: Vec<NameIndex> = Vec::new();
+            let mut own: Vec<u32> = Vec::new();
             for (at, name) in self.of(objects, candidate).iter().enumerate() {
                 let TokenisedCandidate { tokens, words } =
                     match self.prompter.candidate(name, self.with_space) {
@@ -78,7 +78,7 @@ impl NamesOf<'_> {
                     empty.extend((at == 0).then_some(candidate));
                     continue;
                 }
-                let next = sequences.len() as NameIndex;
+                let next = sequences.len() as u32;
                 let (number, first) = *seen.entry(tokens).or_insert_with_key(|tokens| {
                     sequences.push(tokens);
                     all_words.push(&words);

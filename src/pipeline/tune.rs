@@ -38,6 +38,11 @@ impl RelationPlan {
     /// A question's mixture over the candidates, corrected with the given weights.
     pub fn mix(&self, question: &Question<'_>, weights: MixingWeights) -> Mixture {
         let correction = self.correction_with(weights);
+        if let Some(windows) = question.windows {
+            let both = question.finetuned.iter().zip(question.base);
+            let names: Vec<f64> = both.map(|(&f, &b)| correction.rule.mix(f, b)).collect();
+            return Mixture::of_windows(windows, &names);
+        }
         lm::mix(&self.space, &correction, question.excluded, question.finetuned, question.base)
     }
 

@@ -62,7 +62,7 @@ impl MeanRemoval {
     }
 
     /// What the ln masses of all candidates below a node of the trie are lowered by at least.
-    pub fn below(&self, lambda: f64, node: u32) -> f64 {
+    pub fn below(&self, lambda: f64, node: u64) -> f64 {
         self.weighed(lambda, |mean| mean.least[node as usize])
     }
 

@@ -3,6 +3,7 @@
 use super::calibration::Evidence;
 use super::logspace::log_sum_exp;
 use super::question::Candidate;
+use super::windows::{WindowMass, Windows};
 
 /// A mixture over the candidates of a question, as natural logarithms.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,21 @@ impl Mixture {
     /// Of masses that sum to anything.
     pub fn of_masses(masses: Vec<f64>) -> Self {
         Self { total: log_sum_exp(&masses), masses, own: true }
+    }
+
+    /// Of masses of names in windows, where candidates are the places of those that were found. Of windows with
+    /// the same mass that is best whose candidate has more itself.
+    pub fn of_windows(windows: &Windows, names: &[f64]) -> Self {
+        let all = windows.masses(names);
+        let best = WindowMass::best(&all, &|_| true);
+        let lowered = |(place, mass): (usize, &WindowMass)| match best {
+            Some(best) if best != place && all[best].around == mass.around => {
+                mass.around.next_down()
+            }
+            _ => mass.around,
+        };
+        let masses = all.iter().enumerate().map(lowered).collect();
+        Self { masses, total: log_sum_exp(names), own: true }
     }
 
     /// ln of a candidate's share.

@@ -14,6 +14,7 @@ mod pair;
 mod prior;
 mod question;
 pub mod tune;
+mod windows;
 
 pub use calibration::{Calibration, Evidence, Observation};
 pub use correction::{Correction, Mixing, MixingRule};
@@ -23,3 +24,4 @@ pub use mixture::Mixture;
 pub use pair::Pair;
 pub use prior::{Prior, Priors, Shift};
 pub use question::{Candidate, Question, majority};
+pub use windows::{WindowMass, Windows};

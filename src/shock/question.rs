@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::windows::Windows;
 use crate::metrics::ranking;
 
 /// Index of a candidate in its relation's answer space.
@@ -23,12 +24,16 @@ pub struct Question<'a> {
     pub gold: &'a [Candidate],
     /// How many more objects are right that are not in the answer space.
     pub outside: usize,
+    /// Where candidates near the true one are right: those that were found, of which a candidate is a
+    /// place, and which are near each other. All right ones stand for one object then.
+    pub windows: Option<&'a Windows>,
 }
 
 impl Question<'_> {
     /// How many objects are right.
     pub fn objects(&self) -> usize {
-        self.gold.len() + self.outside
+        let within = if self.windows.is_some() { self.gold.len().min(1) } else { self.gold.len() };
+        within + self.outside
     }
 
     /// Whether a candidate is right.
@@ -69,7 +74,9 @@ impl Question<'_> {
 /// By question that has objects, whether the [majority answer](ranking::majority) is right. An object that
 /// is no candidate is none of the others.
 pub fn majority<'a>(questions: impl IntoIterator<Item = Question<'a>>) -> Vec<f64> {
-    let with_objects = questions.into_iter().filter(|question| question.objects() > 0);
+    // What is right near the truth has no answer that is the most frequent.
+    let counted = questions.into_iter().filter(|question| question.windows.is_none());
+    let with_objects = counted.filter(|question| question.objects() > 0);
     ranking::majority(&with_objects.map(|question| question.gold).collect::<Vec<_>>())
 }
 
@@ -92,6 +99,7 @@ mod tests {
             excluded: Some(1),
             gold: &[0, 2],
             outside: 1,
+            windows: None,
         };
         assert_eq!(question.objects(), 3);
         assert_eq!(question.best(&ln_p), Some(3));

@@ -7,6 +7,21 @@ const CITY: &str = ",,http://example.org/City\n";
 
 pub const CASES: &[Case] = &[
     Case {
+        name: "query-results-with-a-broken-row",
+        args: &["import", "sparql-results", "results.csv", "-o", "imported"],
+        spoil: |at| {
+            let rows = "subject,subjectLabel,object,objectLabel,relation\n\
+                        http://example.org/fr,France,http://example.org/paris,Paris,http://example.org/capital\n\
+                        java.util.concurrent.TimeoutException\n";
+            at.write("results.csv", rows);
+        },
+    },
+    Case {
+        name: "query-results-without-a-variable",
+        args: &["import", "sparql-results", "results.tsv", "-o", "imported"],
+        spoil: |at| at.write("results.tsv", "?subject\t?subjectlabel\t?object\n"),
+    },
+    Case {
         name: "broken-turtle",
         args: RUN,
         spoil: |at| at.edit("world.ttl", "ex:Country ;", "ex:Country"),

@@ -21,7 +21,7 @@ ex:capital a owl:FunctionalProperty ; rdfs:domain ex:Country ; rdfs:range ex:Cit
     kgb:template \"The capital of [X] is [Y].\" .
 ";
 
-fn job() -> Job {
+fn job(ontology: &str, graph: &str) -> Job {
     let job = Job::quickstart();
     job.untune();
     let folder = job.output().parent().unwrap().to_owned();
@@ -31,7 +31,7 @@ fn job() -> Job {
     };
     let mut pipeline: toml::Table = fs::read_to_string(job.pipeline()).unwrap().parse().unwrap();
     let inputs =
-        [("ontology", write("ontology.ttl", ONTOLOGY)), ("graph", write("graph.ttl", GRAPH))];
+        [("ontology", write("ontology.ttl", ontology)), ("graph", write("graph.ttl", graph))];
     let inputs = inputs.into_iter().map(|(key, value)| (key.to_owned(), value));
     pipeline.insert("inputs".to_owned(), toml::Table::from_iter(inputs).into());
     fs::write(job.pipeline(), toml::to_string(&pipeline).unwrap()).unwrap();
@@ -40,7 +40,7 @@ fn job() -> Job {
 
 #[test]
 fn a_graph_is_all_that_a_pipeline_reads_and_is_completed() {
-    let job = job();
+    let job = job(ONTOLOGY, GRAPH);
     job.run(&["--quiet"]);
     let counted = |job: &Job, key: &str| job.report()["total"][key].as_u64();
     assert_eq!(counted(&job, "subjects"), Some(3));
@@ -60,4 +60,42 @@ fn a_graph_is_all_that_a_pipeline_reads_and_is_completed() {
     fs::write(graph, whole).unwrap();
     let said = refuse(kgbuild().arg("check").arg(job.pipeline()), 2);
     assert!(said.contains("error[nothing-to-complete]") && said.contains("graph.ttl"), "{said}");
+}
+
+/// What the ontology says of relations: known facts answer questions by it, and all facts lead to others.
+#[test]
+fn what_follows_is_not_asked_and_is_written_with_its_origin() {
+    let ontology =
+        format!("{ONTOLOGY}ex:capitalOf owl:inverseOf ex:capital ; rdfs:label \"capital of\" .\n");
+    let graph = format!("{GRAPH}ex:rome ex:capitalOf ex:italy .\n");
+    let job = job(&ontology, &graph);
+    job.set("inputs", "complete", true);
+    job.set("selection", "threshold", 0.0);
+    let said = crate::support::stdout(&job.run(&[]));
+    // France is known, Italy follows, so that Kenya is asked about.
+    assert_eq!(job.report()["total"]["subjects"], 1);
+    assert!(said.contains("3 more facts by what the ontology says"), "{said}");
+    assert_eq!(job.report()["derived"], 3);
+
+    let prefix = "PREFIX ex: <http://example.org/>";
+    let ask =
+        |pattern: &str| job.query(&format!("{prefix} ASK {{ {pattern} }}"))["boolean"] == true;
+    let known = "ex:italy ex:capital ex:rome {| kgb:confidence 1 ; prov:wasDerivedFrom ?from |} .
+        ?from rdf:reifies <<( ex:rome ex:capitalOf ex:italy )>> ; kgb:known true";
+    assert!(ask(known), "{}", job.export("turtle"));
+    let predicted =
+        "ex:kenya ex:capital ?city ~ ?from {| kgb:confidence ?c ; kgb:baseProbability ?p |} .
+        ?city ex:capitalOf ex:kenya {| kgb:confidence ?c ; prov:wasDerivedFrom ?from |} .
+        ex:capitalOf rdfs:label ?label . ?city rdfs:label ?name";
+    assert!(ask(predicted), "{}", job.export("turtle"));
+    // What was given is not given back.
+    assert!(!ask("ex:france ex:capital ?city") && ask("ex:paris ex:capitalOf ex:france"));
+
+    // A run that is complete changes nothing, and one from the beginning gives the same graph.
+    let graph = job.graph();
+    let said = crate::support::stdout(&job.run(&[]));
+    assert!(said.contains("nothing was left to do") && said.contains("3 more facts"), "{said}");
+    assert_eq!(job.graph(), graph);
+    job.run(&["--fresh", "--quiet"]);
+    assert_eq!(job.graph(), graph);
 }

@@ -34,7 +34,7 @@ type Key = (Vec<u32>, Vec<u32>, Vec<u32>);
 /// correction asks the same ones; the search and exhaustive scoring each remember their own, so
 /// that rows are compared that were computed in other batches.
 #[derive(Clone)]
-struct Shared {
+pub(crate) struct Shared {
     model: Arc<Mutex<Box<dyn LanguageModel>>>,
     prompts: Vec<Prompt>,
     remembered: Arc<Mutex<HashMap<Key, Vec<f64>>>>,
@@ -52,7 +52,7 @@ impl Shared {
     }
 
     /// The same session, with nothing remembered.
-    fn anew(&self) -> Self {
+    pub(crate) fn anew(&self) -> Self {
         let model = Arc::clone(&self.model);
         Self { model, prompts: Vec::new(), remembered: Arc::default(), asked: Arc::default() }
     }
@@ -97,7 +97,7 @@ impl LanguageModel for Shared {
 }
 
 /// The quickstart's finetuned and base model.
-fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
+pub(crate) fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     let cache = Cache::from_environment().unwrap();
     let base = pipeline.models.base.as_ref().unwrap();
     let file = fetch::fetch_named(base, &cache, &Silent)
@@ -161,14 +161,14 @@ fn mean(space: &AnswerSpace) -> MeanRemoval {
 
 /// A shift as if finetuning had made each candidate rarer the later it comes, up to a hundred times.
 fn prior(space: &AnswerSpace, tau: f64) -> Prior {
-    let candidates = space.trie().names();
+    let candidates = space.trie().listed().names();
     let base = vec![-(candidates as f64).ln(); candidates];
     let rarer = |c: usize| base[c] - 100_f64.ln() * c as f64 / candidates as f64;
     let finetuned = (0..candidates).map(rarer).collect();
     Prior { tau, shift: Arc::new(space.shift(&Priors { finetuned, base: base.clone() })) }
 }
 
-fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
+pub(crate) fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
     let boxed = |model: &&Shared| -> Box<dyn LanguageModel> { Box::new(Shared::clone(model)) };
     let mut predictor = Predictor::new(models.iter().map(boxed).collect());
     let mut all = Vec::new();
@@ -186,8 +186,8 @@ fn answers(plan: &Plan, models: &[&Shared]) -> Vec<(String, Answer)> {
 /// Candidates of several tokens, or names, are what the search is about.
 fn assert_worth_searching(plan: &Plan, names: &str) {
     let long = plan.relations.iter().filter(|relation| {
-        let trie = relation.space.trie();
-        (0..trie.names()).any(|name| trie.tokens(name as u32).len() > 2)
+        let trie = relation.space.trie().listed();
+        (0..trie.names()).any(|name| trie.tokens(name as u64).len() > 2)
     });
     assert!(long.count() >= 2, "too few relations with candidates of several tokens");
     let several = plan.relations.iter().any(|relation| relation.space.names().most() > 1);

@@ -13,6 +13,10 @@ mod interruption;
 mod kills;
 mod memory;
 mod names;
+mod numbers;
+#[path = "../support/python.rs"]
+mod python;
+mod shapes;
 mod stub;
 mod support;
 mod values;

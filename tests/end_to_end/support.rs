@@ -128,9 +128,12 @@ impl Job {
         succeed(&mut self.command(options))
     }
 
-    /// The graph as sorted N-Quads, without the times of the run.
+    /// All that the graph has as sorted N-Quads, without the times of the run.
     pub fn graph(&self) -> String {
-        without_times(&self.export("n-quads"))
+        let mut command = kgbuild();
+        command.arg("export").arg(self.output()).args(["--format", "n-quads"]);
+        command.args(["--include", "schema,labels,aliases,provenance"]);
+        without_times(&stdout(&succeed(&mut command)))
     }
 
     /// The graph as it is now, `None` where there is no store yet.

@@ -65,8 +65,8 @@ fn rows<'a>(spaces: &'a [AnswerSpace], lines: &[Line]) -> Vec<Row<'a>> {
     let mut all = Vec::new();
     for (prompt, (space, line)) in spaces.iter().zip(lines).enumerate() {
         let trie = space.trie();
-        for candidate in 0..line.candidates.len() as u32 {
-            let path = trie.tokens(candidate);
+        for candidate in 0..line.candidates.len() as u64 {
+            let path = trie.listed().tokens(candidate);
             let mut node = lm::trie::Trie::ROOT;
             for &token in path {
                 let mut asked = Vec::new();
@@ -74,8 +74,9 @@ fn rows<'a>(spaces: &'a [AnswerSpace], lines: &[Line]) -> Vec<Row<'a>> {
                 for row in asked {
                     all.push(Row { wanted: vec![token].into(), ..row });
                 }
-                let child = trie.children(node).zip(trie.child_tokens(node));
-                node = child.into_iter().find(|(_, t)| **t == token).unwrap().0;
+                let tokens = trie.child_tokens(node).into_owned();
+                let child = trie.children(node).zip(tokens).find(|(_, t)| *t == token);
+                node = child.unwrap().0;
             }
         }
     }

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import networkx
 import pandas
+import pyarrow.parquet
 import pyoxigraph
 import rdflib
+import rdflib.compare
 
 WD, WDT = "http://www.wikidata.org/entity/", "http://www.wikidata.org/prop/direct/"
 CAPITAL = rdflib.URIRef(WDT + "P36")
@@ -41,7 +43,7 @@ def rdf():
     """Triples, labels, and confidences where a file has them, by rdflib."""
     expected = {(WD + s, WD + o) for s, o in FACTS}
     names = ["none.ttl", "reification.ttl", "none.jsonld", "usual.jsonld", "usual.rdf"]
-    for name in [*names, "named.trig", "named.nq", "reification.nt"]:
+    for name in [*names, "named.jsonld", "named.trig", "named.nq", "reification.nt"]:
         graph = by_rdflib(name)
         same(name, {(str(s), str(o)) for s, o in graph.subject_objects(CAPITAL)}, expected)
         for (subject, target), (label, object_label, confidence) in FACTS.items():
@@ -64,6 +66,22 @@ def rdf():
             found = {float(row.c) for row in graph.query(query)}
             same(f"{name}, confidence of {subject}", found, {confidence})
         print(f"rdflib {rdflib.__version__}: {name}, {len(graph)} triples")
+
+
+def everything():
+    """The same graph with schema, aliases, provenance and description in each format, by rdflib."""
+    expected = rdflib.Graph().parse(FOLDER / "all.nt")
+    for name in ("all.ttl", "all.jsonld", "all.rdf"):
+        same(name, rdflib.compare.isomorphic(by_rdflib(name), expected), True)
+    ask = """ASK { ?dataset a void:Dataset, dcat:Dataset ; void:entities 6 ;
+        void:propertyPartition [ void:property ?p ; void:triples 3 ] ; prov:wasGeneratedBy ?run .
+        ?run a prov:Activity . ?p a owl:ObjectProperty ; rdfs:range/owl:unionOf/rdf:rest*/rdf:first ?class .
+        ?class rdfs:subClassOf ?city . ?o skos:altLabel ?other }"""
+    same("all.nt", expected.query(ask).askAnswer, True)
+    lines = (FOLDER / "usual.jsonld").read_text().splitlines()
+    same("usual.jsonld", any(line.startswith('{"@id":"g:') for line in lines), True)
+    same("usual.jsonld", any(line.startswith('{"@id":"wd:Q142"') for line in lines), True)
+    print(f"rdflib {rdflib.__version__}: all.*, {len(expected)} triples each")
 
 
 def rdf12():
@@ -93,6 +111,16 @@ def tables():
         same(folder, found, expected)
         same(folder, dict(zip(nodes[iri], nodes[label])), labels)
         print(f"pandas {pandas.__version__}: {folder}, {len(nodes)} nodes, {len(edges)} edges")
+    edges, nodes = (pandas.read_parquet(FOLDER / "parquet" / f"{name}.parquet") for name in ("edges", "nodes"))
+    same("parquet", dict(zip(zip(edges.subject, edges.object), edges.confidence)), expected)
+    same("parquet", dict(zip(nodes.iri, nodes.label)), labels)
+    same("parquet", {str(edges.confidence.dtype), str(edges.base_probability.dtype)}, {"float64"})
+    same("parquet", sorted(map(len, nodes.aliases)), [0, 0, 0, 1, 1, 1])
+    same("parquet", sorted(map(list, nodes.types))[-1], [WD + "Q6256"])
+    same("parquet", edges.corrected_probability.isna().all(), True)
+    with pyarrow.parquet.ParquetFile(FOLDER / "parquet" / "edges.parquet") as file:
+        print(f"pyarrow {pyarrow.__version__}: {len(nodes)} nodes, {len(edges)} edges, "
+              f"{file.metadata.row_group(0).column(0).compression}")
     graph = networkx.read_graphml(FOLDER / "graph.graphml")
     same("graphml", {(s, o): data["confidence"] for s, o, data in graph.edges(data=True)}, expected)
     same("graphml", {node: data["label"] for node, data in graph.nodes(data=True)}, labels)
@@ -103,5 +131,6 @@ def tables():
 
 
 rdf()
+everything()
 rdf12()
 tables()

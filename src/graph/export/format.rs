@@ -20,8 +20,8 @@ pub enum ExportFormat {
     /// N-Quads, sorted by bytes.
     #[value(aliases = ["nq", "nquads"], help = "Sorted N-Quads")]
     NQuads,
-    /// JSON-LD, expanded: with whole IRIs.
-    #[value(alias = "jsonld", help = "JSON-LD")]
+    /// JSON-LD with a context of prefixes, an object a line for each subject.
+    #[value(alias = "jsonld", help = "JSON-LD with prefixes, an object a subject")]
     JsonLd,
     /// RDF/XML.
     #[value(aliases = ["rdfxml", "xml"], help = "RDF/XML")]
@@ -35,8 +35,11 @@ pub enum ExportFormat {
     /// `nodes.csv` and `edges.csv`.
     #[value(help = "nodes.csv and edges.csv in the folder that -o names")]
     Csv,
-    /// The same with the headers of Neo4j's import.
-    #[value(help = "The same with the headers of neo4j-admin's import")]
+    /// `nodes.parquet` and `edges.parquet`.
+    #[value(help = "nodes.parquet and edges.parquet in the folder that -o names")]
+    Parquet,
+    /// The same as CSV with the headers of Neo4j's import.
+    #[value(help = "nodes.csv and edges.csv with the headers of neo4j-admin's import")]
     Neo4j,
 }
 
@@ -60,16 +63,20 @@ pub enum Annotations {
 impl ExportFormat {
     /// Whether its files are tables of entities and predicted triples, with a column for each number.
     pub fn is_table(self) -> bool {
-        matches!(self, Self::Jsonl | Self::GraphMl | Self::Csv | Self::Neo4j)
+        matches!(self, Self::Jsonl | Self::GraphMl | Self::Csv | Self::Parquet | Self::Neo4j)
     }
 
     /// The names of its files, where it has several in a folder.
     pub fn files(self) -> Option<[&'static str; 2]> {
-        matches!(self, Self::Csv | Self::Neo4j).then_some(["nodes.csv", "edges.csv"])
+        match self {
+            Self::Csv | Self::Neo4j => Some(["nodes.csv", "edges.csv"]),
+            Self::Parquet => Some(["nodes.parquet", "edges.parquet"]),
+            _ => None,
+        }
     }
 
     /// How it is called on the command line.
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
     }
 

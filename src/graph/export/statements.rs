@@ -6,7 +6,6 @@ use oxigraph::store::StorageError;
 
 use super::format::Annotations;
 use crate::graph::view::{self, View};
-use crate::graph::vocabulary as kgb;
 
 /// The quads of a subject that is shown. What annotates a triple is written as `annotations` says, whatever
 /// way the store has it; other subjects as they are.
@@ -19,7 +18,7 @@ pub(super) fn quads(
     let annotated = view::annotated(&triples);
     let is_statement = view::statement(&triples).is_some();
     let in_default = |triple: Triple| triple.in_graph(GraphName::DefaultGraph);
-    if annotations == Annotations::None && (!annotated.is_empty() || triples.iter().any(is_run)) {
+    if annotations == Annotations::None && !annotated.is_empty() {
         return Ok(Vec::new());
     }
     if annotated.is_empty() {
@@ -51,11 +50,6 @@ pub(super) fn quads(
         }
     }
     Ok(quads)
-}
-
-/// Whether a triple says that its subject is a run, of which nothing else speaks than annotations.
-fn is_run(triple: &Triple) -> bool {
-    has_type(triple, kgb::RUN)
 }
 
 fn has_type(triple: &Triple, class: NamedNodeRef<'_>) -> bool {

@@ -1,6 +1,7 @@
 use super::*;
+use crate::graph::schema::{self, RangeSchema, RelationSchema, Schema};
 use crate::graph::vocabulary as kgb;
-use oxigraph::io::{RdfFormat, RdfParser};
+use oxigraph::io::{JsonLdProfileSet, RdfFormat, RdfParser};
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{
     BlankNode, GraphName, GraphNameRef, Literal, NamedNode, NamedOrBlankNode, Quad, Term, Triple,
@@ -22,7 +23,10 @@ fn load(turtle: &str) -> Store {
     let store = Store::new().unwrap();
     let head = "PREFIX : <http://example.org/> PREFIX kgb: <https://w3id.org/kgbuild#> \
                 PREFIX rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> \
-                PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> ";
+                PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> \
+                PREFIX owl: <http://www.w3.org/2002/07/owl#> \
+                PREFIX prov: <http://www.w3.org/ns/prov#> \
+                PREFIX skos: <http://www.w3.org/2004/02/skos/core#> ";
     store.load_from_slice(RdfFormat::Turtle, format!("{head}{turtle}").as_bytes()).unwrap();
     store
 }
@@ -210,6 +214,13 @@ fn prefixes_of_ones_own_shorten_iris() {
                 assert!(with >= 4 && without == 1, "{text}");
             }
             ExportFormat::RdfXml => assert!(with > 0, "{text}"),
+            ExportFormat::JsonLd => {
+                assert!(
+                    text.starts_with("{\"@context\":{\"ex\":\"http://example.org/\","),
+                    "{text}"
+                );
+                assert!(text.contains("{\"@id\":\"ex:a\",\"ex:p\":{\"@id\":\"ex:o1\"}}"), "{text}");
+            }
             _ => assert_eq!(with, 0, "{text}"),
         }
     }
@@ -374,6 +385,26 @@ proptest! {
         prop_assert_eq!(&parsed(&quads, RdfFormat::NQuads), &expected);
     }
 
+    /// Prefixes that end in no delimiter, that are also schemes, and IRIs that look as if they had one.
+    #[test]
+    fn json_ld_reads_back_whatever_the_prefixes(
+        graph in prop::collection::vec(triples(), 0..12),
+        prefixes in prop::collection::vec(
+            (
+                prop::sample::select(vec!["ex", "urn", "http", "x", "wd"]),
+                prop::sample::select(vec!["http://example.org/", "urn:x:", "urn:x", "http://www.w3.org/2001/XMLSchema#s"]),
+            ),
+            0..4,
+        ),
+    ) {
+        let store = store(&graph);
+        let prefixes = prefixes.iter().map(|(name, iri)| ((*name).to_owned(), (*iri).to_owned()));
+        let options = ExportOptions { prefixes: prefixes.collect(), ..ExportOptions::of(ExportFormat::JsonLd) };
+        let text = written(&store, options);
+        let profile = JsonLdProfileSet::empty();
+        prop_assert_eq!(&parsed(&text, RdfFormat::JsonLd { profile }), &default_graph(&store), "{}", text);
+    }
+
     #[test]
     fn the_same_graph_gives_the_same_bytes(graph in graphs()) {
         let mut other = graph.clone();
@@ -397,4 +428,251 @@ proptest! {
             prop_assert_eq!(exported(&store, format, Some(0.0)), exported(&store, format, None));
         }
     }
+}
+
+/// A store as a run makes it, with a schema in a graph of its own and other names.
+fn with_schema() -> Store {
+    let store = load(&format!(
+        ":a :p :o1 ~ :r1 {{| kgb:confidence 0.9 ; prov:wasGeneratedBy :run |}} .
+         :b :p :o2 ~ :r3 {{| kgb:confidence 0.4 ; prov:wasGeneratedBy :run |}} .
+         {DESCRIPTIONS} :a skos:altLabel \"A\", \"a;1\" ."
+    ));
+    for (graph, text) in [
+        (kgb::SCHEMA, ":p a owl:ObjectProperty ; rdfs:label \"p\" ; rdfs:range :T ."),
+        (kgb::DESCRIPTION, ":data a :Dataset ; prov:wasGeneratedBy :run ."),
+    ] {
+        for quad in default_graph(&load(text)) {
+            store.insert(quad.in_graph(graph).as_ref()).unwrap();
+        }
+    }
+    store
+}
+
+#[test]
+fn an_export_holds_what_is_included() {
+    let store = with_schema();
+    let lines = |include: Option<&[Part]>, annotations, min_confidence| {
+        let include = include.map(<[Part]>::to_vec);
+        let of = ExportOptions::of(ExportFormat::NQuads);
+        written(&store, ExportOptions { include, annotations, min_confidence, ..of })
+    };
+    let parts = [
+        (Part::Schema, "/p> <http://www.w3.org/2000/01/rdf-schema#range>"),
+        (Part::Schema, "/data>"),
+        (Part::Labels, "/a> <http://www.w3.org/2000/01/rdf-schema#label>"),
+        (Part::Aliases, "\"A\""),
+        (Part::Provenance, "wasGeneratedBy"),
+        (Part::Provenance, "kgbuild#Run"),
+    ];
+    let all = [Part::Schema, Part::Labels, Part::Aliases, Part::Provenance];
+    // Every subset.
+    for number in 0..1 << all.len() {
+        let chosen: Vec<Part> =
+            (0..all.len()).filter(|at| number >> at & 1 == 1).map(|at| all[at]).collect();
+        let text = lines(Some(&chosen), None, None);
+        for (part, mark) in parts {
+            assert_eq!(text.contains(mark), chosen.contains(&part), "{chosen:?}, {mark}: {text}");
+        }
+        assert!(text.contains("kgbuild#confidence") && text.contains("/T>"), "{text}");
+        let all_lines: Vec<&str> = text.lines().collect();
+        let unique: HashSet<&str> = all_lines.iter().copied().collect();
+        assert_eq!(unique.len(), all_lines.len(), "twice: {text}");
+        assert!(all_lines.is_sorted(), "{text}");
+    }
+    let usual = [Part::Labels, Part::Provenance];
+    assert_eq!(lines(None, None, None), lines(Some(&usual), None, None));
+    let none = Some(Annotations::None);
+    assert_eq!(lines(None, none, None), lines(Some(&[Part::Labels]), none, None));
+    assert_eq!(lines(Some(&[]), None, None), lines(Some(&[Part::None]), None, None));
+    // The description counts all of the graph; the schema stays whatever is left out.
+    let part = lines(Some(&all), None, Some(0.95));
+    assert!(!part.contains("/data>") && part.contains("schema#range") && !part.contains("/a>"));
+}
+
+#[test]
+fn turtle_with_everything_is_the_same_graph() {
+    let store = with_schema();
+    let include = Some(vec![Part::Schema, Part::Labels, Part::Aliases, Part::Provenance]);
+    let expected: HashSet<Triple> = store.iter().map(|quad| quad.unwrap().into()).collect();
+    for format in [ExportFormat::Turtle, ExportFormat::TriG, ExportFormat::NTriples] {
+        let text = written(
+            &store,
+            ExportOptions { include: include.clone(), ..ExportOptions::of(format) },
+        );
+        let found: HashSet<Triple> = quads(&text, format).into_iter().map(Triple::from).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn tables_have_the_columns_of_what_is_included() {
+    let store = with_schema();
+    let folder = tempfile::tempdir().unwrap();
+    let first = |format, include: &[Part], of: &str| {
+        let to = folder.path().join(format!("{format:?}{include:?}"));
+        std::fs::create_dir_all(&to).unwrap();
+        let include = Some(include.to_vec());
+        export_tables(&store, &ExportOptions { include, ..ExportOptions::of(format) }, &to)
+            .unwrap();
+        let text = std::fs::read_to_string(to.join(of)).unwrap();
+        text.lines().take(2).map(str::to_owned).collect::<Vec<String>>()
+    };
+    let csv = ExportFormat::Csv;
+    let nodes = |include: &[Part]| first(csv, include, "nodes.csv");
+    assert_eq!(
+        nodes(&[Part::Labels, Part::Aliases]),
+        ["iri,label,aliases,types", "http://example.org/a,a,A|a;1,http://example.org/T"]
+    );
+    assert_eq!(nodes(&[]), ["iri,types", "http://example.org/a,http://example.org/T"]);
+    let edges = first(csv, &[], "edges.csv");
+    assert!(edges[0].starts_with("subject,object,relation,confidence"), "{edges:?}");
+    let neo4j = first(ExportFormat::Neo4j, &[Part::Aliases], "nodes.csv");
+    assert_eq!(
+        neo4j,
+        ["iri:ID,aliases:string[],:LABEL", "http://example.org/a,A,http://example.org/T"]
+    );
+    let edges = first(ExportFormat::Neo4j, &[], "edges.csv");
+    assert!(edges[0].starts_with(":START_ID,:END_ID,:TYPE,iri,confidence:double"), "{edges:?}");
+    let text = |format, include: &[Part]| {
+        let include = Some(include.to_vec());
+        written(&store, ExportOptions { include, ..ExportOptions::of(format) })
+    };
+    let jsonl = text(ExportFormat::Jsonl, &[Part::Aliases]);
+    assert!(jsonl.contains("\"aliases\":[\"A\",\"a;1\"]") && !jsonl.contains("label"), "{jsonl}");
+    let graphml = text(ExportFormat::GraphMl, &[Part::Aliases]);
+    assert!(graphml.contains("A|a;1</data>") && !graphml.contains("label"), "{graphml}");
+    for part in [Part::Schema, Part::Provenance] {
+        let options =
+            ExportOptions { include: Some(vec![part]), ..ExportOptions::of(ExportFormat::Jsonl) };
+        let refused = export(&store, &options, &mut Vec::new()).unwrap_err();
+        assert!(refused.to_string().starts_with("`jsonl` has no place for"), "{refused}");
+    }
+}
+
+/// Lists, missing numbers and more rows than a group holds, as the library itself reads them.
+#[test]
+fn parquet_has_the_rows_of_csv() {
+    use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
+    let store = with_schema();
+    let many = (0..70_000).flat_map(|n| {
+        let subject = named(&format!("http://example.org/many/{n}"));
+        let fact =
+            Triple::new(subject, named("http://example.org/p"), named("http://example.org/o1"));
+        let reifier = named(&format!("http://example.org/r/{n}"));
+        let confidence = Literal::new_typed_literal("0.25", xsd::DECIMAL);
+        let about = Triple::new(reifier.clone(), rdf::REIFIES, fact.clone());
+        [fact, about, Triple::new(reifier, kgb::CONFIDENCE, confidence)]
+    });
+    store.extend(many.map(|triple| triple.in_graph(GraphName::DefaultGraph))).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let include = Some(vec![Part::Labels, Part::Aliases]);
+    let options = ExportOptions { include, ..ExportOptions::of(ExportFormat::Parquet) };
+    export_tables(&store, &options, folder.path()).unwrap();
+    let open = |name| {
+        let file = std::fs::File::open(folder.path().join(name)).unwrap();
+        SerializedFileReader::new(file).unwrap()
+    };
+    let edges = open("edges.parquet");
+    assert_eq!(edges.num_row_groups(), 2);
+    let rows: Vec<String> =
+        edges.get_row_iter(None).unwrap().map(|r| r.unwrap().to_string()).collect();
+    assert_eq!(rows.len(), 70_002);
+    assert_eq!(
+        rows[0],
+        "{subject: \"http://example.org/a\", object: \"http://example.org/o1\", relation_label: \"p\", \
+         relation: \"http://example.org/p\", confidence: 0.9, corrected_probability: null, \
+         finetuned_probability: null, base_probability: null}"
+    );
+    let nodes = open("nodes.parquet");
+    let rows: Vec<String> =
+        nodes.get_row_iter(None).unwrap().take(2).map(|r| r.unwrap().to_string()).collect();
+    assert_eq!(
+        rows,
+        [
+            "{iri: \"http://example.org/a\", label: \"a\", aliases: [\"A\", \"a;1\"], \
+             types: [\"http://example.org/T\"]}",
+            "{iri: \"http://example.org/b\", label: \"b\", aliases: [], types: [\"http://example.org/T\"]}"
+        ]
+    );
+}
+
+/// Relations of entities, of years and of texts of a list.
+fn bounded_relations() -> Schema {
+    Schema {
+        relations: vec![
+            RelationSchema {
+                iri: "http://www.wikidata.org/prop/direct/P47".to_owned(),
+                label: Some("shares border with".to_owned()),
+                domain: vec![vec!["http://www.wikidata.org/entity/Q6256".to_owned()]],
+                range: RangeSchema::Entities(vec![
+                    vec![kgb::THING.as_str().to_owned(), "http://example.org/A".to_owned()],
+                    vec!["http://example.org/A".to_owned(), "http://example.org/B".to_owned()],
+                ]),
+                max_objects: Some(3),
+                irreflexive: true,
+                unit: None,
+                tolerance: None,
+            },
+            RelationSchema {
+                iri: "http://www.wikidata.org/prop/direct/P571".to_owned(),
+                label: None,
+                domain: Vec::new(),
+                range: RangeSchema::Values {
+                    datatype: xsd::G_YEAR.as_str().to_owned(),
+                    bounds: Some(["-0043".to_owned(), "2030".to_owned()]),
+                },
+                max_objects: Some(1),
+                irreflexive: false,
+                unit: None,
+                tolerance: None,
+            },
+            RelationSchema {
+                iri: "http://www.wikidata.org/prop/direct/P462".to_owned(),
+                label: None,
+                domain: Vec::new(),
+                range: RangeSchema::Texts(vec!["red".to_owned(), "green".to_owned()]),
+                max_objects: None,
+                irreflexive: false,
+                unit: None,
+                tolerance: None,
+            },
+        ],
+        classes: Vec::new(),
+    }
+}
+
+#[test]
+fn shapes_are_of_what_the_schema_says() {
+    let store = Store::new().unwrap();
+    let options = ExportOptions { shapes: true, ..ExportOptions::of(ExportFormat::Turtle) };
+    let refused = export(&store, &options, &mut Vec::new()).unwrap_err();
+    assert!(refused.to_string().contains("there are no shapes"), "{refused}");
+    store.extend(schema::quads(&bounded_relations()).unwrap()).unwrap();
+    let text = written(&store, options.clone());
+    println!("{text}");
+    for part in [
+        "sh:targetSubjectsOf wdt:P47",
+        "sh:class wd:Q6256",
+        "sh:maxCount 3",
+        "sh:nodeKind sh:IRI",
+        "sh:datatype xsd:gYear",
+        "sh:pattern \"^(-00",
+        "sh:in ( \"red\" \"green\" )",
+        "sh:or ( [ sh:class <http://example.org/A> ] [ sh:class <http://example.org/B> ] )",
+        "sh:property [ sh:disjoint wdt:P47 ; sh:path [ sh:zeroOrOnePath owl:sameAs ] ]",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Of everything that there is nothing has to be said.
+    assert!(!text.contains("owl:Thing") && text.matches("sh:or ").count() == 1, "{text}");
+    let expected = quads(&text, ExportFormat::Turtle);
+    for format in ALL {
+        let text = written(&store, ExportOptions { format, ..options.clone() });
+        assert_eq!(quads(&text, format).len(), expected.len(), "{text}");
+    }
+    let table = ExportOptions { format: ExportFormat::Csv, ..options };
+    let folder = tempfile::tempdir().unwrap();
+    let refused = export_tables(&store, &table, &folder.path().join("new")).unwrap_err();
+    assert_eq!(refused.to_string(), "`csv` has no place for shapes, which are RDF");
+    assert!(!folder.path().join("new").exists());
 }

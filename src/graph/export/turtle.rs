@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use oxigraph::model::vocab::{rdf, rdfs};
-use oxigraph::model::{GraphName, NamedOrBlankNode, Quad, Triple};
+use oxigraph::model::{BlankNode, GraphName, NamedOrBlankNode, Quad, Term, Triple};
 
 use super::format::Annotations;
 use super::statements;
@@ -11,6 +11,79 @@ use crate::graph::Error;
 use crate::graph::prefixes::Prefixes;
 use crate::graph::turtle::TermWriter;
 use crate::graph::view::View;
+
+/// Writes a graph without annotations whose blank nodes each stand in one place, and there writes them out:
+/// as lists, or in brackets.
+pub(super) fn write_nested(
+    view: &View<'_>,
+    prefixes: &Prefixes,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let mut terms = TermWriter::new(prefixes);
+    let subjects = view.subjects(false, |triple, _| mark(triple, &mut terms));
+    let subjects = subjects.map_err(Error::Read)?;
+    declare(&terms, out)?;
+    for subject in subjects.iter().filter(|subject| subject.is_named_node()) {
+        let triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
+        let written = predicates(view, triples, &mut terms, " ;\n    ")?;
+        writeln!(out, "\n{} {written} .", terms.subject(subject.as_ref()))?;
+    }
+    Ok(())
+}
+
+/// Predicates and objects, those that are blank nodes written out.
+fn predicates(
+    view: &View<'_>,
+    triples: Vec<Triple>,
+    terms: &mut TermWriter<'_>,
+    between: &str,
+) -> Result<String, Error> {
+    let mut parts = Vec::new();
+    for triple in sorted(triples) {
+        let object = written_out(view, &triple.object, terms)?;
+        parts.push(format!("{} {object}", verb(&triple, terms)));
+    }
+    Ok(parts.join(between))
+}
+
+fn written_out(view: &View<'_>, term: &Term, terms: &mut TermWriter<'_>) -> Result<String, Error> {
+    let Term::BlankNode(node) = term else { return Ok(terms.term(term.as_ref())) };
+    let of = |node: &BlankNode| view.triples(node.as_ref().into()).map_err(Error::Read);
+    let mut triples = of(node)?;
+    if !triples.iter().any(|triple| triple.predicate == rdf::FIRST) {
+        return Ok(format!("[ {} ]", predicates(view, triples, terms, " ; ")?));
+    }
+    let mut members = Vec::new();
+    loop {
+        let mut rest = None;
+        for triple in triples {
+            match triple.object {
+                member if triple.predicate == rdf::FIRST => {
+                    members.push(written_out(view, &member, terms)?);
+                }
+                Term::BlankNode(node) => rest = Some(node),
+                _ => {}
+            }
+        }
+        let Some(node) = rest else { return Ok(format!("( {} )", members.join(" "))) };
+        triples = of(&node)?;
+    }
+}
+
+/// Remembers the prefixes of a triple.
+fn mark(triple: &Triple, terms: &mut TermWriter<'_>) {
+    terms.subject(triple.subject.as_ref());
+    verb(triple, terms);
+    terms.term(triple.object.as_ref());
+}
+
+/// Writes the prefixes that are used.
+fn declare(terms: &TermWriter<'_>, out: &mut impl Write) -> Result<(), Error> {
+    for (name, namespace) in terms.used() {
+        writeln!(out, "@prefix {name}: <{namespace}> .")?;
+    }
+    Ok(())
+}
 
 /// Writes the graph; in Turtle no annotations are named graphs.
 pub(super) fn write(
@@ -23,12 +96,9 @@ pub(super) fn write(
     // Used prefixes stand at the beginning, so that they are looked for before all is written.
     let inline = annotations == Annotations::Rdf12 && !view.has_statements();
     let mut visit = |triple: &Triple, is_inline: bool| {
-        if is_inline && triple.predicate == rdf::REIFIES {
-            return;
+        if !(is_inline && triple.predicate == rdf::REIFIES) {
+            mark(triple, &mut terms);
         }
-        terms.subject(triple.subject.as_ref());
-        verb(triple, &mut terms);
-        terms.term(triple.object.as_ref());
     };
     let subjects = if inline {
         view.subjects(true, visit).map_err(Error::Read)?
@@ -40,9 +110,7 @@ pub(super) fn write(
         }
         subjects
     };
-    for (name, namespace) in terms.used() {
-        writeln!(out, "@prefix {name}: <{namespace}> .")?;
-    }
+    declare(&terms, out)?;
     for subject in &subjects {
         if inline {
             let triples = view.triples(subject.as_ref()).map_err(Error::Read)?;

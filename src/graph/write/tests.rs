@@ -1,5 +1,8 @@
 use super::*;
-use crate::graph::{ExportFormat, ExportOptions, ModelDescription, export, open_for_reading};
+use crate::graph::{
+    Annotations, ExportFormat, ExportOptions, ModelDescription, Part, RangeSchema, RelationSchema,
+    Schema, export, open_for_reading,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +21,7 @@ fn run(parts: &[(&str, &str)]) -> RunDescription {
         correction: "log-linear".into(),
         tuned_sha256: None,
         version: "0.1.0".into(),
+        schema: Schema::default(),
     }
 }
 
@@ -50,8 +54,18 @@ fn commit(writer: &mut GraphWriter, index: u64, facts: u64) -> Result<(), Error>
     let class = entity(6256);
     let entities = subjects
         .iter()
-        .map(|iri| EntityDescription { iri, label: "a \"country\"\n", types: vec![&class] })
-        .chain([EntityDescription { iri: CAPITAL, label: "capital", types: vec![] }]);
+        .map(|iri| EntityDescription {
+            iri,
+            label: "a \"country\"\n",
+            aliases: vec!["land"],
+            types: vec![&class],
+        })
+        .chain([EntityDescription {
+            iri: CAPITAL,
+            label: "capital",
+            aliases: vec![],
+            types: vec![],
+        }]);
     writer.commit(&ChunkRecord {
         chunk: chunk(index),
         assertions: assertions.collect(),
@@ -434,4 +448,48 @@ fn reading_what_is_not_there_creates_nothing() {
         assert!(matches!(open_for_reading(&path), Err(Error::Missing { .. })));
     }
     assert_eq!(files(folder.path()), BTreeMap::new());
+}
+
+/// The description counts just what an export without annotations has.
+#[test]
+fn a_finished_graph_is_described_and_its_schema_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let capital = RelationSchema {
+        iri: CAPITAL.to_owned(),
+        label: Some("capital".to_owned()),
+        domain: Vec::new(),
+        range: RangeSchema::Entities(vec![vec![entity(5119)]]),
+        max_objects: Some(1),
+        irreflexive: false,
+        unit: None,
+        tolerance: None,
+    };
+    let schema = Schema { relations: vec![capital], classes: Vec::new() };
+    let run = RunDescription { schema, ..default_run() };
+    let mut writer = GraphWriter::open(folder.path(), BASE, &run, false).unwrap();
+    commit(&mut writer, 0, 5).unwrap();
+    assert!(!ask(writer.store(), "GRAPH kgb:description { ?s ?p ?o }"));
+    writer.finish().unwrap();
+    let store = &open_for_reading(folder.path()).unwrap();
+    let include = Some(vec![Part::Labels, Part::Aliases]);
+    let annotations = Some(Annotations::None);
+    let mut out = Vec::new();
+    let options =
+        ExportOptions { include, annotations, ..ExportOptions::of(ExportFormat::NTriples) };
+    export(store, &options, &mut out).unwrap();
+    let triples = String::from_utf8(out).unwrap().lines().count();
+    // Facts; labels of the subjects and the relation; the second name and the type of each.
+    assert_eq!(triples, 5 + 6 + 5 + 5);
+    assert!(ask(
+        store,
+        &format!(
+            "GRAPH kgb:description {{
+                ?dataset a void:Dataset, dcat:Dataset ; void:triples {triples} ; void:entities 5 ;
+                    void:classes 1 ; void:properties 4 ; prov:wasGeneratedBy ?run ;
+                    void:propertyPartition [ void:property wdt:P36 ; void:triples 5 ] ;
+                    void:classPartition [ void:class wd:Q6256 ; void:entities 5 ] }}
+             ?run a kgb:Run .
+             GRAPH kgb:schema {{ wdt:P36 a owl:FunctionalProperty ; rdfs:range wd:Q5119 }}"
+        )
+    ));
 }

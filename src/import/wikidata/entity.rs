@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::INSTANCE_OF;
 use super::value::Object;
+use crate::import::tables::one_line;
 
 /// An entity.
 #[derive(Debug, Default)]
@@ -111,11 +112,6 @@ impl<'de> Visitor<'de> for &Wanted<'_> {
             .retain(|alias| !alias.trim().is_empty() && Some(alias) != entity.label.as_ref());
         Ok(entity)
     }
-}
-
-/// A text on one line, without what would part a list.
-pub(super) fn one_line(text: &str) -> String {
-    text.replace('|', "/").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An object by its keys; where there is nothing, PHP writes an empty array.

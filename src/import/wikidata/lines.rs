@@ -1,15 +1,14 @@
 //! A dump line by line: an array with an entity a line, or an entity a line alone.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use serde::de::DeserializeSeed;
 
 use super::entity::{Entity, Wanted};
 use super::place;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
+use crate::files;
 
 const BUFFER: usize = 1 << 20;
 
@@ -20,7 +19,8 @@ pub(super) fn each(
     wanted: &Wanted<'_>,
     take: &mut dyn FnMut(Entity) -> Result<(), Diagnostics>,
 ) -> Result<(), Diagnostics> {
-    let mut reader = open(dump)?;
+    let opened = files::open(dump).map_err(|error| unreadable(dump, &error))?;
+    let mut reader = BufReader::with_capacity(BUFFER, opened);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();
@@ -28,7 +28,7 @@ pub(super) fn each(
         match reader.read_until(b'\n', &mut line) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            // A gzip stream that ends too early.
+            // A compressed stream that ends too early.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof && partial => return Ok(()),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 return Err(broken_off(dump, number).into());
@@ -55,22 +55,6 @@ pub(super) fn each(
             }
         }
     }
-}
-
-fn open(dump: &Path) -> Result<Box<dyn BufRead>, Diagnostics> {
-    let is = |ending: &str| dump.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
-    if is("bz2") {
-        let message = "bzip2 is not read";
-        let help = "decompress it first, as in: bzcat DUMP.json.bz2 | gzip -1 > DUMP.json.gz";
-        return Err(Diagnostic::error("bzip2", message).help(help).at(dump, At::File).into());
-    }
-    let file = File::open(dump).map_err(|error| unreadable(dump, &error))?;
-    let plain: Box<dyn Read> = if is("gz") {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file)))
-    } else {
-        Box::new(file)
-    };
-    Ok(Box::new(BufReader::with_capacity(BUFFER, plain)))
 }
 
 fn unreadable(dump: &Path, error: &std::io::Error) -> Diagnostic {

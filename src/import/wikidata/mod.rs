@@ -6,19 +6,20 @@
 
 mod entity;
 mod lines;
-mod ontology;
-mod tables;
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use entity::{Entity, Wanted};
-use tables::Tables;
-use value::{Kind, Object};
+use value::Object;
 
+use super::Imported;
+use super::destination::Destination;
+use super::kind::Kind;
+use super::ontology;
+use super::tables::Tables;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
-use crate::files::is_taken;
 
 /// The namespace of entities.
 const ENTITY: &str = "http://www.wikidata.org/entity/";
@@ -44,26 +45,9 @@ pub struct Selection {
     pub partial: bool,
 }
 
-/// What was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// pipeline.toml, ontology.ttl, entities.csv and facts.csv.
-    pub files: Vec<PathBuf>,
-    /// Entities with a label, of the wanted types or objects of facts.
-    pub entities: u64,
-    /// Entities that were left out, for they have no label in the language.
-    pub unlabelled: u64,
-    /// The first of them, by their ids.
-    pub examples: Vec<String>,
-    /// Objects of facts that the dump does not have.
-    pub missing: u64,
-    /// By relation, in the order in which they were asked for: its label and how many facts it has.
-    pub relations: Vec<(String, u64)>,
-}
-
 /// What the first reading found of a relation.
 #[derive(Default)]
-pub(super) struct Found {
+struct Found {
     label: Option<String>,
     facts: u64,
     /// What its objects are, by the first of them.
@@ -75,7 +59,7 @@ pub(super) struct Found {
     objects: u64,
 }
 
-/// Reads the wanted entities and facts of a dump, with gzip or not, and writes tables, an ontology with a
+/// Reads the wanted entities and facts of a dump, compressed or not, and writes tables, an ontology with a
 /// first template for each relation, and a pipeline over both into `folder`, which is made where it is
 /// missing.
 ///
@@ -83,25 +67,19 @@ pub(super) struct Found {
 /// A file that cannot be read, that is no JSON by lines, or that breaks off; files of these names that are
 /// there; a dump without anything that is wanted. Nothing is written then.
 pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported, Diagnostics> {
-    let names = ["pipeline.toml", "ontology.ttl", "entities.csv", "facts.csv"];
-    let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-    if let Some(taken) = files.iter().find(|file| is_taken(file)) {
-        let message = format!("nothing was written: {} would be overwritten", taken.display());
-        let mistake = Diagnostic::error("exists", message).help("name another folder");
-        return Err(mistake.into());
-    }
+    let destination = Destination::new(folder)?;
     if wanted.relations.len() > MOST_RELATIONS {
         let message = format!("at most {MOST_RELATIONS} relations are read at once");
         let mistake = Diagnostic::error("too-many-relations", message);
         return Err(mistake.help("import the others into another folder").into());
     }
-    let mut tables = Tables::create(&files[2], &files[3])?;
+    let mut tables = destination.tables()?;
     let mut reading = Reading {
         wanted,
         found: wanted.relations.iter().map(|_| Found::default()).collect(),
         objects: HashMap::new(),
         classes: BTreeMap::new(),
-        imported: Imported { files: files.clone(), ..Imported::default() },
+        imported: Imported { files: destination.files.to_vec(), ..Imported::default() },
     };
     let of_first = Wanted { language: &wanted.language, relations: &wanted.relations };
     lines::each(dump, wanted.partial, &of_first, &mut |entity| {
@@ -118,14 +96,19 @@ pub fn import(dump: &Path, wanted: &Selection, folder: &Path) -> Result<Imported
     lines::each(dump, wanted.partial, &of_second, &mut |entity| {
         reading.second(&entity, &mut tables)
     })?;
-    let ontology = ontology::ontology(wanted, &reading.found, &reading.classes);
-    tables.commit()?;
-    tables::write(&files[1], &ontology)?;
-    tables::write(&files[0], &ontology::pipeline(dump))?;
-    let Reading { found, objects, mut imported, .. } = reading;
+    let Reading { found, classes, objects, mut imported, .. } = reading;
     imported.missing = objects.len() as u64;
-    let named = found.iter().zip(&wanted.relations);
-    imported.relations = named.map(|(found, number)| (found.name(*number), found.facts)).collect();
+    let named = found.into_iter().zip(&wanted.relations);
+    let mut relations = Vec::new();
+    for (found, number) in named {
+        let facts = found.facts;
+        let found = found.described(*number);
+        imported.relations.push((found.name.clone(), facts));
+        relations.push(found);
+    }
+    let classes = classes.into_iter().map(|(class, label)| (item(class), label)).collect();
+    let ontology = ontology::ontology("Wikidata", &relations, &classes);
+    destination.commit(tables, &ontology, dump)?;
     Ok(imported)
 }
 
@@ -163,12 +146,14 @@ impl Reading<'_> {
             for kind in objects.iter().filter_map(Object::kind) {
                 match &mut found.kind {
                     None => found.kind = Some(kind),
-                    Some(known) => known.join(&kind),
+                    Some(known) => known.join(kind),
                 }
             }
             let mut any = false;
             for object in objects.iter().filter(|object| object.fits(found.kind.as_ref())) {
-                tables.fact(&entity.id, *number, object)?;
+                let (subject, relation) =
+                    (format!("{ENTITY}{}", entity.id), format!("{DIRECT}P{number}"));
+                tables.fact([&subject, &relation, &object.written()])?;
                 found.facts += 1;
                 any = true;
                 if let Object::Entity(id) = object {
@@ -206,26 +191,38 @@ impl Reading<'_> {
 
     /// Writes an entity into the table, if it has a label.
     fn described(&mut self, entity: &Entity, tables: &mut Tables) -> Result<bool, Diagnostics> {
-        if entity.label.is_none() {
-            self.imported.unlabelled += 1;
-            if self.imported.examples.len() < EXAMPLES {
-                self.imported.examples.push(entity.id.clone());
-            }
+        let Some(label) = &entity.label else {
+            self.imported.leave_out(&entity.id);
             return Ok(false);
-        }
+        };
         self.imported.entities += 1;
-        tables.entity(entity)?;
+        let types: Vec<String> = entity.types.iter().map(|class| item(*class)).collect();
+        tables.entity([&format!("{ENTITY}{}", entity.id), label], &entity.aliases, &types)?;
         Ok(true)
     }
 }
 
-/// How many entities without a label are named.
-const EXAMPLES: usize = 5;
-
 impl Found {
-    fn name(&self, number: u64) -> String {
-        self.label.clone().unwrap_or_else(|| format!("P{number}"))
+    /// As the ontology is to describe it.
+    fn described(self, number: u64) -> ontology::Found {
+        let by_iri = |classes: BTreeMap<u64, u64>| {
+            classes.into_iter().map(|(class, count)| (item(class), count)).collect()
+        };
+        ontology::Found {
+            iri: format!("{DIRECT}P{number}"),
+            name: self.label.unwrap_or_else(|| format!("P{number}")),
+            kind: self.kind,
+            subjects: self.domain.values().sum(),
+            domain: by_iri(self.domain),
+            range: by_iri(self.range),
+            objects: self.objects,
+        }
     }
+}
+
+/// The IRI of an item.
+fn item(number: u64) -> String {
+    format!("{ENTITY}Q{number}")
 }
 
 /// The numbers of ids such as `Q6256`, which begin with `letter`, each once.

@@ -148,6 +148,41 @@ fn a_dump_becomes_tables_and_an_ontology_that_read_without_a_word() {
     assert_eq!(again.unwrap_err().0[0].code, "exists");
 }
 
+/// A dump as several streams of bzip2, each of a few lines.
+fn bzip2(lines: &[String]) -> Vec<u8> {
+    let streams = lines.chunks(2).map(|lines| {
+        let mut out = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        out.write_all(format!("{}\n", lines.join("\n")).as_bytes()).unwrap();
+        out.finish().unwrap()
+    });
+    streams.collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn bzip2_is_read_in_several_streams_and_told_where_it_breaks_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump.json.bz2");
+    let whole = bzip2(&dump());
+    std::fs::write(&file, &whole).unwrap();
+    let (_gz, expected) = import_lines(&dump(), &selection());
+    let of_whole = import(&file, &selection(), folder.path()).unwrap();
+    assert_eq!(of_whole.entities, expected.as_ref().unwrap().entities);
+    assert_eq!(of_whole.relations, expected.unwrap().relations);
+
+    std::fs::write(&file, &whole[..whole.len() - 9]).unwrap();
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let broken = import(&file, &selection(), &out).unwrap_err();
+    assert_eq!(broken.0[0].code, "broken-off");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "nothing is left");
+    let partial = Selection { partial: true, ..selection() };
+    assert_eq!(import(&file, &partial, &out).unwrap().entities, 5);
+    std::fs::write(&file, "no bzip2").unwrap();
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    assert_eq!(import(&file, &partial, &other).unwrap_err().0[0].code, "cannot-read");
+}
+
 #[test]
 fn what_breaks_off_is_taken_only_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,8 @@
 use oxsdatatypes::Decimal;
 use serde_json::Value;
 
+use crate::import::kind::{Kind, year};
+
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Object {
@@ -14,14 +16,6 @@ pub(super) enum Object {
     Quantity(String),
     /// It is known that there is none.
     None,
-}
-
-/// What the objects of a relation are.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
-    Entities,
-    Years { first: i64, last: i64 },
-    Quantities { least: Decimal, most: Decimal, decimals: usize },
 }
 
 /// A date whose precision is a year or finer.
@@ -63,11 +57,7 @@ impl Object {
         match self {
             Self::Entity(_) => Some(Kind::Entities),
             Self::Year(year) => Some(Kind::Years { first: *year, last: *year }),
-            Self::Quantity(amount) => {
-                let value: Decimal = amount.parse().ok()?;
-                let decimals = amount.split_once('.').map_or(0, |(_, digits)| digits.len());
-                Some(Kind::Quantities { least: value, most: value, decimals })
-            }
+            Self::Quantity(amount) => Kind::quantity(amount),
             Self::None => None,
         }
     }
@@ -76,7 +66,7 @@ impl Object {
     pub(super) fn fits(&self, kind: Option<&Kind>) -> bool {
         match (self.kind(), kind) {
             (None, _) => true,
-            (Some(own), Some(kind)) => std::mem::discriminant(&own) == std::mem::discriminant(kind),
+            (Some(own), Some(kind)) => own.is_like(kind),
             (Some(_), None) => false,
         }
     }
@@ -85,35 +75,9 @@ impl Object {
     pub(super) fn written(&self) -> String {
         match self {
             Self::Entity(number) => format!("{}Q{number}", super::ENTITY),
-            Self::Year(year) if *year < 0 => format!("-{:04}", -year),
-            Self::Year(year) => format!("{year:04}"),
+            Self::Year(number) => year(*number),
             Self::Quantity(amount) => amount.clone(),
             Self::None => String::new(),
-        }
-    }
-}
-
-impl Kind {
-    /// Takes another of the same kind in.
-    pub(super) fn join(&mut self, other: &Self) {
-        match (self, other) {
-            (Self::Years { first, last }, Self::Years { first: a, last: b }) => {
-                *first = (*first).min(*a);
-                *last = (*last).max(*b);
-            }
-            (
-                Self::Quantities { least, most, decimals },
-                Self::Quantities { least: a, most: b, decimals: digits },
-            ) => {
-                if *a < *least {
-                    *least = *a;
-                }
-                if *b > *most {
-                    *most = *b;
-                }
-                *decimals = (*decimals).max(*digits);
-            }
-            _ => {}
         }
     }
 }

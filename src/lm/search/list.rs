@@ -41,13 +41,13 @@ impl Question<'_> {
                     && best(|s| s.models.base) > bounds(2)))
     }
 
-    /// The complete candidates, and the largest share, of a model's or the mixture's mass, that the
+    /// The names of complete candidates, and the largest share, of a model's or the mixture's mass, that the
     /// open entries can hold.
     pub(super) fn lists(&self) -> (Vec<Weighed>, f64) {
         let scored = self.scored();
         let overlap = self.task.space.overlap();
         let unexplored = unexplored(&scored, &self.bounds(&scored), overlap);
-        (Weighed::sums(self.task.space.names(), scored.into_iter()), unexplored)
+        (scored, unexplored)
     }
 
     /// The explored mass by which each part is divided.

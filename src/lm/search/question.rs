@@ -6,10 +6,10 @@ use super::leaders::{Leaders, Ranked};
 use super::list::totals;
 use super::settle::Needs;
 use super::task::Whole;
-use super::{Answer, Excluded, Mass, SearchTask, Weighed, answer_from};
+use super::{Answer, Excluded, Mass, SearchTask, Weighed, answer};
 use crate::lm::branch::Normalise;
 use crate::lm::names::CandidateIndex;
-use crate::lm::trie::{NodeId, Trie};
+use crate::lm::trie::{NameIndex, NodeId, Trie};
 use crate::shock::Pair;
 use crate::shock::logspace::{log_add_exp, log_sum_exp};
 
@@ -84,7 +84,10 @@ impl<'a> Question<'a> {
     /// A question of which nothing is known yet.
     pub(super) fn new(task: &'a SearchTask<'a>, excluded: Excluded) -> Self {
         let rankings =
-            if task.rankings.best && task.whole() != Whole::Models { 1 + task.models } else { 1 };
+            match task.rankings.best && task.whole() != Whole::Models && task.near.is_none() {
+                true => 1 + task.models,
+                false => 1,
+            };
         let mut question = Self {
             task,
             excluded,
@@ -156,7 +159,7 @@ impl<'a> Question<'a> {
         ways.push(Way { place: Place::Node(node), option, ln_part: 0.0 });
     }
 
-    fn ways_to_owners(&self, name: u32, option: usize, ways: &mut Vec<Way>) {
+    fn ways_to_owners(&self, name: NameIndex, option: usize, ways: &mut Vec<Way>) {
         let names = self.task.space.names();
         let ln_part = names.ln_part(name);
         ways.extend(names.owners(name).map(|candidate| Way {
@@ -176,7 +179,7 @@ impl<'a> Question<'a> {
                 self.leaders.add(candidate, &keys);
             }
             Place::Node(node) => {
-                open = self.task.space.trie().names() > 0;
+                open = !self.task.space.trie().is_empty();
                 if !self.task.space.names().is_one_each() {
                     self.entry_of.insert(node, entry);
                 }
@@ -353,14 +356,9 @@ impl<'a> Question<'a> {
     /// What was found.
     pub(super) fn answer(self) -> Answer {
         if self.task.whole() == Whole::Models {
-            let (weighed, unexplored) = self.lists();
-            return answer_from(self.task, weighed, Mass { open: unexplored.ln(), ..Mass::ONE });
+            let (names, unexplored) = self.lists();
+            return answer(self.task, names, Mass { open: unexplored.ln(), ..Mass::ONE });
         }
-        let names = self.complete().map(|(entry, candidate)| {
-            let [mixed, finetuned, base, ..] = self.entries[entry].keys;
-            Weighed { candidate, mixed, models: Pair { finetuned, base } }
-        });
-        let weighed = Weighed::sums(self.task.space.names(), names);
         let mass = match self.task.whole() {
             Whole::Mixture => Mass {
                 explored: self.sum(self.complete().map(|(entry, _)| entry)),
@@ -368,6 +366,15 @@ impl<'a> Question<'a> {
             },
             Whole::One | Whole::Models => Mass::ONE,
         };
-        answer_from(self.task, weighed, mass)
+        answer(self.task, self.weighed(), mass)
+    }
+
+    /// The names of complete candidates, with their masses.
+    pub(super) fn weighed(&self) -> Vec<Weighed> {
+        let names = self.complete().map(|(entry, candidate)| {
+            let [mixed, finetuned, base, ..] = self.entries[entry].keys;
+            Weighed { candidate, mixed, models: Pair { finetuned, base } }
+        });
+        names.collect()
     }
 }

@@ -30,6 +30,10 @@ impl Question<'_> {
         if self.settled {
             return Needs::Nothing;
         }
+        if let Some(near) = self.task.near {
+            self.settled = self.window_settled(near);
+            return if self.settled { Needs::Nothing } else { Needs::More };
+        }
         let needs = match self.task.whole() {
             Whole::Models if self.lists_settled() => Needs::Nothing,
             Whole::Models => Needs::More,
@@ -102,7 +106,7 @@ impl Question<'_> {
             }
             for name in space.names().of(leader.number) {
                 let nodes = space.trie().ways_to(name);
-                let on_way = nodes.filter_map(|node| self.entry_of.get(&node));
+                let on_way = nodes.iter().filter_map(|node| self.entry_of.get(node));
                 entries.extend(on_way.filter(|&&entry| self.entries[entry as usize].open));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Rankings;
 use crate::lm::branch::{AnswerSpace, Normalise};
+use crate::ontology::Near;
 use crate::shock::logspace::log_mean_exp;
 use crate::shock::{Correction, Evidence, Pair};
 
@@ -19,6 +20,8 @@ pub struct SearchTask<'a> {
     /// How far the bounds of a confidence may lie apart where a sum over all candidates is part of
     /// it; under `list`, the share of the mass that may be left unexplored.
     pub tolerance: f64,
+    /// Where others than the true value are right.
+    pub near: Option<Near>,
 }
 
 /// Of what a candidate's mass is a share.

@@ -156,7 +156,7 @@ impl Case {
         let (models, rankings) = (self.models, self.rankings);
         // Under `list` what is unexplored is missing in every probability.
         let tolerance = if self.normalise == Normalise::List { 1e-9 } else { TOLERANCE };
-        SearchTask { space, correction, models, rankings, tolerance }
+        SearchTask { space, correction, models, rankings, tolerance, near: None }
     }
 
     /// A distribution without its shift at the branchings, from the words alone.
@@ -540,7 +540,8 @@ fn models_that_exclude_each_other_are_answered_alike() {
         Ok::<_, Infallible>(answers)
     };
     let (space, correction) = (&space, &correction);
-    let task = SearchTask { space, correction, models: 2, rankings, tolerance: TOLERANCE };
+    let task =
+        SearchTask { space, correction, models: 2, rankings, tolerance: TOLERANCE, near: None };
     let all = exhaustive_one(&task, &[None], &mut ask).unwrap();
     let found = search_one(&task, &[None], &mut ask).unwrap();
     assert_same(&found[0], &all[0]).unwrap();
@@ -571,7 +572,8 @@ fn opens_few_nodes(normalise: Normalise, threshold: f64, share: usize) {
     let mut rows_asked = 0;
     let rankings = Rankings { mixed: Demand { threshold, ..Demand::best(1) }, best: false };
     let (space, correction) = (&space, &MixingRule::None.into());
-    let task = SearchTask { space, correction, models: 1, rankings, tolerance: TOLERANCE };
+    let task =
+        SearchTask { space, correction, models: 1, rankings, tolerance: TOLERANCE, near: None };
     search_one(&task, &[None], &mut |rows| {
         rows_asked += rows.len();
         Ok::<_, Infallible>(evaluate(7, 1, rows))

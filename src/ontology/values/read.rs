@@ -1,6 +1,8 @@
 //! From an ontology's statements to the values that a relation's objects may be.
 
-use super::{Datatype, MOST_VALUES, ValueRange, XSD, ordinal};
+use super::calendar::Precision;
+use super::grammar::MOST_DIGITS;
+use super::{Datatype, MOST_LISTED, MOST_NUMBERS, ValueRange, XSD, ordinal};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::ontology::statements::{Statements, iri};
 use crate::ontology::turtle::Node;
@@ -40,6 +42,10 @@ pub(in crate::ontology) fn value_range(
     }
 }
 
+fn is_number(datatype: Datatype) -> bool {
+    matches!(datatype, Datatype::Integer | Datatype::Decimal)
+}
+
 struct Reader<'a> {
     relation: &'a Node,
     statements: &'a Statements,
@@ -54,12 +60,16 @@ impl Reader<'_> {
             let message = format!("{relation} has a range of values and another");
             return Err(self.mistake("two-ranges", message, "keep one rdfs:range"));
         }
+        let coarsest = self.precision(range)?;
         let whole = |datatype, first, last| ValueRange {
             datatype,
             decimals: 0,
             first,
             last,
             listed: Vec::new(),
+            tolerance: None,
+            coarsest,
+            unit: None,
         };
         if let Some(head) = self.statements.object(range, "owl:oneOf") {
             let listed = self.strings(head)?;
@@ -85,16 +95,30 @@ impl Reader<'_> {
             let message = format!("kgb:minimum and kgb:maximum of {relation} leave no value");
             return Err(self.mistake("no-value", message, "the minimum is the smaller one"));
         }
-        if last.abs_diff(first) >= MOST_VALUES {
+        let most = match datatype {
+            Datatype::Integer | Datatype::Decimal => MOST_NUMBERS,
+            _ => MOST_LISTED,
+        };
+        if last.abs_diff(first) >= most {
             let message = format!(
-                "{relation} has {} values between kgb:minimum and kgb:maximum, and at most {MOST_VALUES} \
-                 can be asked for",
+                "{relation} has {} values between kgb:minimum and kgb:maximum, and at most {most} can be \
+                 asked for",
                 last.abs_diff(first).saturating_add(1)
             );
             let help = "bring the bounds nearer to each other, or take fewer kgb:decimals";
             return Err(self.mistake("too-many-values", message, help));
         }
-        Ok(ValueRange { decimals, ..whole(datatype, first, last) })
+        let is_listed = last.abs_diff(first) < MOST_LISTED;
+        if !is_listed && first.unsigned_abs().max(last.unsigned_abs()) >= 10_u64.pow(MOST_DIGITS) {
+            let message = format!("the numbers of {relation} have more than {MOST_DIGITS} digits");
+            let help = format!(
+                "bring the bounds nearer to 0, take fewer kgb:decimals, or no more than {MOST_LISTED} values"
+            );
+            return Err(self.mistake("too-many-digits", message, help));
+        }
+        let tolerance = self.tolerance(datatype)?;
+        let unit = self.unit(datatype)?;
+        Ok(ValueRange { decimals, tolerance, unit, ..whole(datatype, first, last) })
     }
 
     /// The texts of a list, each once.
@@ -135,6 +159,57 @@ impl Reader<'_> {
                 Err(Diagnostic { place: Some(place.clone()), ..mistake }.into())
             }
         }
+    }
+
+    /// Within which share of the true number another is right.
+    fn tolerance(&self, datatype: Datatype) -> Result<Option<f64>, Diagnostics> {
+        let Some((node, place)) = self.statements.objects(self.relation, "kgb:tolerance").first()
+        else {
+            return Ok(None);
+        };
+        let share = match node {
+            Node::Literal { value, .. } => value.parse().ok(),
+            _ => None,
+        };
+        match share {
+            Some(share) if (0.0..1.0).contains(&share) && is_number(datatype) => Ok(Some(share)),
+            _ => {
+                let message = format!("{} cannot have {node} kgb:tolerance", self.relation);
+                let mistake = Diagnostic::error("bad-tolerance", message)
+                    .help("write a share from 0 to below 1, as in 0.05, for an xsd:integer or xsd:decimal");
+                Err(Diagnostic { place: Some(place.clone()), ..mistake }.into())
+            }
+        }
+    }
+
+    /// How little may be known of a date; to the day where nothing is said.
+    fn precision(&self, range: &Node) -> Result<Precision, Diagnostics> {
+        let Some((node, place)) = self.statements.objects(self.relation, "kgb:precision").first()
+        else {
+            return Ok(Precision::Day);
+        };
+        let named = |precision: &Precision| matches!(node, Node::Literal { value, .. } if value == precision.name());
+        let is_date = iri(range).and_then(Datatype::of_iri) == Some(Datatype::Date);
+        Precision::ALL.into_iter().find(named).filter(|_| is_date).ok_or_else(|| {
+            let message = format!("{} cannot have {node} kgb:precision", self.relation);
+            let mistake = Diagnostic::error("bad-precision", message)
+                .help("write \"year\", \"month\" or \"day\", for an xsd:date");
+            Diagnostic { place: Some(place.clone()), ..mistake }.into()
+        })
+    }
+
+    /// What numbers count.
+    fn unit(&self, datatype: Datatype) -> Result<Option<String>, Diagnostics> {
+        let units = self.statements.objects(self.relation, "kgb:unit");
+        let Some((node, place)) = units.first() else { return Ok(None) };
+        if let Some(unit) = iri(node).filter(|_| is_number(datatype)) {
+            return Ok(Some(unit.to_owned()));
+        }
+        let message = format!("{} cannot have {node} as its kgb:unit", self.relation);
+        let mistake = Diagnostic::error("bad-unit", message).help(
+            "name a unit by its IRI, as in unit:KiloM2 of QUDT, for an xsd:integer or xsd:decimal",
+        );
+        Err(Diagnostic { place: Some(place.clone()), ..mistake }.into())
     }
 
     fn bound(

@@ -2,7 +2,16 @@ use super::*;
 use proptest::prelude::*;
 
 fn range(datatype: Datatype, decimals: u32, first: i64, last: i64) -> ValueRange {
-    ValueRange { datatype, decimals, first, last, listed: Vec::new() }
+    ValueRange {
+        datatype,
+        decimals,
+        first,
+        last,
+        listed: Vec::new(),
+        tolerance: None,
+        coarsest: Precision::Day,
+        unit: None,
+    }
 }
 
 #[test]

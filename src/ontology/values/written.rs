@@ -88,6 +88,21 @@ pub(super) fn days_since_1970(date: Date) -> Option<i64> {
     Some(since.days())
 }
 
+/// The day with a date, counted from 1970-01-01.
+pub(super) fn day_of(year: i64, month: u8, day: u8) -> Option<i64> {
+    let (sign, year) = (if year < 0 { "-" } else { "" }, year.unsigned_abs());
+    let text = format!("{sign}{year:04}-{month:02}-{day:02}");
+    days_since_1970(Date::from_str(&text).ok()?)
+}
+
+/// A month, in words and as tables write it; `day` is one of its days.
+pub(super) fn months(day: i64) -> Vec<String> {
+    let Some(date) = date_of(day) else { return vec![String::new()] };
+    let (year, month) = (date.year(), date.month());
+    let name = MONTHS[usize::from(month - 1)];
+    vec![format!("{name} {year}"), format!("{year:04}-{month:02}")]
+}
+
 /// A day, as British and American texts and tables write it.
 pub(super) fn dates(days: i64) -> Vec<String> {
     let Some(date) = date_of(days) else { return vec![String::new()] };

@@ -25,6 +25,7 @@ impl Small {
             excluded: None,
             gold,
             outside,
+            windows: None,
         }
     }
 }

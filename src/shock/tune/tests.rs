@@ -123,6 +123,7 @@ impl Simulated {
                 excluded: None,
                 gold,
                 outside: 0,
+                windows: None,
             })
             .collect()
     }

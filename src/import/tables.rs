@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::entity::{Entity, one_line};
-use super::value::Object;
-use super::{DIRECT, ENTITY};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::{WholeFile, WriteError, write_whole};
 
@@ -53,25 +50,20 @@ impl Tables {
         })
     }
 
-    /// Adds an entity that has a label.
-    pub(super) fn entity(&mut self, entity: &Entity) -> Result<(), Diagnostics> {
-        let aliases: Vec<String> = entity.aliases.iter().map(|alias| one_line(alias)).collect();
-        let types: Vec<String> =
-            entity.types.iter().map(|class| format!("{ENTITY}Q{class}")).collect();
-        let iri = format!("{ENTITY}{}", entity.id);
-        let label = entity.label.as_deref().unwrap_or_default();
-        self.entities.add(&[&iri, label, &aliases.join("|"), &types.join("|")])
+    /// Adds an entity: its IRI, label, aliases and types.
+    pub(super) fn entity(
+        &mut self,
+        [iri, label]: [&str; 2],
+        aliases: &[String],
+        types: &[String],
+    ) -> Result<(), Diagnostics> {
+        let aliases: Vec<String> = aliases.iter().map(|alias| one_line(alias)).collect();
+        self.entities.add(&[iri, label, &aliases.join("|"), &types.join("|")])
     }
 
-    /// Adds a fact.
-    pub(super) fn fact(
-        &mut self,
-        subject: &str,
-        relation: u64,
-        object: &Object,
-    ) -> Result<(), Diagnostics> {
-        let (subject, relation) = (format!("{ENTITY}{subject}"), format!("{DIRECT}P{relation}"));
-        self.facts.add(&[&subject, &relation, &object.written()])
+    /// Adds a fact: subject, relation and object.
+    pub(super) fn fact(&mut self, fact: [&str; 3]) -> Result<(), Diagnostics> {
+        self.facts.add(&fact)
     }
 
     /// Puts both in their places.
@@ -79,6 +71,11 @@ impl Tables {
         self.entities.commit()?;
         self.facts.commit()
     }
+}
+
+/// A text on one line, without what would part a list.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace('|', "/").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Writes a file whole or not at all.
