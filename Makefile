@@ -17,7 +17,14 @@ frequency-shock: build
 	@$(ENVIRONMENT) cargo run --locked --quiet --release -- reproduce pipelines/frequency-shock/$(FORM).toml \
 		$(if $(FACTS),--facts $(FACTS))
 
-.PHONY: quickstart frequency-shock build check test measure lint sbom bench bench-finetune \
+# LM-KBC 2026, five-fold over DATA=folder's train.jsonl, and its val.jsonl where that is there: half an
+# hour. It goes on where it was stopped.
+lm-kbc-2026: build
+	@$(if $(DATA),,$(error DATA=folder names the folder of LM-KBC 2026's train.jsonl))
+	@$(ENVIRONMENT) scripts/lm-kbc-2026.py "$(DATA)" outputs/lm-kbc-2026 \
+		--kgbuild "$${CARGO_TARGET_DIR:-target}/release/kgbuild"
+
+.PHONY: quickstart frequency-shock lm-kbc-2026 build check test measure lint sbom bench bench-finetune \
 	bench-predict bench-predict-install
 
 quickstart: build

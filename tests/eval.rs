@@ -129,6 +129,38 @@ fn a_graph_is_scored_by_label_against_lm_kbc() {
     assert!((f1 - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12, "{f1}");
 }
 
+/// Several predictions are one; a table of what is wrong has what is not right within the tolerance.
+#[test]
+fn by_the_rules_of_2026_and_several_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let line = |subject: &str, relation: &str, objects: &str| {
+        format!(
+            "{{\"SubjectEntity\": \"{subject}\", \"Relation\": \"{relation}\", \
+             \"ObjectEntities\": [{objects}]}}\n"
+        )
+    };
+    let gold = line("Elba", "hasArea", "[\"223\"]")
+        + &line("Symi", "hasArea", "[\"57.865\"]")
+        + &line("Peru", "hasCapital", "[\"Lima\", \"Ciudad de los Reyes\"]");
+    fs::write(at("gold.jsonl"), gold).unwrap();
+    fs::write(at("one.jsonl"), line("Elba", "hasArea", "\"230\"")).unwrap();
+    let two = line("Symi", "hasArea", "\"1,000\"") + &line("Peru", "hasCapital", "\"LIMA.\"");
+    fs::write(at("two.jsonl"), two).unwrap();
+    let words = ["one.jsonl", "two.jsonl", "--gold", "gold.jsonl", "--rules", "lm-kbc-2026"];
+    let words = [&words[..], &["--wrong", "wrong.csv"]].concat();
+    let table = out(folder.path(), &words);
+    assert!(table.contains("by the rules of LM-KBC 2026, over questions"), "{table}");
+    assert!(table.contains("within 5 % of the gold one"), "{table}");
+    let wrong = fs::read_to_string(at("wrong.csv")).unwrap();
+    assert_eq!(wrong.lines().skip(1).collect::<Vec<_>>(), ["hasArea,symi,57.865,\"1,000\","]);
+    let json = out(folder.path(), &[&words[..6], &["--tolerance", "0", "--json"]].concat());
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["rules"], &json["tolerance"]), (&"lm-kbc-2026".into(), &0.0.into()));
+    assert_eq!(json["predictions"], serde_json::json!(["one.jsonl", "two.jsonl"]));
+    assert!((json["all"]["macro_average"]["f1"].as_f64().unwrap() - 1.0 / 3.0).abs() < 1e-12);
+}
+
 #[test]
 fn what_an_interrupted_run_made_is_read_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();

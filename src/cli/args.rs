@@ -1,5 +1,7 @@
 //! The command line's words.
 
+mod eval;
+
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(super) use self::eval::EvalArgs;
 use crate::diagnostic::nearest;
 use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
 
@@ -302,33 +305,6 @@ pub struct ExportArgs {
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
     /// Write to a file, whole or not at all, instead of standard output; of two tables, a new folder
-    #[arg(short, long)]
-    pub output: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct EvalArgs {
-    /// A run's output folder, or a file with a question a line: {"subject": IRI, "relation": IRI,
-    /// "objects": [{"object": IRI, "confidence": 0.9}]}, best first, or LM-KBC's lines
-    pub predictions: PathBuf,
-    /// Gold facts: a table or JSON lines of subject, relation and object, or LM-KBC's lines; may be
-    /// repeated
-    #[arg(long, required = true)]
-    pub gold: Vec<PathBuf>,
-    /// Count objects of less confidence as not predicted, in precision, recall and F1 (0 to 1)
-    #[arg(long, value_parser = probability, allow_negative_numbers = true)]
-    pub min_confidence: Option<f64>,
-    /// Write JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Write a report with plots as one HTML file
-    #[arg(long)]
-    pub html: Option<PathBuf>,
-    /// Write the questions that were answered wrongly or not at all as a CSV table, with their answers
-    /// and what is right
-    #[arg(long, value_name = "FILE")]
-    pub wrong: Option<PathBuf>,
-    /// Write to a file, whole or not at all, instead of standard output
     #[arg(short, long)]
     pub output: Option<PathBuf>,
 }

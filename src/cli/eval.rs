@@ -2,7 +2,7 @@
 
 mod page;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::failure::{Failure, show};
 use super::streams::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
-use crate::eval::{CalibrationScores, EvalReport, Gold, Naming, Predictions, Scores};
+use crate::eval::{CalibrationScores, Comparison, EvalReport, Gold, Predictions, Rules, Scores};
 use crate::files::{WriteError, writable, write_whole};
 
 /// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
@@ -31,7 +31,7 @@ const SPARE: [&str; 9] = [
 /// The report with what it is a report of.
 #[derive(Serialize)]
 struct NamedReport<'a> {
-    predictions: String,
+    predictions: Vec<String>,
     gold: Vec<String>,
     min_confidence: Option<f64>,
     #[serde(flatten)]
@@ -40,18 +40,18 @@ struct NamedReport<'a> {
 
 /// Scores and prints or writes the scores.
 pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
-    let inputs = [&args.gold[..], std::slice::from_ref(&args.predictions)].concat();
+    let inputs = [&args.gold[..], &args.predictions].concat();
     let files = [
         ("--html", args.html.as_deref()),
         ("--wrong", args.wrong.as_deref()),
         ("-o", args.output.as_deref()),
     ];
     writable(&files, &inputs)?;
-    let (gold, warnings) = Gold::read(&args.gold)?;
+    let (gold, warnings) = Gold::read(&args.gold, args.rules, args.tolerance)?;
     show(&warnings);
-    let (predictions, is_graph) = read(&args.predictions, gold.naming)?;
+    let (predictions, is_graph) = read(&args.predictions, gold.by)?;
     let placed = |mistakes: Diagnostics| {
-        let place = |mistake: Diagnostic| mistake.at(&args.predictions, At::File);
+        let place = |mistake: Diagnostic| mistake.at(&args.predictions[0], At::File);
         Diagnostics(mistakes.0.into_iter().map(place).collect())
     };
     let (report, warnings) =
@@ -59,9 +59,10 @@ pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     show(&warnings);
     let text = match args.json {
         true => {
+            let shown = |files: &[PathBuf]| files.iter().map(|f| f.display().to_string()).collect();
             let named = NamedReport {
-                predictions: args.predictions.display().to_string(),
-                gold: args.gold.iter().map(|file| file.display().to_string()).collect(),
+                predictions: shown(&args.predictions),
+                gold: shown(&args.gold),
                 min_confidence: args.min_confidence,
                 report: &report,
             };
@@ -76,15 +77,20 @@ pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     deliver(&text, page, args.output.as_deref(), console)
 }
 
-/// The predictions of a graph or of a file, and whether it is a graph.
-fn read(from: &Path, naming: Naming) -> Result<(Predictions, bool), Failure> {
-    if from.is_dir() {
-        let store = store::open(from)?;
-        return Ok((Predictions::of_graph(&store, naming)?, true));
+/// The predictions of graphs and files, and whether one is a graph.
+fn read(from: &[PathBuf], by: Comparison) -> Result<(Predictions, bool), Failure> {
+    let mut all = Predictions::default();
+    for from in from {
+        all.extend(match from.is_dir() {
+            true => Predictions::of_graph(&store::open(from)?, by)?,
+            false => {
+                let (predictions, warnings) = Predictions::read(from, by)?;
+                show(&warnings);
+                predictions
+            }
+        });
     }
-    let (predictions, warnings) = Predictions::read(from, naming)?;
-    show(&warnings);
-    Ok((predictions, false))
+    Ok((all, from.iter().any(|from| from.is_dir())))
 }
 
 /// A number of a table.
@@ -146,6 +152,14 @@ fn rows(report: &EvalReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
     (header, rows)
 }
 
+/// What the scores of all are means over.
+fn averaged_over(report: &EvalReport) -> &'static str {
+    match report.rules {
+        Rules::LmKbc2022 => "relations",
+        Rules::LmKbc2026 => "questions",
+    }
+}
+
 /// What the confidences are worth, in words.
 fn calibration(all: &Scores) -> Vec<String> {
     let mut notes = Vec::new();
@@ -196,10 +210,19 @@ fn notes(report: &EvalReport, is_graph: bool) -> Vec<String> {
     }
     let f1 = all.macro_f1;
     notes.push(format!(
-        "Macro F1 {:.3} (95 % interval {:.3} to {:.3}) by the rules of LM-KBC; predicting nothing \
+        "Macro F1 {:.3} (95 % interval {:.3} to {:.3}) by the rules of {}, over {}; predicting nothing \
          would score {:.3}.",
-        f1.mean, f1.low, f1.high, all.always_empty.f1
+        f1.mean,
+        f1.low,
+        f1.high,
+        report.rules.name(),
+        averaged_over(report),
+        all.always_empty.f1
     ));
+    if report.tolerance > 0.0 {
+        let percent = report.tolerance * 100.0;
+        notes.push(format!("A number is right within {percent} % of the gold one."));
+    }
     notes.push(format!(
         "Pooled over all questions (micro): precision {:.3}, recall {:.3}, F1 {:.3}; {} \
          predicted, {} of {} found.",

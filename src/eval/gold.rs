@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::jsonl;
 use super::lm_kbc;
-use super::name::{Name, Naming, fold_relation};
+use super::name::{Comparison, Name, Naming, fold_relation};
 use super::predictions::PredictedObject;
+use super::rules::Rules;
 use crate::catalog::mistakes::Mistakes;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::facts::{Facts, ObjectsOf};
@@ -28,26 +29,33 @@ pub struct GoldQuestion {
 
 impl GoldQuestion {
     /// Whether an answer is right.
-    pub(super) fn is_right(&self, answer: &PredictedObject) -> bool {
-        self.objects.iter().any(|gold| gold.means(&answer.name))
+    pub(super) fn is_right(&self, answer: &PredictedObject, by: Comparison) -> bool {
+        self.objects.iter().any(|gold| answer.name.answers(gold, by.tolerance))
     }
 }
 
 /// Gold questions by relation, in byte order of the relations' names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gold {
-    /// What all its entities are compared by.
-    pub naming: Naming,
+    /// What answers are compared with it by.
+    pub by: Comparison,
     /// Under the relation as it is written, an IRI or LM-KBC's name.
     pub relations: BTreeMap<String, Vec<GoldQuestion>>,
 }
 
 impl Gold {
-    /// Reads facts tables ([`Facts::read`]) or LM-KBC's files, told apart by their first line.
+    /// Reads facts tables ([`Facts::read`]) or LM-KBC's files, told apart by their first line. Without a
+    /// tolerance, that of the rules holds.
     ///
     /// # Errors
     /// All mistakes of all files; files of both kinds; no question at all.
-    pub fn read(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
+    pub fn read(
+        files: &[PathBuf],
+        rules: Rules,
+        tolerance: Option<f64>,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let tolerance = tolerance.unwrap_or(rules.tolerance());
+        let by = |naming| Comparison { naming, rules, tolerance };
         let (labelled, tables): (Vec<PathBuf>, Vec<PathBuf>) =
             files.iter().cloned().partition(|file| is_lm_kbc(file));
         let (gold, warnings) = match (tables.first(), labelled.first()) {
@@ -60,9 +68,9 @@ impl Gold {
             }
             (_, None) => {
                 let (facts, warnings) = Facts::read(&tables, ObjectsOf::Anything)?;
-                (Self::of_facts(&facts), warnings)
+                (Self::of_facts(&facts, by(Naming::Iri)), warnings)
             }
-            (None, Some(_)) => Self::of_lm_kbc(&labelled)?,
+            (None, Some(_)) => Self::of_lm_kbc(&labelled, by(Naming::Label))?,
         };
         if gold.relations.is_empty() {
             let diagnostic =
@@ -74,8 +82,8 @@ impl Gold {
     }
 
     /// Gold by IRI.
-    pub fn of_facts(facts: &Facts) -> Self {
-        let name = |iri: &str| Name::of_iri(iri, [], Naming::Iri);
+    fn of_facts(facts: &Facts, by: Comparison) -> Self {
+        let name = |iri: &str| Name::of_iri(iri, [], by);
         let mut relations = BTreeMap::new();
         for relation in facts.relations() {
             let questions = facts.questions(relation).map(|(subject, objects)| GoldQuestion {
@@ -84,17 +92,17 @@ impl Gold {
             });
             relations.insert(relation.to_owned(), questions.collect());
         }
-        Self { naming: Naming::Iri, relations }
+        Self { by, relations }
     }
 
-    fn of_lm_kbc(files: &[PathBuf]) -> Result<(Self, Diagnostics), Diagnostics> {
+    fn of_lm_kbc(files: &[PathBuf], by: Comparison) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut diagnostics = Diagnostics::default();
         let mut relations: BTreeMap<String, Vec<GoldQuestion>> = BTreeMap::new();
         let mut seen = std::collections::HashSet::new();
         for file in files {
             let mut mistakes = Mistakes::new(file);
             jsonl::read(file, &mut mistakes, |line| {
-                let found = lm_kbc::question(line)?;
+                let found = lm_kbc::question(line, by.rules)?;
                 if !seen.insert((fold_relation(&found.relation), found.subject.clone())) {
                     let message = format!("{} of {} stands twice", found.relation, found.shown);
                     return Err(Diagnostic::error("repeated-question", message)
@@ -107,7 +115,7 @@ impl Gold {
             });
             diagnostics.0.append(&mut mistakes.finish().0);
         }
-        diagnostics.or(Self { naming: Naming::Label, relations })
+        diagnostics.or(Self { by, relations })
     }
 
     /// How many questions there are.
@@ -146,21 +154,21 @@ mod tests {
         let files: Vec<PathBuf> = files.iter().map(write).collect();
         let found =
             |d: Diagnostics| d.0.into_iter().map(|d| (d.code, d.place.unwrap().at)).collect();
-        Gold::read(&files).map(|(gold, _)| gold).map_err(found)
+        Gold::read(&files, Rules::default(), None).map(|(gold, _)| gold).map_err(found)
     }
 
     #[test]
     fn tables_and_lm_kbc_are_told_apart() {
         let table = "subject,relation,object\ne:a,e:r,e:1\ne:a,e:r,e:2\ne:b,e:r,\n";
         let gold = read(&[("gold.csv", table)]).unwrap();
-        assert_eq!((gold.naming, gold.questions()), (Naming::Iri, 2));
+        assert_eq!((gold.by.naming, gold.questions()), (Naming::Iri, 2));
         assert_eq!(gold.relations["e:r"][0].objects.len(), 2);
         assert!(gold.relations["e:r"][1].objects.is_empty());
 
         let lines =
             "\n{\"SubjectEntity\": \"A\", \"Relation\": \"R\", \"ObjectEntities\": [[\"x\"]]}\n";
         let gold = read(&[("dev.jsonl", lines)]).unwrap();
-        assert_eq!((gold.naming, gold.questions()), (Naming::Label, 1));
+        assert_eq!((gold.by.naming, gold.questions()), (Naming::Label, 1));
         assert!(gold.needs_labels());
         assert_eq!(
             read(&[("gold.csv", table), ("dev.jsonl", lines)]).unwrap_err(),

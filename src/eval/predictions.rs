@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::jsonl;
 use super::lm_kbc;
-use super::name::{Name, Naming, fold_relation, local_name};
+use super::name::{Comparison, Name, Naming, fold_relation, local_name};
 use crate::catalog::mistakes::Mistakes;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::graph;
@@ -53,20 +53,18 @@ pub struct Predictions {
 
 impl Predictions {
     /// The predictions of a graph: its triples with a confidence, the most confident first, in
-    /// byte order of their IRIs where they are equally so.
+    /// byte order of their IRIs where they are equally so. By label, an entity that is called None
+    /// says that there is no object, and nothing behind it counts.
     ///
     /// # Errors
     /// Where the store cannot be read or holds a confidence that is none.
-    pub fn of_graph(store: &Store, naming: Naming) -> Result<Self, graph::Error> {
+    pub fn of_graph(store: &Store, by: Comparison) -> Result<Self, graph::Error> {
         let mut found = Self { has_labels: true, ..Self::default() };
         let mut labels: HashMap<String, Vec<String>> = HashMap::new();
         let mut questions: BTreeMap<(String, String), Vec<graph::Prediction>> = BTreeMap::new();
         for triple in graph::predictions(store)? {
-            if triple.is_value {
-                // A value is called what it is.
-                labels.insert(triple.object.clone(), vec![triple.object.clone()]);
-            }
-            for iri in [&triple.subject, &triple.relation, &triple.object] {
+            let object = Some(&triple.object).filter(|_| triple.datatype.is_none());
+            for iri in [&triple.subject, &triple.relation].into_iter().chain(object) {
                 if !labels.contains_key(iri) {
                     labels.insert(iri.clone(), graph::labels(store, iri)?);
                 }
@@ -78,18 +76,24 @@ impl Predictions {
         for ((subject, relation), mut objects) in questions {
             // Stable: equals stay in byte order.
             objects.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+            let name = |triple: &graph::Prediction| match &triple.datatype {
+                Some(datatype) => Name::of_literal(&triple.object, datatype, by),
+                None => Name::of_iri(&triple.object, labels_of(&triple.object), by),
+            };
             let objects = objects.iter().map(|triple| PredictedObject {
-                name: Name::of_iri(&triple.object, labels_of(&triple.object), naming),
+                name: name(triple),
                 confidence: Some(triple.confidence),
                 uncalibrated: triple.corrected,
             });
-            let called = relation_names(&relation, labels_of(&relation), naming);
+            // What is less sure than that there is no object does not count.
+            let objects = objects.take_while(|object| !lm_kbc::is_none(&object.name));
+            let called = relation_names(&relation, labels_of(&relation), by.naming);
             if let Some(label) = labels_of(&relation).next() {
                 let labelled = called.iter().map(|name| (name.clone(), label.to_owned()));
                 found.relation_labels.extend(labelled);
             }
             found.questions.push(PredictedQuestion {
-                subject: Name::of_iri(&subject, labels_of(&subject), naming),
+                subject: Name::of_iri(&subject, labels_of(&subject), by),
                 relation: called,
                 objects: objects.collect(),
             });
@@ -104,7 +108,7 @@ impl Predictions {
     /// # Errors
     /// All mistakes: lines that are neither, IRIs that are none, confidences out of range or not
     /// best first, questions or objects that stand twice, labels where gold has IRIs.
-    pub fn read(file: &Path, naming: Naming) -> Result<(Self, Diagnostics), Diagnostics> {
+    pub fn read(file: &Path, by: Comparison) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Mistakes::new(file);
         let mut read = Self::default();
         let mut seen = HashSet::new();
@@ -112,9 +116,9 @@ impl Predictions {
             let key = question_key(&line);
             let question = if jsonl::is_lm_kbc(&line) {
                 read.has_labels = true;
-                labelled_question(line, naming)?
+                labelled_question(line, by)?
             } else {
-                question(line, naming)?
+                question(line, by)?
             };
             if !seen.insert(key) {
                 let message = "the question stands twice";
@@ -131,6 +135,13 @@ impl Predictions {
             diagnostics.push(empty.at(file, At::File));
         }
         diagnostics.or(read)
+    }
+
+    /// Takes what is predicted elsewhere, too.
+    pub fn extend(&mut self, other: Self) {
+        self.questions.extend(other.questions);
+        self.relation_labels.extend(other.relation_labels);
+        self.has_labels |= other.has_labels;
     }
 }
 
@@ -175,7 +186,7 @@ struct Object {
     uncalibrated: Option<f64>,
 }
 
-fn question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostics> {
+fn question(line: Value, by: Comparison) -> Result<PredictedQuestion, Diagnostics> {
     let line: Line = serde_json::from_value(line).map_err(|error| {
         let example =
             r#"{"subject": IRI, "relation": IRI, "objects": [{"object": IRI, "confidence": 0.9}]}"#;
@@ -214,25 +225,25 @@ fn question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostic
         last = confidence;
     }
     let objects = line.objects.iter().map(|object| PredictedObject {
-        name: Name::of_iri(&object.object, [], naming),
+        name: Name::of_iri(&object.object, [], by),
         confidence: object.confidence,
         uncalibrated: object.uncalibrated,
     });
     Ok(PredictedQuestion {
-        subject: Name::of_iri(&line.subject, [], naming),
-        relation: relation_names(&line.relation, [], naming),
+        subject: Name::of_iri(&line.subject, [], by),
+        relation: relation_names(&line.relation, [], by.naming),
         objects: objects.collect(),
     })
 }
 
-fn labelled_question(line: Value, naming: Naming) -> Result<PredictedQuestion, Diagnostics> {
-    if naming == Naming::Iri {
+fn labelled_question(line: Value, by: Comparison) -> Result<PredictedQuestion, Diagnostics> {
+    if by.naming == Naming::Iri {
         let message = "the line names entities by label, the gold facts by IRI";
         return Err(Diagnostic::error("labels-without-iris", message)
             .help("score it against LM-KBC's own file")
             .into());
     }
-    let mut found = lm_kbc::question(line)?;
+    let mut found = lm_kbc::question(line, by.rules)?;
     if lm_kbc::says_none(&found.objects) {
         found.objects.clear();
     }
@@ -253,13 +264,15 @@ fn labelled_question(line: Value, naming: Naming) -> Result<PredictedQuestion, D
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::Rules;
 
     fn read(text: &str, naming: Naming) -> Result<Predictions, Vec<(&'static str, At)>> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, text).unwrap();
         let found =
             |d: Diagnostics| d.0.into_iter().map(|d| (d.code, d.place.unwrap().at)).collect();
-        Predictions::read(file.path(), naming).map(|(read, _)| read).map_err(found)
+        let by = Comparison { naming, rules: Rules::LmKbc2022, tolerance: 0.0 };
+        Predictions::read(file.path(), by).map(|(read, _)| read).map_err(found)
     }
 
     #[test]

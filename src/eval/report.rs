@@ -3,17 +3,18 @@
 //! A gold question that the predictions lack counts as one with nothing predicted. Predictions
 //! for what gold does not ask are counted and otherwise left alone.
 
-use std::collections::{HashMap, HashSet};
-
 use serde::Serialize;
 
+use super::assign::assign;
 use super::gold::{Gold, GoldQuestion};
-use super::name::{Naming, fold_relation, local_name};
-use super::predictions::{PredictedObject, PredictedQuestion, Predictions};
+use super::name::{Comparison, Naming, local_name};
+use super::predictions::{PredictedObject, Predictions};
+use super::rules::Rules;
 use super::wrong::WrongQuestion;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::metrics::bootstrap::{self, Interval};
 use crate::metrics::calibration::{self, Bin};
+use crate::metrics::matching::maximum_matching;
 use crate::metrics::mean;
 use crate::metrics::ranking::{self, Ranking};
 use crate::metrics::sets::{Counts, SetScore};
@@ -82,7 +83,7 @@ pub struct Scores {
     pub precision_at_1: Option<Interval>,
     /// P@1 of always giving the object that is gold of most other questions of the relation.
     pub majority_precision_at_1: Option<f64>,
-    /// Over a relation's questions; for all, over relations.
+    /// Over a relation's questions; for all, over relations, or under the rules of 2026 over all questions.
     pub macro_average: SetScore,
     /// The interval of the macro F1.
     pub macro_f1: Interval,
@@ -110,9 +111,13 @@ pub struct Outside {
 /// How predictions score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvalReport {
+    /// By which it is scored.
+    pub rules: Rules,
+    /// The share of a gold number by which an answer may be away from it.
+    pub tolerance: f64,
     /// In byte order of the relations as gold names them.
     pub relations: Vec<Scores>,
-    /// Over the questions of all relations.
+    /// Over the questions of all relations, by the rules' average.
     pub all: Scores,
     /// What has no part in the scores.
     pub outside_gold: Outside,
@@ -149,7 +154,7 @@ impl EvalReport {
         least: Option<f64>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let lacks_labels = !predictions.has_labels && !predictions.questions.is_empty();
-        if gold.naming == Naming::Label && gold.needs_labels() && lacks_labels {
+        if gold.by.naming == Naming::Label && gold.needs_labels() && lacks_labels {
             let message = "the gold facts name objects by label only, the predictions by IRI only";
             return Err(Diagnostic::error("no-labels", message)
                 .help("score the graph itself, which has labels, or a file of labels")
@@ -168,19 +173,29 @@ impl EvalReport {
                     let predicted = answers.remove(&(relation.as_str(), number));
                     let predicted = predicted.unwrap_or_default();
                     let kept = kept(&predicted, least);
-                    wrong.extend(WrongQuestion::of(relation, question, &kept));
-                    let mut scored = score(question, &predicted, &kept);
+                    wrong.extend(WrongQuestion::of(relation, question, &kept, gold.by));
+                    let mut scored = score(question, &predicted, &kept, gold.by);
                     scored.majority = majority.next_if(|_| scored.counts.gold > 0);
                     scored
                 })
                 .collect();
-            let name = relation_name(relation, gold.naming, predictions);
+            let name = relation_name(relation, gold.by.naming, predictions);
             relations.push(Scores::new(Some(relation.clone()), name, &[&scored]));
             scored_relations.push(scored);
         }
-        let all: Vec<&[Scored]> = scored_relations.iter().map(Vec::as_slice).collect();
-        let report =
-            Self { all: Scores::new(None, "all".to_owned(), &all), relations, outside_gold, wrong };
+        let groups = match gold.by.rules {
+            Rules::LmKbc2022 => scored_relations,
+            Rules::LmKbc2026 => vec![scored_relations.into_iter().flatten().collect()],
+        };
+        let groups: Vec<&[Scored]> = groups.iter().map(Vec::as_slice).collect();
+        let report = Self {
+            rules: gold.by.rules,
+            tolerance: gold.by.tolerance,
+            all: Scores::new(None, "all".to_owned(), &groups),
+            relations,
+            outside_gold,
+            wrong,
+        };
         let warnings = report.warnings();
         Ok((report, warnings))
     }
@@ -214,7 +229,7 @@ impl EvalReport {
 }
 
 impl Scores {
-    /// Of the questions of one relation, or of several.
+    /// Of the questions of one relation, or of several groups, which are averaged.
     fn new(relation: Option<String>, name: String, relations: &[&[Scored]]) -> Self {
         let all = || relations.iter().copied().flatten();
         let with_object = || all().filter(|question| question.counts.gold > 0);
@@ -286,15 +301,15 @@ fn score(
     question: &GoldQuestion,
     predicted: &[&PredictedObject],
     kept: &[&PredictedObject],
+    by: Comparison,
 ) -> Scored {
-    let is_right = |object: &&PredictedObject| question.is_right(object);
-    let is_found = |gold: &&super::name::Name| kept.iter().any(|object| gold.means(&object.name));
+    let is_right = |object: &&PredictedObject| question.is_right(object, by);
     Scored {
         position: ranking::position(predicted, is_right),
         counts: Counts {
             predicted: kept.len(),
             gold: question.objects.len(),
-            found: question.objects.iter().filter(is_found).count(),
+            found: found(question, kept, by),
         },
         confidences: predicted
             .iter()
@@ -310,70 +325,18 @@ fn score(
     }
 }
 
-/// A relation of gold and the number of one of its questions.
-type GoldKey<'g> = (&'g str, usize);
-
-/// The predicted objects of each gold question, best first, each once.
-fn assign<'g, 'p>(
-    gold: &'g Gold,
-    predictions: &'p Predictions,
-) -> (HashMap<GoldKey<'g>, Vec<&'p PredictedObject>>, Outside) {
-    // By the relation's name, then by the subject's id or label.
-    let mut by_subject: HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>> = HashMap::new();
-    for (relation, questions) in &gold.relations {
-        let name = match gold.naming {
-            Naming::Iri => relation.clone(),
-            Naming::Label => fold_relation(relation),
-        };
-        let of_relation = by_subject.entry(name).or_default();
-        for (number, question) in questions.iter().enumerate() {
-            for key in question.subject.id.iter().chain(question.subject.labels()) {
-                of_relation.entry(key).or_default().push((relation, number));
-            }
-        }
-    }
-    let mut answers: HashMap<GoldKey<'g>, Vec<&'p PredictedObject>> = HashMap::new();
-    let mut outside = Outside::default();
-    for question in &predictions.questions {
-        let asked = asked(gold, &by_subject, question);
-        if asked.is_empty() {
-            outside.questions += 1;
-            outside.objects += question.objects.len();
-        }
-        for key in asked {
-            answers.entry(key).or_default().extend(&question.objects);
-        }
-    }
-    for objects in answers.values_mut() {
-        // Several subjects of one label: what all of them predict is ranked anew.
-        if objects.iter().all(|object| object.confidence.is_some()) {
-            objects.sort_by(|a, b| {
-                b.confidence.unwrap_or(0.0).total_cmp(&a.confidence.unwrap_or(0.0))
-            });
-        }
-        let mut seen = HashSet::new();
-        objects.retain(|object| object.name.is_empty() || seen.insert(&object.name));
-    }
-    (answers, outside)
-}
-
-/// The gold questions that a predicted question answers: several where subjects share a label.
-fn asked<'g>(
-    gold: &'g Gold,
-    by_subject: &HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>>,
-    question: &PredictedQuestion,
-) -> Vec<GoldKey<'g>> {
-    let of_relation = question.relation.iter().find_map(|name| by_subject.get(name));
-    let Some(of_relation) = of_relation else { return Vec::new() };
-    let keys = question.subject.id.iter().chain(question.subject.labels());
-    let mut found: Vec<GoldKey<'g>> =
-        keys.filter_map(|key| of_relation.get(key.as_str())).flatten().copied().collect();
-    found.retain(|(relation, number)| {
-        gold.relations[*relation][*number].subject.means(&question.subject)
+/// How many gold objects are predicted.
+fn found(question: &GoldQuestion, kept: &[&PredictedObject], by: Comparison) -> usize {
+    let answered = question.objects.iter().map(|gold| {
+        let answers = kept.iter().enumerate();
+        let answers = answers.filter(|(_, object)| object.name.answers(gold, by.tolerance));
+        answers.map(|(number, _)| number).collect()
     });
-    found.sort_unstable();
-    found.dedup();
-    found
+    let answered: Vec<Vec<usize>> = answered.collect();
+    match by.rules.is_one_to_one() {
+        true => maximum_matching(&answered, kept.len()),
+        false => answered.iter().filter(|answers| !answers.is_empty()).count(),
+    }
 }
 
 fn relation_name(relation: &str, naming: Naming, predictions: &Predictions) -> String {

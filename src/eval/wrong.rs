@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::gold::GoldQuestion;
+use super::name::Comparison;
 use super::predictions::PredictedObject;
 use super::report::EvalReport;
 
@@ -39,15 +40,16 @@ impl WrongQuestion {
         relation: &str,
         question: &GoldQuestion,
         given: &[&PredictedObject],
+        by: Comparison,
     ) -> Option<Self> {
         let is_wrong = match given.first() {
-            Some(best) => !question.is_right(best),
+            Some(best) => !question.is_right(best, by),
             None => !question.objects.is_empty(),
         };
         let answer = |object: &&PredictedObject| GivenAnswer {
             object: object.name.key().to_owned(),
             confidence: object.confidence,
-            is_right: question.is_right(object),
+            is_right: question.is_right(object, by),
         };
         is_wrong.then(|| Self {
             relation: relation.to_owned(),

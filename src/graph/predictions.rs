@@ -20,8 +20,8 @@ pub struct Prediction {
     pub relation: String,
     /// The IRI of an entity, the text of a value.
     pub object: String,
-    /// Whether the object is a value.
-    pub is_value: bool,
+    /// Of a value, its datatype's IRI.
+    pub datatype: Option<String>,
     /// Calibrated where the run was tuned.
     pub confidence: f64,
     /// The corrected probability before calibration, 0 to 1, where that differs.
@@ -37,7 +37,7 @@ pub struct Prediction {
 /// read.
 pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
     let view = View::new(store, None, Included::default()).map_err(Error::Read)?;
-    let mut found: BTreeMap<([String; 3], bool), (f64, Option<f64>)> = BTreeMap::new();
+    let mut found: BTreeMap<([String; 3], Option<String>), (f64, Option<f64>)> = BTreeMap::new();
     let graph = Some(GraphNameRef::DefaultGraph);
     for quad in store.quads_for_pattern(None, Some(kgb::CONFIDENCE), None, graph) {
         let quad = quad.map_err(Error::Read)?;
@@ -57,14 +57,17 @@ pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
             if !view.asserts(&triple).map_err(Error::Read)? {
                 continue;
             }
-            let (object, is_value) = match triple.object {
-                Term::NamedNode(object) => (object.into_string(), false),
-                Term::Literal(value) => (value.destruct().0, true),
+            let (object, datatype) = match triple.object {
+                Term::NamedNode(object) => (object.into_string(), None),
+                Term::Literal(value) => {
+                    let datatype = value.datatype().as_str().to_owned();
+                    (value.destruct().0, Some(datatype))
+                }
                 _ => continue,
             };
             if let NamedOrBlankNode::NamedNode(subject) = triple.subject {
                 let key = [subject.into_string(), triple.predicate.into_string(), object];
-                let key = (key, is_value);
+                let key = (key, datatype);
                 let best = found.entry(key).or_insert(said);
                 // Of equal confidences one is taken that does not depend on the store's order.
                 if said.partial_cmp(best) == Some(Ordering::Greater) {
@@ -73,9 +76,9 @@ pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
             }
         }
     }
-    let predictions = found.into_iter().map(|(([subject, relation, object], is_value), said)| {
+    let predictions = found.into_iter().map(|(([subject, relation, object], datatype), said)| {
         let (confidence, corrected) = said;
-        Prediction { subject, relation, object, is_value, confidence, corrected }
+        Prediction { subject, relation, object, datatype, confidence, corrected }
     });
     Ok(predictions.collect())
 }

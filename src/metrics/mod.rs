@@ -6,6 +6,7 @@
 
 pub mod bootstrap;
 pub mod calibration;
+pub mod matching;
 pub mod proportion;
 pub mod ranking;
 pub mod sets;

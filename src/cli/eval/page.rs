@@ -10,9 +10,12 @@ use crate::metrics::bootstrap::Interval;
 pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Markup {
     let (header, mut rows) = super::rows(report);
     let total = rows.pop();
-    let caption = "Scores by relation. Precision, recall and F1 are means over a relation's \
-                   questions; in the last row, over relations.";
-    let table = Table { caption, header, rows, total };
+    let caption = format!(
+        "Scores by relation. Precision, recall and F1 are means over a relation's questions; in the \
+         last row, over {}.",
+        super::averaged_over(report)
+    );
+    let table = Table { caption: &caption, header, rows, total };
     let body = html! {
         section {
             h2 { "Scores" }
@@ -42,11 +45,12 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
         @if !report.wrong.is_empty() { (wrong(report)) }
         section {
             h2 { "What was scored" }
-            p { "Predictions: " (args.predictions.display()) }
-            p {
-                "Gold: "
-                @for (i, file) in args.gold.iter().enumerate() {
-                    @if i > 0 { ", " } (file.display())
+            @for (what, files) in [("Predictions: ", &args.predictions), ("Gold: ", &args.gold)] {
+                p {
+                    (what)
+                    @for (i, file) in files.iter().enumerate() {
+                        @if i > 0 { ", " } (file.display())
+                    }
                 }
             }
             @let outside = report.outside_gold;

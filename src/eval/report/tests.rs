@@ -12,11 +12,25 @@ fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
     file
 }
 
+fn read_gold(folder: &tempfile::TempDir, name: &str, text: &str) -> Gold {
+    Gold::read(&[file(folder, name, text)], Rules::LmKbc2022, None).unwrap().0
+}
+
 fn score_texts(gold: (&str, &str), predictions: &str, least: Option<f64>) -> EvalReport {
+    score_by(Rules::LmKbc2022, None, gold, predictions, least)
+}
+
+fn score_by(
+    rules: Rules,
+    tolerance: Option<f64>,
+    gold: (&str, &str),
+    predictions: &str,
+    least: Option<f64>,
+) -> EvalReport {
     let folder = tempfile::tempdir().unwrap();
-    let gold = Gold::read(&[file(&folder, gold.0, gold.1)]).unwrap().0;
+    let gold = Gold::read(&[file(&folder, gold.0, gold.1)], rules, tolerance).unwrap().0;
     let predictions = file(&folder, "predictions.jsonl", predictions);
-    let predictions = Predictions::read(&predictions, gold.naming).unwrap().0;
+    let predictions = Predictions::read(&predictions, gold.by).unwrap().0;
     EvalReport::new(&gold, &predictions, least).unwrap().0
 }
 
@@ -109,6 +123,79 @@ fn by_label_aliases_and_case_are_folded() {
     assert_eq!(r.calibration, None);
 }
 
+/// Two exchanges with aliases, a number, and a question without object.
+const OF_2026: &str = r#"
+    {"SubjectEntity": "Enbridge", "Relation": "tradesAt", "ObjectEntities": [["New York Stock Exchange", "NYSE", "Börse"], ["Toronto Stock Exchange", "Börse"]]}
+    {"SubjectEntity": "Knipex", "Relation": "tradesAt", "ObjectEntities": []}
+    {"SubjectEntity": "Molokaʻi", "Relation": "hasArea", "ObjectEntities": [["673.4"]]}
+"#;
+
+#[test]
+fn by_the_rules_of_2026_worked_out_by_hand() {
+    let predictions = r#"
+        {"SubjectEntity": "enbridge", "Relation": "tradesAt", "ObjectEntities": ["N.Y.S.E", "nyse", "Borse"]}
+        {"SubjectEntity": "Knipex", "Relation": "tradesAt", "ObjectEntities": ["None"]}
+        {"SubjectEntity": "Moloka'i", "Relation": "hasArea", "ObjectEntities": ["700"]}"#;
+    let score = |tolerance| {
+        let gold = ("val.jsonl", OF_2026);
+        score_by(Rules::LmKbc2026, tolerance, gold, predictions, None)
+    };
+    let report = score(None);
+    assert_eq!((report.outside_gold, report.tolerance), (Outside::default(), 0.05));
+    // "n y s e" is another name; "nyse" finds the one exchange, so that "borse" is left for the other.
+    let trades = &report.relations[1];
+    assert_eq!(trades.counts, Counts { predicted: 3, gold: 2, found: 2 });
+    assert!((trades.macro_average.f1 - (0.8 + 1.0) / 2.0).abs() < 1e-12);
+    assert_eq!(report.relations[0].counts.found, 1, "700 is 4 % away");
+    // Over three questions, not over two relations.
+    assert!((report.all.macro_average.f1 - (0.8 + 1.0 + 1.0) / 3.0).abs() < 1e-12);
+    assert!((report.all.macro_f1.mean - report.all.macro_average.f1).abs() < 1e-12);
+    assert!((report.all.always_empty.f1 - 1.0 / 3.0).abs() < 1e-12);
+    assert!(report.wrong.iter().all(|question| question.relation == "tradesAt"));
+
+    let stricter = score(Some(0.01));
+    assert_eq!(stricter.relations[0].counts.found, 0);
+    let wrong = stricter.wrong.iter().find(|question| question.relation == "hasArea").unwrap();
+    assert_eq!((wrong.gold[0].as_str(), wrong.answers[0].object.as_str()), ("673.4", "700"));
+}
+
+#[test]
+fn none_in_a_graph_is_no_object_and_nothing_behind_it() {
+    let store = graph(
+        "e:k e:tradesAt e:None {| kgb:confidence 0.75 |}, e:nyse {| kgb:confidence 0.5 |} .
+         e:e e:tradesAt e:None {| kgb:confidence 0.25 |}, e:nyse {| kgb:confidence 0.5 |} .
+         e:k rdfs:label \"Knipex\" . e:e rdfs:label \"Enbridge\" . e:nyse rdfs:label \"NYSE\" .
+         e:None rdfs:label \"None\" .",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let gold = read_gold(&folder, "val.jsonl", OF_2026);
+    let predictions = Predictions::of_graph(&store, gold.by).unwrap();
+    let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
+    let trades = report.relations.iter().find(|scores| scores.name == "tradesAt").unwrap();
+    assert_eq!(trades.counts, Counts { predicted: 1, gold: 2, found: 1 });
+}
+
+#[test]
+fn values_of_a_graph_are_numbers_or_dates() {
+    let store = graph(
+        "e:a e:born \"1890-03-12\"^^<http://www.w3.org/2001/XMLSchema#date> {| kgb:confidence 0.5 |} .
+         e:a e:founded \"1900\"^^<http://www.w3.org/2001/XMLSchema#gYear> {| kgb:confidence 0.5 |} .
+         e:a e:persons 1020 {| kgb:confidence 0.5 |} .",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let table =
+        "subject,relation,object\ne:a,e:born,1890\ne:a,e:founded,1890\ne:a,e:persons,1000\n";
+    let file = file(&folder, "gold.csv", table);
+    let right = |tolerance| {
+        let gold = Gold::read(std::slice::from_ref(&file), Rules::LmKbc2022, tolerance).unwrap().0;
+        let predictions = Predictions::of_graph(&store, gold.by).unwrap();
+        let relations = EvalReport::new(&gold, &predictions, None).unwrap().0.relations;
+        relations.iter().map(|scores| scores.counts.found).collect::<Vec<_>>()
+    };
+    assert_eq!(right(None), [1, 0, 0]);
+    assert_eq!(right(Some(0.05)), [1, 0, 1], "a year is no number");
+}
+
 fn graph(turtle: &str) -> Store {
     let prefixes = "PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#> \
         PREFIX kgb: <https://w3id.org/kgbuild#> PREFIX e: <e:> \
@@ -127,8 +214,8 @@ fn a_graph_is_scored_by_iri_and_by_label() {
          wd:Q2 rdfs:label \"lead\" . wd:Q1 rdfs:label \"propanone\" . e:none rdfs:label \"Nothing\" .",
     );
     let folder = tempfile::tempdir().unwrap();
-    let gold = Gold::read(&[file(&folder, "dev.jsonl", LABELS)]).unwrap().0;
-    let predictions = Predictions::of_graph(&store, gold.naming).unwrap();
+    let gold = read_gold(&folder, "dev.jsonl", LABELS);
+    let predictions = Predictions::of_graph(&store, gold.by).unwrap();
     let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
     // Acetone is found by its number, nothing by its label.
     assert_eq!(report.outside_gold, Outside::default());
@@ -137,8 +224,8 @@ fn a_graph_is_scored_by_iri_and_by_label() {
 
     let table = "subject,relation,object\nhttp://www.wikidata.org/entity/Q1,e:P527,\
                  http://www.wikidata.org/entity/Q2\n";
-    let gold = Gold::read(&[file(&folder, "gold.csv", table)]).unwrap().0;
-    let predictions = Predictions::of_graph(&store, gold.naming).unwrap();
+    let gold = read_gold(&folder, "gold.csv", table);
+    let predictions = Predictions::of_graph(&store, gold.by).unwrap();
     let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
     assert_eq!(report.all.ranking.unwrap().mean_reciprocal_rank, 0.5);
     assert_eq!(report.relations[0].name, "has part");
@@ -148,18 +235,18 @@ fn a_graph_is_scored_by_iri_and_by_label() {
 #[test]
 fn what_cannot_be_compared_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let gold = Gold::read(&[file(&folder, "dev.jsonl", LABELS)]).unwrap().0;
+    let gold = read_gold(&folder, "dev.jsonl", LABELS);
     let predictions = file(&folder, "p.jsonl", PREDICTIONS);
-    let predictions = Predictions::read(&predictions, gold.naming).unwrap().0;
+    let predictions = Predictions::read(&predictions, gold.by).unwrap().0;
     assert_eq!(EvalReport::new(&gold, &predictions, None).unwrap_err().0[0].code, "no-labels");
 }
 
 #[test]
 fn what_is_left_out_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let gold = Gold::read(&[file(&folder, "gold.csv", GOLD)]).unwrap().0;
+    let gold = read_gold(&folder, "gold.csv", GOLD);
     let predictions = file(&folder, "p.jsonl", PREDICTIONS);
-    let predictions = Predictions::read(&predictions, gold.naming).unwrap().0;
+    let predictions = Predictions::read(&predictions, gold.by).unwrap().0;
     let warnings = EvalReport::new(&gold, &predictions, None).unwrap().1;
     let messages: Vec<&str> = warnings.0.iter().map(|w| w.message.as_str()).collect();
     assert_eq!(
