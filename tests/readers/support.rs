@@ -57,12 +57,11 @@ pub fn write_graph(folder: &Path, schema: Schema, entities: &[Entity<'_>], facts
             aliases: vec![],
             types: vec![],
         });
-        let list = |text| if text == "" { vec![] } else { vec![text] };
         let entities = entities.iter().map(|&(iri, label, alias, class)| EntityDescription {
             iri,
             label,
-            aliases: list(alias),
-            types: list(class),
+            aliases: some(alias),
+            types: some(class),
         });
         writer
             .commit(&ChunkRecord {
@@ -74,6 +73,11 @@ pub fn write_graph(folder: &Path, schema: Schema, entities: &[Entity<'_>], facts
             .unwrap();
     }
     writer.finish().unwrap();
+}
+
+/// What is not empty.
+fn some(text: &str) -> Vec<&str> {
+    Some(text).filter(|text| !text.is_empty()).into_iter().collect()
 }
 
 /// A relation between entities, of which nothing more is known.
