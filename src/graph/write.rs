@@ -240,22 +240,17 @@ impl GraphWriter {
         relation: &str,
         object: &Object<'_>,
     ) -> Result<(Triple, NamedNode), Error> {
-        let triple = Triple::new(
-            named("subject", subject)?,
-            named("relation", relation)?,
-            match object {
-                Object::Entity(iri) => Term::from(named("object", iri)?),
-                Object::Value { text, datatype, .. } => {
-                    Literal::new_typed_literal(&**text, named("datatype", datatype)?).into()
-                }
-            },
-        );
-        let hash = match object {
-            Object::Entity(iri) => identifier([subject, relation, iri, self.run.as_str()]),
+        let run = self.run.as_str();
+        let (object, hash) = match object {
+            Object::Entity(iri) => {
+                (named("object", iri)?.into(), identifier([subject, relation, iri, run]))
+            }
             Object::Value { text, datatype, .. } => {
-                identifier([subject, relation, text, datatype, self.run.as_str()])
+                let value = Literal::new_typed_literal(&**text, named("datatype", datatype)?);
+                (Term::from(value), identifier([subject, relation, text, datatype, run]))
             }
         };
+        let triple = Triple::new(named("subject", subject)?, named("relation", relation)?, object);
         Ok((triple, NamedNode::new_unchecked(format!("{}{hash}", self.base_iri))))
     }
 
