@@ -65,7 +65,8 @@ fn a_graph_is_all_that_a_pipeline_reads_and_is_completed() {
 /// What the ontology says of relations: known facts answer questions by it, and all facts lead to others.
 #[test]
 fn what_follows_is_not_asked_and_is_written_with_its_origin() {
-    let ontology = format!("{ONTOLOGY}ex:capitalOf owl:inverseOf ex:capital ; rdfs:label \"capital of\" .\n");
+    let ontology =
+        format!("{ONTOLOGY}ex:capitalOf owl:inverseOf ex:capital ; rdfs:label \"capital of\" .\n");
     let graph = format!("{GRAPH}ex:rome ex:capitalOf ex:italy .\n");
     let job = job(&ontology, &graph);
     job.set("inputs", "complete", true);
@@ -77,11 +78,13 @@ fn what_follows_is_not_asked_and_is_written_with_its_origin() {
     assert_eq!(job.report()["derived"], 3);
 
     let prefix = "PREFIX ex: <http://example.org/>";
-    let ask = |pattern: &str| job.query(&format!("{prefix} ASK {{ {pattern} }}"))["boolean"] == true;
+    let ask =
+        |pattern: &str| job.query(&format!("{prefix} ASK {{ {pattern} }}"))["boolean"] == true;
     let known = "ex:italy ex:capital ex:rome {| kgb:confidence ?one ; prov:wasDerivedFrom ?from |} . FILTER(?one = 1)
         ?from rdf:reifies <<( ex:rome ex:capitalOf ex:italy )>> ; kgb:known true";
     assert!(ask(known), "{}", job.export("turtle"));
-    let predicted = "ex:kenya ex:capital ?city ~ ?from {| kgb:confidence ?c ; kgb:baseProbability ?p |} .
+    let predicted =
+        "ex:kenya ex:capital ?city ~ ?from {| kgb:confidence ?c ; kgb:baseProbability ?p |} .
         ?city ex:capitalOf ex:kenya {| kgb:confidence ?c ; prov:wasDerivedFrom ?from |} .
         ex:capitalOf rdfs:label ?label . ?city rdfs:label ?name";
     assert!(ask(predicted), "{}", job.export("turtle"));
