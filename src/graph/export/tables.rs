@@ -26,12 +26,17 @@ use crate::graph::view::{Included, View};
 use crate::graph::vocabulary as kgb;
 
 /// What is said of an edge, by column: the numbers as the graph has them, none where it has none.
-const NUMBERS: [(&str, NamedNodeRef<'static>); 4] = [
+const NUMBERS: [(&str, NamedNodeRef<'static>); 6] = [
     ("confidence", kgb::CONFIDENCE),
     ("corrected_probability", kgb::CORRECTED_PROBABILITY),
     ("finetuned_probability", kgb::FINETUNED_PROBABILITY),
     ("base_probability", kgb::BASE_PROBABILITY),
+    ("lower", kgb::LOWER),
+    ("upper", kgb::UPPER),
 ];
+
+/// By column of [`NUMBERS`].
+type Numbers = [Option<String>; NUMBERS.len()];
 
 /// Which columns there are that can be left out.
 #[derive(Clone, Copy)]
@@ -53,8 +58,7 @@ struct Edge {
     relation: NamedNode,
     /// An IRI or a literal.
     object: Term,
-    /// In the order of [`NUMBERS`].
-    numbers: [Option<String>; 4],
+    numbers: Numbers,
 }
 
 /// The nodes that edges name, by their names.
@@ -103,10 +107,10 @@ fn edges(view: &View<'_>, take: &mut dyn FnMut(Edge) -> Result<(), Error>) -> Re
 }
 
 /// What the annotation of a triple says that has the highest confidence; none where none has one.
-fn numbers(view: &View<'_>, triple: &Triple) -> Result<Option<[Option<String>; 4]>, StorageError> {
-    let mut best: Option<(f64, [Option<String>; 4])> = None;
+fn numbers(view: &View<'_>, triple: &Triple) -> Result<Option<Numbers>, StorageError> {
+    let mut best: Option<(f64, Numbers)> = None;
     for annotator in view.annotators(triple)? {
-        let mut found = [const { None }; 4];
+        let mut found = [const { None }; NUMBERS.len()];
         for about in view.triples(annotator.as_ref())? {
             let column = NUMBERS.iter().position(|(_, predicate)| about.predicate == *predicate);
             if let (Some(column), Term::Literal(literal)) = (column, &about.object) {

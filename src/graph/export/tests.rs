@@ -257,7 +257,7 @@ fn tables_have_an_edge_for_each_prediction() {
         let edges = read("edges.csv");
         assert_eq!(edges.lines().count(), 5, "{edges}");
         assert!(edges.contains(
-            "http://example.org/a,http://example.org/o1,p,http://example.org/p,0.9,,,\n"
+            "http://example.org/a,http://example.org/o1,p,http://example.org/p,0.9,,,,,\n"
         ));
         let graphml = exported(&store, ExportFormat::GraphMl, None);
         assert_eq!(graphml.matches("<edge ").count(), 4, "{graphml}");
@@ -581,7 +581,7 @@ fn parquet_has_the_rows_of_csv() {
         rows[0],
         "{subject: \"http://example.org/a\", object: \"http://example.org/o1\", relation_label: \"p\", \
          relation: \"http://example.org/p\", confidence: 0.9, corrected_probability: null, \
-         finetuned_probability: null, base_probability: null}"
+         finetuned_probability: null, base_probability: null, lower: null, upper: null}"
     );
     let nodes = open("nodes.parquet");
     let rows: Vec<String> =
