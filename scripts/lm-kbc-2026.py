@@ -43,7 +43,7 @@ COVERED, MOST = 0.95, 30
 # learns how they are written and little else.
 TRAINED, NUMBERS_TRAINED = 4, 24
 
-# Relation: the tables of its candidates, whether None is one, templates.
+# Relation: the tables of its candidates, whether it is trained that there is None, templates.
 ENTITIES = {
     "awardWonBy": ([], False, ["The [X] was awarded to [Y]"]),
     "companyTradesAtStockExchange": (["lm-kbc-2026/candidates/exchanges.csv"], True, [
@@ -60,6 +60,8 @@ NUMBERS = {
 }
 RELATIONS = sorted([*ENTITIES, *NUMBERS])
 BORDERS = "countryLandBordersCountry"
+# What is trained where there is no object. It is no candidate: where it is likely, candidates are not.
+NONE = MINTED + "None"
 # Within a decade; each number is within 5 % of one, or nearly.
 ROUND = [10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 24, 25, 27, 30, 33, 36, 40, 43, 45, 48, 50, 55, 60, 65,
          70, 75, 80, 90]
@@ -105,7 +107,7 @@ folder = "adapter"
 """
 
 # What the tuned numbers depend on, beside the model.
-TUNED_BY = ["pipeline.toml", "ontology.ttl", "candidates.csv", "known.csv", "asked.csv", "held-out.csv"]
+TUNED_BY = ["ontology.ttl", "candidates.csv", "known.csv", "asked.csv", "held-out.csv", "train.csv"]
 
 PIPELINE = """\
 # Asks what nothing of this folder was trained or tuned on. `scripts/lm-kbc-2026.py` made it.
@@ -120,11 +122,8 @@ subjects = "asked.csv"
 candidates = "candidates.csv"
 gold = "test.csv"
 
-[examples]
-facts = "train.csv"
-entities = "known.csv"
-count = 4
-
+relations = [%(relations)s]
+%(examples)s
 [correction]
 method = "log-linear"
 lambda = 0.5
@@ -136,12 +135,25 @@ aim = "f1"
 [tuning]
 facts = "held-out.csv"
 entities = "known.csv"
-file = "tuned.toml"
+file = "%(name)s-tuned.toml"
 min_facts = 15
 
 [output]
-folder = "output"
+folder = "%(name)s"
 """
+EXAMPLES = """
+# Facts that were trained stand before each prompt.
+[examples]
+facts = "train.csv"
+entities = "known.csv"
+count = 4
+"""
+# Pipeline: whether prompts have examples, the relations. A small model takes the last examples' exchange or
+# number for the answer.
+ASKED = {
+    "few-shot": (True, ["awardWonBy", BORDERS, "personHasCityOfDeath"]),
+    "zero-shot": (False, ["companyTradesAtStockExchange", "hasArea", "hasCapacity"]),
+}
 
 
 def fold(name):
@@ -285,7 +297,6 @@ class Folder:
     def __init__(self, path, known, asked, as_ranges):
         self.path, self.known, self.asked, self.as_ranges = path, known, asked, as_ranges
         self.spaces = {r: Entities(r, tables) for r, (tables, _, _) in ENTITIES.items()}
-        self.none = {r: self.spaces[r].add(["None"]) for r, (_, has_none, _) in ENTITIES.items() if has_none}
 
     def subject(self, relation, label):
         """A country's IRI is that of the candidate, so that it does not border itself."""
@@ -305,13 +316,14 @@ class Folder:
             return [shorter(f"{value:.{NUMBERS[relation][2]}f}") for value in values]
         return [nearest(value, VALUES[relation]) for value in values]
 
-    def facts(self, questions, most=None):
+    def facts(self, questions, most=None, none=None):
+        """With `most` objects a question at most; what has none has an empty one, or `none`."""
         rows = []
         for relation, label, objects in questions:
             subject = self.subject(relation, label)
             some = sorted(objects, key=lambda names: digest(subject, names[0]))[:most]
             found = self.objects(relation, some)
-            rows += [[subject, MINTED + relation, o] for o in found or [self.none.get(relation, "")]]
+            rows += [[subject, MINTED + relation, o] for o in found or [none if none and ENTITIES[relation][1] else ""]]
         return rows
 
     def turned(self, questions):
@@ -351,15 +363,16 @@ class Folder:
         known, asked = self.subjects(self.known), self.subjects(self.asked)
         later = self.held_out()
         trained = [q for r in RELATIONS for q in self.trained(r, later)]
-        train = self.facts(trained, TRAINED)
+        train = self.facts(trained, TRAINED, NONE)
         train += self.turned(trained)
         # As in what is asked later, not each object that is held out is a candidate. Of an award, whose
         # winners seldom win another one, it is those who are trained.
         rows = [[iri, label, f"{MINTED}{relation}-object"]
                 for relation, space in self.spaces.items() for iri, label in sorted(space.labels.items())]
-        stop, held_out = (self.facts([q for q in self.known if q[:2] in later], most) for most in (TRAINED, None))
+        tuned = [q for q in self.known if q[:2] in later]
+        stop, held_out = self.facts(tuned, TRAINED, NONE), self.facts(tuned)
         are = {row[0] for row in rows}
-        others = [[iri, label, ""] for space in self.spaces.values()
+        others = [[NONE, "None", ""]] + [[iri, label, ""] for space in self.spaces.values()
                   for iri, label in sorted(space.labels.items()) if iri not in are]
         header = ["iri", "label", "types"]
         write_csv(self.path / "candidates.csv", header, rows)
@@ -373,7 +386,11 @@ class Folder:
         write(self.path / "derived.jsonl", self.derived())
         write(self.path / "ontology.ttl", ontology(self.bounds(), self.as_ranges))
         write(self.path / "finetune.toml", FINETUNE % models)
-        write(self.path / "pipeline.toml", PIPELINE % models)
+        for name, (has_examples, relations) in ASKED.items():
+            iris = ", ".join(json.dumps(MINTED + relation) for relation in relations)
+            examples = EXAMPLES if has_examples else ""
+            text = PIPELINE % {**models, "name": name, "relations": iris, "examples": examples}
+            write(self.path / f"{name}.toml", text)
 
     def derived(self):
         """Who borders whom by what is known of the other side: borders are symmetric."""
@@ -390,14 +407,15 @@ class Folder:
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
     def run(self, kgbuild):
-        """Finetunes, tunes and asks, as far as that is not done."""
+        """Finetunes, tunes and asks, as far as that is not done; gives the graphs."""
         kgbuild("finetune", self.path / "finetune.toml")
-        tuned = self.path / "tuned.toml"
-        needed = [self.path / name for name in ("adapter/training.json", *TUNED_BY)]
-        if not tuned.exists() or any(file.stat().st_mtime > tuned.stat().st_mtime for file in needed):
-            kgbuild("tune", self.path / "pipeline.toml")
-        kgbuild("run", self.path / "pipeline.toml")
-        return self.path
+        for name in ASKED:
+            pipeline, tuned = self.path / f"{name}.toml", self.path / f"{name}-tuned.toml"
+            needed = [pipeline, *(self.path / file for file in ("adapter/training.json", *TUNED_BY))]
+            if not tuned.exists() or any(file.stat().st_mtime > tuned.stat().st_mtime for file in needed):
+                kgbuild("tune", pipeline)
+            kgbuild("run", pipeline)
+        return [self.path / name for name in ASKED]
 
 
 def source(given, default):
@@ -408,11 +426,11 @@ def source(given, default):
 
 
 def score(kgbuild, folders, gold, out):
-    """Scores all questions of a split together: what the model says, and with what is derived beside it.
-    The scores and what is wrong are kept."""
+    """Asks the questions of a split and scores them all together: what the model says, and with what is derived
+    beside it. The scores and what is wrong are kept."""
     by = ["--gold", gold, "--rules", "lm-kbc-2026"]
-    asked = [folder / "output" for folder in folders]
-    derived = [file for folder in folders if (file := folder / "derived.jsonl").stat().st_size]
+    asked = [graph for folder in folders for graph in folder.run(kgbuild)]
+    derived = [file for folder in folders if (file := folder.path / "derived.jsonl").stat().st_size]
     for name, predictions in ((gold.stem, asked), (f"{gold.stem}-derived", asked + derived)):
         kept = ["--wrong", out / f"{name}-wrong.csv", "--html", out / f"{name}.html"]
         kgbuild("eval", *predictions, *by, *kept)
@@ -457,9 +475,9 @@ def main():
         if done.returncode:
             sys.exit(done.returncode)
 
-    score(kgbuild, [folder.run(kgbuild) for folder in folds], train, args.out)
+    score(kgbuild, folds, train, args.out)
     if last:
-        score(kgbuild, [last[0].run(kgbuild)], val, args.out)
+        score(kgbuild, last, val, args.out)
 
 
 if __name__ == "__main__":

@@ -103,12 +103,7 @@ fn name(labels: Vec<String>, id: Option<&String>, rules: Rules) -> Name {
 /// Whether a prediction says that there is no object, as the challenge allows it to.
 pub(super) fn says_none(objects: &[Name]) -> bool {
     let [only] = objects else { return objects.is_empty() };
-    is_none(only)
-}
-
-/// Whether a name stands for no object.
-pub(super) fn is_none(name: &Name) -> bool {
-    name.id.is_none() && matches!(name.labels(), [label] if label == "none" || label == "null")
+    only.id.is_none() && matches!(only.labels(), [label] if label == "none" || label == "null")
 }
 
 #[cfg(test)]

@@ -53,8 +53,7 @@ pub struct Predictions {
 
 impl Predictions {
     /// The predictions of a graph: its triples with a confidence, the most confident first, in
-    /// byte order of their IRIs where they are equally so. By label, an entity that is called None
-    /// says that there is no object, and nothing behind it counts.
+    /// byte order of their IRIs where they are equally so.
     ///
     /// # Errors
     /// Where the store cannot be read or holds a confidence that is none.
@@ -85,8 +84,6 @@ impl Predictions {
                 confidence: Some(triple.confidence),
                 uncalibrated: triple.corrected,
             });
-            // What is less sure than that there is no object does not count.
-            let objects = objects.take_while(|object| !lm_kbc::is_none(&object.name));
             let called = relation_names(&relation, labels_of(&relation), by.naming);
             if let Some(label) = labels_of(&relation).next() {
                 let labelled = called.iter().map(|name| (name.clone(), label.to_owned()));

@@ -160,22 +160,6 @@ fn by_the_rules_of_2026_worked_out_by_hand() {
 }
 
 #[test]
-fn none_in_a_graph_is_no_object_and_nothing_behind_it() {
-    let store = graph(
-        "e:k e:tradesAt e:None {| kgb:confidence 0.75 |}, e:nyse {| kgb:confidence 0.5 |} .
-         e:e e:tradesAt e:None {| kgb:confidence 0.25 |}, e:nyse {| kgb:confidence 0.5 |} .
-         e:k rdfs:label \"Knipex\" . e:e rdfs:label \"Enbridge\" . e:nyse rdfs:label \"NYSE\" .
-         e:None rdfs:label \"None\" .",
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let gold = read_gold(&folder, "val.jsonl", OF_2026);
-    let predictions = Predictions::of_graph(&store, gold.by).unwrap();
-    let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
-    let trades = report.relations.iter().find(|scores| scores.name == "tradesAt").unwrap();
-    assert_eq!(trades.counts, Counts { predicted: 1, gold: 2, found: 1 });
-}
-
-#[test]
 fn values_of_a_graph_are_numbers_or_dates() {
     let store = graph(
         "e:a e:born \"1890-03-12\"^^<http://www.w3.org/2001/XMLSchema#date> {| kgb:confidence 0.5 |} .
