@@ -28,6 +28,9 @@ pub struct Prediction {
     pub corrected: Option<f64>,
 }
 
+/// Subject, relation and object.
+type Fact = [String; 3];
+
 /// The asserted triples that have a confidence, under either annotation, in byte order of subject,
 /// relation and object. Where a triple has several confidences, the highest is given. Triples with
 /// blank nodes are none.
@@ -37,7 +40,7 @@ pub struct Prediction {
 /// read.
 pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
     let view = View::new(store, None, Included::default()).map_err(Error::Read)?;
-    let mut found: BTreeMap<([String; 3], Option<String>), (f64, Option<f64>)> = BTreeMap::new();
+    let mut found: BTreeMap<(Fact, Option<String>), (f64, Option<f64>)> = BTreeMap::new();
     let graph = Some(GraphNameRef::DefaultGraph);
     for quad in store.quads_for_pattern(None, Some(kgb::CONFIDENCE), None, graph) {
         let quad = quad.map_err(Error::Read)?;

@@ -193,7 +193,8 @@ fn settle(
     objects: &mut BTreeMap<Thing, Following>,
 ) {
     objects.retain(|(object, _), _| {
-        !own.contains(object) && !(consequence.irreflexive && object == subject)
+        let is_itself = consequence.irreflexive && object == subject;
+        !is_itself && !own.contains(object)
     });
     let Some(most) = consequence.max_objects else { return };
     let room = (most as usize).saturating_sub(own.len());

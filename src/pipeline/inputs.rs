@@ -70,6 +70,23 @@ impl Inputs {
         Self::read_asking(pipeline, entities, facts, Ask::SubjectsOfFacts)
     }
 
+    /// The relations of these names, all where there are none; a mistake without a place is one of the
+    /// ontology's `file`.
+    fn selected(
+        &self,
+        names: Option<&[String]>,
+        file: &Path,
+    ) -> Result<Vec<Relation>, Diagnostics> {
+        let selected = self.ontology.select(names).map_err(|mistakes| {
+            let placed = mistakes.0.into_iter().map(|mistake| match mistake.place {
+                Some(_) => mistake,
+                None => mistake.at(file, At::File),
+            });
+            Diagnostics(placed.collect())
+        })?;
+        Ok(selected.into_iter().cloned().collect())
+    }
+
     fn read_asking(
         pipeline: &Pipeline,
         entities: &[PathBuf],
@@ -105,13 +122,10 @@ impl Inputs {
         let mut inputs =
             Self { ontology, subjects, candidates, gold, known, relations: Vec::new() };
         let answered = inputs.known.as_ref().map(|known| derive::answered(known, &inputs.ontology));
-        let selected = match inputs.ontology.select(files.relations.as_deref()) {
-            Ok(relations) => relations.into_iter().cloned().collect::<Vec<_>>(),
+        let selected = match inputs.selected(files.relations.as_deref(), &files.ontology[0]) {
+            Ok(relations) => relations,
             Err(mistakes) => {
-                notes.0.extend(mistakes.0.into_iter().map(|mistake| match mistake.place {
-                    Some(_) => mistake,
-                    None => mistake.at(&files.ontology[0], At::File),
-                }));
+                notes.0.extend(mistakes.0);
                 return Err(notes);
             }
         };

@@ -78,11 +78,8 @@ pub fn run(
     let predicted = plan.tasks(writer.done()).next().is_none();
     let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
     let derived = writer.derived()?;
-    if complete {
-        writer.finish()?;
-    } else {
-        writer.checkpoint()?;
-    }
+    let closed = if complete { writer.finish() } else { writer.checkpoint() };
+    closed?;
     let (relations, total) = lines(plan, &statistics);
     Ok(RunReport {
         relations,

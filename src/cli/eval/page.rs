@@ -55,10 +55,7 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
             }
             @let outside = report.outside_gold;
             @if outside.questions > 0 {
-                p {
-                    (outside.questions) " predicted questions with " (outside.objects)
-                    " objects are not in gold and are left out."
-                }
+                p { (outside.questions) " predicted questions with " (outside.objects) " objects are not in gold." }
             }
         }
     };

@@ -118,10 +118,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a row.
-    pub(super) fn row(&mut self, row: &Row) -> Result<(), Diagnostic> {
+    pub(super) fn row(&mut self, row: &Row) -> Result<(), Box<Diagnostic>> {
         let Some(subject) = row.iri(Of::Subject)? else {
             let help = "rows tell of a ?subject; leave those out that have none";
-            return Err(Diagnostic::error("no-subject", "?subject is not bound").help(help));
+            return Err(Box::new(
+                Diagnostic::error("no-subject", "?subject is not bound").help(help),
+            ));
         };
         let subject = self.entity(
             subject,
@@ -169,7 +171,7 @@ impl<'a> Reading<'a> {
         iri: &str,
         row: &Row,
         [label, alias, class, class_label]: [Of; 4],
-    ) -> Result<u32, Diagnostic> {
+    ) -> Result<u32, Box<Diagnostic>> {
         let language = &self.wanted.language;
         let (number, is_new) = self.numbers.of(iri);
         if is_new {
@@ -194,19 +196,21 @@ impl<'a> Reading<'a> {
     }
 
     /// The number of the row's relation.
-    fn relation(&mut self, row: &Row) -> Result<u32, Diagnostic> {
+    fn relation(&mut self, row: &Row) -> Result<u32, Box<Diagnostic>> {
         let iri = match (row.iri(Of::Relation)?, &self.wanted.relation) {
             (Some(_), Some(_)) => {
                 let message = "?relation is bound, and --relation given too";
-                return Err(Diagnostic::error("two-relations", message)
-                    .help("leave one of them out: the variable, or the option"));
+                let mistake = Diagnostic::error("two-relations", message)
+                    .help("leave one of them out: the variable, or the option");
+                return Err(Box::new(mistake));
             }
             (Some(iri), None) => iri,
             (None, Some(iri)) => iri,
             (None, None) => {
                 let help =
                     "bind ?relation in the query, or name the relation of all rows: --relation IRI";
-                return Err(Diagnostic::error("no-relation", "?relation is not bound").help(help));
+                let mistake = Diagnostic::error("no-relation", "?relation is not bound");
+                return Err(Box::new(mistake.help(help)));
             }
         };
         let (number, is_new) = self.relation_numbers.of(iri);

@@ -67,13 +67,13 @@ impl Row {
     }
 
     /// What a variable is bound to that has to be an IRI, if it is bound.
-    pub(super) fn iri(&self, variable: Of) -> Result<Option<&str>, Diagnostic> {
+    pub(super) fn iri(&self, variable: Of) -> Result<Option<&str>, Box<Diagnostic>> {
         match self.get(variable) {
             None => Ok(None),
             Some(Term::NamedNode(iri)) => Ok(Some(iri.as_str())),
             Some(other) => {
                 let message = format!("?{} is {other}, no IRI", VARIABLES[variable as usize]);
-                Err(Diagnostic::error("bad-iri", message))
+                Err(Box::new(Diagnostic::error("bad-iri", message)))
             }
         }
     }
@@ -90,7 +90,7 @@ impl Row {
 /// Gives `take` every row; what it refuses is a mistake at the row. Gives the warnings.
 pub(super) fn each(
     file: &Path,
-    take: &mut dyn FnMut(&Row) -> Result<(), Diagnostic>,
+    take: &mut dyn FnMut(&Row) -> Result<(), Box<Diagnostic>>,
 ) -> Result<Diagnostics, Diagnostics> {
     let name = files::uncompressed_name(file).unwrap_or_default().to_string_lossy();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
@@ -99,7 +99,7 @@ pub(super) fn each(
             let mut mistakes = Mistakes::new(file);
             table::read(file, &COLUMNS, &mut mistakes, |cells, mistakes| {
                 if let Err(mistake) = take(&of_cells(cells)) {
-                    mistakes.at_row(cells.offset, mistake);
+                    mistakes.at_row(cells.offset, *mistake);
                 }
             });
             mistakes.finish().or(()).map(|((), warnings)| warnings)
@@ -137,7 +137,7 @@ fn of_cells(cells: &table::Row<'_>) -> Row {
 fn solutions(
     file: &Path,
     format: QueryResultsFormat,
-    take: &mut dyn FnMut(&Row) -> Result<(), Diagnostic>,
+    take: &mut dyn FnMut(&Row) -> Result<(), Box<Diagnostic>>,
 ) -> Result<Diagnostics, Diagnostics> {
     let failed = |error: QueryResultsParseError| match error {
         QueryResultsParseError::Io(error) => unreadable(file, &error),
@@ -166,7 +166,7 @@ fn solutions(
             QueryResultsFormat::Tsv => mistake.at(file, At::Line(number + 1)),
             _ => {
                 let message = format!("in result {number}, {}", mistake.message);
-                Diagnostic { message, ..mistake }.at(file, At::File)
+                Diagnostic { message, ..*mistake }.at(file, At::File)
             }
         })?;
     }

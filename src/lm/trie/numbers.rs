@@ -281,7 +281,7 @@ impl Tokens {
         tokenise: &mut dyn FnMut(&str) -> Result<Vec<u32>, E>,
     ) -> Result<Self, E> {
         let fails = |text: &str| E::from(UnwritableNumbers { text: text.to_owned() });
-        let [one, two, run] = ["1", "2", "1111111"].map(|text| tokenise(text));
+        let [one, two, run] = ["1", "2", "1111111"].map(&mut *tokenise);
         let (one, two, run) = (one?, two?, run?);
         let lead = match (&*one, &*two) {
             ([_], [_]) => None,

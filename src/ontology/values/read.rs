@@ -87,6 +87,15 @@ impl Reader<'_> {
             }
         };
         let decimals = self.decimals(datatype)?;
+        let [first, last] = self.bounds(datatype, decimals)?;
+        let tolerance = self.tolerance(datatype)?;
+        let unit = self.unit(datatype)?;
+        Ok(ValueRange { decimals, tolerance, unit, ..whole(datatype, first, last) })
+    }
+
+    /// The numbers of the first and the last value, between which are not too many.
+    fn bounds(&self, datatype: Datatype, decimals: u32) -> Result<[i64; 2], Diagnostics> {
+        let relation = self.relation;
         let [first, last] = [
             self.bound("kgb:minimum", datatype, decimals)?,
             self.bound("kgb:maximum", datatype, decimals)?,
@@ -116,9 +125,7 @@ impl Reader<'_> {
             );
             return Err(self.mistake("too-many-digits", message, help));
         }
-        let tolerance = self.tolerance(datatype)?;
-        let unit = self.unit(datatype)?;
-        Ok(ValueRange { decimals, tolerance, unit, ..whole(datatype, first, last) })
+        Ok([first, last])
     }
 
     /// The texts of a list, each once.
