@@ -136,7 +136,7 @@ aim = "f1"
 facts = "held-out.csv"
 entities = "known.csv"
 file = "%(name)s-tuned.toml"
-min_facts = 15
+min_facts = %(min_facts)s
 
 [output]
 folder = "%(name)s"
@@ -445,6 +445,7 @@ def main():
     parser.add_argument("--base", help="another model than the default one, as pipelines name it")
     parser.add_argument("--text", help="another text to train on beside the facts; its JSON has `extract`s")
     parser.add_argument("--folds", type=int, default=5, help="how many parts train is cut into")
+    parser.add_argument("--min-facts", type=int, default=15, help="how many held-out facts tuning takes at least")
     parser.add_argument("--ranges", action="store_true", help="numbers of any size, within kgb:tolerance, not listed ones")
     parser.add_argument("--prepare", action="store_true", help="only write the folders")
     args = parser.parse_args()
@@ -463,7 +464,7 @@ def main():
     subjects = {subject for _, subject, _ in asked}
     known = [q for q in questions if q[1] not in subjects]
     last = [Folder(args.out / "val", known, asked, args.ranges)] if asked else []
-    models = {"base": source(args.base, BASE), "text": source(args.text, TEXT)}
+    models = {"base": source(args.base, BASE), "text": source(args.text, TEXT), "min_facts": args.min_facts}
     for folder in folds + last:
         folder.prepare(models)
     if args.prepare:
