@@ -54,7 +54,8 @@ impl Moment {
             }
         };
         while start.elapsed() < delay && !ended(child) {
-            thread::sleep((delay - start.elapsed()).min(Duration::from_millis(5)));
+            let rest = delay.saturating_sub(start.elapsed());
+            thread::sleep(rest.min(Duration::from_millis(5)));
         }
     }
 }
