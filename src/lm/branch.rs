@@ -245,15 +245,13 @@ impl AnswerSpace {
         };
         let relative = self.is_relative(node, template);
         let place = path.len();
-        let suffixed: Vec<_> =
-            (1..suffix.len()).map(|at| [&path, &suffix[..at]].concat()).collect();
-        rows.push(Row { prompt, continuation: path, place, wanted, relative });
-        for (at, continuation) in suffixed.into_iter().enumerate() {
+        rows.push(Row { prompt, continuation: path.clone(), place, wanted, relative });
+        for at in 1..suffix.len() {
             rows.push(Row {
                 prompt,
-                continuation: Cow::Owned(continuation),
-                place: place + at + 1,
-                wanted: Cow::Owned(vec![suffix[at + 1]]),
+                continuation: Cow::Owned([&path, &suffix[..at]].concat()),
+                place: place + at,
+                wanted: Cow::Owned(vec![suffix[at]]),
                 relative: false,
             });
         }

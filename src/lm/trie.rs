@@ -33,14 +33,6 @@ impl Trie {
     /// The empty prefix.
     pub const ROOT: NodeId = 0;
 
-    /// The trie of names that are listed.
-    ///
-    /// # Errors
-    /// Those of [`ListedTrie::new`].
-    pub fn new(sequences: Sequences, nodes: Nodes) -> Result<Self, TrieError> {
-        Ok(Self::Listed(ListedTrie::new(sequences, nodes)?))
-    }
-
     /// The tokens from the root to `node`.
     pub fn path(&self, node: NodeId) -> Cow<'_, [u32]> {
         match self {

@@ -155,16 +155,6 @@ impl ValueRange {
         Some([*around.start(), *around.end()].map(|bound| self.lexical(bound as usize)))
     }
 
-    /// Whether `answer` is right where `truth` is the value, as texts of the datatype: the same value, or near
-    /// enough to it. A text that is no value of the range is right only as itself.
-    pub fn is_right(&self, answer: &str, truth: &str) -> bool {
-        match (self.position(answer), self.position(truth), self.near()) {
-            (Some(answer), Some(truth), Some(near)) => near.is_right(answer as u32, truth as u32),
-            (Some(answer), Some(truth), None) => answer == truth,
-            _ => answer == truth,
-        }
-    }
-
     /// Whether there are none, which never is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

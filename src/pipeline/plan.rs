@@ -291,12 +291,10 @@ impl RelationPlan {
     /// How near candidates are to the true one that are right, where not all of them are scored: numbers that
     /// are not listed, or of which others are right too.
     pub fn nearness(&self) -> Option<Near> {
-        match &self.candidates {
+        self.near.or_else(|| match &self.candidates {
             Objects::Values(values) if !self.space.is_listed() => Some(values.within(0.0)),
             _ => None,
-        }
-        .filter(|_| self.near.is_none())
-        .or(self.near)
+        })
     }
 
     /// The ledger's key of a chunk.

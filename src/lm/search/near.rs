@@ -3,7 +3,7 @@
 //!
 //! Neighbours' windows hold nearly the same, so that the very best is not worth its price. The search ends
 //! when the share of the mass that is open is within the task's tolerance, or too small for any answer to
-//! reach the threshold.
+//! reach the threshold, or after so many prefixes.
 
 use super::question::Question;
 use super::{Answer, Asked, Mass, SearchTask, Weighed, answer_from, run};

@@ -169,7 +169,7 @@ impl NumberTrie {
             if begun.into_iter().flatten().any(|next| self.grammar.begins(next)) {
                 children.push((lead, State { led: true, ..state }.node()));
             }
-        } else if !is_start || led || tokens.lead.is_none() {
+        } else {
             may(Symbol::Comma).into_iter().for_each(|next| add(tokens.comma, next));
             may(Symbol::Point).into_iter().for_each(|next| add(tokens.point, next));
             self.digits(prefix, &mut add);
@@ -289,9 +289,9 @@ impl Tokens {
             _ => return Err(fails("1")),
         };
         let before = usize::from(lead.is_some());
-        let group = match run.len() - before {
-            7 => 1,
-            3 => 3,
+        let group = match run.len().checked_sub(before) {
+            Some(7) => 1,
+            Some(3) => 3,
             _ => return Err(fails("1111111")),
         };
         let single = |tokens: &[u32], text: &str| match *tokens {
@@ -324,7 +324,8 @@ impl Tokens {
             ([first, minus, _], Some(lead)) if *first == lead => (*minus, true),
             _ => return Err(fails("-1")),
         };
-        Ok(Self {
+        let scales = [thousand?, million?, billion?];
+        let tokens = Self {
             lead,
             minus,
             minus_follows_lead,
@@ -333,8 +334,23 @@ impl Tokens {
             digits,
             comma,
             point,
-            scales: [thousand?, million?, billion?],
-        })
+            scales,
+        };
+        if tokens.differ() { Ok(tokens) } else { Err(fails("0123456789")) }
+    }
+
+    /// Whether what may follow a prefix differs in its first token: an unknown token may stand for all.
+    fn differ(&self) -> bool {
+        let scales = self.scales.iter().map(|scale| scale.first());
+        let behind = self.digits.iter().chain([&self.comma, &self.point]).map(Some).chain(scales);
+        let at_start = self.first_digits.iter().chain([&self.minus]).chain(&self.lead).map(Some);
+        let differ = |mut tokens: Vec<Option<&u32>>| {
+            let all = tokens.len();
+            tokens.sort_unstable();
+            tokens.dedup();
+            tokens.len() == all && tokens.iter().all(Option::is_some)
+        };
+        differ(behind.collect()) && differ(at_start.collect())
     }
 
     fn of_digits(&self, is_first: bool, digits: impl ExactSizeIterator<Item = u8>) -> u32 {

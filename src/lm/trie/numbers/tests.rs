@@ -205,6 +205,13 @@ fn tokenizers_that_write_otherwise_are_refused() {
     let twos = Toy { group: 2, lead: true, minus_follows: false };
     let refused = NumberTrie::new::<UnwritableNumbers>(numbers, &mut |text| Ok(twos.tokens(text)));
     assert_eq!(refused.unwrap_err().text, "1111111");
+    // One token for all that is unknown, and none at all.
+    for odd in [vec![LEAD, 7], vec![]] {
+        let refused = NumberTrie::new::<UnwritableNumbers>(numbers, &mut |text| {
+            Ok([&odd[..], &vec![7; text.len().saturating_sub(1)]].concat())
+        });
+        assert!(refused.is_err(), "{odd:?}");
+    }
     // A number of its own.
     let ones = Toy { group: 1, ..twos };
     let merges = |text: &str| if text == "1000000" { vec![LEAD, 77] } else { ones.tokens(text) };
