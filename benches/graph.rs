@@ -88,6 +88,8 @@ fn store(criterion: &mut Criterion) {
                         assertions: assertions.collect(),
                         entities: entities.collect(),
                         statistics: serde_json::json!({}),
+                        kept: Vec::new(),
+                        candidates: serde_json::Value::Null,
                     })
                     .unwrap();
             }

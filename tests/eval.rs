@@ -58,6 +58,8 @@ fn graph(folder: &Path, finished: bool) {
         assertions: assertions.collect(),
         entities,
         statistics: Value::Null,
+        kept: Vec::new(),
+        candidates: serde_json::Value::Null,
     };
     writer.commit(&record).unwrap();
     if finished {

@@ -65,6 +65,8 @@ fn commit(writer: &mut GraphWriter, index: u64) {
             assertions: assertions.collect(),
             entities: entities.collect(),
             statistics: serde_json::json!({ "index": index }),
+            kept: Vec::new(),
+            candidates: serde_json::Value::Null,
         })
         .unwrap();
 }

@@ -55,6 +55,15 @@ fn dry_run(job: &mut PlannedJob<'_>) -> Result<(), Failure> {
         ["relation", "subjects", "prompts", "prompt tokens", "candidates", "candidate tokens"];
     print(&table::table(&header, rows, table::terminal_width(), &[]))?;
     // Nobody waits for less than a second.
-    let time = indicatif::HumanDuration(job.try_out()?.max(Duration::from_secs(1)));
-    print(&format!("\nfrom its beginning, a run would take about {time} (from a short trial)"))
+    let share = job.share_to_ask()?;
+    let all = job.try_out()?;
+    let time = |share| indicatif::HumanDuration(all.mul_f64(share).max(Duration::from_secs(1)));
+    print(&format!(
+        "\nfrom its beginning, a run would take about {} (from a short trial)",
+        time(1.0)
+    ))?;
+    if share < 1.0 {
+        print(&format!("what is left to ask of it, about {}", time(share)))?;
+    }
+    Ok(())
 }

@@ -160,6 +160,9 @@ pub struct OutputSettings {
     pub folder: PathBuf,
     /// When chunks are forced to the disk.
     pub durability: Durability,
+    /// How many of each question's best candidates are kept beside the graph, with what the models
+    /// answered; 0 keeps neither.
+    pub keep: usize,
     /// An absolute IRI that begins those of runs and of annotations.
     pub base_iri: String,
 }

@@ -330,6 +330,10 @@ pub(super) struct RawOutput {
     pub folder: Option<String>,
     /// When what is written is forced to the disk; never changes the graph.
     pub durability: Durability,
+    /// How many of each question's best candidates are kept beside the graph, written or not, with all that
+    /// models answered, so that a changed pipeline asks nothing twice. 0 keeps nothing.
+    #[schemars(range(max = 1000))]
+    pub keep: usize,
     /// Begins the IRIs of runs and of annotations.
     #[schemars(length(min = 1))]
     pub base_iri: String,
@@ -337,7 +341,12 @@ pub(super) struct RawOutput {
 
 impl Default for RawOutput {
     fn default() -> Self {
-        Self { folder: None, durability: Durability::Periodic, base_iri: "urn:kgbuild:".into() }
+        Self {
+            folder: None,
+            durability: Durability::Periodic,
+            keep: 10,
+            base_iri: "urn:kgbuild:".into(),
+        }
     }
 }
 

@@ -369,6 +369,7 @@ impl Resolver<'_> {
         OutputSettings {
             folder: folder.unwrap_or_default(),
             durability: raw.durability,
+            keep: raw.keep,
             base_iri: raw.base_iri,
         }
     }

@@ -65,19 +65,6 @@ pub enum Error {
         /// How it is known to be none.
         why: &'static str,
     },
-    /// The store was made from other inputs or settings.
-    #[error(
-        "{} was made by a run that differs from this one:\n{}\nGo on with the old settings, name \
-         another output folder, or give --fresh to delete that graph and start anew",
-        folder.display(),
-        listed(differences)
-    )]
-    SignatureDiffers {
-        /// The output folder.
-        folder: PathBuf,
-        /// At least one.
-        differences: Vec<Difference>,
-    },
     /// There is no store to read.
     #[error(
         "there is no store at {}: give the output folder of a run, or the store/ in it",
@@ -226,9 +213,4 @@ impl Error {
             _ => Self::Folder { doing, path: path.to_owned(), source },
         }
     }
-}
-
-fn listed(differences: &[Difference]) -> String {
-    let lines: Vec<String> = differences.iter().map(|d| format!("  {d}")).collect();
-    lines.join("\n")
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: `store/` either does not exist or is a whole store with a signature. A new store
 //! is made in a scratch folder and moved out of it when its first transaction is on disk; an old one
-//! that is to go is moved into it before it is deleted. Nothing else is ever deleted, and no store
+//! that is to go is moved into it before it is deleted. Where inputs or settings have changed, a store is
+//! made beside the old one, as `store-1/`, and takes its place when it is complete. Nothing else is ever deleted, and no store
 //! in which there is a file that is not RocksDB's.
 
 use super::error::Error;
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 const STORE: &str = "store";
 const LOCK: &str = ".lock";
+/// Begins the name of a store that is made to replace the one that is there; a number follows.
+const SUCCESSOR: &str = "store-";
 /// Begins the name of the scratch folder in which a store is made or deleted.
 const SCRATCH: &str = ".store-";
 /// RocksDB has this file in every database that was ever opened in full.
@@ -62,71 +65,145 @@ impl Folder {
         for scratch in left {
             files::remove(&scratch).map_err(|e| Error::folder("delete", &scratch, e))?;
         }
+        folder.finish_succession()?;
         Ok(folder)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     pub(super) fn store_path(&self) -> PathBuf {
         self.path.join(STORE)
     }
 
-    /// The signature of the store in the folder, `None` where there is no store yet.
+    /// The signature of the store at a path, `None` where there is no store yet.
     ///
     /// # Errors
-    /// [`Error::Foreign`] where `store` is there but is no store of ours. It is opened read only,
+    /// [`Error::Foreign`] where something is there but is no store of ours. It is opened read only,
     /// so that it stays as it was.
-    pub(super) fn signature(&self) -> Result<Option<Signature>, Error> {
-        let path = self.store_path();
-        if !holds_store(&path)? {
+    pub(super) fn signature(&self, path: &Path) -> Result<Option<Signature>, Error> {
+        if !holds_store(path)? {
             return Ok(None);
         }
-        let store =
-            Store::open_read_only(&path).map_err(|e| Error::storage("opening", &path, e))?;
-        let signature = ledger::signature(&store, &path)?;
-        signature.map(Some).ok_or(Error::Foreign { path, why: "it has no ledger" })
+        let store = Store::open_read_only(path).map_err(|e| Error::storage("opening", path, e))?;
+        let signature = ledger::signature(&store, path)?;
+        let foreign = || Error::Foreign { path: path.to_owned(), why: "it has no ledger" };
+        signature.map(Some).ok_or_else(foreign)
     }
 
-    /// Opens the store that is there.
-    pub(super) fn open(&self) -> Result<Store, Error> {
-        let path = self.store_path();
-        Store::open(&path).map_err(|e| Error::storage("opening", &path, e))
-    }
-
-    /// Puts a new store that holds `quads` in the place of the one that is there, if any.
-    ///
-    /// The caller has made sure by [`Self::signature`] that the old one is ours.
+    /// The stores that are made to replace the folder's, the newest last.
     ///
     /// # Errors
-    /// [`Error::Foreign`] where the old one holds files that are not a store's, or is a link.
-    pub(super) fn create(&self, quads: Vec<Quad>) -> Result<Store, Error> {
-        let path = self.store_path();
-        holds_nothing_else(&path)?;
-        let scratch = Scratch::new(&self.path, SCRATCH)
-            .map_err(|e| Error::folder("write to the output folder", &self.path, e))?;
-        let (new, old) = (scratch.path().join("new"), scratch.path().join("old"));
-        let made = |e| Error::storage("making", &new, e);
-        let store = Store::open(&new).map_err(made)?;
-        store.extend(quads).map_err(made)?;
-        store.flush().map_err(made)?;
-        drop(store);
-        match fs::rename(&path, &old) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            result => result.map_err(|e| Error::folder("move away the old", &path, e))?,
+    /// Where the folder cannot be read.
+    pub(super) fn successors(&self) -> Result<Vec<PathBuf>, Error> {
+        let failed = |e| Error::folder("read the folder", &self.path, e);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let number = name.to_string_lossy().strip_prefix(SUCCESSOR).map(str::parse::<u32>);
+            if let Some(Ok(number)) = number {
+                found.push((number, self.path.join(name)));
+            }
         }
-        fs::rename(&new, &path).map_err(|e| {
+        found.sort();
+        let is_ours = |path: &PathBuf| self.signature(path).is_ok_and(|found| found.is_some());
+        Ok(found.into_iter().map(|(_, path)| path).filter(is_ours).collect())
+    }
+
+    /// A path for one more of them.
+    ///
+    /// # Errors
+    /// Where all numbers are taken.
+    pub(super) fn next_successor(&self) -> Result<PathBuf, Error> {
+        let numbered = |number: u32| self.path.join(format!("{SUCCESSOR}{number}"));
+        let is_free = |path: &PathBuf| !path.exists() && !path.is_symlink();
+        let free = (1..u32::MAX).map(numbered).find(is_free);
+        free.ok_or_else(|| Error::Foreign { path: numbered(1), why: "all numbers are taken" })
+    }
+
+    /// Opens the store at a path.
+    pub(super) fn open(&self, path: &Path) -> Result<Store, Error> {
+        Store::open(path).map_err(|e| Error::storage("opening", path, e))
+    }
+
+    /// Puts a store that was made beside the folder's in its place, and deletes that and all others.
+    ///
+    /// # Errors
+    /// Where something cannot be moved; the old store is then still there.
+    pub(super) fn succeed(&self, made: &Path) -> Result<(), Error> {
+        let path = self.store_path();
+        if made != path {
+            holds_nothing_else(&path)?;
+            let scratch = self.scratch()?;
+            self.exchange(made, &path, &scratch)?;
+        }
+        for left in self.successors()? {
+            holds_nothing_else(&left)?;
+            let scratch = self.scratch()?;
+            let gone = scratch.path().join("old");
+            fs::rename(&left, gone).map_err(|e| Error::folder("move away the old", &left, e))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a complete store in its place where a process was killed between taking the old one away and
+    /// that.
+    fn finish_succession(&self) -> Result<(), Error> {
+        let path = self.store_path();
+        if holds_store(&path)? {
+            return Ok(());
+        }
+        for made in self.successors()?.iter().rev() {
+            let store =
+                Store::open_read_only(made).map_err(|e| Error::storage("opening", made, e))?;
+            if ledger::is_complete(&store, made)? {
+                drop(store);
+                return fs::rename(made, &path)
+                    .map_err(|e| Error::folder("move the new store to", &path, e));
+            }
+        }
+        Ok(())
+    }
+
+    fn scratch(&self) -> Result<Scratch, Error> {
+        Scratch::new(&self.path, SCRATCH)
+            .map_err(|e| Error::folder("write to the output folder", &self.path, e))
+    }
+
+    /// Moves what is at `path`, if anything, into the scratch folder, and `new` to its place.
+    fn exchange(&self, new: &Path, path: &Path, scratch: &Scratch) -> Result<(), Error> {
+        let old = scratch.path().join("old");
+        match fs::rename(path, &old) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            result => result.map_err(|e| Error::folder("move away the old", path, e))?,
+        }
+        fs::rename(new, path).map_err(|e| {
             // What cannot be replaced is kept.
-            let _kept = fs::rename(&old, &path);
-            Error::folder("move the new store to", &path, e)
+            let _kept = fs::rename(&old, path);
+            Error::folder("move the new store to", path, e)
         })?;
         // The rename itself must outlive a power cut; not every system can sync a folder.
         if let Ok(folder) = File::open(&self.path) {
             let _unsupported = folder.sync_all();
         }
+        Ok(())
+    }
+
+    /// Makes a new store at a path, that holds `quads`, in the place of the one that is there, if any.
+    ///
+    /// The caller has made sure by [`Self::signature`] that the old one is ours.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where the old one holds files that are not a store's, or is a link.
+    pub(super) fn create(&self, path: &Path, quads: Vec<Quad>) -> Result<Store, Error> {
+        holds_nothing_else(path)?;
+        let scratch = self.scratch()?;
+        let new = scratch.path().join("new");
+        let made = |e| Error::storage("making", &new, e);
+        let store = Store::open(&new).map_err(made)?;
+        store.extend(quads).map_err(made)?;
+        store.flush().map_err(made)?;
+        drop(store);
+        self.exchange(&new, path, &scratch)?;
         drop(scratch);
-        self.open()
+        self.open(path)
     }
 }
 

@@ -57,6 +57,12 @@ pub(super) fn entry(
     ]
 }
 
+/// The quad that keeps the best candidates of a chunk's questions; none where there are none.
+pub(super) fn candidates(iri: &NamedNode, candidates: &serde_json::Value) -> Option<Quad> {
+    let is_kept = !candidates.is_null();
+    is_kept.then(|| quad(iri.as_ref(), kgb::CANDIDATES, json(candidates)))
+}
+
 /// The quad that records the run as complete.
 pub(super) fn completion(run: &NamedNode) -> Quad {
     quad(run.as_ref(), kgb::COMPLETE, Literal::from(true))

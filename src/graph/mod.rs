@@ -14,6 +14,7 @@ mod description;
 mod error;
 mod export;
 mod folder;
+mod kept;
 mod ledger;
 mod predictions;
 mod prefixes;
@@ -30,6 +31,7 @@ mod write;
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::open_for_reading;
+pub use kept::{KeptAnswers, KeptQuestion, question_print};
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
@@ -39,4 +41,6 @@ pub use records::{
 };
 pub use schema::{ClassSchema, RangeSchema, RelationSchema, Schema};
 pub use syntax::SyntaxError;
-pub use write::{GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact};
+pub use write::{
+    GraphState, GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact, look,
+};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kept::KeptQuestion;
 use super::ledger::Chunk;
 use super::schema::Schema;
 
@@ -113,6 +114,10 @@ pub struct ChunkRecord<'a> {
     pub entities: Vec<EntityDescription<'a>>,
     /// What was counted; the ledger keeps it and gives it back as it is.
     pub statistics: serde_json::Value,
+    /// What the models answered, by question; empty where it is not kept.
+    pub kept: Vec<KeptQuestion>,
+    /// The best candidates of each question, written or not, as JSON; null where they are not kept.
+    pub candidates: serde_json::Value,
 }
 
 /// A model of a run.

@@ -108,6 +108,12 @@ terms! { "https://w3id.org/kgbuild#":
     CHUNK_INDEX = "chunkIndex";
     /// In the ledger: what was counted while a chunk was made, as JSON.
     STATISTICS = "statistics";
+    /// In the ledger: the best candidates of a chunk's questions, written or not, as JSON.
+    CANDIDATES = "candidates";
+    /// In the ledger: of which questions and prompts a chunk has kept answers, as bytes.
+    KEPT_QUESTIONS = "keptQuestions";
+    /// In the ledger: what the models answered to them, as bytes.
+    KEPT_ANSWERS = "keptAnswers";
 }
 
 terms! { "http://www.w3.org/ns/prov#":

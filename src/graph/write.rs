@@ -3,18 +3,22 @@
 //! Invariant: [`GraphWriter::commit`] writes a chunk whole or not at all, and a chunk that the
 //! ledger has is not written again, so that any order of interruptions ends in the same graph.
 
+mod begin;
 mod derive;
 
+pub use begin::{GraphState, look};
 pub use derive::PredictedFact;
+
+use begin::Place;
 
 use super::description;
 use super::error::Error;
 use super::folder::Folder;
-use super::ledger::{self, Chunk, Signature};
+use super::kept::{self, KeptQuestion};
+use super::ledger::{self, Chunk};
 use super::records::{
     Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription,
 };
-use super::schema;
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
@@ -43,9 +47,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// size of its logs, of which it keeps up to ten (some 35 MB each).
 const CHECKPOINT_QUADS: usize = 100_000;
 
-/// What is written beside facts: a store that holds less is not gone on with.
-const HOLDS: &str = "labels, aliases, types, schema, description";
-
 /// How many descriptions are remembered as written; past that, all are forgotten and written
 /// again, which costs time and changes nothing.
 const REMEMBERED_DESCRIPTIONS: usize = 1 << 20;
@@ -57,8 +58,7 @@ pub struct GraphWriter {
     base_iri: String,
     run: NamedNode,
     durability: Durability,
-    done: HashSet<Chunk>,
-    complete: bool,
+    state: GraphState,
     /// Fingerprints of the descriptions that this process has committed.
     described: HashSet<[u8; 16]>,
     uncheckpointed: usize,
@@ -71,39 +71,34 @@ impl GraphWriter {
     /// Opens the store of `folder`, or makes folder and store where they are missing. The IRIs of
     /// the run and of annotations begin with `base_iri`.
     ///
-    /// With `fresh`, a graph that kgbuild made there before is deleted first; other files in the
+    /// Where there is a store of another signature, a new one is made beside it, which takes its place
+    /// when it is finished; what models answered for the old one is kept ([`Self::kept`]). With `fresh`,
+    /// a graph that kgbuild made there before is deleted first, with its answers; other files in the
     /// folder are left alone.
     ///
     /// # Errors
-    /// Besides what the disk refuses: [`Error::InUse`], [`Error::Foreign`], and, without `fresh`,
-    /// [`Error::SignatureDiffers`]. None of them changes what is there.
+    /// Besides what the disk refuses: [`Error::InUse`], [`Error::Foreign`]. None of them changes what is
+    /// there.
     pub fn open(
         folder: &Path,
         base_iri: &str,
         run: &RunDescription,
         fresh: bool,
     ) -> Result<Self, Error> {
-        let signature = signature(base_iri, run);
+        let signature = begin::signature(base_iri, run);
         let hash = identifier(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
         let iri = named("base IRI", &format!("{base_iri}run:{hash}"))?;
-        let opening = opening(&iri, &hash, &signature, run)?;
+        let opening = begin::opening(&iri, &hash, &signature, run)?;
 
         let folder = Folder::claim(folder)?;
-        let store = match folder.signature()? {
-            Some(was) if !fresh => {
-                let differences = ledger::differences(&was, &signature);
-                if !differences.is_empty() {
-                    let folder = folder.path().to_owned();
-                    return Err(Error::SignatureDiffers { folder, differences });
-                }
-                folder.open()?
-            }
-            _ => folder.create(opening)?,
+        let made = Place::find(&folder, &signature, fresh)?;
+        let store_path = made.at.clone();
+        let store = match made.is_there {
+            true => folder.open(&store_path)?,
+            false => folder.create(&store_path, opening)?,
         };
-        let store_path = folder.store_path();
         Ok(Self {
-            done: ledger::done(&store, &store_path)?,
-            complete: ledger::is_complete(&store, &store_path)?,
+            state: GraphState::of(made.others, made.differences, (&store, &store_path))?,
             store,
             store_path,
             base_iri: base_iri.to_owned(),
@@ -116,6 +111,24 @@ impl GraphWriter {
         })
     }
 
+    /// What is there of the run, and of others.
+    pub fn state(&self) -> &GraphState {
+        &self.state
+    }
+
+    /// Keeps what models answered beside the questions of chunks, under a name.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
+    pub fn keep(&mut self, name: &str, kept: &[KeptQuestion]) -> Result<(), Error> {
+        let hash = identifier([self.run.as_str(), name]);
+        let iri = NamedNode::new_unchecked(format!("{}{}{hash}", self.base_iri, kept::BESIDE));
+        let quads = kept::quads(&iri, kept);
+        let count = quads.len();
+        self.store.extend(quads).map_err(|e| self.write_error(e))?;
+        self.written(count)
+    }
+
     /// The same writer with another durability; [`Durability::Periodic`] is what it has.
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
@@ -123,7 +136,7 @@ impl GraphWriter {
 
     /// The chunks that are in the graph.
     pub fn done(&self) -> &HashSet<Chunk> {
-        &self.done
+        &self.state.done
     }
 
     /// The statistics that were committed with a chunk, `None` where it is not done.
@@ -131,7 +144,7 @@ impl GraphWriter {
     /// # Errors
     /// Where the store cannot be read.
     pub fn statistics(&self, chunk: &Chunk) -> Result<Option<serde_json::Value>, Error> {
-        if !self.done.contains(chunk) {
+        if !self.state.done.contains(chunk) {
             return Ok(None);
         }
         ledger::statistics(&self.store, &self.store_path, &self.chunk_iri(chunk)).map(Some)
@@ -139,7 +152,7 @@ impl GraphWriter {
 
     /// Whether [`Self::finish`] was reached, now or in an earlier process.
     pub fn is_complete(&self) -> bool {
-        self.complete
+        self.state.complete
     }
 
     /// The IRI of the run, the same for all processes that work on it.
@@ -159,7 +172,7 @@ impl GraphWriter {
     /// [`Error::Iri`] and [`Error::Probability`] for what must not be written (nothing of the
     /// chunk is), [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn commit(&mut self, record: &ChunkRecord<'_>) -> Result<(), Error> {
-        if self.done.contains(&record.chunk) {
+        if self.state.done.contains(&record.chunk) {
             return Ok(());
         }
         let mut quads = Vec::with_capacity(8 * record.assertions.len() + 16);
@@ -179,9 +192,11 @@ impl GraphWriter {
         let relation = named("relation", &record.chunk.relation)?;
         let iri = self.chunk_iri(&record.chunk);
         quads.extend(ledger::entry(&iri, &relation, record.chunk.index, &record.statistics));
+        quads.extend(kept::quads(&iri, &record.kept));
+        quads.extend(ledger::candidates(&iri, &record.candidates));
         let count = quads.len();
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
-        self.done.insert(record.chunk.clone());
+        self.state.done.insert(record.chunk.clone());
         if self.described.len() + described.len() > REMEMBERED_DESCRIPTIONS {
             self.described.clear();
         }
@@ -211,13 +226,16 @@ impl GraphWriter {
     }
 
     /// Describes the graph, records the end of the run, puts the store into its smallest form,
-    /// forces all to the disk and gives the folder free. On a complete run it changes nothing.
+    /// forces all to the disk, in the place of an older graph, and gives the folder free. On a complete
+    /// run it changes nothing.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn finish(mut self) -> Result<(), Error> {
-        if self.complete {
-            return Ok(());
+        if self.state.complete {
+            let Self { store, store_path, folder, .. } = self;
+            drop(store);
+            return folder.succeed(&store_path);
         }
         let described = description::quads(&self.store, &self.base_iri, &self.run);
         let mut quads = described.map_err(|e| self.write_error(e))?;
@@ -227,10 +245,10 @@ impl GraphWriter {
         self.checkpoint()?;
         self.store.optimize().map_err(|e| self.write_error(e))?;
         // RocksDB keeps used logs, to write into them again, until it is opened the next time.
-        let Self { store, folder, .. } = self;
-        drop(store);
-        drop(folder.open()?);
-        Ok(())
+        let Self { store, store_path, state, folder, .. } = self;
+        drop((store, state));
+        drop(folder.open(&store_path)?);
+        folder.succeed(&store_path)
     }
 
     /// A triple, and the IRI of what is said about it.
@@ -295,49 +313,6 @@ impl GraphWriter {
     }
 }
 
-/// The caller's signature and what this module's own output depends on besides.
-fn signature(base_iri: &str, run: &RunDescription) -> Signature {
-    let own = [("graph base IRI", base_iri), ("graph holds", HOLDS)];
-    let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
-    run.signature.clone().into_iter().chain(own).collect()
-}
-
-/// All that a new store holds: the opening of its ledger and the description of the run.
-fn opening(
-    iri: &NamedNode,
-    hash: &str,
-    signature: &Signature,
-    run: &RunDescription,
-) -> Result<Vec<Quad>, Error> {
-    let mut quads = ledger::opening(iri, signature);
-    quads.extend(schema::quads(&run.schema)?);
-    let text = |predicate, value: &str| statement(iri, predicate, Literal::from(value));
-    quads.extend([
-        statement(iri, rdf::TYPE, kgb::RUN),
-        statement(iri, rdf::TYPE, kgb::PROV_ACTIVITY),
-        statement(iri, kgb::STARTED_AT_TIME, now()),
-        text(kgb::SIGNATURE, hash),
-        text(kgb::CONFIG_SHA256, &run.config_sha256),
-        text(kgb::CORRECTION, &run.correction),
-        text(kgb::VERSION, &run.version),
-    ]);
-    if let Some(base) = &run.base_model {
-        quads.push(text(kgb::BASE_MODEL, &base.source));
-        quads.push(text(kgb::BASE_MODEL_SHA256, &base.sha256));
-    }
-    if let Some(finetuned) = &run.finetuned_model {
-        quads.push(text(kgb::FINETUNED_MODEL, &finetuned.source));
-        quads.push(text(kgb::FINETUNED_MODEL_SHA256, &finetuned.sha256));
-    }
-    if let Some(tuned) = &run.tuned_sha256 {
-        quads.push(text(kgb::TUNED_SHA256, tuned));
-    }
-    if let Some(lambda) = run.lambda {
-        quads.push(statement(iri, kgb::LAMBDA, probability("mixing weight", lambda)?));
-    }
-    Ok(quads)
-}
-
 fn describe(entity: &EntityDescription<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
     let iri = named("entity", entity.iri)?;
     quads.push(statement(&iri, rdfs::LABEL, Literal::from(entity.label)));
@@ -383,7 +358,7 @@ pub(super) fn identifier<'a>(parts: impl IntoIterator<Item = &'a str>) -> String
 }
 
 /// The first 128 bits of the SHA-256 of texts; their lengths keep them apart.
-fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 16] {
+pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 16] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());

@@ -17,6 +17,7 @@ mod output;
 mod packed;
 mod prefixes;
 mod prompter;
+mod remember;
 mod search;
 mod seq2seq;
 mod text;
@@ -38,6 +39,7 @@ pub use names::{CandidateIndex, Names};
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
 pub use prompter::{After, Prompter, PrompterError, TokenisedCandidate};
+pub use remember::{Memory, Remembered};
 pub use search::{
     Answer, Asked, Best, Demand, Excluded, Found, Mass, Method, Rankings, ScoredCandidate,
     SearchTask, found, search,
@@ -129,8 +131,8 @@ pub enum Asking {
 /// One language model, or a finetuned one and its base, which say what may come next within a
 /// candidate.
 ///
-/// What a row is answered must not depend, but for rounding, on the rows beside it. It must not
-/// depend at all on how a call is cut into batches.
+/// What a row is answered must not depend on the rows and prompts beside it, nor on how a call is cut into
+/// batches, by not a bit: it is kept, and taken for the answer to the same row in another run.
 pub trait LanguageModel: Send {
     /// How many models answer: one, or the finetuned and the base model in this order.
     fn models(&self) -> usize {

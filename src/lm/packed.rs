@@ -4,8 +4,8 @@
 //! template's words, examples) once for all calls that begin so. With a LoRA adapter the finetuned and
 //! the base model are one session: their rows ride together, told apart by a switch.
 //!
-//! A row's numbers are the same for any token budget. Which rows are asked in one call, and which
-//! prompts are opened together, may change their last bits.
+//! A row's numbers are the same bits for any token budget, and whatever rows and prompts are asked beside
+//! it: attention adds up in the order of a text's tokens, and what it does not see adds nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub struct PackedModel {
     branches: Vec<Vec<Branches>>,
     /// Whether continuations are kept.
     asking: Asking,
-    /// Whether what some prompts begin with was computed.
+    /// Whether what some of the first prompts that were asked begin with was computed.
     begun: bool,
 }
 
@@ -142,8 +142,8 @@ impl PackedModel {
         Ok(kept)
     }
 
-    /// Computes what all prompts of a model begin with, and then what some of them do.
-    fn compute_shared(&mut self) -> Result<(), Error> {
+    /// Computes what all prompts of a model begin with, and then what some of those do that are asked.
+    fn compute_shared(&mut self, asked: &BTreeMap<usize, Vec<usize>>) -> Result<(), Error> {
         let common = self.common.iter().enumerate().filter(|(_, text)| !text.computed());
         let trees = common.map(|(model, text)| Tree::chain(model, 0, &text.slots, text.rest()));
         for (tree, slots) in self.compute(trees.collect(), &[], true, &mut [])? {
@@ -153,14 +153,15 @@ impl PackedModel {
         let mut members = Vec::new();
         for (model, (prompts, common)) in self.prompts.iter_mut().zip(&self.common).enumerate() {
             prompts.iter_mut().for_each(|text| text.slots.clone_from(&common.slots));
-            let rests: Vec<&[u32]> = prompts.iter().map(Text::rest).collect();
+            let rests: Vec<&[u32]> = asked.keys().map(|&prompt| prompts[prompt].rest()).collect();
             for (length, group) in prefixes::beginnings(&rests) {
-                let beyond = group.iter().map(|&prompt| rests[prompt].len() - length);
+                let beyond = group.iter().map(|&at| rests[at].len() - length);
                 // What has room in one tree shares its beginning there.
                 if length + beyond.sum::<usize>() > tree::MOST_TOKENS {
                     let tokens = &rests[group[0]][..length];
                     trees.push(Tree::chain(model, members.len(), &common.slots, tokens));
-                    members.push(group);
+                    let numbers: Vec<usize> = asked.keys().copied().collect();
+                    members.push(group.iter().map(|&at| numbers[at]).collect::<Vec<usize>>());
                 }
             }
         }
@@ -182,7 +183,7 @@ impl PackedModel {
         answers: &mut [Output],
     ) -> Result<(), Error> {
         if !self.begun {
-            self.compute_shared()?;
+            self.compute_shared(asked)?;
         }
         let (mut trees, mut members) = (Vec::new(), Vec::new());
         for (model, prompts) in self.prompts.iter().enumerate() {

@@ -99,6 +99,8 @@ pub struct Rankings {
     pub mixed: Demand,
     /// Also the single best candidate of the mixture and of each model, whatever its confidence.
     pub best: bool,
+    /// Also so many of the best that were found on the way, whatever their confidence.
+    pub keep: usize,
 }
 
 /// A candidate with its probabilities, as natural logarithms.
@@ -140,6 +142,8 @@ pub struct Answer {
     pub best: Option<Best>,
     /// What was explored of the mixture's mass.
     pub mass: Mass,
+    /// The best of the candidates that were found, best first; others have no more than what is open.
+    pub found: Vec<ScoredCandidate>,
 }
 
 /// A candidate with its masses, as natural logarithms, before it is known of what they are shares.
@@ -192,15 +196,16 @@ fn answer_from(task: &SearchTask<'_>, mut weighed: Vec<Weighed>, mass: Mass) -> 
         let base = best_by(|w| w.models.base)?;
         Some(Best { mixed: best_by(|w| w.mixed)?, models: Pair { finetuned, base } })
     };
-    let Rankings { mixed: demand, best: wanted } = task.rankings;
+    let Rankings { mixed: demand, best: wanted, keep } = task.rankings;
     let best = if wanted { best() } else { None };
     weighed.sort_by(|a, b| b.mixed.total_cmp(&a.mixed).then(a.candidate.cmp(&b.candidate)));
     let known = weighed.iter().map(|&Weighed { candidate, mixed, models }| {
         let evidence = task.evidence(mixed, mass.share(mixed));
         ScoredCandidate { candidate, mixed, evidence, models }
     });
+    let found = known.clone().take(keep).collect();
     let ranked = known.take(demand.most).take_while(|s| demand.takes(s.evidence)).collect();
-    Answer { ranked, best, mass }
+    Answer { ranked, best, mass, found }
 }
 
 /// Questions that are searched alike.

@@ -17,7 +17,7 @@ use crate::diagnostic::Events;
 use crate::fetch::{self, Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
-pub const IMPORTER_VERSION: u32 = 3;
+pub const IMPORTER_VERSION: u32 = 4;
 
 /// The files beside a graph that say how its model is asked, the first that has a key counting.
 const SETTINGS: [&str; 4] =

@@ -38,6 +38,10 @@ use super::llama::{EMBEDDING, LAST_NORM, LlamaConfig, OUTPUT, layer_tensor};
 /// gives numbers and not NaN; e^-1e9 is zero in f32.
 pub const UNSEEN: f32 = -1e9;
 
+/// Columns of a product that adds up weights: the same sum in each. Of one alone a runtime may add up
+/// otherwise.
+const SUMS: i64 = 16;
+
 /// Writes `graph` and, in the same folder, `data`.
 ///
 /// # Errors
@@ -82,6 +86,8 @@ struct Attending {
     places: Tensor,
     /// Once for each query head of a group, [trees, 1, group * width, past + width].
     mask: Tensor,
+    /// [past + width, [`SUMS`]]: times it, weights are added up.
+    ones: Tensor,
 }
 
 impl Writer<'_> {
@@ -107,6 +113,7 @@ impl Writer<'_> {
         let group = self.config.heads / self.config.kv_heads;
         let mask = self.graph.concat(&vec![&mask; group], 1);
         let mask = self.graph.unsqueeze(&mask, &[1]);
+        let ones = self.ones(&mask);
         let attending = Attending {
             rotation,
             scaled,
@@ -115,6 +122,7 @@ impl Writer<'_> {
             cached: self.heads_of(&seen, self.config.kv_heads),
             places: self.places_of_heads(&places, &trees),
             mask,
+            ones,
         };
         for layer in 0..self.config.layers {
             let normed = self.norm(&hidden, &layer_tensor(layer, "input_layernorm"))?;
@@ -231,6 +239,17 @@ impl Writer<'_> {
         self.graph.add(&along, &across)
     }
 
+    /// As many ones as a row of `mask` is long, [`SUMS`] times.
+    fn ones(&mut self, mask: &Tensor) -> Tensor {
+        let graph = &mut self.graph;
+        let length = graph.size(mask, 3);
+        let length = graph.unsqueeze(&length, &[0]);
+        let columns = graph.ints(&[SUMS]);
+        let shape = graph.concat(&[&length, &columns], 0);
+        let one = graph.number(1.0);
+        graph.node("Expand", &[&one, &shape], &[])
+    }
+
     /// From tokens [trees, width] to the rows of their heads in a table of all tokens' heads, [trees,
     /// heads, width].
     fn heads_of(&mut self, tokens: &Tensor, heads: usize) -> Tensor {
@@ -291,11 +310,25 @@ impl Writer<'_> {
         let key = self.graph.transpose(&key, &[0, 1, 3, 2]);
         let scores = self.graph.matmul(&query, &key);
         let scores = self.graph.add(&scores, &attending.mask);
-        let shares = self.graph.node("Softmax", &[&scores], &[("axis", Attribute::Int(-1))]);
-        let mixed = self.graph.matmul(&shares, &value);
+        let mixed = self.mixed(&scores, &value, attending);
         let mixed = self.graph.reshape(&mixed, &[-1, head_size]);
         let mixed = self.graph.gather(&mixed, &attending.places, 0);
         Ok(self.graph.reshape(&mixed, &[0, heads * head_size]))
+    }
+
+    /// softmax(scores) · value. Its sums are matrix products, which add up one token after the other: what
+    /// is not seen adds zero, wherever it stands, so that the tokens beside a token change no bit of it.
+    fn mixed(&mut self, scores: &Tensor, value: &Tensor, attending: &Attending) -> Tensor {
+        let last_axis = [("axes", Attribute::Ints(vec![-1])), ("keepdims", Attribute::Int(1))];
+        let graph = &mut self.graph;
+        let largest = graph.node("ReduceMax", &[scores], &last_axis);
+        let below = graph.node("Sub", &[scores, &largest], &[]);
+        let weights = graph.node("Exp", &[&below], &[]);
+        let sums = graph.matmul(&weights, &attending.ones);
+        let first = graph.ints(&[0]);
+        let sum = graph.gather(&sums, &first, -1);
+        let mixed = graph.matmul(&weights, value);
+        graph.node("Div", &[&mixed, &sum], &[])
     }
 
     /// The keys or values that each tree sees, [trees, kv_heads, past + width, head_size]: cached

@@ -46,6 +46,7 @@ impl PlannedJob<'_> {
                     &mut opened,
                     self.environment,
                     MeansOf::CorrectedRelations,
+                    &mut |_, _| Ok(()),
                 )?;
                 opened.swap_remove(0)
             }

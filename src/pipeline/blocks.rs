@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::plan::{Plan, RelationPlan, Task};
 use crate::catalog::EntityId;
-use crate::graph::Chunk;
+use crate::graph::{Chunk, KeptAnswers};
 use crate::shock::Pair;
 
 /// Subjects of one chunk.
@@ -19,6 +19,9 @@ pub const CHUNK_SUBJECTS: usize = 64;
 /// and their keys and values are in memory.
 const BATCH_PROMPTS: usize = 512;
 const BATCH_WEIGHTS: u64 = 600_000_000;
+
+/// As many prompts whose answers are kept count as one.
+const KEPT_PROMPTS: usize = 16;
 
 /// As how many prompts one counts whose search ends late: of numbers near the true one, for which hundreds of
 /// prefixes are opened.
@@ -76,25 +79,49 @@ impl Plan {
     }
 
     /// The chunks of [`Self::tasks`] as they are searched together: blocks, as far as their prompts are
-    /// few. What is begun of a batch is done again with all of it, so that its numbers are the same
-    /// bits; only batches of which nothing is missing are left out.
-    pub fn batches<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Vec<Task>> + 'a {
-        let mut blocks = self.blocks().peekable();
-        let prompts = |block: &[Task]| {
-            let prompts = |task: &Task| task.subjects.len() * self.relations[task.relation].load();
-            block.iter().map(prompts).sum::<usize>()
+    /// few. Those that are kept hardly count, so that the others fill the models' batches.
+    pub(super) fn batches<'a>(
+        &'a self,
+        done: &'a HashSet<Chunk>,
+        kept: &'a KeptAnswers,
+    ) -> impl Iterator<Item = Vec<Task>> + 'a {
+        let is_done = |task: &Task| done.contains(&self.relations[task.relation].chunk(task.index));
+        let missing = move |mut block: Vec<Task>| {
+            block.retain(|task| !is_done(task));
+            block
         };
+        let blocks = self.blocks().map(missing).filter(|block| !block.is_empty());
+        let mut blocks = blocks.map(|block| (self.weight(&block, kept), block)).peekable();
         // A model that is read to anew for each prompt has nothing of more than a chunk.
-        let most = if self.shares_subjects() { self.batch_prompts } else { 0 };
-        let batches = std::iter::from_fn(move || {
-            let mut batch = blocks.next()?;
-            while let Some(next) = blocks.next_if(|next| prompts(&batch) + prompts(next) <= most) {
+        let most = match (self.shares_subjects(), kept.is_empty()) {
+            (true, _) => self.batch_prompts,
+            (false, false) => CHUNK_SUBJECTS,
+            (false, true) => 0,
+        };
+        std::iter::from_fn(move || {
+            let (mut all, mut batch) = blocks.next()?;
+            while let Some((weight, next)) =
+                blocks.next_if(|(weight, _)| all + weight <= most * KEPT_PROMPTS)
+            {
+                all += weight;
                 batch.extend(next);
             }
             Some(batch)
-        });
-        let is_done = |task: &Task| done.contains(&self.relations[task.relation].chunk(task.index));
-        batches.filter(move |batch| !batch.iter().all(is_done))
+        })
+    }
+
+    /// For how many prompts a block counts in a batch, in parts of [`KEPT_PROMPTS`].
+    fn weight(&self, block: &[Task], kept: &KeptAnswers) -> usize {
+        let of_task = |task: &Task| {
+            let relation = &self.relations[task.relation];
+            let known = match kept.is_empty() {
+                true => 0,
+                false => task.subjects.iter().filter(|&&s| self.is_kept(kept, relation, s)).count(),
+            };
+            let asked = task.subjects.len() - known;
+            (asked * KEPT_PROMPTS + known) * relation.load()
+        };
+        block.iter().map(of_task).sum()
     }
 
     /// How many prompts ask a chunk's questions.

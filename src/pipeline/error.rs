@@ -59,6 +59,9 @@ pub enum Error {
     /// A model failed.
     #[error(transparent)]
     Model(#[from] lm::Error),
+    /// Something has to be asked that is not remembered, by a worker without models.
+    #[error("a question is not remembered, and there is no model to ask")]
+    NoModels,
     /// The graph could not be written.
     #[error(transparent)]
     Graph(#[from] graph::Error),
@@ -102,6 +105,7 @@ impl Explain for Error {
             Self::Context { .. }
             | Self::EmptyPrompt { .. }
             | Self::Ledger { .. }
+            | Self::NoModels
             | Self::Interrupted => None,
         }
     }

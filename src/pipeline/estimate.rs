@@ -98,13 +98,13 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
         predictor.predict(plan, encoded.collect::<Result<_, _>>()?)?;
         Ok::<_, Error>(begin.elapsed().as_secs_f64())
     };
-    let nothing_done = Default::default();
+    let (nothing_done, nothing_kept) = (Default::default(), Default::default());
     let asked = plan.relations.iter().filter(|relation| !relation.subjects.is_empty()).count();
     let begin = Instant::now();
     // By relation, seconds a prompt.
     let mut rates: BTreeMap<usize, f64> = BTreeMap::new();
     let (mut spent, mut tried) = (0.0, 0);
-    for batch in plan.batches(&nothing_done) {
+    for batch in plan.batches(&nothing_done, &nothing_kept) {
         if batch.iter().all(|task| rates.contains_key(&task.relation)) {
             continue;
         }

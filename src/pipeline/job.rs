@@ -1,19 +1,21 @@
 //! The one front door: a pipeline file, from reading it to its graph.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::open::{open_models, take_needed_priors, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
+use super::work::Work;
 use super::{
     Environment, Error, Estimate, Inputs, LocatedModels, MeansOf, Plan, Predictor, ReportFile,
     RunReport, estimate, locate, report_text, run, tuned,
 };
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::files::{WriteError, write_whole};
-use crate::graph::{GraphWriter, RunDescription};
+use crate::graph::{self, GraphState, GraphWriter, KeptQuestion, RunDescription};
 
 /// A pipeline file that was read and checked.
 ///
@@ -152,6 +154,20 @@ impl PlannedJob<'_> {
         self.plan.estimate()
     }
 
+    /// What share of a run's questions is still to be asked; the rest is in the graph, or is remembered. Why is
+    /// told to the environment's events.
+    ///
+    /// # Errors
+    /// Where what is in the output folder cannot be read.
+    pub fn share_to_ask(&self) -> Result<f64, Error> {
+        let description = describe(&self.pipeline, &self.plan, &self.models)?;
+        let output = &self.pipeline.output;
+        let state = graph::look(&output.folder, &output.base_iri, &description)?;
+        let work = self.work(state.as_ref());
+        let all = self.plan.size(self.plan.tasks(&Default::default()));
+        Ok(work.to_ask.questions as f64 / all.questions.max(1) as f64)
+    }
+
     /// How long the models would take for a run from its beginning, from some seconds' trial.
     ///
     /// # Errors
@@ -164,6 +180,7 @@ impl PlannedJob<'_> {
             &mut predictors,
             self.environment,
             MeansOf::CorrectedRelations,
+            &mut |_, _| Ok(()),
         )?;
         estimate::try_out(&self.plan, &mut predictors)
     }
@@ -209,41 +226,64 @@ impl PlannedJob<'_> {
 
     /// Predicts and writes what is missing.
     fn build(&mut self, description: &RunDescription, fresh: bool) -> Result<RunReport, Error> {
-        let environment = self.environment;
-        let events = environment.events.as_ref();
         // A graph that is there is looked at before the models are loaded; a new one is made after,
         // so that a model that cannot be loaded leaves nothing behind.
-        let existing = if self.pipeline.output.folder.join("store").exists() && !fresh {
-            Some(self.open_graph(description, false)?)
-        } else {
-            None
-        };
-        let missing = match &existing {
-            Some(writer) => self.plan.size(self.plan.tasks(writer.done())),
-            None => self.plan.size(self.plan.tasks(&Default::default())),
-        };
-        let mut predictors = Vec::new();
-        if missing.chunks > 0 {
-            environment.proceed()?;
-            predictors = self.predictors(missing.prompts)?;
-            environment.proceed()?;
-        }
-        let writer = match existing {
+        let is_there = self.pipeline.output.folder.join("store").exists() && !fresh;
+        let existing = if is_there { Some(self.open_graph(description, false)?) } else { None };
+        let work = self.work(existing.as_ref().map(GraphWriter::state));
+        let mut predictors = self.workers_for(&work)?;
+        let mut writer = match existing {
             Some(writer) => writer,
             None => self.open_graph(description, fresh)?,
         };
-        if !writer.done().is_empty() && missing.chunks > 0 {
-            let done = counted(writer.done().len(), "chunk");
-            events.note(&format!("continuing: {done} done, {} to go", missing.chunks));
+        loop {
+            match self.write(&mut predictors, writer) {
+                // What was thought to be remembered is not, in part.
+                Err(Error::NoModels) => {
+                    predictors = self.predictors(work.missing.prompts)?;
+                    writer = self.open_graph(description, false)?;
+                }
+                ended => return ended,
+            }
         }
-        take_needed_priors(
-            &self.pipeline,
-            &mut self.plan,
-            &mut predictors,
-            environment,
-            MeansOf::CorrectedRelations,
-        )?;
-        let workers = workers(&self.pipeline);
-        run(&self.plan, &mut predictors, workers, writer, events, &environment.stop)
+    }
+
+    /// What is to be done beside what is there, which is announced.
+    fn work(&self, state: Option<&GraphState>) -> Work {
+        let work = Work::of(&self.plan, state, self.pipeline.output.keep > 0);
+        work.announce(&self.plan, state, self.environment.events.as_ref());
+        work
+    }
+
+    /// Workers with models, where something has to be asked; else those that remember, where something has to
+    /// be written.
+    fn workers_for(&self, work: &Work) -> Result<Vec<Predictor>, Error> {
+        if work.to_ask.questions > 0 {
+            self.environment.proceed()?;
+            let predictors = self.predictors(work.to_ask.prompts)?;
+            self.environment.proceed()?;
+            return Ok(predictors);
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if work.missing.chunks > 0 { threads } else { 0 };
+        Ok((0..count).map(|_| Predictor::of_memory()).collect())
+    }
+
+    fn write(
+        &mut self,
+        predictors: &mut Vec<Predictor>,
+        mut writer: GraphWriter,
+    ) -> Result<RunReport, Error> {
+        let Self { environment, pipeline, plan, .. } = self;
+        if pipeline.output.keep > 0 {
+            let kept = Arc::clone(&writer.state().kept);
+            let remembering = |worker: Predictor| worker.remembering(Arc::clone(&kept));
+            *predictors = std::mem::take(predictors).into_iter().map(remembering).collect();
+        }
+        let keep = &mut |name: &str, learnt: Vec<KeptQuestion>| Ok(writer.keep(name, &learnt)?);
+        let of = MeansOf::CorrectedRelations;
+        take_needed_priors(pipeline, plan, predictors, environment, of, keep)?;
+        let workers = workers(pipeline);
+        run(plan, predictors, workers, writer, environment.events.as_ref(), &environment.stop)
     }
 }

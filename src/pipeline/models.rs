@@ -206,6 +206,16 @@ impl LocatedModels {
         self.named_base.as_ref().filter(|_| self.base.is_some() || adapter)
     }
 
+    /// The base model, where it is asked.
+    pub(super) fn asked_base(&self) -> Option<&ModelDescription> {
+        self.base.as_ref().map(|model| &model.description)
+    }
+
+    /// The adapter whose session the base is asked in.
+    pub(super) fn adapter(&self) -> Option<&ModelDescription> {
+        self.finetuned.as_ref().filter(|model| model.holds_base()).map(|model| &model.description)
+    }
+
     /// The source and hash of the base model that the pipeline names, asked or not.
     pub fn named_base(&self) -> Option<&ModelDescription> {
         self.named_base.as_ref()

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use super::score::Keep;
 use super::stages::Workers;
 use super::{
     Environment, Error, LocatedModels, MeansOf, Plan, Predictor, RelationPlan, prompts_per_second,
@@ -61,6 +62,7 @@ pub(super) fn take_needed_priors(
     predictors: &mut [Predictor],
     environment: &Environment,
     of: MeansOf,
+    keep: &mut Keep<'_>,
 ) -> Result<(), Error> {
     let asks = |relation: &RelationPlan| {
         !relation.subjects_of_means(of).is_empty() || !relation.subjects_of_text().is_empty()
@@ -70,7 +72,7 @@ pub(super) fn take_needed_priors(
     }
     let events = environment.events.as_ref();
     events.note("taking the models' mean predictions");
-    take_priors(plan, predictors, workers(pipeline), events, &environment.stop, of)
+    take_priors(plan, predictors, workers(pipeline), events, &environment.stop, of, keep)
 }
 
 /// The threads and waiting room of the other stages.

@@ -9,7 +9,7 @@ use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
 use super::space::Space;
 use super::tokens;
-use super::{LocatedModels, blocks, examples, fit};
+use super::{AskedModel, LocatedModels, blocks, examples, fit};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::Diagnostics;
@@ -47,6 +47,8 @@ pub struct Plan {
     pub asked: Pair<bool>,
     /// Which models are asked and read examples.
     pub exampled: Pair<bool>,
+    /// The models that are asked, in their order: the finetuned one, then the base.
+    pub models: Vec<AskedModel>,
     /// The subjects of all relations, each once.
     pub(super) groups: Vec<Group>,
 }
@@ -155,6 +157,7 @@ impl Plan {
             batch_prompts: blocks::batch_prompts(models.weights()),
             asked: pipeline.asks(),
             exampled: exampled(pipeline),
+            models: models.asked_models(exampled(pipeline)),
             groups: Vec::new(),
         };
         for relation in relations {
@@ -228,7 +231,11 @@ impl Plan {
         let is_known = |gold: &Facts| gold.questions(iri).next().is_some();
         let best = self.gold.as_ref().is_some_and(is_known);
         let (calibration, threshold) = (pipeline.calibration(iri), pipeline.threshold(iri));
-        Rankings { mixed: Demand { most, calibration, threshold }, best }
+        Rankings {
+            mixed: Demand { most, calibration, threshold },
+            best,
+            keep: pipeline.output.keep,
+        }
     }
 
     /// The candidate that is the subject itself, where it cannot be the object.

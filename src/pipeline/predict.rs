@@ -1,11 +1,14 @@
 //! The predict stage: both models side by side, mixed while the answer space is searched.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::remember::{Asked as For, BatchMemory};
 use super::score::{Distributions, Scored};
 use super::{Encoded, Error, Plan, RelationPlan, Task};
+use crate::graph::{KeptAnswers, KeptQuestion};
 use crate::lm::{
     self, Answer, Answers, Asked, Asking, Demand, Excluded, Found, LanguageModel, Method, Prompt,
     Rankings, Row, SearchTask, Ways,
@@ -19,7 +22,12 @@ pub struct Predicted {
     pub task: Task,
     /// The answers.
     pub answers: Vec<Answer>,
+    /// What the models said to each, where that is kept.
+    pub kept: Vec<KeptQuestion>,
 }
+
+/// What answers rows.
+type Evaluate<'a> = dyn FnMut(&[Row<'_>]) -> Result<Answers, Error> + 'a;
 
 /// One worker's models.
 pub struct Predictor {
@@ -29,17 +37,82 @@ pub struct Predictor {
     only_base: bool,
     /// How long they were computing, side by side.
     time: Duration,
+    /// What was answered before, where it is remembered.
+    kept: Option<Arc<KeptAnswers>>,
+    /// What was learnt since it was last taken.
+    learnt: Vec<KeptQuestion>,
 }
 
 impl Predictor {
     /// A worker with the finetuned model, or with the finetuned and the base model in this order.
     pub fn new(models: Vec<Box<dyn LanguageModel>>) -> Self {
-        Self { models, only_base: false, time: Duration::ZERO }
+        let (time, kept, learnt) = (Duration::ZERO, None, Vec::new());
+        Self { models, only_base: false, time, kept, learnt }
     }
 
     /// A worker with the base model alone.
     pub fn of_base(model: Box<dyn LanguageModel>) -> Self {
-        Self { models: vec![model], only_base: true, time: Duration::ZERO }
+        Self { only_base: true, ..Self::new(vec![model]) }
+    }
+
+    /// How many models answer.
+    fn count(&self, plan: &Plan) -> usize {
+        match self.models[..] {
+            [] => plan.models.len(),
+            _ => self.models.iter().map(|model| model.models()).sum(),
+        }
+    }
+
+    /// A worker without models, for what is remembered.
+    pub(super) fn of_memory() -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// The same worker, which asks only for what is not kept, and says what is to be.
+    #[must_use]
+    pub fn remembering(self, kept: Arc<KeptAnswers>) -> Self {
+        Self { kept: Some(kept), ..self }
+    }
+
+    /// What it remembers, if it does.
+    pub(super) fn kept(&self) -> Option<Arc<KeptAnswers>> {
+        self.kept.clone()
+    }
+
+    /// What was learnt since this was last called: for each question that was asked, what the models said.
+    pub(super) fn take_learnt(&mut self) -> Vec<KeptQuestion> {
+        std::mem::take(&mut self.learnt)
+    }
+
+    /// Lets `search` ask the models about a batch, for what is not remembered.
+    fn asking<T>(
+        &mut self,
+        plan: &Plan,
+        batch: &[Encoded],
+        asking: Asking,
+        of: For,
+        search: impl FnOnce(&mut Evaluate<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let Some(kept) = self.kept.clone() else {
+            self.open(plan, batch, asking);
+            return search(&mut |rows| Ok(side_by_side(&mut self.models, &mut self.time, rows)?));
+        };
+        let mut memory = BatchMemory::of(plan, &kept, batch, of)?;
+        let mut is_open = false;
+        let found = search(&mut |rows| {
+            memory.answer(rows, &mut |rows| {
+                if self.models.is_empty() {
+                    return Err(Error::NoModels);
+                }
+                if !is_open {
+                    self.open(plan, batch, asking);
+                    is_open = true;
+                }
+                Ok(side_by_side(&mut self.models, &mut self.time, rows)?)
+            })
+        })?;
+        self.learnt.extend(memory.into_kept());
+        Ok(found)
     }
 
     /// What its models did until now: all their tokens, and the time in which at least one of them
@@ -67,11 +140,6 @@ impl Predictor {
             model.open(&vec![prompts; model.models()], Asking::Once);
         }
         side_by_side(&mut self.models, &mut self.time, &rows).map(drop)
-    }
-
-    /// How many models answer.
-    fn count(&self) -> usize {
-        self.models.iter().map(|model| model.models()).sum()
     }
 
     /// Gives every model its prompts: those with examples to the models that read them.
@@ -102,23 +170,25 @@ impl Predictor {
         let relation = |encoded: &Encoded| &plan.relations[encoded.task.relation];
         let is_searched = |encoded: &Encoded| relation(encoded).method == Method::Search;
         let asking = if batch.iter().all(is_searched) { Asking::Stepwise } else { Asking::Once };
-        self.open(plan, &batch, asking);
         let questions: Vec<Vec<Excluded>> =
             batch.iter().map(|encoded| plan.questions(&encoded.task)).collect();
-        let models = self.count();
+        let models = self.count(plan);
         let asked: Vec<Asked<'_>> = batch
             .iter()
             .zip(&questions)
             .map(|(encoded, questions)| Asked { task: relation(encoded).search(models), questions })
             .collect();
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
-        let answers = if asking == Asking::Stepwise {
-            lm::search(&asked, &mut evaluate)?
-        } else {
-            lm::exhaustive(&asked, &mut evaluate)?
-        };
+        let answers = self.asking(plan, &batch, asking, For::Facts, |evaluate| match asking {
+            Asking::Stepwise => lm::search(&asked, evaluate),
+            Asking::Once => lm::exhaustive(&asked, evaluate),
+        })?;
+        let mut learnt = self.take_learnt().into_iter();
         let answered = batch.into_iter().zip(answers);
-        Ok(answered.map(|(Encoded { task, .. }, answers)| Predicted { task, answers }).collect())
+        let predicted = answered.map(|(Encoded { task, .. }, answers)| {
+            let kept = learnt.by_ref().take(task.subjects.len()).collect();
+            Predicted { task, answers, kept }
+        });
+        Ok(predicted.collect())
     }
 
     /// For each of a chunk's questions in order, by model and template, ln p of the text after each
@@ -131,12 +201,11 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
-        self.open(plan, std::slice::from_ref(&encoded), Asking::Once);
-        let relation = &plan.relations[encoded.task.relation];
-        let (models, questions) = (self.count(), encoded.task.subjects.len());
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
-        let RelationPlan { space, texts, .. } = relation;
-        Ok(lm::text_after(space, texts, models, questions, &mut evaluate)?)
+        let RelationPlan { space, texts, .. } = &plan.relations[encoded.task.relation];
+        let (models, questions) = (self.count(plan), encoded.task.subjects.len());
+        self.asking(plan, std::slice::from_ref(&encoded), Asking::Once, For::Text, |evaluate| {
+            lm::text_after(space, texts, models, questions, evaluate)
+        })
     }
 
     /// Both models' distributions over all candidates, for each of a chunk's questions in order.
@@ -148,13 +217,15 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Distributions>, Error> {
-        self.open(plan, std::slice::from_ref(&encoded), Asking::Once);
-        let task = encoded.task;
-        let relation = &plan.relations[task.relation];
-        let questions = plan.questions(&task);
-        let models = self.count();
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
-        Ok(lm::distributions(&relation.space, models, &questions, &mut evaluate)?)
+        let space = &plan.relations[encoded.task.relation].space;
+        let (questions, models) = (plan.questions(&encoded.task), self.count(plan));
+        self.asking(
+            plan,
+            std::slice::from_ref(&encoded),
+            Asking::Once,
+            For::Everything,
+            |evaluate| lm::distributions(space, models, &questions, evaluate),
+        )
     }
 
     /// What both models give each of a chunk's questions in order: their distributions, or what a search
@@ -168,16 +239,20 @@ impl Predictor {
             let all = self.distributions(plan, encoded)?.into_iter();
             return Ok(all.map(Scored::from).collect());
         };
-        self.open(plan, std::slice::from_ref(&encoded), Asking::Stepwise);
         let questions = plan.questions(&encoded.task);
         // Neither model outweighs the other: what is likely by any mixture is found.
         let correction = MixingRule::Linear { lambda: 0.5 }.into();
-        let rankings = Rankings { mixed: Demand::best(1), best: false };
-        let task = relation.search(self.count());
+        let rankings = Rankings { mixed: Demand::best(1), best: false, keep: 0 };
+        let task = relation.search(self.count(plan));
         let task = SearchTask { correction: &correction, rankings, near: Some(near), ..task };
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
         let asked = [Asked { task, questions: &questions }];
-        let found = lm::found(&asked, &mut evaluate)?.into_iter().flatten();
+        let batch = std::slice::from_ref(&encoded);
+        let found = self
+            .asking(plan, batch, Asking::Stepwise, For::Facts, |evaluate| {
+                lm::found(&asked, evaluate)
+            })?
+            .into_iter()
+            .flatten();
         let scored =
             |found: Found| Scored { distributions: found.models, found: Some(found.owners) };
         Ok(found.map(scored).collect())
@@ -188,11 +263,15 @@ impl Predictor {
     /// # Errors
     /// Where a model fails.
     pub fn ways(&mut self, plan: &Plan, encoded: Encoded) -> Result<Vec<Vec<Ways>>, Error> {
-        self.open(plan, std::slice::from_ref(&encoded), Asking::Once);
-        let (questions, models) = (plan.questions(&encoded.task), self.count());
         let space = &plan.relations[encoded.task.relation].space;
-        let mut evaluate = |rows: &[Row<'_>]| side_by_side(&mut self.models, &mut self.time, rows);
-        Ok(lm::ways(space, models, &questions, &mut evaluate)?)
+        let (questions, models) = (plan.questions(&encoded.task), self.count(plan));
+        self.asking(
+            plan,
+            std::slice::from_ref(&encoded),
+            Asking::Once,
+            For::Everything,
+            |evaluate| lm::ways(space, models, &questions, evaluate),
+        )
     }
 }
 

@@ -82,13 +82,14 @@ impl<'e> KnownQuestions<'e> {
         let runtime = environment.runtime(pipeline.runtime.device)?;
         let size = plan.size(plan.tasks(&Default::default()));
         let mut predictors = open_models(pipeline, plan, models, runtime, size.prompts)?;
-        take_needed_priors(pipeline, plan, &mut predictors, environment, means)?;
+        let keep_nothing = &mut |_: &str, _| Ok(());
+        take_needed_priors(pipeline, plan, &mut predictors, environment, means, keep_nothing)?;
         let workers = workers(pipeline);
         let subjects: Vec<&[EntityId]> =
             plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
         let progress = super::progress::begin(events, prompts(plan, &subjects));
         let stop = &environment.stop;
-        ask_each(plan, &subjects, &mut predictors, workers, &progress, stop, ask)
+        Ok(ask_each(plan, &subjects, &mut predictors, workers, &progress, stop, ask)?.answers)
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.

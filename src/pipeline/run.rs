@@ -8,13 +8,14 @@ use super::derive::Deriving;
 use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
+use super::select::FoundCandidates;
 use super::stages::{self, Workers};
 use super::{Encoded, Error, Plan, Predictor, Selected, Task, encode, select};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::diagnostic::Events;
 use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter, Object};
 use crate::metrics::mean;
-use crate::shock::Calibration;
+use crate::shock::{Calibration, Pair};
 
 /// Predicts and writes every chunk of `plan` that `writer` does not have; `events` is told how far
 /// it is.
@@ -38,23 +39,18 @@ pub fn run(
     let shown = progress::begin(events, plan.size(plan.tasks(&done)).prompts);
     let progress = &shown;
     let mut prompts = 0;
-    let is_new = |task: &Task| !done.contains(&plan.relations[task.relation].chunk(task.index));
-    // Of a batch of which some is done, only what is missing counts.
-    let missing = |tasks: &[Task]| -> usize {
-        tasks.iter().filter(|task| is_new(task)).map(|task| plan.prompts(task)).sum()
-    };
     let encode = |batch: Vec<Task>| -> Result<Vec<Encoded>, Error> {
-        let prompts = missing(&batch);
+        let prompts = batch.iter().map(|task| plan.prompts(task)).sum();
         let encoded = batch.into_iter().map(|task| encode(plan, task)).collect();
         progress.advance(ENCODE, prompts);
         encoded
     };
     let before = work(predictors);
+    let kept = predictors.first().and_then(Predictor::kept).unwrap_or_default();
     let predict = predictors.iter_mut().map(|predictor| {
         move |batch: Vec<Encoded>| -> Result<Vec<Selected>, Error> {
             let predicted = predictor.predict(plan, batch)?.into_iter();
-            let new = predicted.filter(|predicted| is_new(&predicted.task));
-            let selected: Vec<Selected> = new.map(|predicted| select(plan, predicted)).collect();
+            let selected: Vec<Selected> = predicted.map(|p| select(plan, p)).collect();
             let prompts = selected.iter().map(|selected| plan.prompts(&selected.task)).sum();
             progress.advance(PREDICT, prompts);
             Ok(selected)
@@ -62,15 +58,16 @@ pub fn run(
     });
     let write = |batch: Vec<Selected>| {
         for selected in batch {
-            writer.commit(&record(plan, &selected))?;
             statistics[selected.task.relation].add(&selected.statistics);
             let written = plan.prompts(&selected.task);
+            writer.commit(&record(plan, selected))?;
             prompts += written;
             progress.advance(WRITE, written);
         }
         Ok(())
     };
-    let ended = stages::run(plan.batches(&done), workers, encode, predict.collect(), write, stop);
+    let batches = plan.batches(&done, &kept);
+    let ended = stages::run(batches, workers, encode, predict.collect(), write, stop);
     drop(shown);
     ended?;
     let seconds = start.elapsed().as_secs_f64();
@@ -144,7 +141,7 @@ fn resumed(plan: &Plan, writer: &GraphWriter) -> Result<Vec<Statistics>, Error> 
 }
 
 /// What is written for a chunk.
-fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
+fn record<'a>(plan: &'a Plan, selected: Selected) -> ChunkRecord<'a> {
     let relation = &plan.relations[selected.task.relation];
     let mut entities = Vec::new();
     if !selected.triples.is_empty() {
@@ -188,7 +185,30 @@ fn record<'a>(plan: &'a Plan, selected: &Selected) -> ChunkRecord<'a> {
         assertions,
         entities,
         statistics: serde_json::json!(selected.statistics),
+        candidates: candidates(plan, &selected),
+        kept: selected.kept,
     }
+}
+
+/// By subject, the best candidates that were found: null where they are not kept.
+fn candidates(plan: &Plan, selected: &Selected) -> serde_json::Value {
+    let relation = &plan.relations[selected.task.relation];
+    // JSON has no infinity: what nothing is left of is null.
+    let short = |ln: f64| serde_json::json!((ln * 1e4).round() / 1e4);
+    let of = |(&subject, found): (&EntityId, &FoundCandidates)| {
+        let each = found.candidates.iter().map(|candidate| {
+            let Pair { finetuned, base } = candidate.models;
+            let object = plan.object(relation, candidate.candidate);
+            let numbers = [candidate.mixed, finetuned, base].map(short);
+            serde_json::json!([object, numbers[0], numbers[1], numbers[2]])
+        });
+        let each: Vec<serde_json::Value> = each.collect();
+        let said = serde_json::json!({ "found": each, "open": short(found.open) });
+        (plan.subjects.iri(subject).to_owned(), said)
+    };
+    let all: serde_json::Map<String, serde_json::Value> =
+        selected.task.subjects.iter().zip(&selected.found).map(of).collect();
+    if all.is_empty() { serde_json::Value::Null } else { all.into() }
 }
 
 impl Plan {

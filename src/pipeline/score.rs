@@ -10,6 +10,7 @@ use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
+use crate::graph::KeptQuestion;
 use crate::lm::CandidateIndex;
 use crate::shock::{Mean, Pair};
 
@@ -35,8 +36,13 @@ impl From<Distributions> for Scored {
 pub(super) type Ask<'a, T> =
     dyn Fn(&mut Predictor, &Plan, Encoded) -> Result<Vec<T>, Error> + Sync + 'a;
 
+/// What is answered about subjects: by relation, in their order, and what is to be kept of that.
+pub(super) struct AskedEach<T> {
+    pub answers: Vec<Vec<T>>,
+    pub learnt: Vec<KeptQuestion>,
+}
+
 /// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk.
-/// Gives by relation what is answered for its subjects, in order.
 ///
 /// # Errors
 /// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
@@ -48,7 +54,7 @@ pub(super) fn ask_each<T: Send>(
     progress: &Progress<'_>,
     stop: &AtomicBool,
     ask: &Ask<'_, T>,
-) -> Result<Vec<Vec<T>>, Error> {
+) -> Result<AskedEach<T>, Error> {
     let tasks = || {
         subjects.iter().enumerate().flat_map(|(relation, subjects)| {
             subjects.chunks(CHUNK_SUBJECTS).zip(0_u64..).map(move |(subjects, index)| Task {
@@ -68,24 +74,28 @@ pub(super) fn ask_each<T: Send>(
             let (prompts, chunk) = (encoded.count(), (encoded.task.relation, encoded.task.index));
             let answers = ask(predictor, plan, encoded)?;
             progress.advance(PREDICT, prompts);
-            Ok((chunk, prompts, answers))
+            Ok((chunk, prompts, (answers, predictor.take_learnt())))
         }
     });
     let mut chunks = HashMap::new();
-    let write = |(chunk, prompts, answers): ((usize, u64), usize, Vec<T>)| {
-        chunks.insert(chunk, answers);
+    let write = |(chunk, prompts, asked)| {
+        chunks.insert(chunk, asked);
         progress.advance(WRITE, prompts);
         Ok(())
     };
     stages::run(tasks(), workers, encode, predict.collect(), write, stop)?;
-    let mut asked: Vec<Vec<T>> = subjects.iter().map(|_| Vec::new()).collect();
+    let mut answers: Vec<Vec<T>> = subjects.iter().map(|_| Vec::new()).collect();
+    let mut learnt = Vec::new();
     for task in tasks() {
         match chunks.remove(&(task.relation, task.index)) {
-            Some(mut answers) => asked[task.relation].append(&mut answers),
+            Some((mut own, mut kept)) => {
+                answers[task.relation].append(&mut own);
+                learnt.append(&mut kept);
+            }
             None => return Err(Error::Interrupted),
         }
     }
-    Ok(asked)
+    Ok(AskedEach { answers, learnt })
 }
 
 /// Subjects with which the speed of workers is tried, for each of them.
@@ -133,6 +143,9 @@ pub fn prompts(plan: &Plan, subjects: &[&[EntityId]]) -> usize {
     of_relations.map(|(relation, subjects)| relation.templates.len() * subjects.len()).sum()
 }
 
+/// What is done with what the models said, under a name.
+pub(super) type Keep<'a> = dyn FnMut(&str, Vec<KeptQuestion>) -> Result<(), Error> + 'a;
+
 /// Takes both models' mean predictions over each relation's own subjects into the plan: of relations
 /// of which a shift is removed over all that the plan names for it, of others over fewer.
 ///
@@ -145,6 +158,7 @@ pub fn take_priors(
     events: &dyn Events,
     stop: &AtomicBool,
     of: MeansOf,
+    keep: &mut Keep<'_>,
 ) -> Result<(), Error> {
     let of_text: Vec<Vec<EntityId>> =
         plan.relations.iter().map(RelationPlan::subjects_of_text).collect();
@@ -165,13 +179,15 @@ pub fn take_priors(
             let subjects = only(&of_text[at]);
             let ask = &Predictor::text_after;
             let read = ask_each(plan, &subjects, predictors, workers, &progress, stop, ask)?;
-            plan.relations[at].space.set_text(mean_of(&read[at]));
+            plan.relations[at].space.set_text(mean_of(&read.answers[at]));
+            keep(&format!("text after {}", plan.relations[at].iri), read.learnt)?;
         }
         if !of_means[at].is_empty() {
             let subjects = only(&of_means[at]);
             let ask = &Predictor::distributions;
             let scored = ask_each(plan, &subjects, predictors, workers, &progress, stop, ask)?;
-            plan.relations[at].set_mean_predictions(&scored[at]);
+            plan.relations[at].set_mean_predictions(&scored.answers[at]);
+            keep(&format!("mean of {}", plan.relations[at].iri), scored.learnt)?;
         }
     }
     Ok(())

@@ -5,7 +5,8 @@
 
 use super::{Plan, Predicted, Statistics, Task};
 use crate::catalog::EntityId;
-use crate::lm::CandidateIndex;
+use crate::graph::KeptQuestion;
+use crate::lm::{CandidateIndex, ScoredCandidate};
 use crate::shock::Pair;
 
 /// A triple to be written.
@@ -34,15 +35,29 @@ pub struct Selected {
     pub triples: Vec<Triple>,
     /// What was counted.
     pub statistics: Statistics,
+    /// What the models said to each question, where that is kept.
+    pub kept: Vec<KeptQuestion>,
+    /// By subject, the best candidates that were found, written or not; empty where they are not kept.
+    pub found: Vec<FoundCandidates>,
+}
+
+/// The best candidates that were found for a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundCandidates {
+    /// Best first.
+    pub candidates: Vec<ScoredCandidate>,
+    /// ln of the mixture's mass that all others have together at most.
+    pub open: f64,
 }
 
 /// Selects a chunk's triples and counts.
 pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
-    let Predicted { task, answers } = predicted;
+    let Predicted { task, answers, kept } = predicted;
     let relation = &plan.relations[task.relation];
     let mut triples = Vec::new();
     let mut statistics = Statistics::default();
-    for (&subject, answer) in task.subjects.iter().zip(&answers) {
+    let mut found = Vec::new();
+    for (&subject, answer) in task.subjects.iter().zip(answers) {
         statistics.subjects += 1;
         statistics.without_object += u64::from(answer.ranked.is_empty());
         let demand = relation.rankings.mixed;
@@ -74,6 +89,10 @@ pub fn select(plan: &Plan, predicted: Predicted) -> Selected {
             };
             statistics.add_gold(right(best.mixed), best.models.map(right));
         }
+        if relation.rankings.keep > 0 {
+            let open = answer.mass.open;
+            found.push(FoundCandidates { candidates: answer.found, open });
+        }
     }
-    Selected { task, triples, statistics }
+    Selected { task, triples, statistics, kept, found }
 }

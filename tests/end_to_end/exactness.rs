@@ -228,7 +228,7 @@ fn the_search_is_exact_on_real_relations() {
                     mean: (name == MEAN).then(|| mean(&relation.space)),
                     rule,
                 };
-                relation.rankings = Rankings { mixed: Demand::best(TOP), best: true };
+                relation.rankings = Rankings { mixed: Demand::best(TOP), best: true, keep: 0 };
                 assert_eq!(relation.tolerance, tolerance);
                 relation.method = Method::Search;
             }

@@ -9,6 +9,7 @@ mod completion;
 mod determinism;
 mod exactness;
 mod formats;
+mod growth;
 mod interruption;
 mod kills;
 mod memory;

@@ -52,7 +52,7 @@ fn years_are_the_same_as_a_list_and_as_a_grammar() {
             let answers = spaces.each_mut().map(|space| {
                 let relation = &mut plan.relations[0];
                 relation.correction = rule.into();
-                relation.rankings = Rankings { mixed: Demand::best(5), best: true };
+                relation.rankings = Rankings { mixed: Demand::best(5), best: true, keep: 0 };
                 std::mem::swap(&mut relation.space, space);
                 let anew: Vec<Shared> = asked.iter().map(|&model| models[model].anew()).collect();
                 let answers = exactness::answers(&plan, &anew.iter().collect::<Vec<_>>());

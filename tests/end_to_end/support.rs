@@ -87,6 +87,27 @@ impl Job {
         self.set("inputs", "subjects", file.to_str().unwrap());
     }
 
+    /// The table of [`Self::set_subjects`].
+    pub fn subjects(&self) -> String {
+        fs::read_to_string(self.folder.path().join("subjects.csv")).unwrap()
+    }
+
+    /// Replaces the ontology, and gives its file.
+    pub fn set_ontology(&self, text: &str) -> PathBuf {
+        let file = self.folder.path().join("ontology.ttl");
+        fs::write(&file, text).unwrap();
+        self.set("inputs", "ontology", file.to_str().unwrap());
+        file
+    }
+
+    /// The same pipeline, writing to a folder of its own.
+    pub fn elsewhere(&self) -> Self {
+        let other = Self { folder: tempfile::tempdir().unwrap() };
+        fs::copy(self.pipeline(), other.pipeline()).unwrap();
+        other.set("output", "folder", other.output().to_str().unwrap());
+        other
+    }
+
     /// Writes a key of the pipeline.
     pub fn set(&self, table: &str, key: &str, value: impl Into<toml::Value>) {
         let mut pipeline: toml::Table =

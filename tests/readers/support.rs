@@ -69,6 +69,8 @@ pub fn write_graph(folder: &Path, schema: Schema, entities: &[Entity<'_>], facts
                 assertions: assertions.collect(),
                 entities: entities.chain(label).collect(),
                 statistics: serde_json::json!({}),
+                kept: Vec::new(),
+                candidates: serde_json::Value::Null,
             })
             .unwrap();
     }

@@ -71,6 +71,8 @@ fn commit(writer: &mut GraphWriter, index: u64, facts: u64) -> Result<(), Error>
         assertions: assertions.collect(),
         entities: entities.collect(),
         statistics: serde_json::json!({ "subjects": facts, "nested": [0.5, null, "ä"] }),
+        kept: Vec::new(),
+        candidates: serde_json::Value::Null,
     })
 }
 
@@ -152,39 +154,132 @@ fn a_resumed_run_keeps_its_iri_and_start_and_ends_once() {
     }
 }
 
+/// What lies in a folder, by name.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn kept(writer: &GraphWriter, question: u64) -> Option<Vec<u8>> {
+    let found = writer.state().kept.get(question).unwrap()?;
+    Some(found.prompts[0].1.clone())
+}
+
+/// A chunk of which an answer is kept.
+fn commit_kept(writer: &mut GraphWriter, index: u64, answer: &[u8]) {
+    let question = KeptQuestion { question: index, prompts: vec![(7, answer.to_vec())] };
+    let record = ChunkRecord {
+        chunk: chunk(index),
+        assertions: Vec::new(),
+        entities: Vec::new(),
+        statistics: serde_json::Value::Null,
+        kept: vec![question],
+        candidates: serde_json::Value::Null,
+    };
+    writer.commit(&record).unwrap();
+}
+
 #[test]
-fn another_signature_is_refused_with_what_differs_unless_fresh() {
+fn a_graph_of_another_signature_stays_until_the_new_one_is_complete() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-    let mut writer = open(folder.path());
+    let folder = folder.path();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let mut writer = open(folder);
     commit(&mut writer, 0, 2).unwrap();
+    commit_kept(&mut writer, 5, b"old");
+    writer.keep("a mean", &[KeptQuestion { question: 9, prompts: vec![(1, vec![3])] }]).unwrap();
+    assert!(kept(&writer, 5).is_none(), "of its own chunks a writer has what it began with");
     drop(writer);
+    let again = open(folder);
+    assert_eq!((kept(&again, 5), kept(&again, 9)), (None, Some(vec![3])), "its chunks are done");
+    drop(again);
 
     let other = run(&[("ontology", "9999"), ("device", "cpu")]);
-    let open_other = |fresh| GraphWriter::open(folder.path(), BASE, &other, fresh);
-    let error = open_other(false).err().unwrap();
-    let Error::SignatureDiffers { differences, .. } = &error else { panic!("{error}") };
-    let parts: Vec<String> = differences.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        parts,
-        [
-            "device: was absent, is cpu",
-            "ontology: was 1234, is 9999",
-            "subjects: was 5678, is absent",
-        ]
-    );
-    assert!(error.to_string().contains("--fresh"), "{error}");
-    assert_eq!(open(folder.path()).done().len(), 1, "a refusal must change nothing");
-
-    let writer = open_other(true).unwrap();
+    let open_other = || GraphWriter::open(folder, BASE, &other, false).unwrap();
+    let mut writer = open_other();
+    let parts: Vec<String> = writer.state().differences.iter().map(ToString::to_string).collect();
+    let expected = [
+        "device: was absent, is cpu",
+        "ontology: was 1234, is 9999",
+        "subjects: was 5678, is absent",
+    ];
+    assert_eq!(parts, expected);
     assert!(writer.done().is_empty());
-    assert!(!ask(writer.store(), "wd:Q0 ?p ?o"));
+    assert_eq!((kept(&writer, 5).unwrap(), kept(&writer, 9).unwrap()), (b"old".to_vec(), vec![3]));
+    assert_eq!((kept(&writer, 6), writer.state().kept.len()), (None, 1));
+    commit_kept(&mut writer, 5, b"new");
     drop(writer);
-    assert_eq!(fs::read(folder.path().join("notes.txt")).unwrap(), b"mine");
-    let mut names: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, [".lock", "notes.txt", "store"]);
+    let seen = look(folder, BASE, &other).unwrap().unwrap();
+    assert_eq!((seen.done.len(), seen.differences.len(), seen.complete), (1, 3, false));
+    let seen = look(folder, BASE, &run(&[("ontology", "none")])).unwrap().unwrap();
+    assert_eq!((seen.done.len(), seen.kept.len()), (0, 1), "to be made");
+    assert!(look(&folder.join("nothing"), BASE, &other).unwrap().is_none());
+    assert_eq!(names(folder), [".lock", "notes.txt", "store", "store-1"]);
+    assert!(ask(&open_for_reading(folder).unwrap(), "wd:Q0 ?p ?o"), "the old graph is read");
+
+    // Killed and begun again, and a third one meanwhile, which knows what both have.
+    let writer = open_other();
+    assert_eq!((kept(&writer, 5).unwrap(), writer.done().len()), (b"old".to_vec(), 1));
+    drop(writer);
+    let third = run(&[("ontology", "third")]);
+    let writer = GraphWriter::open(folder, BASE, &third, false).unwrap();
+    assert_eq!((kept(&writer, 5).unwrap(), writer.done().len()), (b"new".to_vec(), 0));
+    drop(writer);
+    assert_eq!(names(folder), [".lock", "notes.txt", "store", "store-1", "store-2"]);
+    assert_eq!(open(folder).done().len(), 2, "the old one is as it was");
+
+    open_other().finish().unwrap();
+    assert_eq!(names(folder), [".lock", "notes.txt", "store"]);
+    assert!(!ask(&open_for_reading(folder).unwrap(), "wd:Q0 ?p ?o"));
+}
+
+#[test]
+fn a_succession_that_was_cut_off_is_finished_and_a_fresh_graph_has_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let (other, third) = (run(&[("ontology", "9999")]), run(&[("ontology", "third")]));
+    let mut writer = open(folder);
+    commit_kept(&mut writer, 5, b"old");
+    drop(writer);
+    // Killed when the old one was gone and the new one not yet in its place.
+    GraphWriter::open(folder, BASE, &third, false).unwrap().finish().unwrap();
+    fs::rename(folder.join("store"), folder.join("store-3")).unwrap();
+    let writer = GraphWriter::open(folder, BASE, &third, false).unwrap();
+    assert!(writer.is_complete() && writer.state().differences.is_empty());
+    drop(writer);
+    assert_eq!(names(folder), [".lock", "notes.txt", "store"]);
+
+    let writer = GraphWriter::open(folder, BASE, &other, true).unwrap();
+    assert!(
+        writer.done().is_empty() && writer.state().kept.is_empty(),
+        "a fresh one remembers nothing"
+    );
+    drop(writer);
+    assert_eq!(names(folder), [".lock", "notes.txt", "store"]);
+    assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"mine");
+}
+
+/// Of a name like those that kgbuild gives, but not its own.
+#[test]
+fn folders_that_look_like_stores_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut writer = open(folder);
+    commit(&mut writer, 0, 1).unwrap();
+    drop(writer);
+    fs::create_dir(folder.join("store-1")).unwrap();
+    fs::write(folder.join("store-1/mine"), "mine").unwrap();
+    fs::write(folder.join("store-2"), "mine").unwrap();
+    let other = run(&[("ontology", "9999")]);
+    let writer = GraphWriter::open(folder, BASE, &other, false).unwrap();
+    assert_eq!(names(folder), [".lock", "store", "store-1", "store-2", "store-3"]);
+    writer.finish().unwrap();
+    assert_eq!(names(folder), [".lock", "store", "store-1", "store-2"]);
+    assert_eq!(fs::read(folder.join("store-1/mine")).unwrap(), b"mine");
 }
 
 #[test]
@@ -358,6 +453,8 @@ fn invalid_assertions_leave_nothing_of_their_chunk() {
             assertions: vec![good.clone(), bad],
             entities: vec![],
             statistics: serde_json::Value::Null,
+            kept: Vec::new(),
+            candidates: serde_json::Value::Null,
         };
         let error = writer.commit(&record).unwrap_err();
         assert!(matches!(error, Error::Probability { .. } | Error::Iri { .. }), "{error}");

@@ -286,7 +286,8 @@ fn cases() -> impl Strategy<Value = Case> {
     let calibration = prop_oneof![Just(Calibration::IDENTITY), calibration];
     let demand = (1..8_usize, prop_oneof![Just(0.0), 0.0..1.0_f64], calibration)
         .prop_map(|(most, threshold, calibration)| Demand { most, calibration, threshold });
-    let rankings = (demand, any::<bool>()).prop_map(|(mixed, best)| Rankings { mixed, best });
+    let rankings =
+        (demand, any::<bool>()).prop_map(|(mixed, best)| Rankings { mixed, best, keep: 0 });
     let normalise = prop_oneof![3 => Just(Normalise::None), 1 => Just(Normalise::List), 2 => Just(Normalise::Trie)];
     let excluded = prop::collection::vec(prop::option::of(any::<u32>()), QUESTIONS);
     let mean = prop::option::of((0.0..=1.0_f64, prop::collection::vec(-9.0..0.0_f64, 80)));
@@ -524,7 +525,7 @@ fn models_that_exclude_each_other_are_answered_alike() {
     let space = AnswerSpace::new(sequences, vec![vec![]], Normalise::Trie).unwrap();
     let rule = MixingRule::LogLinear { lambda: 0.5, mixing: Mixing::Candidate };
     let correction = rule.into();
-    let rankings = Rankings { mixed: Demand::best(4), best: true };
+    let rankings = Rankings { mixed: Demand::best(4), best: true, keep: 0 };
     let mut ask = |rows: &[Row<'_>]| {
         let mut answers = evaluate(3, 2, rows);
         for (model, answers) in answers.iter_mut().enumerate() {
@@ -570,7 +571,8 @@ fn opens_few_nodes(normalise: Normalise, threshold: f64, share: usize) {
     }
     let space = AnswerSpace::new(sequences, vec![vec![]], normalise).unwrap();
     let mut rows_asked = 0;
-    let rankings = Rankings { mixed: Demand { threshold, ..Demand::best(1) }, best: false };
+    let rankings =
+        Rankings { mixed: Demand { threshold, ..Demand::best(1) }, best: false, keep: 0 };
     let (space, correction) = (&space, &MixingRule::None.into());
     let task =
         SearchTask { space, correction, models: 1, rankings, tolerance: TOLERANCE, near: None };

@@ -46,6 +46,8 @@ fn commit(writer: &mut GraphWriter, index: usize, (subject, relation, object, hu
         assertions: vec![assertion],
         entities: Vec::new(),
         statistics: serde_json::json!({}),
+        kept: Vec::new(),
+        candidates: serde_json::Value::Null,
     };
     writer.commit(&record).unwrap();
 }

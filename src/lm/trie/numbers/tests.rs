@@ -149,7 +149,7 @@ fn answers(
     seed: u64,
 ) -> Vec<Answer> {
     let correction: Correction = rule.into();
-    let rankings = Rankings { mixed: demand, best: true };
+    let rankings = Rankings { mixed: demand, best: true, keep: 0 };
     let task =
         SearchTask { space, correction: &correction, models, rankings, tolerance: 0.1, near: None };
     let asked = [Asked { task, questions: &[None, None] }];

@@ -1,0 +1,160 @@
+//! Where the store of a run is, and what it holds before its first chunk.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oxigraph::model::vocab::rdf;
+use oxigraph::model::{Literal, NamedNode, Quad};
+use oxigraph::store::Store;
+
+use super::super::error::{Difference, Error};
+use super::super::folder::Folder;
+use super::super::kept::KeptAnswers;
+use super::super::ledger::{self, Chunk, Signature};
+use super::super::records::RunDescription;
+use super::super::schema;
+use super::super::vocabulary as kgb;
+use super::{now, probability, statement};
+
+/// What is written beside facts: a store that holds less is not gone on with.
+const HOLDS: &str = "labels, aliases, types, schema, description";
+
+/// Where the store of a run is, or is to be made.
+pub(super) struct Place {
+    pub at: PathBuf,
+    pub is_there: bool,
+    /// Other stores, whose answers may be of use.
+    pub others: Vec<PathBuf>,
+    /// From the signature of the graph that is there, if one is.
+    pub differences: Vec<Difference>,
+}
+
+impl Place {
+    /// Where that is. With `fresh`, in the place of what is there.
+    ///
+    /// # Errors
+    /// Where something there is none of ours, or cannot be read.
+    pub(super) fn find(folder: &Folder, signature: &Signature, fresh: bool) -> Result<Self, Error> {
+        let store = folder.store_path();
+        let was = folder.signature(&store)?;
+        let successors = folder.successors()?;
+        let others = |at: &Path| {
+            let stores = was.iter().map(|_| &store).chain(&successors);
+            stores.filter(|&path| path != at).cloned().collect::<Vec<_>>()
+        };
+        let differences = was.as_ref().map(|was| ledger::differences(was, signature));
+        let differences = differences.unwrap_or_default();
+        if fresh {
+            let (others, differences) = (Vec::new(), Vec::new());
+            return Ok(Self { at: store, is_there: false, others, differences });
+        }
+        if was.is_none() || differences.is_empty() {
+            let (is_there, others) = (was.is_some(), others(&store));
+            return Ok(Self { at: store, is_there, others, differences });
+        }
+        let begun = |path: &&PathBuf| {
+            folder.signature(path).is_ok_and(|found| found.as_ref() == Some(signature))
+        };
+        let begun = successors.iter().find(begun);
+        let is_there = begun.is_some();
+        let at = begun.map_or_else(|| folder.next_successor(), |path| Ok(path.clone()))?;
+        let others = others(&at);
+        Ok(Self { at, is_there, others, differences })
+    }
+}
+
+/// What is there of a run's graph, and of others that it may take answers from.
+#[derive(Default)]
+pub struct GraphState {
+    /// The chunks that are in the graph.
+    pub done: HashSet<Chunk>,
+    /// Whether the run got to its end.
+    pub complete: bool,
+    /// What differs between the signature of the graph that is there and the run's; nothing where they are
+    /// the same, or none is there.
+    pub differences: Vec<Difference>,
+    /// What models answered for other stores; nothing where the run is complete.
+    pub kept: Arc<KeptAnswers>,
+}
+
+impl GraphState {
+    pub(super) fn of(
+        others: Vec<PathBuf>,
+        differences: Vec<Difference>,
+        own: (&Store, &Path),
+    ) -> Result<Self, Error> {
+        let (done, complete) = (ledger::done(own.0, own.1)?, ledger::is_complete(own.0, own.1)?);
+        let kept = match complete {
+            true => KeptAnswers::default(),
+            false => KeptAnswers::read(&others, Some(own))?,
+        };
+        Ok(Self { done, complete, differences, kept: Arc::new(kept) })
+    }
+}
+
+/// What is in an output folder of a run's graph, which is not changed; `None` where there is no graph.
+///
+/// # Errors
+/// Those of [`GraphWriter::open`](super::GraphWriter::open).
+pub fn look(
+    folder: &Path,
+    base_iri: &str,
+    run: &RunDescription,
+) -> Result<Option<GraphState>, Error> {
+    if !folder.join("store").exists() {
+        return Ok(None);
+    }
+    let folder = Folder::claim(folder)?;
+    let Place { at, is_there, others, differences } =
+        Place::find(&folder, &signature(base_iri, run), false)?;
+    if !is_there {
+        let kept = Arc::new(KeptAnswers::read(&others, None)?);
+        return Ok(Some(GraphState { differences, kept, ..GraphState::default() }));
+    }
+    let store = Store::open_read_only(&at).map_err(|e| Error::storage("opening", &at, e))?;
+    GraphState::of(others, differences, (&store, &at)).map(Some)
+}
+
+/// The caller's signature and what this module's own output depends on besides.
+pub(super) fn signature(base_iri: &str, run: &RunDescription) -> Signature {
+    let own = [("graph base IRI", base_iri), ("graph holds", HOLDS)];
+    let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
+    run.signature.clone().into_iter().chain(own).collect()
+}
+
+/// All that a new store holds: the opening of its ledger and the description of the run.
+pub(super) fn opening(
+    iri: &NamedNode,
+    hash: &str,
+    signature: &Signature,
+    run: &RunDescription,
+) -> Result<Vec<Quad>, Error> {
+    let mut quads = ledger::opening(iri, signature);
+    quads.extend(schema::quads(&run.schema)?);
+    let text = |predicate, value: &str| statement(iri, predicate, Literal::from(value));
+    quads.extend([
+        statement(iri, rdf::TYPE, kgb::RUN),
+        statement(iri, rdf::TYPE, kgb::PROV_ACTIVITY),
+        statement(iri, kgb::STARTED_AT_TIME, now()),
+        text(kgb::SIGNATURE, hash),
+        text(kgb::CONFIG_SHA256, &run.config_sha256),
+        text(kgb::CORRECTION, &run.correction),
+        text(kgb::VERSION, &run.version),
+    ]);
+    if let Some(base) = &run.base_model {
+        quads.push(text(kgb::BASE_MODEL, &base.source));
+        quads.push(text(kgb::BASE_MODEL_SHA256, &base.sha256));
+    }
+    if let Some(finetuned) = &run.finetuned_model {
+        quads.push(text(kgb::FINETUNED_MODEL, &finetuned.source));
+        quads.push(text(kgb::FINETUNED_MODEL_SHA256, &finetuned.sha256));
+    }
+    if let Some(tuned) = &run.tuned_sha256 {
+        quads.push(text(kgb::TUNED_SHA256, tuned));
+    }
+    if let Some(lambda) = run.lambda {
+        quads.push(statement(iri, kgb::LAMBDA, probability("mixing weight", lambda)?));
+    }
+    Ok(quads)
+}

@@ -1,0 +1,198 @@
+//! What models answered, kept by what the answer depends on: the prompt, and what was asked after it.
+//!
+//! A row's answer is a function of the model, the prompt, the continuation and the tokens that are wanted.
+//! So what is remembered of a prompt stays true under other weights, thresholds, templates beside it, and
+//! other candidates, as far as the same is asked: a search that is done again asks only for what it did
+//! not see before.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{Answers, Row};
+
+/// What a model answered after one prompt: by what was asked, ln p of each wanted token.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Remembered {
+    rows: BTreeMap<u64, Vec<f64>>,
+}
+
+impl Remembered {
+    /// As bytes: each row's key, 8 bytes; how many values it has, 4 bytes, times two, and one more where
+    /// they need f64; the values, little-endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (key, values) in &self.rows {
+            let is_double = values.iter().any(|&value| f64::from(value as f32) != value);
+            bytes.extend(key.to_le_bytes());
+            bytes.extend((2 * values.len() as u32 + u32::from(is_double)).to_le_bytes());
+            for &value in values {
+                match is_double {
+                    true => bytes.extend(value.to_le_bytes()),
+                    false => bytes.extend((value as f32).to_le_bytes()),
+                }
+            }
+        }
+        bytes
+    }
+
+    /// From the bytes of [`Self::to_bytes`]; `None` where they are none.
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut rows = BTreeMap::new();
+        while !bytes.is_empty() {
+            let key = u64::from_le_bytes(take(&mut bytes)?);
+            let head = u32::from_le_bytes(take(&mut bytes)?) as usize;
+            let value = |bytes: &mut &[u8]| match head % 2 {
+                0 => Some(f64::from(f32::from_le_bytes(take(bytes)?))),
+                _ => Some(f64::from_le_bytes(take(bytes)?)),
+            };
+            let values: Option<Vec<f64>> = (0..head / 2).map(|_| value(&mut bytes)).collect();
+            rows.insert(key, values?);
+        }
+        Some(Self { rows })
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*first)
+}
+
+/// What is remembered of a batch's prompts: by model and prompt.
+#[derive(Debug, Default)]
+pub struct Memory(Vec<Vec<Remembered>>);
+
+impl Memory {
+    /// What is known before a search: by model and prompt.
+    pub fn new(known: Vec<Vec<Remembered>>) -> Self {
+        Self(known)
+    }
+
+    /// What is known after it, by model and prompt. What it did not need this time is among it.
+    pub fn into_known(self) -> Vec<Vec<Remembered>> {
+        self.0
+    }
+
+    /// Answers rows from what is known; `evaluate` is asked for those of which a model's answer is not.
+    ///
+    /// # Errors
+    /// Those of `evaluate`.
+    pub fn answer<E>(
+        &mut self,
+        rows: &[Row<'_>],
+        evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+    ) -> Result<Answers, E> {
+        let keys: Vec<u64> = rows.iter().map(key).collect();
+        let is_known = |row: &Row<'_>, key: &u64| {
+            self.0.iter().all(|prompts| prompts[row.prompt].rows.contains_key(key))
+        };
+        let unknown = rows.iter().zip(&keys).filter(|(row, key)| !is_known(row, key));
+        let asked: Vec<Row<'_>> = unknown.map(|(row, _)| row.clone()).collect();
+        let new = if asked.is_empty() { Vec::new() } else { evaluate(&asked)? };
+        let mut new: Vec<&[f64]> = new.iter().map(Vec::as_slice).collect();
+        let is_asked: Vec<bool> =
+            rows.iter().zip(&keys).map(|(row, k)| !is_known(row, k)).collect();
+        let mut answers = vec![Vec::new(); self.0.len()];
+        for (model, answers) in answers.iter_mut().enumerate() {
+            for ((row, key), is_asked) in rows.iter().zip(&keys).zip(&is_asked) {
+                let known = &mut self.0[model][row.prompt].rows;
+                if *is_asked {
+                    let (own, rest) = new[model].split_at(row.wanted.len());
+                    new[model] = rest;
+                    known.insert(*key, own.to_vec());
+                }
+                answers.extend_from_slice(&known[key]);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// What tells apart what is asked after a prompt.
+fn key(row: &Row<'_>) -> u64 {
+    let mut hash = Sha256::new();
+    let is_relative = u64::from(row.relative);
+    for number in [row.continuation.len() as u64, row.place as u64, is_relative] {
+        hash.update(number.to_le_bytes());
+    }
+    for tokens in [&row.continuation, &row.wanted] {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+        hash.update(bytes);
+    }
+    let digest = hash.finalize();
+    u64::from_le_bytes(std::array::from_fn(|at| digest[at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn row(prompt: usize, continuation: &[u32], wanted: &[u32]) -> Row<'static> {
+        Row {
+            prompt,
+            continuation: Cow::Owned(continuation.to_vec()),
+            place: 0,
+            wanted: Cow::Owned(wanted.to_vec()),
+            relative: false,
+        }
+    }
+
+    /// Two models whose answers are what was asked; counts the rows.
+    fn ask(memory: &mut Memory, rows: &[Row<'_>]) -> (Answers, usize) {
+        let mut asked = 0;
+        let answers = memory.answer(rows, &mut |rows: &[Row<'_>]| {
+            asked += rows.len();
+            let of = |model: usize| {
+                let values = rows.iter().flat_map(|row| {
+                    let own = (row.prompt + 10 * row.continuation.len() + 100 * model) as f64;
+                    row.wanted.iter().map(move |&token| own + f64::from(token) / 3.0)
+                });
+                values.collect()
+            };
+            Ok::<Answers, ()>(vec![of(0), of(1)])
+        });
+        (answers.unwrap(), asked)
+    }
+
+    #[test]
+    fn nothing_is_asked_twice() {
+        let unknown = || vec![vec![Remembered::default(); 2]; 2];
+        let first = [row(0, &[], &[1, 2]), row(1, &[4], &[3])];
+        let mut memory = Memory::new(unknown());
+        let (expected, asked) = ask(&mut memory, &first);
+        assert_eq!(asked, 2);
+        let used = memory.into_known();
+        // Through bytes, with one row more in between and the others the other way round.
+        let bytes = |prompts: &Vec<Remembered>| -> Vec<Remembered> {
+            prompts.iter().map(|p| Remembered::from_bytes(&p.to_bytes()).unwrap()).collect()
+        };
+        let known: Vec<Vec<Remembered>> = used.iter().map(bytes).collect();
+        assert_eq!(known, used);
+        let mut memory = Memory::new(known.clone());
+        let more = [first[1].clone(), row(1, &[4], &[3, 7]), first[0].clone()];
+        let (answers, asked) = ask(&mut memory, &more);
+        assert_eq!(asked, 1, "other tokens are wanted of one");
+        let (all, _) = ask(&mut Memory::new(unknown()), &more);
+        assert_eq!(answers, all);
+        assert_eq!([answers[1][3], answers[1][4]], [expected[1][0], expected[1][1]]);
+        // What was known and not asked for stays known.
+        let mut memory = Memory::new(known);
+        assert_eq!(ask(&mut memory, &first[..1]).1, 0);
+        assert_eq!(memory.into_known(), used);
+        // Where one model's answer is not known, all are asked.
+        let mut half = unknown();
+        half[0] = used[0].clone();
+        assert_eq!(ask(&mut Memory::new(half), &first[..1]).1, 1);
+    }
+
+    #[test]
+    fn bytes_that_are_cut_off_are_none() {
+        let rows = BTreeMap::from([(7, vec![0.5, -1.25]), (9, vec![0.1])]);
+        let bytes = Remembered { rows }.to_bytes();
+        assert_eq!(bytes.len(), (8 + 4 + 2 * 4) + (8 + 4 + 8), "0.1 needs f64");
+        let whole = |&end: &usize| Remembered::from_bytes(&bytes[..end]).is_some();
+        assert_eq!((0..=bytes.len()).filter(whole).collect::<Vec<_>>(), [0, 20, 40]);
+    }
+}

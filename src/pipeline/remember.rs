@@ -1,0 +1,174 @@
+//! What models answered to earlier runs: which questions need not be asked again, and a search that asks
+//! only for what is not remembered.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{Encoded, Error, LocatedModels, Plan, RelationPlan};
+use crate::catalog::EntityId;
+use crate::graph::{KeptAnswers, KeptQuestion, question_print};
+use crate::lm::{Answers, Memory, Remembered, Row};
+use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
+
+/// How prompts are made of templates and labels, and rows of candidates: another number where the same
+/// texts are asked otherwise.
+const ASKED_AS: u32 = 1;
+
+/// What a question is asked for: what is seen of the answers differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Facts,
+    /// The text after every candidate.
+    Text,
+    /// All candidates.
+    Everything,
+}
+
+impl Asked {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Facts => "",
+            Self::Text => "text",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+/// A model that is asked, as far as its answers depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedModel {
+    /// What tells its answers from another model's.
+    pub identity: String,
+    /// Whether it reads examples.
+    pub exampled: bool,
+}
+
+impl LocatedModels {
+    /// The models that are asked, in their order.
+    pub(super) fn asked_models(&self, exampled: crate::shock::Pair<bool>) -> Vec<AskedModel> {
+        let (base, finetuned) = (self.asked_base(), self.finetuned());
+        // An adapter is nothing without its base.
+        let over = self.base().map_or("", |base| &base.sha256);
+        let of = |sha256: &str, over: &str, exampled| AskedModel {
+            identity: format!("{sha256} {over} {IMPORTER_VERSION} {PREPARER_VERSION} {ASKED_AS}"),
+            exampled,
+        };
+        let finetuned = finetuned.map(|model| of(&model.sha256, over, exampled.finetuned));
+        // In a session with an adapter a base's numbers are rounded otherwise than alone.
+        let beside = self.adapter().map_or("", |adapter| &adapter.sha256);
+        let base = base.map(|model| of(&model.sha256, beside, exampled.base));
+        finetuned.into_iter().chain(base).collect()
+    }
+}
+
+impl Plan {
+    /// What tells apart what is asked about a subject by a relation.
+    pub(super) fn question(&self, relation: &RelationPlan, subject: EntityId, of: Asked) -> u64 {
+        question_print(self.subjects.iri(subject), &relation.iri, of.name())
+    }
+
+    /// What tells a question's prompts apart, and the models that read them: by template, then by model.
+    fn prompts_of(&self, relation: &RelationPlan, subject: EntityId) -> Vec<u64> {
+        let label = self.subjects.label(subject);
+        let of_template = |template: &crate::ontology::Template| {
+            let each = self.models.iter().map(|model| {
+                let examples = if model.exampled { &*relation.examples } else { "" };
+                print([&*model.identity, template.text(), examples, label])
+            });
+            each.collect::<Vec<u64>>()
+        };
+        relation.templates.iter().flat_map(of_template).collect()
+    }
+
+    /// Whether answers to all prompts of a question are kept.
+    pub(super) fn is_kept(
+        &self,
+        kept: &KeptAnswers,
+        relation: &RelationPlan,
+        subject: EntityId,
+    ) -> bool {
+        let found = kept.prompts(self.question(relation, subject, Asked::Facts));
+        found.is_some_and(|found| {
+            self.prompts_of(relation, subject).iter().all(|prompt| found.contains(prompt))
+        })
+    }
+}
+
+/// The first 64 bits of the SHA-256 of texts; their lengths keep them apart.
+fn print(parts: [&str; 4]) -> u64 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    u64::from_le_bytes(std::array::from_fn(|at| digest[at]))
+}
+
+/// What is remembered of a batch's questions, in their order.
+pub(super) struct BatchMemory {
+    memory: Memory,
+    /// Each question with its prompts.
+    questions: Vec<(u64, Vec<u64>)>,
+    models: usize,
+}
+
+impl BatchMemory {
+    /// What is kept of a batch's questions.
+    ///
+    /// # Errors
+    /// Where what is kept cannot be read.
+    pub(super) fn of(
+        plan: &Plan,
+        kept: &Arc<KeptAnswers>,
+        batch: &[Encoded],
+        of: Asked,
+    ) -> Result<Self, Error> {
+        let models = plan.models.len();
+        let mut known: Vec<Vec<Remembered>> = vec![Vec::new(); models];
+        let mut questions = Vec::new();
+        for Encoded { task, .. } in batch {
+            let relation = &plan.relations[task.relation];
+            for &subject in &task.subjects {
+                let question = plan.question(relation, subject, of);
+                let prompts = plan.prompts_of(relation, subject);
+                let found = kept.get(question)?.unwrap_or_default();
+                for (at, prompt) in prompts.iter().enumerate() {
+                    let own = found.prompts.iter().find(|(kept, _)| kept == prompt);
+                    // What cannot be read is asked again.
+                    let own = own.and_then(|(_, bytes)| Remembered::from_bytes(bytes));
+                    known[at % models].push(own.unwrap_or_default());
+                }
+                questions.push((question, prompts));
+            }
+        }
+        Ok(Self { memory: Memory::new(known), questions, models })
+    }
+
+    /// Answers rows from what is remembered, and asks for the others.
+    ///
+    /// # Errors
+    /// Those of `evaluate`.
+    pub(super) fn answer(
+        &mut self,
+        rows: &[Row<'_>],
+        evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, Error>,
+    ) -> Result<Answers, Error> {
+        self.memory.answer(rows, evaluate)
+    }
+
+    /// What is known of each question now, to be kept.
+    pub(super) fn into_kept(self) -> Vec<KeptQuestion> {
+        let mut known: Vec<_> = self.memory.into_known().into_iter().map(Vec::into_iter).collect();
+        let mut kept = Vec::with_capacity(self.questions.len());
+        for (question, prompts) in self.questions {
+            let each = prompts.into_iter().enumerate().map(|(at, prompt)| {
+                let own = known[at % self.models].next().unwrap_or_default();
+                (prompt, own.to_bytes())
+            });
+            kept.push(KeptQuestion { question, prompts: each.collect() });
+        }
+        kept
+    }
+}
