@@ -3,7 +3,7 @@
 //! Invariant: `store/` either does not exist or is a whole store with a signature. A new store
 //! is made in a scratch folder and moved out of it when its first transaction is on disk; an old one
 //! that is to go is moved into it before it is deleted. Where inputs or settings have changed, a store is
-//! made beside the old one, as `store-1/`, and takes its place when it is complete. Nothing else is ever deleted, and no store
+//! made beside the old one, in a marked folder, and takes its place when it is complete. Nothing else is ever deleted, and no store
 //! in which there is a file that is not RocksDB's.
 
 use super::error::Error;
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 const STORE: &str = "store";
 const LOCK: &str = ".lock";
-/// Begins the name of a store that is made to replace the one that is there; a number follows.
-const SUCCESSOR: &str = "store-";
+/// Begins the name of the folder of a store that is made to replace the one that is there.
+const NEXT: &str = ".next-";
 /// Begins the name of the scratch folder in which a store is made or deleted.
 const SCRATCH: &str = ".store-";
 /// RocksDB has this file in every database that was ever opened in full.
@@ -34,8 +34,8 @@ const ROCKSDB_SUFFIXES: [&str; 4] = [".blob", ".dbtmp", ".log", ".sst"];
 /// An output folder that this process alone writes to, until it is dropped.
 pub(super) struct Folder {
     path: PathBuf,
-    /// Holds the lock while it is open.
-    _lock: File,
+    /// Holds the lock while it is open; none where the folder that is looked at has no such file.
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -60,13 +60,40 @@ impl Folder {
             TryLockError::WouldBlock => Error::InUse { folder: path.to_owned() },
             TryLockError::Error(e) => Error::folder("lock", &lock_path, e),
         })?;
-        let folder = Self { path: path.to_owned(), _lock: lock };
-        let left = files::left(path, SCRATCH).map_err(|e| Error::folder("read", path, e))?;
-        for scratch in left {
+        let folder = Self { path: path.to_owned(), _lock: Some(lock) };
+        // Before the old store is deleted, which lies in a scratch folder then.
+        folder.finish_succession()?;
+        for scratch in folder.marked(SCRATCH)? {
             files::remove(&scratch).map_err(|e| Error::folder("delete", &scratch, e))?;
         }
-        folder.finish_succession()?;
         Ok(folder)
+    }
+
+    /// The folder as it is, to be looked at while nobody writes to it.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] where a run has the lock.
+    pub(super) fn quiet(path: &Path) -> Result<Self, Error> {
+        let lock = File::open(path.join(LOCK)).ok();
+        if let Some(lock) = &lock
+            && matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+        {
+            return Err(Error::InUse { folder: path.to_owned() });
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Deletes a successor in which nothing was done.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub(super) fn abandon(&self, successor: &Path) -> Result<(), Error> {
+        match successor.parent() {
+            Some(marked) if successor != self.store_path() => {
+                files::remove(marked).map_err(|e| Error::folder("delete", marked, e))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn store_path(&self) -> PathBuf {
@@ -88,34 +115,46 @@ impl Folder {
         signature.map(Some).ok_or_else(foreign)
     }
 
-    /// The stores that are made to replace the folder's, the newest last.
+    /// The stores that are made to replace the folder's. Each lies in a folder with kgbuild's mark, so that
+    /// a copy that a person made of a store is none.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// Where the folder or one of the stores cannot be read.
     pub(super) fn successors(&self) -> Result<Vec<PathBuf>, Error> {
-        let failed = |e| Error::folder("read the folder", &self.path, e);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let number = name.to_string_lossy().strip_prefix(SUCCESSOR).map(str::parse::<u32>);
-            if let Some(Ok(number)) = number {
-                found.push((number, self.path.join(name)));
+        for marked in self.marked(NEXT)? {
+            let store = marked.join(STORE);
+            if self.signature(&store)?.is_some() {
+                found.push(store);
             }
         }
-        found.sort();
-        let is_ours = |path: &PathBuf| self.signature(path).is_ok_and(|found| found.is_some());
-        Ok(found.into_iter().map(|(_, path)| path).filter(is_ours).collect())
+        Ok(found)
     }
 
-    /// A path for one more of them.
+    /// A place for one more of them.
     ///
     /// # Errors
-    /// Where all numbers are taken.
+    /// Where nothing can be made in the folder, or the store that it would replace holds files that are
+    /// not a store's, or is a link.
     pub(super) fn next_successor(&self) -> Result<PathBuf, Error> {
-        let numbered = |number: u32| self.path.join(format!("{SUCCESSOR}{number}"));
-        let is_free = |path: &PathBuf| !path.exists() && !path.is_symlink();
-        let free = (1..u32::MAX).map(numbered).find(is_free);
-        free.ok_or_else(|| Error::Foreign { path: numbered(1), why: "all numbers are taken" })
+        holds_nothing_else(&self.store_path())?;
+        Ok(self.scratch(NEXT)?.keep().join(STORE))
+    }
+
+    /// Deletes all of them, and what was left of one.
+    ///
+    /// # Errors
+    /// Where one holds files that are not a store's, or cannot be deleted.
+    pub(super) fn clear_successors(&self) -> Result<(), Error> {
+        for marked in self.marked(NEXT)? {
+            holds_nothing_else(&marked.join(STORE))?;
+            files::remove(&marked).map_err(|e| Error::folder("delete", &marked, e))?;
+        }
+        Ok(())
+    }
+
+    fn marked(&self, prefix: &str) -> Result<Vec<PathBuf>, Error> {
+        files::left(&self.path, prefix).map_err(|e| Error::folder("read", &self.path, e))
     }
 
     /// Opens the store at a path.
@@ -131,39 +170,39 @@ impl Folder {
         let path = self.store_path();
         if made != path {
             holds_nothing_else(&path)?;
-            let scratch = self.scratch()?;
+            let scratch = self.scratch(SCRATCH)?;
             self.exchange(made, &path, &scratch)?;
         }
-        for left in self.successors()? {
-            holds_nothing_else(&left)?;
-            let scratch = self.scratch()?;
-            let gone = scratch.path().join("old");
-            fs::rename(&left, gone).map_err(|e| Error::folder("move away the old", &left, e))?;
-        }
-        Ok(())
+        self.clear_successors()
     }
 
     /// Puts a complete store in its place where a process was killed between taking the old one away and
-    /// that.
+    /// that, and clears away marked folders in which no store was made.
     fn finish_succession(&self) -> Result<(), Error> {
         let path = self.store_path();
-        if holds_store(&path)? {
-            return Ok(());
-        }
-        for made in self.successors()?.iter().rev() {
-            let store =
-                Store::open_read_only(made).map_err(|e| Error::storage("opening", made, e))?;
-            if ledger::is_complete(&store, made)? {
+        let mut is_missing = !holds_store(&path)?;
+        for marked in self.marked(NEXT)? {
+            let made = marked.join(STORE);
+            if is_missing && holds_store(&made)? {
+                let store = Store::open_read_only(&made)
+                    .map_err(|e| Error::storage("opening", &made, e))?;
+                let is_complete = ledger::is_complete(&store, &made)?;
                 drop(store);
-                return fs::rename(made, &path)
-                    .map_err(|e| Error::folder("move the new store to", &path, e));
+                if is_complete {
+                    fs::rename(&made, &path)
+                        .map_err(|e| Error::folder("move the new store to", &path, e))?;
+                    is_missing = false;
+                }
+            }
+            if !made.exists() {
+                files::remove(&marked).map_err(|e| Error::folder("delete", &marked, e))?;
             }
         }
         Ok(())
     }
 
-    fn scratch(&self) -> Result<Scratch, Error> {
-        Scratch::new(&self.path, SCRATCH)
+    fn scratch(&self, prefix: &str) -> Result<Scratch, Error> {
+        Scratch::new(&self.path, prefix)
             .map_err(|e| Error::folder("write to the output folder", &self.path, e))
     }
 
@@ -194,7 +233,7 @@ impl Folder {
     /// [`Error::Foreign`] where the old one holds files that are not a store's, or is a link.
     pub(super) fn create(&self, path: &Path, quads: Vec<Quad>) -> Result<Store, Error> {
         holds_nothing_else(path)?;
-        let scratch = self.scratch()?;
+        let scratch = self.scratch(SCRATCH)?;
         let new = scratch.path().join("new");
         let made = |e| Error::storage("making", &new, e);
         let store = Store::open(&new).map_err(made)?;

@@ -33,8 +33,13 @@ pub struct KeptQuestion {
     pub prompts: Vec<(u64, Vec<u8>)>,
 }
 
-/// What stands in the IRI of what is kept beside chunks, before its hash.
-pub(super) const BESIDE: &str = "kept:";
+/// What stands in the IRI of what is kept beside chunks, before a colon and its hash.
+pub(super) const BESIDE: &str = "kept";
+
+/// Whether an entry is beside chunks.
+fn is_beside(iri: &NamedNode) -> bool {
+    iri.as_str().rsplit_once(':').is_some_and(|(before, _)| before.ends_with(BESIDE))
+}
 
 /// What tells apart what is asked about a subject by a relation, for some purpose: empty for a fact.
 pub fn question_print(subject: &str, relation: &str, purpose: &str) -> u64 {
@@ -69,8 +74,10 @@ pub(super) fn quads(chunk: &NamedNode, kept: &[KeptQuestion]) -> Vec<Quad> {
 pub struct KeptAnswers {
     stores: Vec<(Store, PathBuf)>,
     chunks: Vec<KeptChunk>,
-    /// By question: its chunk, and its place there.
+    /// By question: the last chunk that has it, and its place there.
     places: HashMap<u64, (u32, u32)>,
+    /// The same of questions that earlier chunks have too.
+    earlier: HashMap<u64, Vec<(u32, u32)>>,
     /// How many of these are of chunks.
     of_chunks: usize,
     held: Mutex<VecDeque<(u32, Arc<[KeptQuestion]>)>>,
@@ -115,7 +122,7 @@ impl KeptAnswers {
     fn add_own(&mut self, store: &Store, path: &Path) -> Result<(), Error> {
         for found in listed(store, path) {
             let (iri, questions) = found?;
-            if iri.as_str().contains(BESIDE) {
+            if is_beside(&iri) {
                 let answers = read_answers(store, path, &iri, &questions)?;
                 let answers = Answers::Read(answers.into());
                 self.add_chunk(KeptChunk { answers, iri, questions });
@@ -135,11 +142,13 @@ impl KeptAnswers {
     }
 
     fn add_chunk(&mut self, chunk: KeptChunk) {
-        let is_chunk = !chunk.iri.as_str().contains(BESIDE);
+        let is_chunk = !is_beside(&chunk.iri);
         let number = self.chunks.len() as u32;
         for (place, (question, _)) in chunk.questions.iter().enumerate() {
-            let is_new = self.places.insert(*question, (number, place as u32)).is_none();
-            self.of_chunks += usize::from(is_new && is_chunk);
+            match self.places.insert(*question, (number, place as u32)) {
+                Some(before) => self.earlier.entry(*question).or_default().push(before),
+                None => self.of_chunks += usize::from(is_chunk),
+            }
         }
         self.chunks.push(chunk);
     }
@@ -154,19 +163,34 @@ impl KeptAnswers {
         self.of_chunks
     }
 
-    /// The prompts of a question of which answers are kept; `None` where nothing is kept of it.
-    pub fn prompts(&self, question: u64) -> Option<&[u64]> {
-        let &(chunk, place) = self.places.get(&question)?;
-        Some(&self.chunks[chunk as usize].questions[place as usize].1)
+    /// The chunks that have a question, the last one first, and its places there.
+    fn found(&self, question: u64) -> impl Iterator<Item = (u32, u32)> {
+        let earlier = self.earlier.get(&question).into_iter().flatten().rev();
+        self.places.get(&question).into_iter().chain(earlier).copied()
     }
 
-    /// What is kept of a question.
+    /// The prompts of a question of which answers are kept; none where nothing is kept of it.
+    pub fn prompts(&self, question: u64) -> impl Iterator<Item = u64> {
+        let of = |(chunk, place): (u32, u32)| {
+            self.chunks[chunk as usize].questions[place as usize].1.iter().copied()
+        };
+        self.found(question).flat_map(of)
+    }
+
+    /// What is kept of a question; of a prompt that several chunks have, what the last one has.
     ///
     /// # Errors
     /// Where it cannot be read, or is not what was written.
-    pub fn get(&self, question: u64) -> Result<Option<KeptQuestion>, Error> {
-        let Some(&(chunk, place)) = self.places.get(&question) else { return Ok(None) };
-        Ok(Some(self.chunk(chunk)?[place as usize].clone()))
+    pub fn get(&self, question: u64) -> Result<KeptQuestion, Error> {
+        let mut kept = KeptQuestion { question, prompts: Vec::new() };
+        for (chunk, place) in self.found(question) {
+            for (prompt, answers) in &self.chunk(chunk)?[place as usize].prompts {
+                if kept.prompts.iter().all(|(known, _)| known != prompt) {
+                    kept.prompts.push((*prompt, answers.clone()));
+                }
+            }
+        }
+        Ok(kept)
     }
 
     fn chunk(&self, number: u32) -> Result<Arc<[KeptQuestion]>, Error> {

@@ -92,7 +92,10 @@ impl GraphWriter {
 
         let folder = Folder::claim(folder)?;
         let made = Place::find(&folder, &signature, fresh)?;
-        let store_path = made.at.clone();
+        if fresh {
+            folder.clear_successors()?;
+        }
+        let store_path = made.at.map_or_else(|| folder.next_successor(), Ok)?;
         let store = match made.is_there {
             true => folder.open(&store_path)?,
             false => folder.create(&store_path, opening)?,
@@ -122,11 +125,23 @@ impl GraphWriter {
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn keep(&mut self, name: &str, kept: &[KeptQuestion]) -> Result<(), Error> {
         let hash = identifier([self.run.as_str(), name]);
-        let iri = NamedNode::new_unchecked(format!("{}{}{hash}", self.base_iri, kept::BESIDE));
+        let iri = NamedNode::new_unchecked(format!("{}{}:{hash}", self.base_iri, kept::BESIDE));
         let quads = kept::quads(&iri, kept);
         let count = quads.len();
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.written(count)
+    }
+
+    /// Leaves the folder as it was before a graph was begun in which nothing is done; a graph that was there
+    /// stays.
+    ///
+    /// # Errors
+    /// Where what was begun cannot be deleted.
+    pub fn abandon(self) -> Result<(), Error> {
+        let Self { store, store_path, state, folder, .. } = self;
+        let is_new = state.done.is_empty() && !state.differences.is_empty();
+        drop((store, state));
+        if is_new { folder.abandon(&store_path) } else { Ok(()) }
     }
 
     /// The same writer with another durability; [`Durability::Periodic`] is what it has.

@@ -5,7 +5,7 @@
 //! other candidates, as far as the same is asked: a search that is done again asks only for what it did
 //! not see before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -59,19 +59,34 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*first)
 }
 
-/// What is remembered of a batch's prompts: by model and prompt.
+/// What is remembered of a batch's prompts.
 #[derive(Debug, Default)]
-pub struct Memory(Vec<Vec<Remembered>>);
+pub struct Memory {
+    /// By model and prompt.
+    known: Vec<Vec<Remembered>>,
+    /// By prompt, what was asked for, where only that is to be remembered.
+    used: Vec<Option<BTreeSet<u64>>>,
+}
 
 impl Memory {
-    /// What is known before a search: by model and prompt.
-    pub fn new(known: Vec<Vec<Remembered>>) -> Self {
-        Self(known)
+    /// What is known before a search: by model and prompt. What of a prompt that `is_stale` the search has no
+    /// use for is forgotten: it was answered about other candidates.
+    pub fn new(known: Vec<Vec<Remembered>>, is_stale: Vec<bool>) -> Self {
+        let used = is_stale.into_iter().map(|is_stale| is_stale.then(BTreeSet::new)).collect();
+        Self { known, used }
     }
 
     /// What is known after it, by model and prompt. What it did not need this time is among it.
     pub fn into_known(self) -> Vec<Vec<Remembered>> {
-        self.0
+        let Self { mut known, used } = self;
+        for prompts in &mut known {
+            for (prompt, used) in prompts.iter_mut().zip(&used) {
+                if let Some(used) = used {
+                    prompt.rows.retain(|key, _| used.contains(key));
+                }
+            }
+        }
+        known
     }
 
     /// Answers rows from what is known; `evaluate` is asked for those of which a model's answer is not.
@@ -85,7 +100,7 @@ impl Memory {
     ) -> Result<Answers, E> {
         let keys: Vec<u64> = rows.iter().map(key).collect();
         let is_known = |row: &Row<'_>, key: &u64| {
-            self.0.iter().all(|prompts| prompts[row.prompt].rows.contains_key(key))
+            self.known.iter().all(|prompts| prompts[row.prompt].rows.contains_key(key))
         };
         let unknown = rows.iter().zip(&keys).filter(|(row, key)| !is_known(row, key));
         let asked: Vec<Row<'_>> = unknown.map(|(row, _)| row.clone()).collect();
@@ -93,10 +108,15 @@ impl Memory {
         let mut new: Vec<&[f64]> = new.iter().map(Vec::as_slice).collect();
         let is_asked: Vec<bool> =
             rows.iter().zip(&keys).map(|(row, k)| !is_known(row, k)).collect();
-        let mut answers = vec![Vec::new(); self.0.len()];
+        for (row, key) in rows.iter().zip(&keys) {
+            if let Some(used) = &mut self.used[row.prompt] {
+                used.insert(*key);
+            }
+        }
+        let mut answers = vec![Vec::new(); self.known.len()];
         for (model, answers) in answers.iter_mut().enumerate() {
             for ((row, key), is_asked) in rows.iter().zip(&keys).zip(&is_asked) {
-                let known = &mut self.0[model][row.prompt].rows;
+                let known = &mut self.known[model][row.prompt].rows;
                 if *is_asked {
                     let (own, rest) = new[model].split_at(row.wanted.len());
                     new[model] = rest;
@@ -160,7 +180,7 @@ mod tests {
     fn nothing_is_asked_twice() {
         let unknown = || vec![vec![Remembered::default(); 2]; 2];
         let first = [row(0, &[], &[1, 2]), row(1, &[4], &[3])];
-        let mut memory = Memory::new(unknown());
+        let mut memory = Memory::new(unknown(), vec![false; 2]);
         let (expected, asked) = ask(&mut memory, &first);
         assert_eq!(asked, 2);
         let used = memory.into_known();
@@ -170,21 +190,26 @@ mod tests {
         };
         let known: Vec<Vec<Remembered>> = used.iter().map(bytes).collect();
         assert_eq!(known, used);
-        let mut memory = Memory::new(known.clone());
+        let mut memory = Memory::new(known.clone(), vec![false; 2]);
         let more = [first[1].clone(), row(1, &[4], &[3, 7]), first[0].clone()];
         let (answers, asked) = ask(&mut memory, &more);
         assert_eq!(asked, 1, "other tokens are wanted of one");
-        let (all, _) = ask(&mut Memory::new(unknown()), &more);
+        let (all, _) = ask(&mut Memory::new(unknown(), vec![false; 2]), &more);
         assert_eq!(answers, all);
         assert_eq!([answers[1][3], answers[1][4]], [expected[1][0], expected[1][1]]);
         // What was known and not asked for stays known.
-        let mut memory = Memory::new(known);
+        let mut memory = Memory::new(known.clone(), vec![false; 2]);
         assert_eq!(ask(&mut memory, &first[..1]).1, 0);
         assert_eq!(memory.into_known(), used);
+        // But for prompts of which the candidates are others.
+        let mut memory = Memory::new(known, vec![false, true]);
+        assert_eq!(ask(&mut memory, &first[..1]).1, 0);
+        let left = memory.into_known();
+        assert!(left.iter().all(|of| !of[0].rows.is_empty() && of[1].rows.is_empty()));
         // Where one model's answer is not known, all are asked.
         let mut half = unknown();
         half[0] = used[0].clone();
-        assert_eq!(ask(&mut Memory::new(half), &first[..1]).1, 1);
+        assert_eq!(ask(&mut Memory::new(half, vec![false; 2]), &first[..1]).1, 1);
     }
 
     #[test]

@@ -93,10 +93,10 @@ impl Plan {
         let blocks = self.blocks().map(missing).filter(|block| !block.is_empty());
         let mut blocks = blocks.map(|block| (self.weight(&block, kept), block)).peekable();
         // A model that is read to anew for each prompt has nothing of more than a chunk.
-        let most = match (self.shares_subjects(), kept.is_empty()) {
-            (true, _) => self.batch_prompts,
-            (false, false) => CHUNK_SUBJECTS,
-            (false, true) => 0,
+        let most = match self.shares_subjects() {
+            true => self.batch_prompts,
+            false if self.packed && !kept.is_empty() => CHUNK_SUBJECTS,
+            false => 0,
         };
         std::iter::from_fn(move || {
             let (mut all, mut batch) = blocks.next()?;

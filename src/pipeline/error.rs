@@ -1,5 +1,7 @@
 //! Why a job ended before its end.
 
+use std::path::PathBuf;
+
 use super::{ModelsError, ReportFileError};
 use crate::diagnostic::{Diagnostics, Explain, Fault};
 use crate::files::WriteError;
@@ -59,6 +61,16 @@ pub enum Error {
     /// A model failed.
     #[error(transparent)]
     Model(#[from] lm::Error),
+    /// The output folder has a graph that answers none of the pipeline's questions.
+    #[error(
+        "the graph in {} is of another pipeline: it was asked none of this one's questions. Name another \
+         `folder` under [output], or give --fresh to delete that graph and start anew",
+        folder.display()
+    )]
+    AnotherGraph {
+        /// The output folder.
+        folder: PathBuf,
+    },
     /// Something has to be asked that is not remembered, by a worker without models.
     #[error("a question is not remembered, and there is no model to ask")]
     NoModels,
@@ -105,6 +117,7 @@ impl Explain for Error {
             Self::Context { .. }
             | Self::EmptyPrompt { .. }
             | Self::Ledger { .. }
+            | Self::AnotherGraph { .. }
             | Self::NoModels
             | Self::Interrupted => None,
         }

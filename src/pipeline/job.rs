@@ -162,7 +162,11 @@ impl PlannedJob<'_> {
     pub fn share_to_ask(&self) -> Result<f64, Error> {
         let description = describe(&self.pipeline, &self.plan, &self.models)?;
         let output = &self.pipeline.output;
-        let state = graph::look(&output.folder, &output.base_iri, &description)?;
+        let state = match graph::look(&output.folder, &output.base_iri, &description) {
+            // What a run does meanwhile cannot be counted.
+            Err(graph::Error::InUse { .. }) => None,
+            found => found?,
+        };
         let work = self.work(state.as_ref());
         let all = self.plan.size(self.plan.tasks(&Default::default()));
         Ok(work.to_ask.questions as f64 / all.questions.max(1) as f64)
@@ -230,6 +234,13 @@ impl PlannedJob<'_> {
         // so that a model that cannot be loaded leaves nothing behind.
         let is_there = self.pipeline.output.folder.join("store").exists() && !fresh;
         let existing = if is_there { Some(self.open_graph(description, false)?) } else { None };
+        let existing = match existing {
+            Some(writer) if Work::is_of_others(&self.plan, writer.state()) => {
+                writer.abandon()?;
+                return Err(Error::AnotherGraph { folder: self.pipeline.output.folder.clone() });
+            }
+            existing => existing,
+        };
         let work = self.work(existing.as_ref().map(GraphWriter::state));
         let mut predictors = self.workers_for(&work)?;
         let mut writer = match existing {

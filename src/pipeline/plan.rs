@@ -9,7 +9,7 @@ use super::blocks::Group;
 use super::inputs::{Inputs, RelationInputs};
 use super::space::Space;
 use super::tokens;
-use super::{AskedModel, LocatedModels, blocks, examples, fit};
+use super::{AskedModel, LocatedModels, blocks, examples, fit, remember};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{self, Pipeline};
 use crate::diagnostic::Diagnostics;
@@ -95,6 +95,8 @@ pub struct RelationPlan {
     pub irreflexive: bool,
     /// Where others than the true value are right.
     pub near: Option<Near>,
+    /// What tells apart what its questions are asked for.
+    pub(super) asked_as: u64,
 }
 
 /// Which models are asked and read examples.
@@ -191,6 +193,13 @@ impl Plan {
             Space::new(pipeline, &relation, &templates, &asked_by, &objects, notes)?;
         let prediction = &pipeline.prediction;
         let near = relation.values.as_ref().and_then(ValueRange::near);
+        let asked_as = remember::asked_as(
+            prediction,
+            pipeline.names(&relation.iri),
+            relation.values.as_ref(),
+            &objects,
+            &self.candidates,
+        );
         // Of numbers that are not listed no mean can be taken, and windows have none.
         let (tau, mean) = if space.is_listed() && near.is_none() {
             let removes_shift = pipeline.correction.removes_shift();
@@ -216,6 +225,7 @@ impl Plan {
             method: prediction.method,
             irreflexive: relation.irreflexive,
             near,
+            asked_as,
             space,
             candidates: objects,
         })

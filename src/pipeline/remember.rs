@@ -6,10 +6,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{Encoded, Error, LocatedModels, Plan, RelationPlan};
-use crate::catalog::EntityId;
+use crate::catalog::{Catalog, EntityId, Objects};
+use crate::config::{CandidateNames, PredictionSettings};
 use crate::graph::{KeptAnswers, KeptQuestion, question_print};
 use crate::lm::{Answers, Memory, Remembered, Row};
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
+use crate::ontology::ValueRange;
 
 /// How prompts are made of templates and labels, and rows of candidates: another number where the same
 /// texts are asked otherwise.
@@ -88,15 +90,39 @@ impl Plan {
         relation: &RelationPlan,
         subject: EntityId,
     ) -> bool {
-        let found = kept.prompts(self.question(relation, subject, Asked::Facts));
-        found.is_some_and(|found| {
-            self.prompts_of(relation, subject).iter().all(|prompt| found.contains(prompt))
-        })
+        let found: Vec<u64> =
+            kept.prompts(self.question(relation, subject, Asked::Facts)).collect();
+        found.contains(&relation.asked_as)
+            && self.prompts_of(relation, subject).iter().all(|prompt| found.contains(prompt))
+    }
+}
+
+/// What tells apart what all questions of a relation are asked for: its candidates by their names, and how
+/// these are asked for.
+pub(super) fn asked_as(
+    prediction: &PredictionSettings,
+    naming: CandidateNames,
+    values: Option<&ValueRange>,
+    objects: &Objects,
+    candidates: &Catalog,
+) -> u64 {
+    let PredictionSettings { normalise, after, method, masked, tolerance: _, names: _ } =
+        prediction;
+    let how = format!("{normalise:?} {after:?} {method:?} {masked:?} {naming:?}");
+    match (objects, values) {
+        (Objects::Entities(all), _) => {
+            let of = |&id| {
+                let aliases = candidates.aliases(id).filter(move |_| naming == CandidateNames::All);
+                std::iter::once(candidates.label(id)).chain(aliases)
+            };
+            print(std::iter::once(&*how).chain(all.iter().flat_map(of)))
+        }
+        (Objects::Values(_), values) => print([&*how, &format!("{values:?}")]),
     }
 }
 
 /// The first 64 bits of the SHA-256 of texts; their lengths keep them apart.
-fn print(parts: [&str; 4]) -> u64 {
+fn print<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
@@ -109,8 +135,8 @@ fn print(parts: [&str; 4]) -> u64 {
 /// What is remembered of a batch's questions, in their order.
 pub(super) struct BatchMemory {
     memory: Memory,
-    /// Each question with its prompts.
-    questions: Vec<(u64, Vec<u64>)>,
+    /// Each question with what it is asked for, and its prompts.
+    questions: Vec<(u64, u64, Vec<u64>)>,
     models: usize,
 }
 
@@ -127,23 +153,25 @@ impl BatchMemory {
     ) -> Result<Self, Error> {
         let models = plan.models.len();
         let mut known: Vec<Vec<Remembered>> = vec![Vec::new(); models];
-        let mut questions = Vec::new();
+        let (mut questions, mut is_stale) = (Vec::new(), Vec::new());
         for Encoded { task, .. } in batch {
             let relation = &plan.relations[task.relation];
             for &subject in &task.subjects {
                 let question = plan.question(relation, subject, of);
                 let prompts = plan.prompts_of(relation, subject);
-                let found = kept.get(question)?.unwrap_or_default();
+                let found = kept.get(question)?;
+                let is_as_asked = found.prompts.iter().any(|(kept, _)| *kept == relation.asked_as);
+                is_stale.extend(relation.templates.iter().map(|_| !is_as_asked));
                 for (at, prompt) in prompts.iter().enumerate() {
                     let own = found.prompts.iter().find(|(kept, _)| kept == prompt);
                     // What cannot be read is asked again.
                     let own = own.and_then(|(_, bytes)| Remembered::from_bytes(bytes));
                     known[at % models].push(own.unwrap_or_default());
                 }
-                questions.push((question, prompts));
+                questions.push((question, relation.asked_as, prompts));
             }
         }
-        Ok(Self { memory: Memory::new(known), questions, models })
+        Ok(Self { memory: Memory::new(known, is_stale), questions, models })
     }
 
     /// Answers rows from what is remembered, and asks for the others.
@@ -162,12 +190,14 @@ impl BatchMemory {
     pub(super) fn into_kept(self) -> Vec<KeptQuestion> {
         let mut known: Vec<_> = self.memory.into_known().into_iter().map(Vec::into_iter).collect();
         let mut kept = Vec::with_capacity(self.questions.len());
-        for (question, prompts) in self.questions {
+        for (question, asked_as, prompts) in self.questions {
             let each = prompts.into_iter().enumerate().map(|(at, prompt)| {
                 let own = known[at % self.models].next().unwrap_or_default();
                 (prompt, own.to_bytes())
             });
-            kept.push(KeptQuestion { question, prompts: each.collect() });
+            // Beside the prompts, of which answers are there, what they were asked for.
+            let asked_as = std::iter::once((asked_as, Vec::new()));
+            kept.push(KeptQuestion { question, prompts: each.chain(asked_as).collect() });
         }
         kept
     }

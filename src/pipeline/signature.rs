@@ -128,7 +128,8 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
     }
     if !relation.examples.is_empty() {
         let Pair { finetuned, base } = plan.exampled;
-        text += &format!(", examples {:?} (finetuned {finetuned}, base {base})", relation.examples);
+        let hash = hex::encode(Sha256::digest(&relation.examples));
+        text += &format!(", examples {hash} (finetuned {finetuned} and base {base})");
     }
     format!("{text}, threshold {threshold}, at most {most}")
 }

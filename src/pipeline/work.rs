@@ -48,7 +48,7 @@ impl Work {
             let relation = &plan.relations[task.relation];
             let own = &mut unknown[task.relation];
             for &subject in &task.subjects {
-                if kept.prompts(plan.question(relation, subject, Asked::Facts)).is_none() {
+                if kept.prompts(plan.question(relation, subject, Asked::Facts)).next().is_none() {
                     own.new.push(subject);
                 } else if !plan.is_kept(kept, relation, subject) {
                     own.changed += 1;
@@ -59,10 +59,25 @@ impl Work {
                 to_ask.prompts += relation.templates.len();
             }
         }
-        let mut reasons = asked_for(plan, &unknown);
+        let mut reasons = asked_for(plan, &unknown, &state.differences);
         reasons.extend(gone(plan, kept));
         reasons.extend(decided_for(plan, &state.differences));
+        if reasons.is_empty() {
+            let parts = state.differences.iter().map(|difference| difference.part.as_str());
+            reasons = parts.map(|part| format!("{part} changed")).collect();
+        }
         Self { missing, to_ask, reasons }
+    }
+
+    /// Whether what is there was made of other questions altogether, by all that is known of it.
+    pub(super) fn is_of_others(plan: &Plan, state: &GraphState) -> bool {
+        let is_known = |relation: &RelationPlan| {
+            let of = |&s| state.kept.prompts(plan.question(relation, s, Asked::Facts)).next();
+            relation.subjects.iter().any(|s| of(s).is_some())
+        };
+        !state.differences.is_empty()
+            && !state.kept.is_empty()
+            && !plan.relations.iter().any(is_known)
     }
 
     /// Says what is done, and why, where there is a graph already.
@@ -77,10 +92,7 @@ impl Work {
             return;
         }
         let reasons = match self.reasons.is_empty() {
-            true if self.to_ask == self.missing => {
-                "the graph that is there keeps no answers of these models".to_owned()
-            }
-            true => "what the graph says beside its facts changed".to_owned(),
+            true => "the graph that is there keeps no answers of these models".to_owned(),
             false => self.reasons.join("; "),
         };
         let all = plan.size(plan.tasks(&HashSet::new())).questions;
@@ -93,37 +105,60 @@ impl Work {
 }
 
 /// Why questions are asked.
-fn asked_for(plan: &Plan, unknown: &[Unknown]) -> Vec<String> {
+fn asked_for(plan: &Plan, unknown: &[Unknown], differences: &[Difference]) -> Vec<String> {
     let mut reasons = Vec::new();
     let mut subjects: BTreeSet<EntityId> = BTreeSet::new();
+    let (mut added, mut changed): (Vec<&str>, Vec<&str>) = Default::default();
+    let mut labels = 0;
     for (relation, own) in plan.relations.iter().zip(unknown) {
-        let name = &relation.name;
         if !own.new.is_empty() && own.new.len() == relation.subjects.len() {
-            reasons.push(format!("`{name}` added"));
+            added.push(&relation.name);
         } else {
             subjects.extend(&own.new);
         }
         match own.changed {
             0 => {}
-            all if all == relation.subjects.len() => {
-                reasons.push(format!("templates, examples or models of `{name}` changed"));
-            }
-            some => {
-                reasons.push(format!("labels of {} of `{name}` changed", counted(some, "subject")));
-            }
+            all if all == relation.subjects.len() => changed.push(&relation.name),
+            some => labels += some,
         }
     }
     if !subjects.is_empty() {
-        reasons.insert(0, format!("{} added", counted(subjects.len(), "subject")));
+        reasons.push(format!("{} added", counted(subjects.len(), "subject")));
+    }
+    if !added.is_empty() {
+        reasons.push(format!("{} added", named(&added)));
+    }
+    let models: Vec<&str> = differences.iter().map(|difference| difference.part.as_str()).collect();
+    let models: Vec<&str> = models.into_iter().filter(|part| part.ends_with(" model")).collect();
+    if !models.is_empty() {
+        reasons.push(format!("another {}", models.join(" and another ")));
+    } else if !changed.is_empty() {
+        reasons.push(format!(
+            "templates, candidates or how they are asked of {} changed",
+            named(&changed)
+        ));
+    }
+    if labels > 0 {
+        reasons.push(format!("labels of the subjects of {} changed", counted(labels, "question")));
     }
     reasons
+}
+
+/// Relations by their names, where they are few.
+fn named(names: &[&str]) -> String {
+    match names {
+        [name] => format!("`{name}`"),
+        [first, second] => format!("`{first}` and `{second}`"),
+        _ => counted(names.len(), "relation"),
+    }
 }
 
 /// How many questions are not asked any more.
 fn gone(plan: &Plan, kept: &KeptAnswers) -> Option<String> {
     let of = |relation: &RelationPlan| {
-        let is_known =
-            |&&s: &&EntityId| kept.prompts(plan.question(relation, s, Asked::Facts)).is_some();
+        let is_known = |&&s: &&EntityId| {
+            kept.prompts(plan.question(relation, s, Asked::Facts)).next().is_some()
+        };
         relation.subjects.iter().filter(is_known).count()
     };
     let still: usize = plan.relations.iter().map(of).sum();
@@ -143,29 +178,25 @@ fn decided_for(plan: &Plan, differences: &[Difference]) -> Vec<String> {
             }
         }
     }
-    let of = |names: Vec<&str>| match names[..] {
-        [name] => format!("`{name}`"),
-        [first, second] => format!("`{first}` and `{second}`"),
-        _ => counted(names.len(), "relation"),
-    };
-    names.into_iter().map(|(key, names)| format!("{key} of {} changed", of(names))).collect()
+    names.into_iter().map(|(key, names)| format!("{key} of {} changed", named(&names))).collect()
 }
 
 /// What differs between two texts that describe a relation's numbers: the correction's name, then others
 /// with their values.
 fn changed(was: &str, is: &str) -> BTreeSet<String> {
     let pieces = |text: &str| -> BTreeSet<String> {
+        // Over how many subjects a mean is taken follows from how many there are.
         let named = |(at, piece): (usize, &str)| match at {
             0 => format!("correction {piece}"),
-            _ => piece.to_owned(),
+            _ => piece.split(" over ").next().unwrap_or_default().to_owned(),
         };
         text.split(", ").enumerate().map(named).collect()
     };
     let key = |piece: &String| match piece.strip_prefix("correction ") {
         Some(_) => "correction".to_owned(),
         None => {
-            let words = piece.split(' ').take_while(|word| word.parse::<f64>().is_err());
-            words.collect::<Vec<_>>().join(" ")
+            let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic());
+            piece.split(' ').take_while(is_word).collect::<Vec<_>>().join(" ")
         }
     };
     pieces(was).symmetric_difference(&pieces(is)).map(key).collect()
@@ -177,7 +208,8 @@ mod tests {
 
     #[test]
     fn what_changed_is_named() {
-        let names = |was, is| changed(was, is).into_iter().collect::<Vec<_>>().join("; ");
+        let names =
+            |was: &str, is: &str| changed(was, is).into_iter().collect::<Vec<_>>().join("; ");
         let was = "log-linear by candidate, lambda 0.5, threshold 0.2, at most 1";
         assert_eq!(names(was, was), "");
         assert_eq!(
@@ -187,5 +219,9 @@ mod tests {
         assert_eq!(names(was, "linear, lambda 0.5, threshold 0.2, at most 1"), "correction");
         let more = "log-linear by candidate, lambda 0.5, mean 0.3 over 8 subjects, threshold 0.2, at most 1";
         assert_eq!(names(was, more), "mean");
+        assert_eq!(names(more, &more.replace("over 8", "over 9")), "");
+        let examples =
+            |hash| format!("none, examples {hash} (finetuned true and base false), at most 1");
+        assert_eq!(names(&examples("0a1"), &examples("f00")), "examples");
     }
 }

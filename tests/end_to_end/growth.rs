@@ -15,7 +15,8 @@ use kgbuild::pipeline::{self, Environment, Job as PipelineJob, Plan, Predictor};
 
 use crate::stub::{Random, StubModel};
 use crate::support::{
-    BORDER, CAPITAL, CONTINENT, Job, LANGUAGE, assert_same_graph, repository, stderr, without_times,
+    BORDER, CAPITAL, CONTINENT, Job, LANGUAGE, assert_same_graph, refuse, repository, stderr,
+    without_times,
 };
 
 /// Runs the pipeline, and one like it in another folder from nothing, and holds their graphs together.
@@ -72,6 +73,20 @@ fn subjects_and_relations_come_and_go() {
 }
 
 #[test]
+fn a_graph_of_other_questions_is_not_replaced() {
+    let job = finished(&[CAPITAL]);
+    let graph = job.graph();
+    job.set("inputs", "relations", vec![CONTINENT]);
+    let said = refuse(&mut job.command(&[]), 2);
+    assert!(said.contains("of another pipeline") && said.contains("--fresh"), "{said}");
+    assert_eq!(job.graph(), graph);
+    let entries = fs::read_dir(job.output()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| !name.starts_with(".next-")), "nothing is left");
+    job.run(&["--quiet", "--fresh"]);
+}
+
+#[test]
 fn other_numbers_decide_again() {
     let job = finished(&[CAPITAL, LANGUAGE, BORDER]);
     job.set("selection", "threshold", 0.6);
@@ -99,7 +114,7 @@ fn labels_and_templates_change_their_own_questions() {
     let renamed = country.replacen(label, &format!("Republic of {label}"), 1);
     job.set_subjects(&subjects.replacen(country, &renamed, 1));
     let (said, _) = grow(&job, "a label changed");
-    assert!(said.contains("labels of 1 subject of `"), "{said}");
+    assert!(said.contains("labels of the subjects of 3 questions changed"), "{said}");
     assert!(said.contains("3 questions of 18 to ask"), "{said}");
 
     let ontology = fs::read_to_string(repository().join("ontologies/world.ttl")).unwrap();
@@ -111,7 +126,7 @@ fn labels_and_templates_change_their_own_questions() {
     assert_ne!(changed, ontology);
     fs::write(&file, changed).unwrap();
     let (said, _) = grow(&job, "a template changed");
-    assert!(said.contains("templates, examples or models of `"), "{said}");
+    assert!(said.contains("templates, candidates or how they are asked of `"), "{said}");
 
     // Nothing is left of what was in work, and nothing has to be done.
     let entries = fs::read_dir(job.output()).unwrap();

@@ -22,7 +22,8 @@ const HOLDS: &str = "labels, aliases, types, schema, description";
 
 /// Where the store of a run is, or is to be made.
 pub(super) struct Place {
-    pub at: PathBuf,
+    /// Where it is; none where a successor is to be made.
+    pub at: Option<PathBuf>,
     pub is_there: bool,
     /// Other stores, whose answers may be of use.
     pub others: Vec<PathBuf>,
@@ -38,29 +39,25 @@ impl Place {
     pub(super) fn find(folder: &Folder, signature: &Signature, fresh: bool) -> Result<Self, Error> {
         let store = folder.store_path();
         let was = folder.signature(&store)?;
-        let successors = folder.successors()?;
-        let others = |at: &Path| {
-            let stores = was.iter().map(|_| &store).chain(&successors);
-            stores.filter(|&path| path != at).cloned().collect::<Vec<_>>()
-        };
-        let differences = was.as_ref().map(|was| ledger::differences(was, signature));
-        let differences = differences.unwrap_or_default();
         if fresh {
             let (others, differences) = (Vec::new(), Vec::new());
-            return Ok(Self { at: store, is_there: false, others, differences });
+            return Ok(Self { at: Some(store), is_there: false, others, differences });
         }
+        let differences = was.as_ref().map(|was| ledger::differences(was, signature));
+        let differences = differences.unwrap_or_default();
+        let mut others = folder.successors()?;
         if was.is_none() || differences.is_empty() {
-            let (is_there, others) = (was.is_some(), others(&store));
-            return Ok(Self { at: store, is_there, others, differences });
+            return Ok(Self { at: Some(store), is_there: was.is_some(), others, differences });
         }
-        let begun = |path: &&PathBuf| {
-            folder.signature(path).is_ok_and(|found| found.as_ref() == Some(signature))
-        };
-        let begun = successors.iter().find(begun);
-        let is_there = begun.is_some();
-        let at = begun.map_or_else(|| folder.next_successor(), |path| Ok(path.clone()))?;
-        let others = others(&at);
-        Ok(Self { at, is_there, others, differences })
+        let mut at = None;
+        for (place, path) in others.iter().enumerate() {
+            if folder.signature(path)?.as_ref() == Some(signature) {
+                at = Some(place);
+            }
+        }
+        let at = at.map(|place| others.remove(place));
+        others.insert(0, store);
+        Ok(Self { is_there: at.is_some(), at, others, differences })
     }
 }
 
@@ -93,10 +90,10 @@ impl GraphState {
     }
 }
 
-/// What is in an output folder of a run's graph, which is not changed; `None` where there is no graph.
+/// What is in an output folder of a run's graph, which is only looked at; `None` where there is no graph.
 ///
 /// # Errors
-/// Those of [`GraphWriter::open`](super::GraphWriter::open).
+/// Those of [`GraphWriter::open`](super::GraphWriter::open), [`Error::InUse`] among them.
 pub fn look(
     folder: &Path,
     base_iri: &str,
@@ -105,13 +102,13 @@ pub fn look(
     if !folder.join("store").exists() {
         return Ok(None);
     }
-    let folder = Folder::claim(folder)?;
+    let folder = Folder::quiet(folder)?;
     let Place { at, is_there, others, differences } =
         Place::find(&folder, &signature(base_iri, run), false)?;
-    if !is_there {
+    let Some(at) = at.filter(|_| is_there) else {
         let kept = Arc::new(KeptAnswers::read(&others, None)?);
         return Ok(Some(GraphState { differences, kept, ..GraphState::default() }));
-    }
+    };
     let store = Store::open_read_only(&at).map_err(|e| Error::storage("opening", &at, e))?;
     GraphState::of(others, differences, (&store, &at)).map(Some)
 }

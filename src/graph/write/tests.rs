@@ -1,4 +1,5 @@
 use super::*;
+use crate::files::Scratch;
 use crate::graph::{
     Annotations, ExportFormat, ExportOptions, ModelDescription, Part, RangeSchema, RelationSchema,
     Schema, export, open_for_reading,
@@ -154,18 +155,19 @@ fn a_resumed_run_keeps_its_iri_and_start_and_ends_once() {
     }
 }
 
-/// What lies in a folder, by name.
+/// What lies in a folder, by name; of random names the beginning.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.iter_mut().filter(|name| name.starts_with(".next-")).for_each(|name| name.truncate(6));
     names.sort();
     names
 }
 
 fn kept(writer: &GraphWriter, question: u64) -> Option<Vec<u8>> {
-    let found = writer.state().kept.get(question).unwrap()?;
-    Some(found.prompts[0].1.clone())
+    let found = writer.state().kept.get(question).unwrap().prompts;
+    found.first().map(|(_, answer)| answer.clone())
 }
 
 /// A chunk of which an answer is kept.
@@ -217,7 +219,7 @@ fn a_graph_of_another_signature_stays_until_the_new_one_is_complete() {
     let seen = look(folder, BASE, &run(&[("ontology", "none")])).unwrap().unwrap();
     assert_eq!((seen.done.len(), seen.kept.len()), (0, 1), "to be made");
     assert!(look(&folder.join("nothing"), BASE, &other).unwrap().is_none());
-    assert_eq!(names(folder), [".lock", "notes.txt", "store", "store-1"]);
+    assert_eq!(names(folder), [".lock", ".next-", "notes.txt", "store"]);
     assert!(ask(&open_for_reading(folder).unwrap(), "wd:Q0 ?p ?o"), "the old graph is read");
 
     // Killed and begun again, and a third one meanwhile, which knows what both have.
@@ -228,7 +230,7 @@ fn a_graph_of_another_signature_stays_until_the_new_one_is_complete() {
     let writer = GraphWriter::open(folder, BASE, &third, false).unwrap();
     assert_eq!((kept(&writer, 5).unwrap(), writer.done().len()), (b"new".to_vec(), 0));
     drop(writer);
-    assert_eq!(names(folder), [".lock", "notes.txt", "store", "store-1", "store-2"]);
+    assert_eq!(names(folder), [".lock", ".next-", ".next-", "notes.txt", "store"]);
     assert_eq!(open(folder).done().len(), 2, "the old one is as it was");
 
     open_other().finish().unwrap();
@@ -247,7 +249,8 @@ fn a_succession_that_was_cut_off_is_finished_and_a_fresh_graph_has_nothing() {
     drop(writer);
     // Killed when the old one was gone and the new one not yet in its place.
     GraphWriter::open(folder, BASE, &third, false).unwrap().finish().unwrap();
-    fs::rename(folder.join("store"), folder.join("store-3")).unwrap();
+    let marked = Scratch::new(folder, ".next-").unwrap().keep();
+    fs::rename(folder.join("store"), marked.join("store")).unwrap();
     let writer = GraphWriter::open(folder, BASE, &third, false).unwrap();
     assert!(writer.is_complete() && writer.state().differences.is_empty());
     drop(writer);
@@ -263,23 +266,26 @@ fn a_succession_that_was_cut_off_is_finished_and_a_fresh_graph_has_nothing() {
     assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"mine");
 }
 
-/// Of a name like those that kgbuild gives, but not its own.
+/// A copy of a store is its maker's, whatever its name; a folder with someone's files has no successor.
 #[test]
-fn folders_that_look_like_stores_are_left_alone() {
+fn copies_of_stores_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut writer = open(folder);
     commit(&mut writer, 0, 1).unwrap();
     drop(writer);
-    fs::create_dir(folder.join("store-1")).unwrap();
-    fs::write(folder.join("store-1/mine"), "mine").unwrap();
-    fs::write(folder.join("store-2"), "mine").unwrap();
+    for name in ["store-1", ".next-1"] {
+        copy(&folder.join("store"), &folder.join(name));
+    }
     let other = run(&[("ontology", "9999")]);
-    let writer = GraphWriter::open(folder, BASE, &other, false).unwrap();
-    assert_eq!(names(folder), [".lock", "store", "store-1", "store-2", "store-3"]);
-    writer.finish().unwrap();
-    assert_eq!(names(folder), [".lock", "store", "store-1", "store-2"]);
-    assert_eq!(fs::read(folder.join("store-1/mine")).unwrap(), b"mine");
+    GraphWriter::open(folder, BASE, &other, false).unwrap().finish().unwrap();
+    assert_eq!(names(folder), [".lock", ".next-", "store", "store-1"]);
+    assert!(ask(&open_for_reading(&folder.join("store-1")).unwrap(), "wd:Q0 ?p ?o"));
+
+    fs::write(folder.join("store/notes.txt"), "mine").unwrap();
+    let error = GraphWriter::open(folder, BASE, &default_run(), false).err().unwrap();
+    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+    assert_eq!(names(folder), [".lock", ".next-", "store", "store-1"], "before anything is done");
 }
 
 #[test]

@@ -362,8 +362,11 @@ fn assert_shares(task: &SearchTask<'_>, found: &Answer, all: &Answer) -> Result<
             [found.mass.least_share(mixed), found.mass.largest_share(mixed)].map(f64::exp);
         let share = all.evidence.ln_share.exp();
         prop_assert!(least - 1e-7 <= share && share <= largest + 1e-7, "{least} {share} {largest}");
+        // Under `list` the tolerance is of the mass, and a confidence may change faster than its share.
+        let is_of_mass = task.space.normalise() == Normalise::List
+            && demand.calibration != Calibration::IDENTITY;
         let width = found_one.width(demand, found.mass);
-        prop_assert!(width <= task.tolerance + 1e-9, "{width}");
+        prop_assert!(is_of_mass || width <= task.tolerance + 1e-9, "{width}");
     }
     Ok(())
 }
