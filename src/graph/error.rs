@@ -4,7 +4,6 @@ use crate::diagnostic::{Explain, Fault};
 use crate::files::WriteError;
 use oxigraph::model::IriParseError;
 use oxigraph::store::StorageError;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,15 +14,8 @@ pub struct Difference {
     pub part: String,
     /// Its value in the store; `None` where the store does not have the part.
     pub was: Option<String>,
-    /// Its value in the run that was refused; `None` where that run does not have the part.
+    /// Its value in the run; `None` where that does not have the part.
     pub is: Option<String>,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());
-        write!(f, "{}: was {}, is {}", self.part, shown(&self.was), shown(&self.is))
-    }
 }
 
 /// Why a graph could not be opened, written, read or exported.

@@ -3,8 +3,8 @@
 //! Invariant: `store/` either does not exist or is a whole store with a signature. A new store
 //! is made in a scratch folder and moved out of it when its first transaction is on disk; an old one
 //! that is to go is moved into it before it is deleted. Where inputs or settings have changed, a store is
-//! made beside the old one, in a marked folder, and takes its place when it is complete. Nothing else is ever deleted, and no store
-//! in which there is a file that is not RocksDB's.
+//! made beside the old one, in a marked folder, and takes its place when it is complete. Nothing else is
+//! ever deleted, and no store in which there is a file that is not RocksDB's.
 
 use super::error::Error;
 use super::ledger::{self, Signature};
@@ -115,18 +115,16 @@ impl Folder {
         signature.map(Some).ok_or_else(foreign)
     }
 
-    /// The stores that are made to replace the folder's. Each lies in a folder with kgbuild's mark, so that
+    /// The stores that are made to replace the folder's, with their signatures. Each lies in a folder with kgbuild's mark, so that
     /// a copy that a person made of a store is none.
     ///
     /// # Errors
     /// Where the folder or one of the stores cannot be read.
-    pub(super) fn successors(&self) -> Result<Vec<PathBuf>, Error> {
+    pub(super) fn successors(&self) -> Result<Vec<(PathBuf, Signature)>, Error> {
         let mut found = Vec::new();
         for marked in self.marked(NEXT)? {
             let store = marked.join(STORE);
-            if self.signature(&store)?.is_some() {
-                found.push(store);
-            }
+            found.extend(self.signature(&store)?.map(|signature| (store, signature)));
         }
         Ok(found)
     }

@@ -43,7 +43,12 @@ fn is_beside(iri: &NamedNode) -> bool {
 
 /// What tells apart what is asked about a subject by a relation, for some purpose: empty for a fact.
 pub fn question_print(subject: &str, relation: &str, purpose: &str) -> u64 {
-    let print = fingerprint([subject, relation, purpose]);
+    print([subject, relation, purpose])
+}
+
+/// The first 64 bits of the SHA-256 of texts; their lengths keep them apart.
+pub fn print<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+    let print = fingerprint(texts);
     u64::from_le_bytes(std::array::from_fn(|at| print[at]))
 }
 

@@ -2,7 +2,8 @@
 //! done, SPARQL, and export.
 //!
 //! A run writes to an *output folder*. In it lie `store/`, an oxigraph store, and `.lock`, held
-//! by the run that writes. The store's default graph is the knowledge graph; the named graph
+//! by the run that writes; while a graph of other inputs or settings is made, its store lies beside in a
+//! folder whose name begins with `.next-`. The store's default graph is the knowledge graph; the named graph
 //! [`vocabulary::LEDGER`] is the ledger; [`vocabulary::SCHEMA`] has what the ontology says of relations and
 //! classes, [`vocabulary::DESCRIPTION`] what the graph is by VoID and DCAT.
 //!
@@ -31,7 +32,7 @@ mod write;
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::open_for_reading;
-pub use kept::{KeptAnswers, KeptQuestion, question_print};
+pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};

@@ -9,7 +9,7 @@ mod derive;
 pub use begin::{GraphState, look};
 pub use derive::PredictedFact;
 
-use begin::Place;
+use begin::{At, Place};
 
 use super::description;
 use super::error::Error;
@@ -72,7 +72,7 @@ impl GraphWriter {
     /// the run and of annotations begin with `base_iri`.
     ///
     /// Where there is a store of another signature, a new one is made beside it, which takes its place
-    /// when it is finished; what models answered for the old one is kept ([`Self::kept`]). With `fresh`,
+    /// when it is finished; what models answered for the old one is kept ([`GraphState::kept`]). With `fresh`,
     /// a graph that kgbuild made there before is deleted first, with its answers; other files in the
     /// folder are left alone.
     ///
@@ -95,8 +95,12 @@ impl GraphWriter {
         if fresh {
             folder.clear_successors()?;
         }
-        let store_path = made.at.map_or_else(|| folder.next_successor(), Ok)?;
-        let store = match made.is_there {
+        let (store_path, is_there) = match made.at {
+            At::There(path) => (path, true),
+            At::Instead(path) => (path, false),
+            At::Beside => (folder.next_successor()?, false),
+        };
+        let store = match is_there {
             true => folder.open(&store_path)?,
             false => folder.create(&store_path, opening)?,
         };

@@ -149,18 +149,18 @@ impl PackedModel {
         for (tree, slots) in self.compute(trees.collect(), &[], true, &mut [])? {
             self.common[tree.model].slots = slots;
         }
+        let numbers: Vec<usize> = asked.keys().copied().collect();
         let mut trees = Vec::new();
         let mut members = Vec::new();
         for (model, (prompts, common)) in self.prompts.iter_mut().zip(&self.common).enumerate() {
             prompts.iter_mut().for_each(|text| text.slots.clone_from(&common.slots));
-            let rests: Vec<&[u32]> = asked.keys().map(|&prompt| prompts[prompt].rest()).collect();
+            let rests: Vec<&[u32]> = numbers.iter().map(|&prompt| prompts[prompt].rest()).collect();
             for (length, group) in prefixes::beginnings(&rests) {
                 let beyond = group.iter().map(|&at| rests[at].len() - length);
                 // What has room in one tree shares its beginning there.
                 if length + beyond.sum::<usize>() > tree::MOST_TOKENS {
                     let tokens = &rests[group[0]][..length];
                     trees.push(Tree::chain(model, members.len(), &common.slots, tokens));
-                    let numbers: Vec<usize> = asked.keys().copied().collect();
                     members.push(group.iter().map(|&at| numbers[at]).collect::<Vec<usize>>());
                 }
             }

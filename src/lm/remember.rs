@@ -36,7 +36,7 @@ impl Remembered {
         bytes
     }
 
-    /// From the bytes of [`Self::to_bytes`]; `None` where they are none.
+    /// From the bytes of [`Self::to_bytes`]; `None` where they are none, or hold what is no ln p.
     pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let mut rows = BTreeMap::new();
         while !bytes.is_empty() {
@@ -47,7 +47,12 @@ impl Remembered {
                 _ => Some(f64::from_le_bytes(take(bytes)?)),
             };
             let values: Option<Vec<f64>> = (0..head / 2).map(|_| value(&mut bytes)).collect();
-            rows.insert(key, values?);
+            // As of a model's own answers: -∞ is a legal mask, and the others are none.
+            let values = values?;
+            if values.iter().any(|value| value.is_nan() || *value == f64::INFINITY) {
+                return None;
+            }
+            rows.insert(key, values);
         }
         Some(Self { rows })
     }
@@ -99,15 +104,14 @@ impl Memory {
         evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
     ) -> Result<Answers, E> {
         let keys: Vec<u64> = rows.iter().map(key).collect();
-        let is_known = |row: &Row<'_>, key: &u64| {
-            self.known.iter().all(|prompts| prompts[row.prompt].rows.contains_key(key))
+        let is_unknown = |(row, key): (&Row<'_>, &u64)| {
+            self.known.iter().any(|prompts| !prompts[row.prompt].rows.contains_key(key))
         };
-        let unknown = rows.iter().zip(&keys).filter(|(row, key)| !is_known(row, key));
+        let is_asked: Vec<bool> = rows.iter().zip(&keys).map(is_unknown).collect();
+        let unknown = rows.iter().zip(&is_asked).filter(|(_, is_asked)| **is_asked);
         let asked: Vec<Row<'_>> = unknown.map(|(row, _)| row.clone()).collect();
         let new = if asked.is_empty() { Vec::new() } else { evaluate(&asked)? };
         let mut new: Vec<&[f64]> = new.iter().map(Vec::as_slice).collect();
-        let is_asked: Vec<bool> =
-            rows.iter().zip(&keys).map(|(row, k)| !is_known(row, k)).collect();
         for (row, key) in rows.iter().zip(&keys) {
             if let Some(used) = &mut self.used[row.prompt] {
                 used.insert(*key);
@@ -219,5 +223,11 @@ mod tests {
         assert_eq!(bytes.len(), (8 + 4 + 2 * 4) + (8 + 4 + 8), "0.1 needs f64");
         let whole = |&end: &usize| Remembered::from_bytes(&bytes[..end]).is_some();
         assert_eq!((0..=bytes.len()).filter(whole).collect::<Vec<_>>(), [0, 20, 40]);
+        for (value, is_one) in
+            [(f64::NEG_INFINITY, true), (f64::NAN, false), (f64::INFINITY, false)]
+        {
+            let bytes = Remembered { rows: BTreeMap::from([(7, vec![value])]) }.to_bytes();
+            assert_eq!(Remembered::from_bytes(&bytes).is_some(), is_one, "{value}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::open::{open_models, take_needed_priors, workers};
+use super::open::{open_models, take_needed_priors, threads, workers};
 use super::questions::KnownQuestions;
 use super::signature::describe;
 use super::work::Work;
@@ -275,8 +275,7 @@ impl PlannedJob<'_> {
             self.environment.proceed()?;
             return Ok(predictors);
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = if work.missing.chunks > 0 { threads } else { 0 };
+        let count = if work.missing.chunks > 0 { threads(&self.pipeline) } else { 0 };
         Ok((0..count).map(|_| Predictor::of_memory()).collect())
     }
 

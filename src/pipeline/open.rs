@@ -30,8 +30,7 @@ pub(super) fn open_models(
     runtime: &Runtime,
     prompts: usize,
 ) -> Result<Vec<Predictor>, Error> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads = pipeline.runtime.threads.unwrap_or(cores);
+    let threads = threads(pipeline);
     let budget = pipeline.runtime.token_budget;
     let open = |workers| models.open(runtime, &plan.prompter, workers, threads, budget);
     let many = threads.min(MOST_WORKERS);
@@ -73,6 +72,12 @@ pub(super) fn take_needed_priors(
     let events = environment.events.as_ref();
     events.note("taking the models' mean predictions");
     take_priors(plan, predictors, workers(pipeline), events, &environment.stop, of, keep)
+}
+
+/// As many threads as the pipeline names, else as the machine has.
+pub(super) fn threads(pipeline: &Pipeline) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    pipeline.runtime.threads.unwrap_or_else(cores)
 }
 
 /// The threads and waiting room of the other stages.

@@ -10,8 +10,8 @@ use super::score::{Distributions, Scored};
 use super::{Encoded, Error, Plan, RelationPlan, Task};
 use crate::graph::{KeptAnswers, KeptQuestion};
 use crate::lm::{
-    self, Answer, Answers, Asked, Asking, Demand, Excluded, Found, LanguageModel, Method, Prompt,
-    Rankings, Row, SearchTask, Ways,
+    self, Answer, AnswerSpace, Answers, Asked, Asking, Demand, Excluded, Found, LanguageModel,
+    Method, Prompt, Rankings, Row, SearchTask, Ways,
 };
 use crate::shock::{MixingRule, Pair};
 
@@ -217,15 +217,9 @@ impl Predictor {
         plan: &Plan,
         encoded: Encoded,
     ) -> Result<Vec<Distributions>, Error> {
-        let space = &plan.relations[encoded.task.relation].space;
-        let (questions, models) = (plan.questions(&encoded.task), self.count(plan));
-        self.asking(
-            plan,
-            std::slice::from_ref(&encoded),
-            Asking::Once,
-            For::Everything,
-            |evaluate| lm::distributions(space, models, &questions, evaluate),
-        )
+        self.everything(plan, &encoded, |space, models, questions, evaluate| {
+            lm::distributions(space, models, questions, evaluate)
+        })
     }
 
     /// What both models give each of a chunk's questions in order: their distributions, or what a search
@@ -263,15 +257,24 @@ impl Predictor {
     /// # Errors
     /// Where a model fails.
     pub fn ways(&mut self, plan: &Plan, encoded: Encoded) -> Result<Vec<Vec<Ways>>, Error> {
+        self.everything(plan, &encoded, |space, models, questions, evaluate| {
+            lm::ways(space, models, questions, evaluate)
+        })
+    }
+
+    /// Lets `score` ask about all candidates, for each of a chunk's questions in order.
+    fn everything<T>(
+        &mut self,
+        plan: &Plan,
+        encoded: &Encoded,
+        score: impl FnOnce(&AnswerSpace, usize, &[Excluded], &mut Evaluate<'_>) -> Result<Vec<T>, Error>,
+    ) -> Result<Vec<T>, Error> {
         let space = &plan.relations[encoded.task.relation].space;
         let (questions, models) = (plan.questions(&encoded.task), self.count(plan));
-        self.asking(
-            plan,
-            std::slice::from_ref(&encoded),
-            Asking::Once,
-            For::Everything,
-            |evaluate| lm::ways(space, models, &questions, evaluate),
-        )
+        let batch = std::slice::from_ref(encoded);
+        self.asking(plan, batch, Asking::Once, For::Everything, |evaluate| {
+            score(space, models, &questions, evaluate)
+        })
     }
 }
 

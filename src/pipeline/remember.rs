@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::{Encoded, Error, LocatedModels, Plan, RelationPlan};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{CandidateNames, PredictionSettings};
-use crate::graph::{KeptAnswers, KeptQuestion, question_print};
+use crate::graph::{KeptAnswers, KeptQuestion, print, question_print};
 use crate::lm::{Answers, Memory, Remembered, Row};
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::ontology::ValueRange;
@@ -119,17 +117,6 @@ pub(super) fn asked_as(
         }
         (Objects::Values(_), values) => print([&*how, &format!("{values:?}")]),
     }
-}
-
-/// The first 64 bits of the SHA-256 of texts; their lengths keep them apart.
-fn print<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finalize();
-    u64::from_le_bytes(std::array::from_fn(|at| digest[at]))
 }
 
 /// What is remembered of a batch's questions, in their order.

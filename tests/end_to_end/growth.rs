@@ -178,6 +178,17 @@ struct State {
 const TEMPLATES: [&str; 2] = ["The capital of [X] is [Y]", "[X] has the capital [Y]"];
 
 impl State {
+    fn of(subjects: u64) -> Self {
+        Self {
+            subjects: (0..subjects).map(|number| (number, 0)).collect(),
+            threshold: 0.3,
+            most: 1,
+            lambda: 0.5,
+            linear: false,
+            template: 0,
+        }
+    }
+
     fn change(&mut self, random: &mut Random) {
         let pick = |random: &mut Random, most: u64| random.next() % most;
         match pick(random, 8) {
@@ -248,14 +259,7 @@ fn random_changes_end_in_the_graph_of_a_fresh_run() {
     let steps = std::env::var("KGBUILD_TEST_STEPS").map_or(40, |steps| steps.parse().unwrap());
     let seed = std::env::var("KGBUILD_TEST_SEED").map_or(7, |seed| seed.parse().unwrap());
     let mut random = Random(seed);
-    let mut state = State {
-        subjects: (0..20).map(|number| (number, 0)).collect(),
-        threshold: 0.3,
-        most: 1,
-        lambda: 0.5,
-        linear: false,
-        template: 0,
-    };
+    let mut state = State::of(20);
     let folder = tempfile::tempdir().unwrap();
     let mut silent = 0;
     for step in 0..steps {
@@ -278,17 +282,9 @@ fn a_hundredth_more_subjects_are_all_that_is_asked() {
     let job = Job::small(&[CAPITAL], 1);
     job.untune();
     let all = std::env::var("KGBUILD_TEST_SUBJECTS").map_or(2_000, |n| n.parse().unwrap());
-    let state = |subjects: u64| State {
-        subjects: (0..subjects).map(|number| (number, 0)).collect(),
-        threshold: 0.3,
-        most: 1,
-        lambda: 0.5,
-        linear: false,
-        template: 0,
-    };
     let folder = tempfile::tempdir().unwrap();
     let time = |subjects: u64, folder: &Path| {
-        let state = state(subjects);
+        let state = State::of(subjects);
         let plan = state.plan(&job);
         let start = Instant::now();
         let (graph, batches) = state.run(&plan, folder);

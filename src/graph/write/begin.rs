@@ -22,13 +22,20 @@ const HOLDS: &str = "labels, aliases, types, schema, description";
 
 /// Where the store of a run is, or is to be made.
 pub(super) struct Place {
-    /// Where it is; none where a successor is to be made.
-    pub at: Option<PathBuf>,
-    pub is_there: bool,
+    pub at: At,
     /// Other stores, whose answers may be of use.
     pub others: Vec<PathBuf>,
     /// From the signature of the graph that is there, if one is.
     pub differences: Vec<Difference>,
+}
+
+/// Where a store is.
+pub(super) enum At {
+    There(PathBuf),
+    /// To be made here, in the place of what is there.
+    Instead(PathBuf),
+    /// To be made beside what is there.
+    Beside,
 }
 
 impl Place {
@@ -41,23 +48,24 @@ impl Place {
         let was = folder.signature(&store)?;
         if fresh {
             let (others, differences) = (Vec::new(), Vec::new());
-            return Ok(Self { at: Some(store), is_there: false, others, differences });
+            return Ok(Self { at: At::Instead(store), others, differences });
         }
         let differences = was.as_ref().map(|was| ledger::differences(was, signature));
         let differences = differences.unwrap_or_default();
-        let mut others = folder.successors()?;
-        if was.is_none() || differences.is_empty() {
-            return Ok(Self { at: Some(store), is_there: was.is_some(), others, differences });
-        }
-        let mut at = None;
-        for (place, path) in others.iter().enumerate() {
-            if folder.signature(path)?.as_ref() == Some(signature) {
-                at = Some(place);
+        let successors = folder.successors()?;
+        let (begun, others): (Vec<_>, Vec<_>) = successors
+            .into_iter()
+            .partition(|(_, own)| !differences.is_empty() && own == signature);
+        let mut others: Vec<PathBuf> = others.into_iter().map(|(path, _)| path).collect();
+        let at = match (was, begun.into_iter().next()) {
+            (None, _) => At::Instead(store),
+            (Some(_), _) if differences.is_empty() => At::There(store),
+            (Some(_), begun) => {
+                others.insert(0, store);
+                begun.map_or(At::Beside, |(path, _)| At::There(path))
             }
-        }
-        let at = at.map(|place| others.remove(place));
-        others.insert(0, store);
-        Ok(Self { is_there: at.is_some(), at, others, differences })
+        };
+        Ok(Self { at, others, differences })
     }
 }
 
@@ -103,9 +111,8 @@ pub fn look(
         return Ok(None);
     }
     let folder = Folder::quiet(folder)?;
-    let Place { at, is_there, others, differences } =
-        Place::find(&folder, &signature(base_iri, run), false)?;
-    let Some(at) = at.filter(|_| is_there) else {
+    let Place { at, others, differences } = Place::find(&folder, &signature(base_iri, run), false)?;
+    let At::There(at) = at else {
         let kept = Arc::new(KeptAnswers::read(&others, None)?);
         return Ok(Some(GraphState { differences, kept, ..GraphState::default() }));
     };

@@ -202,7 +202,11 @@ fn a_graph_of_another_signature_stays_until_the_new_one_is_complete() {
     let other = run(&[("ontology", "9999"), ("device", "cpu")]);
     let open_other = || GraphWriter::open(folder, BASE, &other, false).unwrap();
     let mut writer = open_other();
-    let parts: Vec<String> = writer.state().differences.iter().map(ToString::to_string).collect();
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());
+    let differences = writer.state().differences.iter();
+    let parts: Vec<String> = differences
+        .map(|d| format!("{}: was {}, is {}", d.part, shown(&d.was), shown(&d.is)))
+        .collect();
     let expected = [
         "device: was absent, is cpu",
         "ontology: was 1234, is 9999",
