@@ -93,7 +93,7 @@ fn store(criterion: &mut Criterion) {
                     })
                     .unwrap();
             }
-            writer.finish().unwrap();
+            writer.finish(None).unwrap();
             folder
         };
         bencher.iter_batched(open, write, BatchSize::PerIteration);

@@ -63,7 +63,7 @@ fn graph(folder: &Path, finished: bool) {
     };
     writer.commit(&record).unwrap();
     if finished {
-        writer.finish().unwrap();
+        writer.finish(None).unwrap();
     }
 }
 

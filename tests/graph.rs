@@ -82,7 +82,7 @@ fn write_all(folder: &Path) {
             writer.checkpoint().unwrap();
         }
     }
-    writer.finish().unwrap();
+    writer.finish(None).unwrap();
 }
 
 /// The whole graph as sorted lines without the run's times, and how often each time stands.

@@ -1,6 +1,7 @@
 //! The command line's words.
 
 mod eval;
+mod import;
 
 use std::env;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(super) use self::eval::EvalArgs;
+pub(super) use self::import::{ImportCommand, SparqlResultsArgs, WikidataArgs};
 use crate::diagnostic::nearest;
 use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
 
@@ -94,6 +96,13 @@ pub enum Command {
     Query(QueryArgs),
     /// Write a graph as a file
     Export(ExportArgs),
+    /// List the runs that made a graph what it is
+    History {
+        /// A run's output folder, or the store/ in it
+        store: PathBuf,
+    },
+    /// Print which facts differ between the graphs that two runs left, and why some were taken back
+    Diff(DiffArgs),
     /// Score a graph, or a file of predictions, against gold facts
     Eval(EvalArgs),
     /// Diagnose Frequency Shock: a pipeline's finetuned model against its base on held-out facts
@@ -125,50 +134,6 @@ pub enum ModelsCommand {
     /// Print a model's family, vocabulary, context, inputs and outputs, cache and precision, and
     /// what it lacks
     Inspect(InspectArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ImportCommand {
-    /// Of Wikidata's JSON, an entity a line: a dump, or what wikibase-dump-filter writes
-    Wikidata(WikidataArgs),
-    /// Of what a SPARQL query service answers
-    SparqlResults(SparqlResultsArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub struct WikidataArgs {
-    /// The file: `.json`, `.json.gz` or `.json.bz2`
-    pub dump: PathBuf,
-    /// The classes whose instances are wanted, as Q6256,Q515
-    #[arg(long, required = true, value_delimiter = ',')]
-    pub types: Vec<String>,
-    /// The properties whose facts are wanted, as P36,P30
-    #[arg(long, required = true, value_delimiter = ',')]
-    pub relations: Vec<String>,
-    /// The language of labels and aliases
-    #[arg(long, default_value = "en")]
-    pub language: String,
-    /// Take what a dump has before it breaks off
-    #[arg(long)]
-    pub partial: bool,
-    /// The folder to write pipeline.toml, ontology.ttl, entities.csv and facts.csv to
-    #[arg(short, long, value_name = "FOLDER")]
-    pub output: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct SparqlResultsArgs {
-    /// The file: `.csv`, `.tsv` or `.json`, with .gz or .bz2 behind or not
-    pub results: PathBuf,
-    /// The relation of all rows, where the results have no variable ?relation
-    #[arg(long, value_name = "IRI")]
-    pub relation: Option<String>,
-    /// The language of labels and aliases that have one
-    #[arg(long, default_value = "en")]
-    pub language: String,
-    /// The folder to write pipeline.toml, ontology.ttl, entities.csv and facts.csv to
-    #[arg(short, long, value_name = "FOLDER")]
-    pub output: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -304,9 +269,27 @@ pub struct ExportArgs {
     /// Leave out triples of less confidence (0 to 1)
     #[arg(long, value_parser = probability, allow_negative_numbers = true)]
     pub min_confidence: Option<f64>,
+    /// Write the graph as this run left it, by its number in `kgbuild history`, or by its IRI
+    #[arg(long)]
+    pub run: Option<String>,
     /// Write to a file, whole or not at all, instead of standard output; of two tables, a new folder
     #[arg(short, long)]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    /// A run's output folder, or the store/ in it
+    pub store: PathBuf,
+    /// The earlier run, by its number in `kgbuild history`, or by its IRI
+    #[arg(value_name = "RUN")]
+    pub from: String,
+    /// The later one
+    #[arg(value_name = "RUN")]
+    pub to: String,
+    /// Write a line of JSON a change
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ mod args;
 mod bug;
 mod check;
 mod deliver;
+mod diff;
 mod environment;
 mod eval;
 mod events;
@@ -67,6 +68,8 @@ fn run_command(args: Args) -> Result<(), Failure> {
         Command::Import { command } => import::import(&command, console),
         Command::Query(args) => query::query(&args),
         Command::Export(args) => export::export(&args),
+        Command::History { store } => diff::history(&store),
+        Command::Diff(args) => diff::diff(&args),
         Command::Eval(args) => eval::eval(&args, console),
         Command::Shock(args) => shock::shock(&args, console),
         Command::Completions { shell } => manual::completions(shell),

@@ -14,7 +14,8 @@ pub(super) fn terminal_width() -> Option<usize> {
 /// Blanks behind a column.
 const GAP: usize = 2;
 
-/// A table of a left-aligned first column and right-aligned others; its cells are made printable.
+/// A table whose first column, and those with several words in a cell, are left-aligned, others right-aligned; its
+/// cells are made printable.
 ///
 /// Where it is wider than `width`, the headers are wrapped, never the numbers; where that is not
 /// enough, the columns `spare` are left out, one after the other.
@@ -41,6 +42,11 @@ pub(super) fn table(
         }
     }
     let widths = widths(&header, &rows, true);
+    let has_words = |cell: &String| {
+        cell.chars().filter(|c| c.is_alphabetic()).count() > 2 && cell.contains(' ')
+    };
+    let are_words: Vec<bool> =
+        (0..header.len()).map(|at| at == 0 || rows.iter().any(|row| has_words(&row[at]))).collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header).add_rows(rows);
     if narrow.is_some() {
@@ -48,7 +54,7 @@ pub(super) fn table(
     }
     for (number, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, GAP as u16));
-        if number > 0 {
+        if !are_words[number] {
             column.set_cell_alignment(CellAlignment::Right);
         }
         if narrow.is_some() {

@@ -125,6 +125,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// No run of a graph has such a name.
+    #[error("no run of this graph is named `{name}`")]
+    NoRun {
+        /// What was named.
+        name: String,
+        /// How many runs there are.
+        runs: usize,
+    },
     /// Something that must be an IRI is none.
     #[error("the {role} `{iri}` is not a valid absolute IRI")]
     Iri {
@@ -178,6 +186,10 @@ impl Explain for Error {
     fn help(&self) -> Option<String> {
         match self {
             Self::Format { instead, .. } => Some(instead.clone()),
+            Self::NoRun { runs: 0, .. } => Some("its first run has not ended yet".to_owned()),
+            Self::NoRun { runs, .. } => Some(format!(
+                "runs are numbered, here from 1 to {runs}; `kgbuild history` lists them"
+            )),
             _ => None,
         }
     }

@@ -78,6 +78,15 @@ pub(super) fn base_iri(store: &Store) -> Result<String, StorageError> {
     Ok(iri.rsplit_once("run:").map_or("urn:kgbuild:", |(base, _)| base).to_owned())
 }
 
+/// The run that got to its end, and what its IRIs begin with; none where none did.
+pub(super) fn completed_run(store: &Store) -> Result<Option<(String, NamedNode)>, StorageError> {
+    let Some(found) = quads(store, None, kgb::COMPLETE).next().transpose()? else {
+        return Ok(None);
+    };
+    let NamedOrBlankNode::NamedNode(run) = found.subject else { return Ok(None) };
+    Ok(Some((base_iri(store)?, run)))
+}
+
 /// The signature that a store was made under, `None` where it has no ledger.
 pub(super) fn signature(store: &Store, path: &Path) -> Result<Option<Signature>, Error> {
     let read = |e| Error::storage("reading", path, e);

@@ -5,7 +5,8 @@
 //! by the run that writes; while a graph of other inputs or settings is made, its store lies beside in a
 //! folder whose name begins with `.next-`. The store's default graph is the knowledge graph; the named graph
 //! [`vocabulary::LEDGER`] is the ledger; [`vocabulary::SCHEMA`] has what the ontology says of relations and
-//! classes, [`vocabulary::DESCRIPTION`] what the graph is by VoID and DCAT.
+//! classes, [`vocabulary::DESCRIPTION`] what the graph is by VoID and DCAT, [`vocabulary::HISTORY`] which runs
+//! made it what it is.
 //!
 //! Invariant: the triples of a chunk and its ledger entry enter the store in one transaction, and
 //! a folder named `store` appears only when it is whole. A run that is killed at any moment
@@ -15,6 +16,7 @@ mod description;
 mod error;
 mod export;
 mod folder;
+mod history;
 mod kept;
 mod ledger;
 mod predictions;
@@ -32,6 +34,9 @@ mod write;
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::open_for_reading;
+pub use history::{
+    FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
+};
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
 pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};

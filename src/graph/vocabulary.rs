@@ -96,6 +96,30 @@ terms! { "https://w3id.org/kgbuild#":
     SCHEMA = "schema";
     /// The named graph that describes the graph by VoID and DCAT.
     DESCRIPTION = "description";
+    /// The named graph that has the runs that made the graph what it is.
+    HISTORY = "history";
+    /// The class of runs that changed a graph.
+    CHANGE = "Change";
+    /// In the history: the number of a change, from 1.
+    NUMBER = "number";
+    /// In the history: the run that made a change.
+    OF_RUN = "ofRun";
+    /// In the history and the ledger: why a change was made; beside what was taken back, why.
+    REASON = "reason";
+    /// In the history: the named graph of what was added.
+    ADDED = "added";
+    /// In the history: the named graph of what was taken back.
+    TAKEN_BACK = "takenBack";
+    /// In the history: the named graph of the schema before a change, where it was another.
+    SCHEMA_BEFORE = "schemaBefore";
+    /// In the history: how many facts the graph had after a change.
+    FACTS = "facts";
+    /// In the history: how many of these were new.
+    FACTS_ADDED = "factsAdded";
+    /// In the history: how many facts were taken back.
+    FACTS_TAKEN_BACK = "factsTakenBack";
+    /// In the history: of how many facts something else was said.
+    FACTS_CHANGED = "factsChanged";
     /// In the ledger: the parts of a run's signature as a JSON object.
     SIGNATURE_PARTS = "signatureParts";
     /// In the ledger: whether the run got to its end.

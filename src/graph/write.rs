@@ -5,15 +5,16 @@
 
 mod begin;
 mod derive;
+mod finish;
 
 pub use begin::{GraphState, look};
 pub use derive::PredictedFact;
 
 use begin::{At, Place};
 
-use super::description;
 use super::error::Error;
 use super::folder::Folder;
+use super::history;
 use super::kept::{self, KeptQuestion};
 use super::ledger::{self, Chunk};
 use super::records::{
@@ -244,32 +245,6 @@ impl GraphWriter {
         Ok(())
     }
 
-    /// Describes the graph, records the end of the run, puts the store into its smallest form,
-    /// forces all to the disk, in the place of an older graph, and gives the folder free. On a complete
-    /// run it changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
-    pub fn finish(mut self) -> Result<(), Error> {
-        if self.state.complete {
-            let Self { store, store_path, folder, .. } = self;
-            drop(store);
-            return folder.succeed(&store_path);
-        }
-        let described = description::quads(&self.store, &self.base_iri, &self.run);
-        let mut quads = described.map_err(|e| self.write_error(e))?;
-        quads.push(statement(&self.run, kgb::ENDED_AT_TIME, now()));
-        quads.push(ledger::completion(&self.run));
-        self.store.extend(quads).map_err(|e| self.write_error(e))?;
-        self.checkpoint()?;
-        self.store.optimize().map_err(|e| self.write_error(e))?;
-        // RocksDB keeps used logs, to write into them again, until it is opened the next time.
-        let Self { store, store_path, state, folder, .. } = self;
-        drop((store, state));
-        drop(folder.open(&store_path)?);
-        folder.succeed(&store_path)
-    }
-
     /// A triple, and the IRI of what is said about it.
     fn annotated(
         &self,
@@ -277,18 +252,16 @@ impl GraphWriter {
         relation: &str,
         object: &Object<'_>,
     ) -> Result<(Triple, NamedNode), Error> {
-        let run = self.run.as_str();
-        let (object, hash) = match object {
-            Object::Entity(iri) => {
-                (named("object", iri)?.into(), identifier([subject, relation, iri, run]))
-            }
+        let object = match object {
+            Object::Entity(iri) => named("object", iri)?.into(),
             Object::Value { text, datatype, .. } => {
-                let value = Literal::new_typed_literal(&**text, named("datatype", datatype)?);
-                (Term::from(value), identifier([subject, relation, text, datatype, run]))
+                let datatype = named("datatype", datatype)?;
+                Term::from(Literal::new_typed_literal(&**text, datatype))
             }
         };
         let triple = Triple::new(named("subject", subject)?, named("relation", relation)?, object);
-        Ok((triple, NamedNode::new_unchecked(format!("{}{hash}", self.base_iri))))
+        let annotation = history::annotation_iri(&self.base_iri, self.run.as_str(), &triple);
+        Ok((triple, annotation))
     }
 
     fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {

@@ -247,6 +247,9 @@ impl PlannedJob<'_> {
             Some(writer) => writer,
             None => self.open_graph(description, fresh)?,
         };
+        if let Some(reason) = work.reason(writer.state()) {
+            writer.because(&reason)?;
+        }
         loop {
             match self.write(&mut predictors, writer) {
                 // What was thought to be remembered is not, in part.

@@ -18,6 +18,7 @@ mod error;
 mod estimate;
 mod examples;
 mod fit;
+mod gone;
 mod inputs;
 mod job;
 mod known;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::derive::Deriving;
+use super::gone::Gone;
 use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
@@ -75,7 +76,11 @@ pub fn run(
     let predicted = plan.tasks(writer.done()).next().is_none();
     let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
     let derived = writer.derived()?;
-    let closed = if complete { writer.finish() } else { writer.checkpoint() };
+    let gone = Gone::of(plan);
+    let closed = match complete {
+        true => writer.finish(Some(&|fact| gone.why(fact))),
+        false => writer.checkpoint(),
+    };
     closed?;
     let (relations, total) = lines(plan, &statistics);
     Ok(RunReport {

@@ -80,6 +80,17 @@ impl Work {
             && !plan.relations.iter().any(is_known)
     }
 
+    /// Why a graph is made in the place of another, in words; none where it is not.
+    pub(super) fn reason(&self, state: &GraphState) -> Option<String> {
+        if state.differences.is_empty() {
+            return None;
+        }
+        Some(match self.reasons.is_empty() {
+            true => "the graph that is there keeps no answers of these models".to_owned(),
+            false => self.reasons.join("; "),
+        })
+    }
+
     /// Says what is done, and why, where there is a graph already.
     pub(super) fn announce(&self, plan: &Plan, state: Option<&GraphState>, events: &dyn Events) {
         let Some(state) = state else { return };
@@ -88,16 +99,10 @@ impl Work {
             let done = counted(done, "chunk");
             events.note(&format!("continuing: {done} done, {} to go", self.missing.chunks));
         }
-        if state.differences.is_empty() || self.missing.chunks == 0 {
-            return;
-        }
-        let reasons = match self.reasons.is_empty() {
-            true => "the graph that is there keeps no answers of these models".to_owned(),
-            false => self.reasons.join("; "),
-        };
+        let Some(reason) = self.reason(state).filter(|_| self.missing.chunks > 0) else { return };
         let all = plan.size(plan.tasks(&HashSet::new())).questions;
         events.note(&format!(
-            "{reasons}: {} of {all} to ask, {} to decide from kept answers",
+            "{reason}: {} of {all} to ask, {} to decide from kept answers",
             counted(self.to_ask.questions, "question"),
             self.missing.questions - self.to_ask.questions,
         ));

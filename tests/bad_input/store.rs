@@ -33,6 +33,15 @@ fn an_export_that_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_run_that_there_was_not_is_refused() {
+    let at = Workplace::new();
+    at.done(RUN);
+    at.refuses(&["diff", "out", "1", "2"], "store/no-such-run");
+    at.refuses(&["export", "out", "--run", "zero"], "store/no-such-run-to-export");
+    at.refuses(&["history", "missing"], "store/no-history");
+}
+
+#[test]
 fn a_damaged_store_is_named() {
     let at = Workplace::new();
     at.done(RUN);

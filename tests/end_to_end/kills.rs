@@ -8,9 +8,22 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::stub::Random;
-use crate::support::{Job, assert_same_graph};
+use crate::support::{BORDER, CAPITAL, Job, LANGUAGE, assert_same_graph, kgbuild, stdout, succeed};
 
+/// As many as a test makes; KGBUILD_TEST_KILLS names more.
 const KILLS: usize = 20;
+
+fn kills() -> usize {
+    env::var("KGBUILD_TEST_KILLS").map_or(KILLS, |kills| kills.parse().unwrap())
+}
+
+/// Another order each time, which is said, so that it can be had again.
+fn random() -> Random {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = env::var("KGBUILD_TEST_SEED").map_or_else(|_| clock(), |seed| seed.parse().unwrap());
+    println!("KGBUILD_TEST_SEED={seed}");
+    Random(seed)
+}
 
 /// When a process is killed.
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +86,10 @@ fn twenty_kills_leave_no_trace() {
     let whole: BTreeSet<&str> = graph.lines().collect();
     fs::remove_dir_all(job.output()).unwrap();
 
-    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed = env::var("KGBUILD_TEST_SEED").map_or_else(|_| clock(), |seed| seed.parse().unwrap());
-    println!("KGBUILD_TEST_SEED={seed}; an uninterrupted run takes {whole_run:.1?}");
-    let mut random = Random(seed);
+    println!("an uninterrupted run takes {whole_run:.1?}");
+    let mut random = random();
     let (mut kills, mut completed, mut before) = (0, 0, 0);
-    while kills < KILLS {
+    while kills < self::kills() {
         let moment = Moment::draw(&mut random, &job, whole_run);
         let mut child = job.command(&["--quiet"]).spawn().unwrap();
         moment.wait(&job, &mut child);
@@ -114,4 +125,69 @@ fn twenty_kills_leave_no_trace() {
         assert!(!name.starts_with(".store"), "{name}: a store half made or half deleted is left");
     }
     println!("{kills} kills, {} graphs, all the same", completed + 2);
+}
+
+/// What a growing graph's pipeline is changed to.
+const CHANGES: [(usize, f64, f64); 4] =
+    [(6, 0.0, 0.5), (6, 0.6, 0.5), (8, 0.6, 0.5), (5, 0.0, 0.4)];
+
+fn change(job: &Job, (subjects, threshold, lambda): (usize, f64, f64)) {
+    job.keep_subjects(subjects);
+    job.set("selection", "threshold", threshold);
+    job.set("correction", "lambda", lambda);
+}
+
+/// A graph whose pipeline is changed again and again, and whose runs are killed: whatever is there is the graph
+/// before or after a change, the graph after it is a fresh run's, and the history has each change once.
+#[test]
+fn kills_while_a_graph_grows_leave_no_trace() {
+    let job = Job::small(&[CAPITAL, LANGUAGE, BORDER], 6);
+    job.untune();
+    let mut longest = Duration::ZERO;
+    let fresh = CHANGES.map(|to| {
+        let fresh = job.elsewhere();
+        change(&fresh, to);
+        let start = Instant::now();
+        fresh.run(&["--quiet"]);
+        longest = longest.max(start.elapsed());
+        fresh.graph()
+    });
+    let past = |number: usize| {
+        let mut command = kgbuild();
+        command.arg("export").arg(job.output()).args(["--format", "n-quads", "--run"]);
+        stdout(&succeed(command.arg(number.to_string())))
+    };
+    change(&job, CHANGES[0]);
+    job.run(&["--quiet"]);
+    let mut random = random();
+    let (mut kills, mut at, mut exports) = (0, 0, vec![job.export("n-quads")]);
+    while kills < self::kills() / 2 {
+        let before = at;
+        at = (at + 1 + (random.next() % 3) as usize) % CHANGES.len();
+        change(&job, CHANGES[at]);
+        loop {
+            let moment = Moment::Started(longest.mul_f64(random.unit()));
+            let mut child = job.command(&["--quiet"]).spawn().unwrap();
+            moment.wait(&job, &mut child);
+            let has_ended = child.try_wait().unwrap().is_some();
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            if has_ended || output.status.success() {
+                assert!(output.status.success(), "{}", crate::support::stderr(&output));
+                break;
+            }
+            kills += 1;
+            let is_one_of_both = [before, at].iter().any(|&at| fresh[at] == job.graph());
+            println!("kill {kills} at {moment:.3?} between {before} and {at}");
+            assert!(is_one_of_both, "neither the graph before nor that after");
+        }
+        assert_same_graph(&job.graph(), &fresh[at], "after kills");
+        exports.push(job.export("n-quads"));
+        let number = 1 + random.next() as usize % exports.len();
+        assert_same_graph(&past(number), &exports[number - 1], &format!("run {number}"));
+    }
+    let count = job.query("SELECT (COUNT(*) AS ?n) { GRAPH kgb:history { ?run a kgb:Change } }");
+    let count = count["results"]["bindings"][0]["n"]["value"].as_str().unwrap().to_owned();
+    assert_eq!(count, exports.len().to_string());
+    println!("{kills} kills, {} runs", exports.len());
 }

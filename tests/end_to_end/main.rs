@@ -10,6 +10,7 @@ mod determinism;
 mod exactness;
 mod formats;
 mod growth;
+mod history;
 mod interruption;
 mod kills;
 mod memory;

@@ -22,8 +22,9 @@ use crate::support::{self, CAPITAL, succeed};
 
 /// As many as the test runs; KGBUILD_TEST_SUBJECTS names more.
 const SUBJECTS: usize = 100_000;
-/// How much the largest resident set after a fifth of the run may exceed the largest before.
-const GROWTH_KB: usize = 32 * 1024;
+/// How much the largest resident set of a later fifth of the run may exceed that of the second. In the
+/// first the store's own buffers, of a fixed size, are still filling.
+const GROWTH_KB: usize = 16 * 1024;
 /// Set in the process that measures itself.
 const MEASURES: &str = "KGBUILD_TEST_MEASURES_MEMORY";
 
@@ -94,12 +95,12 @@ fn measure() {
     assert_eq!(resident.len(), chunks);
     let largest = |part: &[usize]| part.iter().copied().max().unwrap();
     let fifths: Vec<usize> = resident.chunks(chunks.div_ceil(5)).map(largest).collect();
-    let (first, later) = (fifths[0], largest(&fifths[1..]));
+    let (second, later) = (fifths[1], largest(&fifths[2..]));
     println!(
         "{} triples in {:.1} s; largest resident set by fifths of the run, kB: {fifths:?}",
         report.total.triples, report.seconds
     );
-    assert!(later <= first + GROWTH_KB, "from {first} kB to {later} kB: {fifths:?}");
+    assert!(later <= second + GROWTH_KB, "from {second} kB to {later} kB: {fifths:?}");
 }
 
 /// The process' resident set as Linux counts it.

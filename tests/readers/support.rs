@@ -74,7 +74,7 @@ pub fn write_graph(folder: &Path, schema: Schema, entities: &[Entity<'_>], facts
             })
             .unwrap();
     }
-    writer.finish().unwrap();
+    writer.finish(None).unwrap();
 }
 
 /// What is not empty.

@@ -101,7 +101,7 @@ fn writes_triples_annotations_labels_and_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = open(folder.path());
     commit(&mut writer, 0, 2).unwrap();
-    writer.finish().unwrap();
+    writer.finish(None).unwrap();
     let store = &open_for_reading(folder.path()).unwrap();
     for pattern in [
         "wd:Q1 wdt:P36 wd:Q7 {| kgb:confidence 0.75 ; kgb:finetunedProbability 0.8 |}",
@@ -145,13 +145,14 @@ fn a_resumed_run_keeps_its_iri_and_start_and_ends_once() {
     drop(writer);
     let writer = open(folder.path());
     assert_eq!(writer.run(), iri.as_ref());
-    writer.finish().unwrap();
+    writer.finish(None).unwrap();
     let writer = open(folder.path());
     assert!(writer.is_complete());
-    writer.finish().unwrap();
+    writer.finish(None).unwrap();
     let store = open_for_reading(folder.path()).unwrap();
     for time in [kgb::STARTED_AT_TIME, kgb::ENDED_AT_TIME] {
-        assert_eq!(store.quads_for_pattern(None, Some(time), None, None).count(), 1);
+        let graph = Some(oxigraph::model::GraphNameRef::DefaultGraph);
+        assert_eq!(store.quads_for_pattern(None, Some(time), None, graph).count(), 1);
     }
 }
 
@@ -237,7 +238,7 @@ fn a_graph_of_another_signature_stays_until_the_new_one_is_complete() {
     assert_eq!(names(folder), [".lock", ".next-", ".next-", "notes.txt", "store"]);
     assert_eq!(open(folder).done().len(), 2, "the old one is as it was");
 
-    open_other().finish().unwrap();
+    open_other().finish(None).unwrap();
     assert_eq!(names(folder), [".lock", "notes.txt", "store"]);
     assert!(!ask(&open_for_reading(folder).unwrap(), "wd:Q0 ?p ?o"));
 }
@@ -252,7 +253,7 @@ fn a_succession_that_was_cut_off_is_finished_and_a_fresh_graph_has_nothing() {
     commit_kept(&mut writer, 5, b"old");
     drop(writer);
     // Killed when the old one was gone and the new one not yet in its place.
-    GraphWriter::open(folder, BASE, &third, false).unwrap().finish().unwrap();
+    GraphWriter::open(folder, BASE, &third, false).unwrap().finish(None).unwrap();
     let marked = Scratch::new(folder, ".next-").unwrap().keep();
     fs::rename(folder.join("store"), marked.join("store")).unwrap();
     let writer = GraphWriter::open(folder, BASE, &third, false).unwrap();
@@ -282,7 +283,7 @@ fn copies_of_stores_are_left_alone() {
         copy(&folder.join("store"), &folder.join(name));
     }
     let other = run(&[("ontology", "9999")]);
-    GraphWriter::open(folder, BASE, &other, false).unwrap().finish().unwrap();
+    GraphWriter::open(folder, BASE, &other, false).unwrap().finish(None).unwrap();
     assert_eq!(names(folder), [".lock", ".next-", "store", "store-1"]);
     assert!(ask(&open_for_reading(&folder.join("store-1")).unwrap(), "wd:Q0 ?p ?o"));
 
@@ -576,7 +577,7 @@ fn a_finished_graph_is_described_and_its_schema_kept() {
     let mut writer = GraphWriter::open(folder.path(), BASE, &run, false).unwrap();
     commit(&mut writer, 0, 5).unwrap();
     assert!(!ask(writer.store(), "GRAPH kgb:description { ?s ?p ?o }"));
-    writer.finish().unwrap();
+    writer.finish(None).unwrap();
     let store = &open_for_reading(folder.path()).unwrap();
     let include = Some(vec![Part::Labels, Part::Aliases]);
     let annotations = Some(Annotations::None);

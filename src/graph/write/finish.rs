@@ -1,0 +1,85 @@
+//! The end of a run: the graph described, what it changed recorded, and in its place.
+
+use oxigraph::model::{GraphNameRef, Literal, Quad};
+use oxigraph::store::{StorageError, Store};
+
+use super::super::error::Error;
+use super::super::folder;
+use super::super::history::{self, Recorded, WhyGone};
+use super::super::vocabulary as kgb;
+use super::super::{description, ledger};
+use super::{GraphWriter, now, statement};
+
+impl GraphWriter {
+    /// Keeps why this run changes the graph that is there, in words, for its history. What was kept first
+    /// stays, so that a run that was killed has the reason that it began for.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
+    pub fn because(&mut self, reason: &str) -> Result<(), Error> {
+        let (run, ledger) = (self.run.as_ref(), GraphNameRef::NamedNode(kgb::LEDGER));
+        let mut kept =
+            self.store.quads_for_pattern(Some(run.into()), Some(kgb::REASON), None, Some(ledger));
+        if kept.next().is_some() {
+            return Ok(());
+        }
+        let reason = Literal::from(reason);
+        let quad = Quad::new(self.run.clone(), kgb::REASON, reason, kgb::LEDGER);
+        self.store.insert(&quad).map_err(|e| self.write_error(e))
+    }
+
+    /// Describes the graph, records the end of the run and what it changed, puts the store into its smallest
+    /// form, forces all to the disk, in the place of an older graph, and gives the folder free. On a complete
+    /// run it changes nothing. `why` says why facts of the older graph are gone.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
+    pub fn finish(mut self, why: Option<&WhyGone<'_>>) -> Result<(), Error> {
+        if self.state.complete {
+            let Self { store, store_path, folder, .. } = self;
+            drop(store);
+            return folder.succeed(&store_path);
+        }
+        self.conclude().map_err(|e| self.write_error(e))?;
+        let place = self.folder.store_path();
+        let old = match place == self.store_path {
+            true => None,
+            false => Some(folder::open_for_reading(&place)?),
+        };
+        let recorded = Recorded {
+            store: &self.store,
+            base_iri: &self.base_iri,
+            run: &self.run,
+            old: old.as_ref(),
+            why,
+        };
+        let mut quads = history::record(&recorded).map_err(|e| self.write_error(e))?;
+        drop(old);
+        quads.push(ledger::completion(&self.run));
+        self.store.extend(quads).map_err(|e| self.write_error(e))?;
+        self.checkpoint()?;
+        self.store.optimize().map_err(|e| self.write_error(e))?;
+        // RocksDB keeps used logs, to write into them again, until it is opened the next time.
+        let Self { store, store_path, state, folder, .. } = self;
+        drop((store, state));
+        drop(folder.open(&store_path)?);
+        folder.succeed(&store_path)
+    }
+
+    /// Writes the description, and when the run ended unless it did before it was killed: a history that was
+    /// begun has that time.
+    fn conclude(&self) -> Result<(), StorageError> {
+        let mut quads = description::quads(&self.store, &self.base_iri, &self.run)?;
+        if !has_ended(&self.store, self)? {
+            quads.push(statement(&self.run, kgb::ENDED_AT_TIME, now()));
+        }
+        self.store.extend(quads)
+    }
+}
+
+fn has_ended(store: &Store, writer: &GraphWriter) -> Result<bool, StorageError> {
+    let (run, graph) = (writer.run.as_ref(), GraphNameRef::DefaultGraph);
+    let ended = Some(kgb::ENDED_AT_TIME);
+    let mut found = store.quads_for_pattern(Some(run.into()), ended, None, Some(graph));
+    Ok(found.next().transpose()?.is_some())
+}
