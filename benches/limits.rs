@@ -52,7 +52,7 @@ fn main() {
 }
 
 fn floor() {
-    let job = Ready::new(&quickstart(true).to_string());
+    let mut job = Ready::new(&quickstart(true).to_string());
     let mut ratios = Vec::new();
     let (mut predictors, floor) = (job.predictors(), &mut job.predictors()[0]);
     for _ in 0..=ROUNDS {
@@ -125,7 +125,7 @@ fn candidates() {
         inputs.remove("gold");
         let capital = "http://www.wikidata.org/prop/direct/P36";
         inputs.insert("relations".to_owned(), vec![capital].into());
-        let job = Ready::new(&pipeline.to_string());
+        let mut job = Ready::new(&pipeline.to_string());
         let mut predictors = job.predictors();
         let mut seconds: Vec<(f64, f64, f64)> = (0..=ROUNDS)
             .map(|_| {
@@ -209,16 +209,18 @@ impl Ready {
         self.job.predictors(1).unwrap()
     }
 
-    fn run(&self) -> RunReport {
-        self.run_with(&mut self.predictors())
+    fn run(&mut self) -> RunReport {
+        let mut predictors = self.predictors();
+        self.run_with(&mut predictors)
     }
 
-    fn run_with(&self, predictors: &mut [Predictor]) -> RunReport {
+    fn run_with(&mut self, predictors: &mut [Predictor]) -> RunReport {
         let folder = tempfile::tempdir().unwrap();
         let description = RunDescription::default();
         let writer = GraphWriter::open(folder.path(), "urn:bench:", &description, false).unwrap();
         let (workers, stop) = (Workers { encode: 1, capacity: 2 }, AtomicBool::new(false));
-        pipeline::run(self.plan(), predictors, workers, writer, &Silent, &stop).unwrap()
+        let plan = self.job.plan_mut();
+        pipeline::run(plan, predictors, workers, writer, &Silent, &stop).unwrap()
     }
 }
 

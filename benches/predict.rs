@@ -54,7 +54,7 @@ fn predict(criterion: &mut Criterion) {
             |(folder, writer)| {
                 let workers = Workers { encode: 1, capacity: 2 };
                 let stop = AtomicBool::new(false);
-                pipeline::run(&plan, &mut predictors, workers, writer, &Silent, &stop).unwrap();
+                pipeline::run(&mut plan, &mut predictors, workers, writer, &Silent, &stop).unwrap();
                 folder
             },
             BatchSize::PerIteration,

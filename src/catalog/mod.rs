@@ -113,6 +113,41 @@ impl Catalog {
         Some(EntityId(self.by_iri[at]))
     }
 
+    /// Adds entities of another catalog, which this one does not have, in their order. Gives the number of
+    /// the first.
+    pub fn add(&mut self, other: &Self, entities: &[EntityId]) -> EntityId {
+        let first = self.len() as u32;
+        for &entity in entities {
+            self.iris.push(other.iri(entity));
+            self.labels.push(other.label(entity));
+            self.aliases.push(other.aliases.get(entity.index()));
+            let classes: Vec<u32> = other.types(entity).map(|class| self.class(class)).collect();
+            let set = self.intern(classes);
+            self.type_sets.push(set);
+        }
+        self.by_iri.extend(first..first + entities.len() as u32);
+        let iris = &self.iris;
+        self.by_iri.sort_unstable_by(|a, b| iris.get(*a as usize).cmp(iris.get(*b as usize)));
+        EntityId(first)
+    }
+
+    fn class(&mut self, iri: &str) -> u32 {
+        let known = self.classes.iter().position(|class| class == iri);
+        known.unwrap_or_else(|| {
+            self.classes.push(iri.to_owned());
+            self.classes.len() - 1
+        }) as u32
+    }
+
+    fn intern(&mut self, mut classes: Vec<u32>) -> u32 {
+        classes.sort_unstable();
+        let known = self.sets.iter().position(|set| *set == classes);
+        known.unwrap_or_else(|| {
+            self.sets.push(classes);
+            self.sets.len() - 1
+        }) as u32
+    }
+
     fn set(&self, number: u32) -> impl Iterator<Item = &str> + Clone {
         self.sets[number as usize].iter().map(|class| self.classes[*class as usize].as_str())
     }

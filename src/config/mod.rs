@@ -7,6 +7,7 @@
 //! a person sees every mistake of a file at once. A validated value
 //! exists only where there was none.
 
+mod crawl;
 mod document;
 pub mod experiment;
 pub mod finetune;
@@ -28,6 +29,7 @@ use raw::RawPipeline;
 
 use crate::diagnostic::Diagnostics;
 
+pub use crawl::CrawlSettings;
 pub use init::{InitError, STARTER, init};
 pub use pipeline::{
     CandidateNames, CorrectionMethod, ExampleSettings, ExampledModels, InputSettings,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::crawl::CrawlSettings;
 use super::tuned::{TunedFile, TunedNumbers};
 use crate::diagnostic::Place;
 use crate::fetch::ModelSource;
@@ -230,6 +231,8 @@ pub struct Pipeline {
     /// What `kgbuild tune` chooses thresholds for.
     #[serde(skip)]
     pub aim: Aim,
+    /// None where only the tables' subjects are asked about.
+    pub crawl: Option<CrawlSettings>,
     /// None for prompts without examples.
     pub examples: Option<ExampleSettings>,
     /// None where the numbers are all written by hand.

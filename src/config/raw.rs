@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::crawl::RawCrawl;
 use super::pipeline::{CandidateNames, ExampledModels};
 use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
@@ -30,6 +31,8 @@ pub(super) struct RawPipeline {
     pub correction: RawCorrection,
     /// Which predictions become triples.
     pub selection: RawSelection,
+    /// Objects that become subjects; none without it.
+    pub crawl: Option<RawCrawl>,
     /// Known facts that stand before each prompt.
     pub examples: Option<RawExamples>,
     /// Numbers chosen on held-out facts by `kgbuild tune`.

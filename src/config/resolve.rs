@@ -66,6 +66,7 @@ pub(super) fn resolve(
     let by_relation =
         resolver.own_settings(&inputs, &raw.prediction, &raw.correction, &raw.selection);
     let aim = resolver.aim(&raw.selection);
+    let crawl = raw.crawl.map(|crawl| resolver.crawl(crawl, &inputs));
     let examples = raw.examples.map(|examples| resolver.examples(examples));
     let tuning = raw.tuning.map(|tuning| resolver.tuning(tuning));
     let output = resolver.output(raw.output);
@@ -77,6 +78,7 @@ pub(super) fn resolve(
         prediction,
         correction,
         aim,
+        crawl,
         examples,
         tuning,
         output,
@@ -338,7 +340,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn relation_table(&mut self, section: &str, iri: &str, inputs: &InputSettings) {
+    pub(super) fn relation_table(&mut self, section: &str, iri: &str, inputs: &InputSettings) {
         let at = self.spans.key(&[section, "relations", iri]);
         if !self.iri(iri, at.clone()) {
             return;

@@ -43,11 +43,13 @@ pub(super) struct Group {
     pub subjects: Vec<EntityId>,
 }
 
-/// The subjects of all relations, of which each is in one group; in the table's order of their first.
-pub(super) fn groups(relations: &[RelationPlan]) -> Vec<Group> {
+/// The subjects of all relations, of which each is in one group; in the table's order of their first. Given are
+/// the subjects by relation.
+pub(super) fn groups(relations: &[impl AsRef<[EntityId]>]) -> Vec<Group> {
     let mut asked: HashMap<EntityId, Vec<usize>> = HashMap::new();
-    for (index, relation) in relations.iter().enumerate() {
-        relation.subjects.iter().for_each(|&subject| asked.entry(subject).or_default().push(index));
+    for (index, subjects) in relations.iter().enumerate() {
+        let subjects = subjects.as_ref().iter();
+        subjects.for_each(|&subject| asked.entry(subject).or_default().push(index));
     }
     let mut subjects: Vec<EntityId> = asked.keys().copied().collect();
     subjects.sort_unstable();

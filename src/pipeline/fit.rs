@@ -5,6 +5,7 @@ use super::plan::{Plan, RelationPlan, SHOWN};
 use crate::catalog::EntityId;
 use crate::diagnostic::Diagnostic;
 use crate::lm::{Method, Normalise};
+use crate::ontology::Template;
 
 /// Tokens that a tokenizer may put around a text.
 const AROUND: usize = 8;
@@ -21,6 +22,15 @@ pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> 
     let mut found = too_long_texts(plan, relation);
     found.extend(too_many_candidates(plan, relation));
     found
+}
+
+/// Whether the models can be asked about a subject of this name.
+pub(super) fn can_ask(plan: &Plan, relation: &RelationPlan, label: &str) -> bool {
+    let context = plan.context.unwrap_or(UNSAID_CONTEXT);
+    let has_tokens = |template: &Template| {
+        plan.prompter.prompt(template, label, "").is_ok_and(|prompt| prompt.tokens() > 0)
+    };
+    too_long(plan, relation, label, context).is_none() && relation.templates.iter().all(has_tokens)
 }
 
 /// That every candidate has to be scored, and there are too many.
@@ -55,7 +65,7 @@ fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
     let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let mut subjects = Vec::new();
     for &subject in &relation.subjects {
-        if let Some(tokens) = too_long(plan, relation, subject, context) {
+        if let Some(tokens) = too_long(plan, relation, plan.subjects.label(subject), context) {
             subjects.push((subject, tokens));
         }
     }
@@ -112,13 +122,7 @@ fn with_rest(mut mistakes: Vec<Diagnostic>, more: usize) -> Vec<Diagnostic> {
 }
 
 /// How many tokens the subject's longest prompt has, if it does not fit.
-fn too_long(
-    plan: &Plan,
-    relation: &RelationPlan,
-    subject: EntityId,
-    context: usize,
-) -> Option<usize> {
-    let label = plan.subjects.label(subject);
+fn too_long(plan: &Plan, relation: &RelationPlan, label: &str, context: usize) -> Option<usize> {
     let room = context.saturating_sub(relation.longest);
     let is_read = plan.exampled.finetuned || plan.exampled.base;
     let examples = if is_read { &relation.examples } else { "" };

@@ -13,7 +13,7 @@ use super::{
     RunReport, estimate, locate, report_text, run, tuned,
 };
 use crate::config::{self, Pipeline};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
 use crate::files::{WriteError, write_whole};
 use crate::graph::{self, GraphState, GraphWriter, KeptQuestion, RunDescription};
 
@@ -141,6 +141,11 @@ impl PlannedJob<'_> {
         &self.plan
     }
 
+    /// What is asked, to be run.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// What is asked, to be asked otherwise.
     pub fn into_plan(self) -> Plan {
         self.plan
@@ -168,6 +173,11 @@ impl PlannedJob<'_> {
             found => found?,
         };
         let work = self.work(state.as_ref());
+        let most = self.plan.most_crawled();
+        if most > 0 {
+            let more = counted(most, "subject");
+            self.environment.events.note(&format!("a crawl may ask about {more} more"));
+        }
         let all = self.plan.size(self.plan.tasks(&Default::default()));
         Ok(work.to_ask.questions as f64 / all.questions.max(1) as f64)
     }

@@ -11,6 +11,7 @@
 
 mod ask;
 mod blocks;
+mod crawl;
 mod derive;
 mod encode;
 mod environment;

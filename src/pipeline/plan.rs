@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::blocks::Group;
+use super::crawl::Crawl;
 use super::inputs::{Inputs, RelationInputs};
 use super::space::Space;
 use super::tokens;
@@ -51,6 +52,8 @@ pub struct Plan {
     pub models: Vec<AskedModel>,
     /// The subjects of all relations, each once.
     pub(super) groups: Vec<Group>,
+    /// Where objects become subjects.
+    pub(super) crawl: Option<Crawl>,
 }
 
 /// How one relation is predicted.
@@ -161,13 +164,18 @@ impl Plan {
             exampled: exampled(pipeline),
             models: models.asked_models(exampled(pipeline)),
             groups: Vec::new(),
+            crawl: None,
         };
         for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {
                 plan.relations.push(planned);
             }
         }
-        plan.groups = blocks::groups(&plan.relations);
+        let subjects: Vec<&[EntityId]> =
+            plan.relations.iter().map(|relation| &relation.subjects[..]).collect();
+        plan.groups = blocks::groups(&subjects);
+        let crawl = pipeline.crawl.clone();
+        plan.crawl = crawl.map(|settings| Crawl::of(settings, plan.relations.len()));
         if !notes.has_errors() {
             plan.relations.iter().for_each(|r| notes.0.extend(fit::mistakes(&plan, r)));
         }

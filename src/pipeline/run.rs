@@ -27,7 +27,7 @@ use crate::shock::{Calibration, Pair};
 /// # Errors
 /// The first error of any stage; the chunks that were written stay.
 pub fn run(
-    plan: &Plan,
+    plan: &mut Plan,
     predictors: &mut [Predictor],
     workers: Workers,
     mut writer: GraphWriter,
@@ -35,18 +35,103 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<RunReport, Error> {
     let start = Instant::now();
+    let resumed_chunks = writer.done().len();
+    let before = work(predictors);
+    let mut counts = Counts::of(plan);
+    loop {
+        counts.resume(plan, &writer)?;
+        round(plan, predictors, workers, &mut writer, (events, stop), &mut counts)?;
+        let is_done = plan.tasks(writer.done()).next().is_none();
+        if !is_done || !plan.crawl(&writer, events)? {
+            break;
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let after = work(predictors);
+    let predicted = plan.tasks(writer.done()).next().is_none();
+    let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
+    let derived = writer.derived()?;
+    let gone = Gone::of(plan);
+    let closed = match complete {
+        true => writer.finish(Some(&|fact| gone.why(fact))),
+        false => writer.checkpoint(),
+    };
+    closed?;
+    let (relations, total) = lines(plan, &counts.statistics);
+    Ok(RunReport {
+        relations,
+        total,
+        derived,
+        complete,
+        resumed_chunks,
+        prompts: counts.prompts,
+        tokens: after.tokens - before.tokens,
+        seconds,
+        model_seconds: (after.time - before.time).as_secs_f64() / predictors.len().max(1) as f64,
+    })
+}
+
+/// What was counted of the chunks that are done.
+struct Counts {
+    /// By relation.
+    statistics: Vec<Statistics>,
+    /// By relation, how many chunks were looked for in the ledger.
+    chunks: Vec<u64>,
+    /// How many prompts were asked.
+    prompts: usize,
+}
+
+impl Counts {
+    fn of(plan: &Plan) -> Self {
+        let relations = plan.relations.len();
+        let statistics = vec![Statistics::default(); relations];
+        Self { statistics, chunks: vec![0; relations], prompts: 0 }
+    }
+
+    /// Adds what the ledger has of chunks that were planned since.
+    fn resume(&mut self, plan: &Plan, writer: &GraphWriter) -> Result<(), Error> {
+        for (at, relation) in plan.relations.iter().enumerate() {
+            let all = plan.chunks(at);
+            for index in self.chunks[at]..all {
+                let Some(value) = writer.statistics(&relation.chunk(index))? else { continue };
+                let counted = serde_json::from_value(value).map_err(|source| Error::Ledger {
+                    relation: relation.iri.to_string(),
+                    chunk: index,
+                    source,
+                })?;
+                self.statistics[at].add(&counted);
+            }
+            self.chunks[at] = all;
+        }
+        Ok(())
+    }
+}
+
+/// Predicts and writes all planned chunks that `writer` does not have.
+fn round(
+    plan: &Plan,
+    predictors: &mut [Predictor],
+    workers: Workers,
+    writer: &mut GraphWriter,
+    (events, stop): (&dyn Events, &AtomicBool),
+    counts: &mut Counts,
+) -> Result<(), Error> {
     let done = writer.done().clone();
-    let mut statistics = resumed(plan, &writer)?;
-    let shown = progress::begin(events, plan.size(plan.tasks(&done)).prompts);
+    let missing = plan.size(plan.tasks(&done)).prompts;
+    if missing == 0 {
+        return Ok(());
+    }
+    if predictors.is_empty() {
+        return Err(Error::NoModels);
+    }
+    let shown = progress::begin(events, missing);
     let progress = &shown;
-    let mut prompts = 0;
     let encode = |batch: Vec<Task>| -> Result<Vec<Encoded>, Error> {
         let prompts = batch.iter().map(|task| plan.prompts(task)).sum();
         let encoded = batch.into_iter().map(|task| encode(plan, task)).collect();
         progress.advance(ENCODE, prompts);
         encoded
     };
-    let before = work(predictors);
     let kept = predictors.first().and_then(Predictor::kept).unwrap_or_default();
     let predict = predictors.iter_mut().map(|predictor| {
         move |batch: Vec<Encoded>| -> Result<Vec<Selected>, Error> {
@@ -59,41 +144,16 @@ pub fn run(
     });
     let write = |batch: Vec<Selected>| {
         for selected in batch {
-            statistics[selected.task.relation].add(&selected.statistics);
+            counts.statistics[selected.task.relation].add(&selected.statistics);
             let written = plan.prompts(&selected.task);
             writer.commit(&record(plan, selected))?;
-            prompts += written;
+            counts.prompts += written;
             progress.advance(WRITE, written);
         }
         Ok(())
     };
     let batches = plan.batches(&done, &kept);
-    let ended = stages::run(batches, workers, encode, predict.collect(), write, stop);
-    drop(shown);
-    ended?;
-    let seconds = start.elapsed().as_secs_f64();
-    let after = work(predictors);
-    let predicted = plan.tasks(writer.done()).next().is_none();
-    let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
-    let derived = writer.derived()?;
-    let gone = Gone::of(plan);
-    let closed = match complete {
-        true => writer.finish(Some(&|fact| gone.why(fact))),
-        false => writer.checkpoint(),
-    };
-    closed?;
-    let (relations, total) = lines(plan, &statistics);
-    Ok(RunReport {
-        relations,
-        total,
-        derived,
-        complete,
-        resumed_chunks: done.len(),
-        prompts,
-        tokens: after.tokens - before.tokens,
-        seconds,
-        model_seconds: (after.time - before.time).as_secs_f64() / predictors.len().max(1) as f64,
-    })
+    stages::run(batches, workers, encode, predict.collect(), write, stop)
 }
 
 /// Writes what follows from what was predicted and known; gives whether it got to its end.
@@ -127,22 +187,6 @@ fn work(predictors: &[Predictor]) -> ModelWork {
         tokens: sum.tokens + own.tokens,
         time: sum.time + own.time,
     })
-}
-
-/// By relation, what the ledger's chunks counted.
-fn resumed(plan: &Plan, writer: &GraphWriter) -> Result<Vec<Statistics>, Error> {
-    let mut all = vec![Statistics::default(); plan.relations.len()];
-    for ((at, relation), sum) in plan.relations.iter().enumerate().zip(&mut all) {
-        for index in 0..plan.chunks(at) {
-            let Some(value) = writer.statistics(&relation.chunk(index))? else { continue };
-            sum.add(&serde_json::from_value(value).map_err(|source| Error::Ledger {
-                relation: relation.iri.to_string(),
-                chunk: index,
-                source,
-            })?);
-        }
-    }
-    Ok(all)
 }
 
 /// What is written for a chunk.

@@ -71,6 +71,7 @@ fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
     settings.insert("prediction".to_owned(), describe_prediction(&pipeline.prediction));
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
     settings.insert("prompts a batch".to_owned(), plan.batch_prompts.to_string());
+    settings.extend(plan.crawl_text().map(|text| ("crawl".to_owned(), text)));
     for relation in &plan.relations {
         let numbers = describe_relation(pipeline, plan, relation);
         settings.insert(format!("relation <{}>", relation.iri), numbers);

@@ -60,7 +60,10 @@ impl Work {
             }
         }
         let mut reasons = asked_for(plan, &unknown, &state.differences);
-        reasons.extend(gone(plan, kept));
+        // Which subjects a crawl will find is not known.
+        if plan.most_crawled() == 0 {
+            reasons.extend(gone(plan, kept));
+        }
         reasons.extend(decided_for(plan, &state.differences));
         if reasons.is_empty() {
             let parts = state.differences.iter().map(|difference| difference.part.as_str());

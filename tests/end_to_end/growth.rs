@@ -227,7 +227,7 @@ impl State {
         plan
     }
 
-    fn run(&self, plan: &Plan, folder: &Path) -> (String, u64) {
+    fn run(&self, plan: &mut Plan, folder: &Path) -> (String, u64) {
         let state = format!("{self:?}");
         let signature = BTreeMap::from([("state".to_owned(), state)]);
         let description = RunDescription { signature, ..RunDescription::default() };
@@ -264,11 +264,11 @@ fn random_changes_end_in_the_graph_of_a_fresh_run() {
     let mut silent = 0;
     for step in 0..steps {
         state.change(&mut random);
-        let plan = state.plan(&job);
-        let (graph, asked) = state.run(&plan, folder.path());
+        let mut plan = state.plan(&job);
+        let (graph, asked) = state.run(&mut plan, folder.path());
         silent += u64::from(asked == 0);
         let fresh = tempfile::tempdir().unwrap();
-        let (expected, _) = state.run(&plan, fresh.path());
+        let (expected, _) = state.run(&mut plan, fresh.path());
         assert_same_graph(&graph, &expected, &format!("seed {seed}, step {step}: {state:?}"));
     }
     println!("{steps} changes, of which {silent} asked nothing");
@@ -285,9 +285,9 @@ fn a_hundredth_more_subjects_are_all_that_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let time = |subjects: u64, folder: &Path| {
         let state = State::of(subjects);
-        let plan = state.plan(&job);
+        let mut plan = state.plan(&job);
         let start = Instant::now();
-        let (graph, batches) = state.run(&plan, folder);
+        let (graph, batches) = state.run(&mut plan, folder);
         (start.elapsed(), graph, batches)
     };
     let (whole, _, all_batches) = time(all - all / 100, folder.path());

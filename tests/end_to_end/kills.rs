@@ -128,13 +128,34 @@ fn twenty_kills_leave_no_trace() {
 }
 
 /// What a growing graph's pipeline is changed to.
-const CHANGES: [(usize, f64, f64); 4] =
-    [(6, 0.0, 0.5), (6, 0.6, 0.5), (8, 0.6, 0.5), (5, 0.0, 0.4)];
+const CHANGES: [Change; 5] = [
+    Change { subjects: 4, threshold: 0.0, lambda: 0.5, depth: 0 },
+    Change { subjects: 4, threshold: 0.6, lambda: 0.5, depth: 0 },
+    Change { subjects: 6, threshold: 0.6, lambda: 0.5, depth: 0 },
+    Change { subjects: 4, threshold: 0.2, lambda: 0.5, depth: 2 },
+    Change { subjects: 3, threshold: 0.0, lambda: 0.4, depth: 1 },
+];
 
-fn change(job: &Job, (subjects, threshold, lambda): (usize, f64, f64)) {
+#[derive(Clone, Copy)]
+struct Change {
+    subjects: usize,
+    threshold: f64,
+    lambda: f64,
+    /// Of a crawl; 0 for none.
+    depth: i64,
+}
+
+fn change(job: &Job, Change { subjects, threshold, lambda, depth }: Change) {
     job.keep_subjects(subjects);
     job.set("selection", "threshold", threshold);
     job.set("correction", "lambda", lambda);
+    match depth {
+        0 => job.remove("crawl"),
+        depth => {
+            job.set("crawl", "depth", depth);
+            job.set("crawl", "max_subjects", 4);
+        }
+    }
 }
 
 /// A graph whose pipeline is changed again and again, and whose runs are killed: whatever is there is the graph
@@ -163,7 +184,7 @@ fn kills_while_a_graph_grows_leave_no_trace() {
     let (mut kills, mut at, mut exports) = (0, 0, vec![job.export("n-quads")]);
     while kills < self::kills() / 2 {
         let before = at;
-        at = (at + 1 + (random.next() % 3) as usize) % CHANGES.len();
+        at = (at + 1 + (random.next() % 4) as usize) % CHANGES.len();
         change(&job, CHANGES[at]);
         loop {
             let moment = Moment::Started(longest.mul_f64(random.unit()));

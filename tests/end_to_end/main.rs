@@ -6,6 +6,7 @@
 
 mod commands;
 mod completion;
+mod crawl;
 mod determinism;
 mod exactness;
 mod formats;

@@ -68,7 +68,7 @@ fn a_hundred_thousand_subjects_leave_memory_flat() {
 
 fn measure() {
     let subjects = env::var("KGBUILD_TEST_SUBJECTS").map_or(SUBJECTS, |n| n.parse().unwrap());
-    let plan = plan(subjects);
+    let mut plan = plan(subjects);
     let chunks = subjects.div_ceil(CHUNK_SUBJECTS);
     let resident = Arc::new(Mutex::new(Vec::with_capacity(chunks)));
     let predictor = {
@@ -79,7 +79,7 @@ fn measure() {
     let description = RunDescription::default();
     let writer = GraphWriter::open(folder.path(), "urn:test:", &description, false).unwrap();
     let report = pipeline::run(
-        &plan,
+        &mut plan,
         &mut [predictor],
         Workers { encode: 1, capacity: 2 },
         writer,

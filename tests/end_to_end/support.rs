@@ -119,9 +119,14 @@ impl Job {
 
     /// Takes the tuned numbers out, so that the pipeline's own count.
     pub fn untune(&self) {
+        self.remove("tuning");
+    }
+
+    /// Takes a table out of the pipeline.
+    pub fn remove(&self, table: &str) {
         let mut pipeline: toml::Table =
             fs::read_to_string(self.pipeline()).unwrap().parse().unwrap();
-        pipeline.remove("tuning");
+        pipeline.remove(table);
         self.write(&pipeline);
     }
 
