@@ -2,6 +2,7 @@
 //! means for the ways that lead on.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,13 +36,14 @@ pub enum Normalise {
 /// object.
 #[derive(Clone, Debug)]
 pub struct AnswerSpace {
-    trie: Trie,
-    names: Names,
+    /// Shared by the spaces of the same candidates, as are the names and masks.
+    trie: Arc<Trie>,
+    names: Arc<Names>,
     normalise: Normalise,
     /// For each template, the tokens of its text after the object; often empty.
     suffixes: Vec<Vec<u32>>,
     /// Of a masked model: what the sequences' first numbers mean.
-    masks: Option<Masks>,
+    masks: Option<Arc<Masks>>,
     /// How many times its mass a prefix has below it at most.
     overlap: f64,
     /// What the text after the object adds, where it is not scored question by question.
@@ -65,8 +67,8 @@ impl AnswerSpace {
         };
         let trie = ListedTrie::new(names, nodes)?;
         let overlap = overlap(&trie, &suffixes);
-        let names = Names::one_each(trie.names());
-        let trie = Trie::Listed(trie);
+        let names = Arc::new(Names::one_each(trie.names()));
+        let trie = Arc::new(Trie::Listed(trie));
         Ok(Self { trie, names, normalise, suffixes, masks: None, overlap, text: None })
     }
 
@@ -77,7 +79,7 @@ impl AnswerSpace {
         // A number may end at each token of a longer one.
         let most = if firsts.any(|&first| trie.follows_some(first)) { trie.longest() } else { 0 };
         let overlap = 1.0 + most as f64;
-        let trie = Trie::Numbers(trie);
+        let (trie, names) = (Arc::new(Trie::Numbers(trie)), Arc::new(names));
         Self { trie, names, normalise, suffixes, masks: None, overlap, text: None }
     }
 
@@ -88,7 +90,14 @@ impl AnswerSpace {
     #[must_use]
     pub fn with_names(self, names: Names) -> Self {
         assert_eq!(names.names(), self.trie.listed().names(), "names of this space");
-        Self { names, ..self }
+        Self { names: Arc::new(names), ..self }
+    }
+
+    /// The same listed candidates, asked for through as many templates as `suffixes`. What is large is shared.
+    #[must_use]
+    pub fn through(&self, suffixes: Vec<Vec<u32>>) -> Self {
+        let overlap = overlap(self.trie.listed(), &suffixes);
+        Self { suffixes, overlap, text: None, ..self.clone() }
     }
 
     /// An answer space of token sequences that a masked model is asked for, through as many
@@ -116,7 +125,7 @@ impl AnswerSpace {
             other => other,
         };
         let space = Self::new(framed, suffixes, normalise)?;
-        Ok(Self { masks: Some(masks), ..space })
+        Ok(Self { masks: Some(Arc::new(masks)), ..space })
     }
 
     /// Whether the ways on from `node` are frames, which are certain.
@@ -133,7 +142,7 @@ impl AnswerSpace {
 
     /// Whether its names are listed, so that all of them can be gone through.
     pub fn is_listed(&self) -> bool {
-        matches!(self.trie, Trie::Listed(_))
+        matches!(*self.trie, Trie::Listed(_))
     }
 
     /// The token trie.

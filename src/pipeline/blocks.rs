@@ -2,6 +2,7 @@
 //! same relations are asked about, so that what prompts about a subject begin with is computed once.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::plan::{Plan, RelationPlan, Task};
 use crate::catalog::EntityId;
@@ -40,30 +41,44 @@ pub(super) struct Group {
     /// Indices of the relations, in the plan's order.
     pub relations: Vec<usize>,
     /// The subjects, in the table's order.
-    pub subjects: Vec<EntityId>,
+    pub subjects: Arc<[EntityId]>,
 }
 
 /// The subjects of all relations, of which each is in one group; in the table's order of their first. Given are
-/// the subjects by relation.
-pub(super) fn groups(relations: &[impl AsRef<[EntityId]>]) -> Vec<Group> {
-    let mut asked: HashMap<EntityId, Vec<usize>> = HashMap::new();
-    for (index, subjects) in relations.iter().enumerate() {
-        let subjects = subjects.as_ref().iter();
-        subjects.for_each(|&subject| asked.entry(subject).or_default().push(index));
-    }
-    let mut subjects: Vec<EntityId> = asked.keys().copied().collect();
-    subjects.sort_unstable();
-    let mut groups: Vec<Group> = Vec::new();
-    let mut places: HashMap<&[usize], usize> = HashMap::new();
-    for subject in subjects {
-        let relations = &asked[&subject][..];
-        let place = *places.entry(relations).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Group { relations: relations.to_vec(), subjects: Vec::new() });
+/// the subjects by relation, in the table's order. A group that has all of a relation's shares them.
+pub(super) fn groups<'a>(relations: impl Iterator<Item = &'a Arc<[EntityId]>>) -> Vec<Group> {
+    let relations: Vec<&Arc<[EntityId]>> = relations.collect();
+    // A relation's next subject: nothing is held of any subject but its place in a group.
+    let mut nexts = vec![0; relations.len()];
+    let mut groups: Vec<(Vec<usize>, Vec<EntityId>)> = Vec::new();
+    let mut places: HashMap<Vec<usize>, usize> = HashMap::new();
+    let mut asked = Vec::new();
+    loop {
+        let following = relations.iter().zip(&nexts).filter_map(|(own, &next)| own.get(next));
+        let Some(&subject) = following.min() else { break };
+        asked.clear();
+        for (relation, (own, next)) in relations.iter().zip(&mut nexts).enumerate() {
+            if own.get(*next) == Some(&subject) {
+                asked.push(relation);
+                *next += 1;
+            }
         }
-        groups[place].subjects.push(subject);
+        let place = places.get(&asked).copied().unwrap_or_else(|| {
+            groups.push((asked.clone(), Vec::new()));
+            places.insert(asked.clone(), groups.len() - 1);
+            groups.len() - 1
+        });
+        groups[place].1.push(subject);
     }
-    groups
+    let group = |(asked, subjects): (Vec<usize>, Vec<EntityId>)| {
+        let all = asked.first().map(|&first| relations[first]);
+        let subjects = match all.filter(|all| all.len() == subjects.len()) {
+            Some(all) => Arc::clone(all),
+            None => subjects.into(),
+        };
+        Group { relations: asked, subjects }
+    };
+    groups.into_iter().map(group).collect()
 }
 
 impl RelationPlan {

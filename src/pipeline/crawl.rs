@@ -5,6 +5,7 @@
 //! rounds before.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::blocks;
 use super::derive;
@@ -172,15 +173,19 @@ impl Plan {
     /// Makes candidates subjects of the relations that they fit.
     fn ask_about(&mut self, entities: &[EntityId], asking: &[HashSet<EntityId>]) {
         let first = self.subjects.add(&self.candidates, entities);
-        let asked = |at: usize| -> Vec<EntityId> {
+        let asked = |at: usize| -> Arc<[EntityId]> {
             let new = entities.iter().zip(first.0..);
             let fitting = new.filter(|(entity, _)| self.is_asked(**entity, at, asking));
             fitting.map(|(_, number)| EntityId(number)).collect()
         };
-        let asked: Vec<Vec<EntityId>> = (0..self.relations.len()).map(asked).collect();
-        self.groups.extend(blocks::groups(&asked));
-        for (relation, asked) in self.relations.iter_mut().zip(asked) {
-            relation.subjects.extend(asked);
+        let asked: Vec<Arc<[EntityId]>> = (0..self.relations.len()).map(asked).collect();
+        self.groups.extend(blocks::groups(asked.iter()));
+        for (at, asked) in asked.iter().enumerate() {
+            let all = self.relations[at].subjects.iter().chain(&**asked).copied();
+            let all: Arc<[EntityId]> = all.collect();
+            let alike = self.relations[..at].iter().find(|other| other.subjects == all);
+            let all = alike.map_or(all, |other| Arc::clone(&other.subjects));
+            self.relations[at].subjects = all;
         }
     }
 }

@@ -64,7 +64,7 @@ fn too_many_candidates(plan: &Plan, relation: &RelationPlan) -> Option<Diagnosti
 fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
     let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let mut subjects = Vec::new();
-    for &subject in &relation.subjects {
+    for &subject in relation.subjects.iter() {
         if let Some(tokens) = too_long(plan, relation, plan.subjects.label(subject), context) {
             subjects.push((subject, tokens));
         }
@@ -109,7 +109,8 @@ fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
     with_rest(long.iter().take(SHOWN).map(mistake).collect(), long.len().saturating_sub(SHOWN))
 }
 
-fn longest_candidate(relation: &RelationPlan) -> usize {
+/// The tokens of the longest name.
+pub(super) fn longest_candidate(relation: &RelationPlan) -> usize {
     let candidates = 0..relation.candidates.len() as u32;
     candidates.map(|candidate| relation.space.longest_of(candidate)).max().unwrap_or(0)
 }

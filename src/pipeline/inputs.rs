@@ -4,6 +4,7 @@
 //! None of it needs a model, so that mistakes are told before anything is fetched.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::derive::{self, Answered};
 use super::examples::Examples;
@@ -37,8 +38,9 @@ pub struct Inputs {
 pub struct RelationInputs {
     /// As the ontology has it.
     pub relation: Relation,
-    /// The subjects to ask about, in the table's order: those that its domain admits.
-    pub subjects: Vec<EntityId>,
+    /// The subjects to ask about, in the table's order: those that its domain admits. Relations with the same
+    /// share them.
+    pub subjects: Arc<[EntityId]>,
     /// Subjects over which a model's mean prediction is taken: up to [`PRIOR_SUBJECTS`] of those
     /// that the pipeline asks about, evenly spread over the table.
     pub prior_subjects: Vec<EntityId>,
@@ -139,7 +141,7 @@ impl Inputs {
                     let own = own.as_ref().unwrap_or(&inputs.subjects);
                     read.examples = examples.of(&read, &inputs, own, &mut notes);
                 }
-                inputs.relations.push(read);
+                take(&mut inputs.relations, read);
             }
         }
         if inputs.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
@@ -261,9 +263,17 @@ impl Inputs {
         if let Some(answered) = answered.and_then(|all| all.get(relation.iri.as_str())) {
             subjects.retain(|subject| !answered.contains(self.subjects.iri(*subject)));
         }
-        let examples = Vec::new();
+        let (examples, subjects) = (Vec::new(), subjects.into());
         Some(RelationInputs { relation, subjects, prior_subjects, objects, examples })
     }
+}
+
+/// Adds a relation, whose subjects are held once where another has the same.
+fn take(relations: &mut Vec<RelationInputs>, mut read: RelationInputs) {
+    if let Some(alike) = relations.iter().find(|other| other.subjects == read.subjects) {
+        read.subjects = Arc::clone(&alike.subjects);
+    }
+    relations.push(read);
 }
 
 /// Which subjects are asked about.

@@ -72,8 +72,8 @@ pub struct RelationPlan {
     pub examples: String,
     /// Tokens of the longest candidate with what follows it in the template.
     pub longest: usize,
-    /// Its subjects, in the table's order.
-    pub subjects: Vec<EntityId>,
+    /// Its subjects, in the table's order; relations with the same share them.
+    pub subjects: Arc<[EntityId]>,
     /// Subjects over which a model's mean prediction is taken.
     pub prior_subjects: Vec<EntityId>,
     /// By template, the text after the object that counts by its mean, which enters `space` by
@@ -100,6 +100,14 @@ pub struct RelationPlan {
     pub near: Option<Near>,
     /// What tells apart what its questions are asked for.
     pub(super) asked_as: u64,
+}
+
+/// Whether two relations have the same entities as candidates.
+fn is_same(one: &Objects, other: &Objects) -> bool {
+    match (one, other) {
+        (Objects::Entities(one), Objects::Entities(other)) => one == other,
+        _ => false,
+    }
 }
 
 /// Which models are asked and read examples.
@@ -171,9 +179,7 @@ impl Plan {
                 plan.relations.push(planned);
             }
         }
-        let subjects: Vec<&[EntityId]> =
-            plan.relations.iter().map(|relation| &relation.subjects[..]).collect();
-        plan.groups = blocks::groups(&subjects);
+        plan.groups = blocks::groups(plan.relations.iter().map(|relation| &relation.subjects));
         let crawl = pipeline.crawl.clone();
         plan.crawl = crawl.map(|settings| Crawl::of(settings, plan.relations.len()));
         if !notes.has_errors() {
@@ -197,8 +203,14 @@ impl Plan {
             naming: pipeline.names(&relation.iri),
             with_space: templates[0].object_has_space(),
         };
+        // Ranges are often the same, and their tries are what is largest.
+        let alike = self.relations.iter().find(|other| {
+            is_same(&other.candidates, &objects)
+                && pipeline.names(&other.iri) == asked_by.naming
+                && other.templates[0].object_has_space() == asked_by.with_space
+        });
         let Space { space, texts, longest } =
-            Space::new(pipeline, &relation, &templates, &asked_by, &objects, notes)?;
+            Space::new(pipeline, &relation, &templates, &asked_by, &objects, alike, notes)?;
         let prediction = &pipeline.prediction;
         let near = relation.values.as_ref().and_then(ValueRange::near);
         let asked_as = remember::asked_as(

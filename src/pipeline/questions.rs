@@ -86,7 +86,7 @@ impl<'e> KnownQuestions<'e> {
         take_needed_priors(pipeline, plan, &mut predictors, environment, means, keep_nothing)?;
         let workers = workers(pipeline);
         let subjects: Vec<&[EntityId]> =
-            plan.relations.iter().map(|relation| relation.subjects.as_slice()).collect();
+            plan.relations.iter().map(|relation| &*relation.subjects).collect();
         let progress = super::progress::begin(events, prompts(plan, &subjects));
         let stop = &environment.stop;
         Ok(ask_each(plan, &subjects, &mut predictors, workers, &progress, stop, ask)?.answers)

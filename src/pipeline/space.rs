@@ -2,6 +2,7 @@
 //! with the templates' text after the object.
 
 use super::tokens::{NamesOf, Tokenised};
+use super::{RelationPlan, fit};
 use crate::catalog::Objects;
 use crate::config::{Pipeline, PredictionSettings};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
@@ -19,13 +20,15 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// The answer space of a relation, asked for through `templates`. Mistakes go to `notes`.
+    /// The answer space of a relation, asked for through `templates`; `alike` is one with the same candidates
+    /// under the same names. Mistakes go to `notes`.
     pub(super) fn new(
         pipeline: &Pipeline,
         relation: &Relation,
         templates: &[Template],
         asked_by: &NamesOf<'_>,
         objects: &Objects,
+        alike: Option<&RelationPlan>,
         notes: &mut Diagnostics,
     ) -> Option<Self> {
         let prediction = &pipeline.prediction;
@@ -44,9 +47,14 @@ impl Space {
             let numbers = of_numbers(pipeline, grammar, asked_by, suffixes);
             return numbers.map_err(|why| notes.push(unsearchable(pipeline, relation, why))).ok();
         }
+        let (texts, suffixes, after) = texts(prediction, asked_by, suffixes);
+        if let Some(alike) = alike {
+            let longest = fit::longest_candidate(alike) + after;
+            return Some(Self { space: alike.space.through(suffixes), texts, longest });
+        }
         let names = asked_by.tokenise(relation, objects, notes)?;
         match of_names(prediction, names, asked_by, suffixes) {
-            Ok(space) => Some(space),
+            Ok((space, longest)) => Some(Self { space, texts, longest: longest + after }),
             Err(e) => {
                 notes.push(Diagnostic::error("answer-space", format!("<{}>: {e}", relation.iri)));
                 None
@@ -55,30 +63,43 @@ impl Space {
     }
 }
 
-fn of_names(
+/// The texts after the object that count by their mean, those that are scored, and the tokens of the longest.
+fn texts(
     prediction: &PredictionSettings,
-    names: Tokenised,
     asked_by: &NamesOf<'_>,
     mut suffixes: Vec<Vec<u32>>,
-) -> Result<Space, crate::lm::trie::TrieError> {
-    let Tokenised { sequences, words, names } = names;
-    let templates = suffixes.len();
-    let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0)
-        + longest(&suffixes);
+) -> (Vec<Vec<u32>>, Vec<Vec<u32>>, usize) {
+    let (templates, longest) = (suffixes.len(), longest(&suffixes));
     // A causal model's text after the object, where it counts by its mean.
     let is_mean = prediction.after == After::Mean
         && prediction.normalise != Normalise::Trie
         && asked_by.prompter.counts_text();
     let texts = if is_mean { std::mem::take(&mut suffixes) } else { Vec::new() };
-    suffixes.resize(templates, Vec::new());
+    // A masked model reads the text, and is not asked for it.
+    if is_mean || asked_by.prompter.mask().is_some() {
+        suffixes = vec![Vec::new(); templates];
+    }
+    (texts, suffixes, longest)
+}
+
+/// The space of names, and the tokens of the longest.
+fn of_names(
+    prediction: &PredictionSettings,
+    names: Tokenised,
+    asked_by: &NamesOf<'_>,
+    suffixes: Vec<Vec<u32>>,
+) -> Result<(AnswerSpace, usize), crate::lm::trie::TrieError> {
+    let Tokenised { sequences, words, names } = names;
+    let longest = (0..sequences.len()).map(|i| sequences.get(i).len()).max().unwrap_or(0);
     let space = match asked_by.prompter.mask() {
         Some(mask) => {
-            let (normalise, masked) = (prediction.normalise, prediction.masked);
+            let (normalise, masked, templates) =
+                (prediction.normalise, prediction.masked, suffixes.len());
             AnswerSpace::masked(&sequences, &words, templates, mask, masked, normalise)?
         }
         None => AnswerSpace::new(sequences, suffixes, prediction.normalise)?,
     };
-    Ok(Space { space: space.with_names(names), texts, longest })
+    Ok((space.with_names(names), longest))
 }
 
 /// Why numbers that are not listed cannot be asked for.
