@@ -179,6 +179,32 @@ fn the_token_budget_changes_no_bit() {
     }
 }
 
+/// What is kept of the base's answers stays true beside another adapter of the same shape, and where only one
+/// of the two models is asked.
+#[test]
+fn the_adapter_beside_the_base_changes_no_bit_of_it() {
+    let lines = golden();
+    let other = repository().join("pipelines/quickstart/adapter");
+    let bits = |answers: &[f64]| answers.iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
+    let mut model = open(Some(&adapter()), 2, 2048);
+    let together = ask(model.as_mut(), &lines);
+    let beside = ask(open(Some(&other), 2, 2048).as_mut(), &lines);
+    let pairs = bits(&together[1]).into_iter().zip(bits(&beside[1]));
+    println!("{} of {} other bits", pairs.filter(|(a, b)| a != b).count(), together[1].len());
+    assert!(bits(&together[1]) == bits(&beside[1]));
+    assert!(bits(&together[0]) != bits(&beside[0]));
+    let rows = rows(&lines);
+    let prompts: Vec<Prompt> = lines.iter().map(|line| Prompt::before(line.ids.clone())).collect();
+    for own in 0..2 {
+        model.open(&[&prompts[..], &prompts[..]], Asking::Once);
+        let tokens = model.tokens();
+        let asked: Vec<Vec<bool>> = (0..2).map(|at| vec![at == own; rows.len()]).collect();
+        let alone = model.answer_some(&rows, &asked).unwrap();
+        assert!(bits(&alone[own]) == bits(&together[own]), "model {own} is asked alone");
+        println!("{} tokens of one", model.tokens() - tokens);
+    }
+}
+
 /// What is kept of an answer stays true when other questions are asked beside it, or fewer.
 #[test]
 fn the_prompts_and_rows_beside_a_row_change_no_bit() {

@@ -39,7 +39,7 @@ pub use names::{CandidateIndex, Names};
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
 pub use prompter::{After, Prompter, PrompterError, TokenisedCandidate};
-pub use remember::{Memory, Remembered};
+pub use remember::{EvaluateSome, Memory, Remembered};
 pub use search::{
     Answer, Asked, Best, Demand, Excluded, Found, Mass, Method, Rankings, ScoredCandidate,
     SearchTask, found, search,
@@ -161,6 +161,34 @@ pub trait LanguageModel: Send {
     /// # Errors
     /// Where a model cannot be run or gives something that is no probability.
     fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, Error>;
+
+    /// Answers of rows those that `asked` says, by model and row; what stands in the place of the others means
+    /// nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::answer`].
+    fn answer_some(&mut self, rows: &[Row<'_>], asked: &[Vec<bool>]) -> Result<Answers, Error> {
+        // Of several models in one, some answers too many are better than several calls.
+        let is_asked = |row: usize| asked.iter().any(|asked| asked[row]);
+        let own: Vec<Row<'_>> =
+            (0..rows.len()).filter(|&row| is_asked(row)).map(|row| rows[row].clone()).collect();
+        if own.is_empty() {
+            let all = rows.iter().map(|row| row.wanted.len()).sum();
+            return Ok(vec![vec![f64::NAN; all]; asked.len()]);
+        }
+        let spread = |answers: Vec<f64>| {
+            let mut answers = answers.into_iter();
+            let mut all = Vec::new();
+            for (number, row) in rows.iter().enumerate() {
+                match is_asked(number) {
+                    true => all.extend(answers.by_ref().take(row.wanted.len())),
+                    false => all.extend(row.wanted.iter().map(|_| f64::NAN)),
+                }
+            }
+            all
+        };
+        Ok(self.answer(&own)?.into_iter().map(spread).collect())
+    }
 }
 
 /// Why a language model cannot be used or run.

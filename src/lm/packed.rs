@@ -44,6 +44,9 @@ pub struct PackedModel {
     begun: bool,
 }
 
+/// The numbers of the rows that a model is asked, by prompt.
+type RowsByPrompt = BTreeMap<usize, Vec<usize>>;
+
 /// Bytes of keys and values up to which continuations are kept: later ones are computed anew.
 const MOST_KEPT: usize = 1 << 29;
 
@@ -143,16 +146,17 @@ impl PackedModel {
     }
 
     /// Computes what all prompts of a model begin with, and then what some of those do that are asked.
-    fn compute_shared(&mut self, asked: &BTreeMap<usize, Vec<usize>>) -> Result<(), Error> {
-        let common = self.common.iter().enumerate().filter(|(_, text)| !text.computed());
+    fn compute_shared(&mut self, asked: &[RowsByPrompt]) -> Result<(), Error> {
+        let is_due = |(model, text): &(usize, &Text)| !text.computed() && !asked[*model].is_empty();
+        let common = self.common.iter().enumerate().filter(is_due);
         let trees = common.map(|(model, text)| Tree::chain(model, 0, &text.slots, text.rest()));
         for (tree, slots) in self.compute(trees.collect(), &[], true, &mut [])? {
             self.common[tree.model].slots = slots;
         }
-        let numbers: Vec<usize> = asked.keys().copied().collect();
         let mut trees = Vec::new();
         let mut members = Vec::new();
         for (model, (prompts, common)) in self.prompts.iter_mut().zip(&self.common).enumerate() {
+            let numbers: Vec<usize> = asked[model].keys().copied().collect();
             prompts.iter_mut().for_each(|text| text.slots.clone_from(&common.slots));
             let rests: Vec<&[u32]> = numbers.iter().map(|&prompt| prompts[prompt].rest()).collect();
             for (length, group) in prefixes::beginnings(&rests) {
@@ -178,7 +182,7 @@ impl PackedModel {
     /// tokens of these.
     fn compute_prompts(
         &mut self,
-        asked: &BTreeMap<usize, Vec<usize>>,
+        asked: &[RowsByPrompt],
         rows: &[Row<'_>],
         answers: &mut [Output],
     ) -> Result<(), Error> {
@@ -188,10 +192,11 @@ impl PackedModel {
         let (mut trees, mut members) = (Vec::new(), Vec::new());
         for (model, prompts) in self.prompts.iter().enumerate() {
             let ends = |prompt: usize| {
-                asked[&prompt].iter().copied().filter(|&row| rows[row].continuation.is_empty())
+                let asked = asked[model][&prompt].iter().copied();
+                asked.filter(|&row| rows[row].continuation.is_empty())
             };
             let mut due = Vec::new();
-            for &prompt in asked.keys() {
+            for &prompt in asked[model].keys() {
                 let text = &prompts[prompt];
                 if !text.computed() || ends(prompt).next().is_some() {
                     // One that is there is asked anew from its last token.
@@ -222,14 +227,14 @@ impl PackedModel {
     /// Answers what rows ask after continuations, behind the prompts in the cache.
     fn compute_continuations(
         &mut self,
-        asked: &BTreeMap<usize, Vec<usize>>,
+        asked: &[RowsByPrompt],
         rows: &[Row<'_>],
         answers: &mut [Output],
     ) -> Result<(), Error> {
         let keep = self.asking == Asking::Stepwise && self.cache.bytes() < MOST_KEPT;
         let mut trees = Vec::new();
         for (model, prompts) in self.prompts.iter().enumerate() {
-            for (&prompt, asked) in asked {
+            for (&prompt, asked) in &asked[model] {
                 // What goes on from the same branch is computed together.
                 let mut groups: BTreeMap<Known, Vec<(usize, &[u32])>> = BTreeMap::new();
                 for &row in asked {
@@ -299,9 +304,15 @@ impl LanguageModel for PackedModel {
     }
 
     fn answer(&mut self, rows: &[Row<'_>]) -> Result<Answers, Error> {
-        let mut asked: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (index, row) in rows.iter().enumerate() {
-            asked.entry(row.prompt).or_default().push(index);
+        self.answer_some(rows, &vec![vec![true; rows.len()]; self.models])
+    }
+
+    fn answer_some(&mut self, rows: &[Row<'_>], is_asked: &[Vec<bool>]) -> Result<Answers, Error> {
+        let mut asked = vec![RowsByPrompt::new(); self.models];
+        for (asked, is_asked) in asked.iter_mut().zip(is_asked) {
+            for (index, row) in rows.iter().enumerate().filter(|(index, _)| is_asked[*index]) {
+                asked.entry(row.prompt).or_default().push(index);
+            }
         }
         let mut answers: Vec<Output> = (0..self.models).map(|_| Output::new(rows)).collect();
         self.compute_prompts(&asked, rows, &mut answers)?;

@@ -64,6 +64,9 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*first)
 }
 
+/// What answers rows, of each model those that are asked, by model and row.
+pub type EvaluateSome<'a, E> = dyn FnMut(&[Row<'_>], &[Vec<bool>]) -> Result<Answers, E> + 'a;
+
 /// What is remembered of a batch's prompts.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -94,42 +97,50 @@ impl Memory {
         known
     }
 
-    /// Answers rows from what is known; `evaluate` is asked for those of which a model's answer is not.
+    /// Answers rows from what is known; `evaluate` is asked for those of which some model's answer is not, and
+    /// told by model which these are.
     ///
     /// # Errors
     /// Those of `evaluate`.
     pub fn answer<E>(
         &mut self,
         rows: &[Row<'_>],
-        evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, E>,
+        evaluate: &mut EvaluateSome<'_, E>,
     ) -> Result<Answers, E> {
         let keys: Vec<u64> = rows.iter().map(key).collect();
-        let is_unknown = |(row, key): (&Row<'_>, &u64)| {
-            self.known.iter().any(|prompts| !prompts[row.prompt].rows.contains_key(key))
+        let of = |prompts: &Vec<Remembered>| -> Vec<bool> {
+            let each = rows.iter().zip(&keys);
+            each.map(|(row, key)| !prompts[row.prompt].rows.contains_key(key)).collect()
         };
-        let is_asked: Vec<bool> = rows.iter().zip(&keys).map(is_unknown).collect();
-        let unknown = rows.iter().zip(&is_asked).filter(|(_, is_asked)| **is_asked);
-        let asked: Vec<Row<'_>> = unknown.map(|(row, _)| row.clone()).collect();
-        let new = if asked.is_empty() { Vec::new() } else { evaluate(&asked)? };
-        let mut new: Vec<&[f64]> = new.iter().map(Vec::as_slice).collect();
+        let unknown: Vec<Vec<bool>> = self.known.iter().map(of).collect();
+        let asked: Vec<usize> =
+            (0..rows.len()).filter(|&row| unknown.iter().any(|unknown| unknown[row])).collect();
+        if !asked.is_empty() {
+            let own: Vec<Row<'_>> = asked.iter().map(|&row| rows[row].clone()).collect();
+            let is_asked = |unknown: &Vec<bool>| asked.iter().map(|&row| unknown[row]).collect();
+            let is_asked: Vec<Vec<bool>> = unknown.iter().map(is_asked).collect();
+            let new = evaluate(&own, &is_asked)?;
+            for ((known, new), is_asked) in self.known.iter_mut().zip(&new).zip(&is_asked) {
+                let mut new = new.as_slice();
+                for ((&number, row), is_asked) in asked.iter().zip(&own).zip(is_asked) {
+                    let (values, rest) = new.split_at(row.wanted.len());
+                    new = rest;
+                    if *is_asked {
+                        known[row.prompt].rows.insert(keys[number], values.to_vec());
+                    }
+                }
+            }
+        }
         for (row, key) in rows.iter().zip(&keys) {
             if let Some(used) = &mut self.used[row.prompt] {
                 used.insert(*key);
             }
         }
-        let mut answers = vec![Vec::new(); self.known.len()];
-        for (model, answers) in answers.iter_mut().enumerate() {
-            for ((row, key), is_asked) in rows.iter().zip(&keys).zip(&is_asked) {
-                let known = &mut self.known[model][row.prompt].rows;
-                if *is_asked {
-                    let (own, rest) = new[model].split_at(row.wanted.len());
-                    new[model] = rest;
-                    known.insert(*key, own.to_vec());
-                }
-                answers.extend_from_slice(&known[key]);
-            }
-        }
-        Ok(answers)
+        let answers = self.known.iter().map(|known| {
+            let each = rows.iter().zip(&keys);
+            each.flat_map(|(row, key)| known[row.prompt].rows[key].iter().copied()).collect()
+        });
+        Ok(answers.collect())
     }
 }
 
@@ -163,11 +174,11 @@ mod tests {
         }
     }
 
-    /// Two models whose answers are what was asked; counts the rows.
+    /// Two models whose answers are what was asked; counts the rows of each.
     fn ask(memory: &mut Memory, rows: &[Row<'_>]) -> (Answers, usize) {
         let mut asked = 0;
-        let answers = memory.answer(rows, &mut |rows: &[Row<'_>]| {
-            asked += rows.len();
+        let answers = memory.answer(rows, &mut |rows: &[Row<'_>], is_asked: &[Vec<bool>]| {
+            asked += is_asked.iter().flatten().filter(|is_asked| **is_asked).count();
             let of = |model: usize| {
                 let values = rows.iter().flat_map(|row| {
                     let own = (row.prompt + 10 * row.continuation.len() + 100 * model) as f64;
@@ -186,7 +197,7 @@ mod tests {
         let first = [row(0, &[], &[1, 2]), row(1, &[4], &[3])];
         let mut memory = Memory::new(unknown(), vec![false; 2]);
         let (expected, asked) = ask(&mut memory, &first);
-        assert_eq!(asked, 2);
+        assert_eq!(asked, 2 * 2);
         let used = memory.into_known();
         // Through bytes, with one row more in between and the others the other way round.
         let bytes = |prompts: &Vec<Remembered>| -> Vec<Remembered> {
@@ -197,7 +208,7 @@ mod tests {
         let mut memory = Memory::new(known.clone(), vec![false; 2]);
         let more = [first[1].clone(), row(1, &[4], &[3, 7]), first[0].clone()];
         let (answers, asked) = ask(&mut memory, &more);
-        assert_eq!(asked, 1, "other tokens are wanted of one");
+        assert_eq!(asked, 2, "other tokens are wanted of one");
         let (all, _) = ask(&mut Memory::new(unknown(), vec![false; 2]), &more);
         assert_eq!(answers, all);
         assert_eq!([answers[1][3], answers[1][4]], [expected[1][0], expected[1][1]]);
@@ -210,10 +221,11 @@ mod tests {
         assert_eq!(ask(&mut memory, &first[..1]).1, 0);
         let left = memory.into_known();
         assert!(left.iter().all(|of| !of[0].rows.is_empty() && of[1].rows.is_empty()));
-        // Where one model's answer is not known, all are asked.
+        // Where one model's answer is not known, that one is asked.
         let mut half = unknown();
         half[0] = used[0].clone();
-        assert_eq!(ask(&mut Memory::new(half, vec![false; 2]), &first[..1]).1, 1);
+        let (answers, asked) = ask(&mut Memory::new(half, vec![false; 2]), &first);
+        assert_eq!((answers, asked), (expected, 2));
     }
 
     #[test]

@@ -211,9 +211,12 @@ impl LocatedModels {
         self.base.as_ref().map(|model| &model.description)
     }
 
-    /// The adapter whose session the base is asked in.
-    pub(super) fn adapter(&self) -> Option<&ModelDescription> {
-        self.finetuned.as_ref().filter(|model| model.holds_base()).map(|model| &model.description)
+    /// What the adapter whose session the base is asked in says of its branches.
+    pub(super) fn adapter_config(&self) -> Option<Vec<u8>> {
+        let model = self.finetuned.as_ref().filter(|model| model.holds_base())?;
+        let folder = model.adapter.as_ref()?;
+        // One that cannot be read cannot be asked either.
+        Some(std::fs::read(folder.join("adapter_config.json")).unwrap_or_default())
     }
 
     /// The source and hash of the base model that the pipeline names, asked or not.

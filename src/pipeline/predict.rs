@@ -95,12 +95,14 @@ impl Predictor {
     ) -> Result<T, Error> {
         let Some(kept) = self.kept.clone() else {
             self.open(plan, batch, asking);
-            return search(&mut |rows| Ok(side_by_side(&mut self.models, &mut self.time, rows)?));
+            return search(&mut |rows| {
+                Ok(side_by_side(&mut self.models, &mut self.time, rows, None)?)
+            });
         };
         let mut memory = BatchMemory::of(plan, &kept, batch, of)?;
         let mut is_open = false;
         let found = search(&mut |rows| {
-            memory.answer(rows, &mut |rows| {
+            memory.answer(rows, &mut |rows, asked| {
                 if self.models.is_empty() {
                     return Err(Error::NoModels);
                 }
@@ -108,7 +110,7 @@ impl Predictor {
                     self.open(plan, batch, asking);
                     is_open = true;
                 }
-                Ok(side_by_side(&mut self.models, &mut self.time, rows)?)
+                Ok(side_by_side(&mut self.models, &mut self.time, rows, Some(asked))?)
             })
         })?;
         self.learnt.extend(memory.into_kept());
@@ -139,7 +141,7 @@ impl Predictor {
         for model in &mut self.models {
             model.open(&vec![prompts; model.models()], Asking::Once);
         }
-        side_by_side(&mut self.models, &mut self.time, &rows).map(drop)
+        side_by_side(&mut self.models, &mut self.time, &rows, None).map(drop)
     }
 
     /// Gives every model its prompts: those with examples to the models that read them.
@@ -301,18 +303,31 @@ pub struct ModelWork {
     pub time: Duration,
 }
 
-/// Asks every model the same rows, each in a thread of its own.
+/// Asks every model the same rows, each in a thread of its own; or of them those that are `asked`, by model.
 fn side_by_side(
     models: &mut [Box<dyn LanguageModel>],
     time: &mut Duration,
     rows: &[Row<'_>],
+    asked: Option<&[Vec<bool>]>,
 ) -> Result<Answers, lm::Error> {
     let start = Instant::now();
-    let Some((first, others)) = models.split_first_mut() else { return Ok(Vec::new()) };
+    let mut first = 0;
+    let asking = models.iter_mut().map(|model| {
+        let own = first..first + model.models();
+        first = own.end;
+        let asked = asked.map(|asked| &asked[own]);
+        // All rows of all models are what models answer best.
+        let asked = asked.filter(|asked| asked.iter().flatten().any(|is_asked| !is_asked));
+        move || match asked {
+            None => model.answer(rows),
+            Some(asked) => model.answer_some(rows, asked),
+        }
+    });
+    let mut asking = asking.collect::<Vec<_>>().into_iter();
+    let Some(mut first) = asking.next() else { return Ok(Vec::new()) };
     thread::scope(|scope| {
-        let others: Vec<_> =
-            others.iter_mut().map(|model| scope.spawn(|| model.answer(rows))).collect();
-        let first = first.answer(rows);
+        let others: Vec<_> = asking.map(|ask| scope.spawn(ask)).collect();
+        let first = first();
         let others = others.into_iter().map(|thread| match thread.join() {
             Ok(answer) => answer,
             Err(panic) => std::panic::resume_unwind(panic),

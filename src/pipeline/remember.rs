@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::{Encoded, Error, LocatedModels, Plan, RelationPlan};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{CandidateNames, PredictionSettings};
 use crate::graph::{KeptAnswers, KeptQuestion, print, question_print};
-use crate::lm::{Answers, Memory, Remembered, Row};
+use crate::lm::{Answers, EvaluateSome, Memory, Remembered, Row};
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::ontology::ValueRange;
 
@@ -55,9 +57,12 @@ impl LocatedModels {
             exampled,
         };
         let finetuned = finetuned.map(|model| of(&model.sha256, over, exampled.finetuned));
-        // In a session with an adapter a base's numbers are rounded otherwise than alone.
-        let beside = self.adapter().map_or("", |adapter| &adapter.sha256);
-        let base = base.map(|model| of(&model.sha256, beside, exampled.base));
+        // In a session with an adapter a base's numbers are rounded otherwise than alone, as the branches are,
+        // whatever the weights in them.
+        let beside = self
+            .adapter_config()
+            .map_or(String::new(), |config| hex::encode(Sha256::digest(config)));
+        let base = base.map(|model| of(&model.sha256, &beside, exampled.base));
         finetuned.into_iter().chain(base).collect()
     }
 }
@@ -168,7 +173,7 @@ impl BatchMemory {
     pub(super) fn answer(
         &mut self,
         rows: &[Row<'_>],
-        evaluate: &mut dyn FnMut(&[Row<'_>]) -> Result<Answers, Error>,
+        evaluate: &mut EvaluateSome<'_, Error>,
     ) -> Result<Answers, Error> {
         self.memory.answer(rows, evaluate)
     }

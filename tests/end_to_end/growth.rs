@@ -138,6 +138,28 @@ fn labels_and_templates_change_their_own_questions() {
     assert!(!said.contains("to ask"), "{said}");
 }
 
+/// The base's answers stay where the finetuned model is another.
+#[test]
+fn another_adapter_asks_its_own_questions_alone() {
+    let job = finished(&[CAPITAL, LANGUAGE, BORDER]);
+    let folder = tempfile::tempdir().unwrap();
+    let adapter = folder.path().join("adapter");
+    fs::create_dir(&adapter).unwrap();
+    for entry in fs::read_dir(repository().join("pipelines/quickstart/adapter")).unwrap() {
+        let entry = entry.unwrap();
+        let mut bytes = fs::read(entry.path()).unwrap();
+        if entry.file_name() == "adapter_model.safetensors" {
+            // Another sign of its last number, which is no other's.
+            *bytes.last_mut().unwrap() ^= 0x80;
+        }
+        fs::write(adapter.join(entry.file_name()), bytes).unwrap();
+    }
+    job.set("models", "finetuned", adapter.to_str().unwrap());
+    let (said, tokens) = grow(&job, "another adapter");
+    assert!(said.contains("another finetuned model"), "{said}");
+    assert!(0.3 < tokens && tokens < 0.6, "{tokens}");
+}
+
 #[test]
 fn what_was_considered_is_kept_or_not() {
     let job = finished(&[CAPITAL, LANGUAGE, BORDER]);
