@@ -83,9 +83,10 @@ fn lines(
         let relation = name(&change.relation)?;
         let object = match change.datatype {
             None => name(&change.object)?,
-            Some(_) => change.object.clone(),
+            Some(_) => printable_line(&change.object).into_owned(),
         };
-        let reason = change.reason.as_ref().map(|reason| format!("  {reason}"));
+        let reason = change.reason.as_ref();
+        let reason = reason.map(|reason| format!("  {}", printable_line(reason)));
         let reason = reason.unwrap_or_default();
         let line = writeln!(out, "{sign} {subject}  {relation}  {object}  {confidence}{reason}");
         if line.is_err() {

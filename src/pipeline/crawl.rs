@@ -73,7 +73,7 @@ impl Plan {
         writer: &GraphWriter,
         events: &dyn Events,
     ) -> Result<bool, Error> {
-        let Some(mut crawl) = self.crawl.take() else { return Ok(false) };
+        let Some(mut crawl) = self.crawl.clone() else { return Ok(false) };
         let mut added = 0;
         if crawl.rounds < crawl.settings.depth && crawl.room() > 0 {
             let asking = self.asking();
@@ -131,7 +131,13 @@ impl Plan {
     /// Whether the models can be asked about an entity by a relation that it fits.
     fn is_asked(&self, entity: EntityId, relation: usize, asking: &[HashSet<EntityId>]) -> bool {
         let label = self.candidates.label(entity);
-        asking[relation].contains(&entity) && fit::can_ask(self, &self.relations[relation], label)
+        let own = &self.relations[relation];
+        // What stands among the examples would be asked for in sight of its answer.
+        let is_example = own.templates.iter().any(|template| {
+            let prompt = template.prompt(label);
+            prompt.contains(label) && own.examples.contains(&*prompt)
+        });
+        asking[relation].contains(&entity) && !is_example && fit::can_ask(self, own, label)
     }
 
     /// The entities that facts lead to and that are no subjects yet, each with the surest of these facts.

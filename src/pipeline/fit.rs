@@ -28,7 +28,9 @@ pub(super) fn mistakes(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> 
 pub(super) fn can_ask(plan: &Plan, relation: &RelationPlan, label: &str) -> bool {
     let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let has_tokens = |template: &Template| {
-        plan.prompter.prompt(template, label, "").is_ok_and(|prompt| prompt.tokens() > 0)
+        plan.prompter.prompt(template, label, "").is_ok_and(|prompt| {
+            prompt.tokens() > 0 && prompt.longest_with(relation.longest) <= context
+        })
     };
     too_long(plan, relation, label, context).is_none() && relation.templates.iter().all(has_tokens)
 }

@@ -23,7 +23,7 @@ impl<'a> Gone<'a> {
     pub(super) fn why(&self, fact: &GoneFact<'_>) -> String {
         let plan = self.plan;
         if fact.derived {
-            return "nothing that it follows from is in the graph any more".to_owned();
+            return "it does not follow from what is in the graph any more".to_owned();
         }
         let at = plan.relations.binary_search_by(|relation| (*relation.iri).cmp(fact.relation));
         let Ok(at) = at else { return "its relation is not asked about any more".to_owned() };
