@@ -11,6 +11,7 @@ mod read;
 mod strings;
 pub(crate) mod table;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostics, Place};
@@ -117,13 +118,18 @@ impl Catalog {
     /// the first.
     pub fn add(&mut self, other: &Self, entities: &[EntityId]) -> EntityId {
         let first = self.len() as u32;
+        // The same set of types is looked for once.
+        let mut sets: HashMap<u32, u32> = HashMap::new();
         for &entity in entities {
             self.iris.push(other.iri(entity));
             self.labels.push(other.label(entity));
             self.aliases.push(other.aliases.get(entity.index()));
-            let classes: Vec<u32> = other.types(entity).map(|class| self.class(class)).collect();
-            let set = self.intern(classes);
-            self.type_sets.push(set);
+            let set = other.type_sets[entity.index()];
+            let own = *sets.entry(set).or_insert_with(|| {
+                let classes = other.set(set).map(|class| self.class(class)).collect();
+                self.intern(classes)
+            });
+            self.type_sets.push(own);
         }
         self.by_iri.extend(first..first + entities.len() as u32);
         let iris = &self.iris;

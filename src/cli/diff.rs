@@ -1,5 +1,6 @@
 //! `kgbuild history` and `kgbuild diff`: which runs made a graph what it is, and what they changed.
 
+use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -65,6 +66,17 @@ fn lines(
     out: &mut impl Write,
 ) -> Result<std::io::Result<()>, Failure> {
     let mut counts = [0; 3];
+    // A relation's label, and many an object's, is on many lines.
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut name = |iri: &str| -> Result<String, Failure> {
+        if let Some(name) = names.get(iri) {
+            return Ok(name.clone());
+        }
+        let label = graph::label_in_any_run(store, iri)?;
+        let name = printable_line(label.as_deref().unwrap_or(iri)).into_owned();
+        names.insert(iri.to_owned(), name.clone());
+        Ok(name)
+    };
     for change in changes {
         let (at, sign, confidence) = match (change.before, change.after) {
             (None, Some(after)) => (0, '+', after.to_string()),
@@ -75,10 +87,6 @@ fn lines(
             }
         };
         counts[at] += 1;
-        let name = |iri: &str| -> Result<String, Failure> {
-            let label = graph::label_in_any_run(store, iri)?;
-            Ok(printable_line(label.as_deref().unwrap_or(iri)).into_owned())
-        };
         let subject = name(&change.subject)?;
         let relation = name(&change.relation)?;
         let object = match change.datatype {

@@ -62,7 +62,7 @@ pub struct RunEntry {
 
 impl RunEntry {
     /// The first run of a graph of so many facts.
-    fn first(store: &Store, base_iri: &str, run: &NamedNode) -> Result<Self, StorageError> {
+    fn first(store: &Store, run: &NamedNode) -> Result<Self, StorageError> {
         let said =
             |predicate| text(store, run.as_ref().into(), predicate, GraphNameRef::DefaultGraph);
         let facts = facts(store)?;
@@ -77,7 +77,7 @@ impl RunEntry {
             taken_back: 0,
             changed: 0,
             other_schema: false,
-            change: change_iri(base_iri, 1),
+            change: change_iri(run.as_str(), 1),
         })
     }
 
@@ -90,11 +90,6 @@ impl RunEntry {
         let graph = part.graph(&self.change);
         let quads = store.quads_for_pattern(None, None, None, Some(graph.as_ref().into()));
         quads.map(|quad| quad.map(Triple::from))
-    }
-
-    /// What the IRIs of the graph's own things began with when it was made.
-    fn base_iri(&self) -> &str {
-        self.run.rsplit_once("run:").map_or("", |(base, _)| base)
     }
 }
 
@@ -120,8 +115,13 @@ impl Part {
     }
 }
 
-fn change_iri(base_iri: &str, number: u64) -> NamedNode {
-    NamedNode::new_unchecked(format!("{base_iri}change:{number}"))
+fn change_iri(run: &str, number: u64) -> NamedNode {
+    NamedNode::new_unchecked(format!("{}change:{number}", base_iri(run)))
+}
+
+/// What the IRIs of all that a run names begin with.
+fn base_iri(run: &str) -> &str {
+    ledger::parts(run).map_or("", |(base, _)| base)
 }
 
 /// The runs that made a graph what it is, the first one first; none before the first has ended.
@@ -158,9 +158,9 @@ fn entries(store: &Store) -> Result<Vec<RunEntry>, StorageError> {
     runs.sort_by_key(|run| run.number);
     // A complete graph that an older kgbuild made has no history yet.
     if runs.is_empty()
-        && let Some((base_iri, run)) = ledger::completed_run(store)?
+        && let Some(run) = ledger::completed_run(store)?
     {
-        runs.push(RunEntry::first(store, &base_iri, &run)?);
+        runs.push(RunEntry::first(store, &run)?);
     }
     Ok(runs)
 }
@@ -173,7 +173,7 @@ pub fn find_run<'a>(runs: &'a [RunEntry], name: &str) -> Result<&'a RunEntry, Er
     let is_meant = |run: &&RunEntry| {
         run.number.to_string() == name
             || run.run == name
-            || run.run.rsplit_once("run:").is_some_and(|(_, hash)| hash == name)
+            || ledger::parts(&run.run).is_some_and(|(_, hash)| hash == name)
     };
     let none = || Error::NoRun { name: name.to_owned(), runs: runs.len() };
     runs.iter().rev().find(is_meant).ok_or_else(none)
@@ -209,8 +209,8 @@ fn facts(store: &Store) -> Result<u64, StorageError> {
     Ok(count)
 }
 
-/// The text of a value, or the IRI of what it is.
-fn text(
+/// The text of a value, or the IRI of what it is; none where nothing is said.
+pub(super) fn text(
     store: &Store,
     subject: NamedOrBlankNodeRef<'_>,
     predicate: NamedNodeRef<'_>,

@@ -75,16 +75,21 @@ pub(super) fn base_iri(store: &Store) -> Result<String, StorageError> {
         NamedOrBlankNode::NamedNode(iri) => iri.into_string(),
         NamedOrBlankNode::BlankNode(_) => String::new(),
     });
-    Ok(iri.rsplit_once("run:").map_or("urn:kgbuild:", |(base, _)| base).to_owned())
+    Ok(parts(&iri).map_or("urn:kgbuild:", |(base, _)| base).to_owned())
 }
 
-/// The run that got to its end, and what its IRIs begin with; none where none did.
-pub(super) fn completed_run(store: &Store) -> Result<Option<(String, NamedNode)>, StorageError> {
-    let Some(found) = quads(store, None, kgb::COMPLETE).next().transpose()? else {
-        return Ok(None);
-    };
-    let NamedOrBlankNode::NamedNode(run) = found.subject else { return Ok(None) };
-    Ok(Some((base_iri(store)?, run)))
+/// Of a run's IRI what all that it names begins with, and the hash of its signature.
+pub(super) fn parts(run: &str) -> Option<(&str, &str)> {
+    run.rsplit_once("run:")
+}
+
+/// The run that got to its end; none where none did.
+pub(super) fn completed_run(store: &Store) -> Result<Option<NamedNode>, StorageError> {
+    let found = quads(store, None, kgb::COMPLETE).next().transpose()?;
+    Ok(found.and_then(|quad| match quad.subject {
+        NamedOrBlankNode::NamedNode(run) => Some(run),
+        NamedOrBlankNode::BlankNode(_) => None,
+    }))
 }
 
 /// The signature that a store was made under, `None` where it has no ledger.

@@ -260,7 +260,7 @@ impl GraphWriter {
             }
         };
         let triple = Triple::new(named("subject", subject)?, named("relation", relation)?, object);
-        let annotation = history::annotation_iri(&self.base_iri, self.run.as_str(), &triple);
+        let annotation = history::annotation_iri(self.run.as_str(), &triple);
         Ok((triple, annotation))
     }
 

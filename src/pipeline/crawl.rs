@@ -4,7 +4,7 @@
 //! killed, whatever it has of the next round, finds the same again. A round's chunks come after those of the
 //! rounds before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::blocks;
@@ -42,8 +42,14 @@ impl Crawl {
         self.settings.max_subjects - self.found.iter().sum::<usize>()
     }
 
-    /// Of entities and the surest facts that lead to them, the surest in order, as far as there is room.
-    fn take(&mut self, plan: &Plan, ways: HashMap<EntityId, Way>) -> Vec<EntityId> {
+    /// Of entities and the surest facts that lead to them, the surest that can be asked about, as far as there is
+    /// room.
+    fn take(
+        &mut self,
+        plan: &Plan,
+        ways: HashMap<EntityId, Way>,
+        asking: &[Vec<EntityId>],
+    ) -> Vec<EntityId> {
         let mut ways: Vec<(EntityId, Way)> = ways.into_iter().collect();
         let iri = |entity: EntityId| plan.candidates.iri(entity);
         ways.sort_unstable_by(|(one, a), (other, b)| {
@@ -52,7 +58,9 @@ impl Crawl {
         let mut taken = Vec::new();
         for (entity, Way { relation, .. }) in ways {
             let most = self.settings.max_subjects_of(&plan.relations[relation].iri);
-            if self.room() > 0 && self.found[relation] < most {
+            let has_room = self.room() > 0 && self.found[relation] < most;
+            let mut relations = 0..plan.relations.len();
+            if has_room && relations.any(|at| plan.is_asked(entity, at, asking)) {
                 self.found[relation] += 1;
                 taken.push(entity);
             }
@@ -77,8 +85,8 @@ impl Plan {
         let mut added = 0;
         if crawl.rounds < crawl.settings.depth && crawl.room() > 0 {
             let asking = self.asking();
-            let ways = self.ways(&crawl.settings, writer, &asking)?;
-            let taken = crawl.take(self, ways);
+            let ways = self.ways(&crawl.settings, writer)?;
+            let taken = crawl.take(self, ways, &asking);
             added = taken.len();
             self.ask_about(&taken, &asking);
             crawl.rounds += 1;
@@ -99,10 +107,10 @@ impl Plan {
 
     /// What a crawl depends on, in words; none without one.
     pub(super) fn crawl_text(&self) -> Option<String> {
-        let CrawlSettings { depth, max_subjects, .. } = self.crawl.as_ref()?.settings;
+        let settings = &self.crawl.as_ref()?.settings;
+        let CrawlSettings { depth, max_subjects, .. } = settings;
         let mut text = format!("depth {depth}, at most {max_subjects}");
         for relation in &self.relations {
-            let settings = &self.crawl.as_ref()?.settings;
             let (most, least) =
                 (settings.max_subjects_of(&relation.iri), settings.min_confidence(&relation.iri));
             text += &format!(", <{}> at most {most} from {least}", relation.iri);
@@ -110,26 +118,28 @@ impl Plan {
         Some(text)
     }
 
-    /// By relation, the candidates that it can ask about: those that its domain admits, and whose object is not
-    /// known already.
-    fn asking(&self) -> Vec<HashSet<EntityId>> {
+    /// By relation, the candidates that it can ask about, in their order: those that its domain admits, and whose
+    /// object is not known already.
+    fn asking(&self) -> Vec<Vec<EntityId>> {
         let answered = self.known.as_ref().map(|known| derive::answered(known, &self.ontology));
         let of = |relation: &super::RelationPlan| {
             let Some(described) = self.ontology.relation(&relation.iri) else {
-                return HashSet::new();
+                return Vec::new();
             };
             let known = answered.as_ref().and_then(|all| all.get(&*relation.iri));
             let is_open = |iri: &str| known.is_none_or(|known| !known.contains(iri));
-            catalog::subjects_of(&self.ontology, described, &self.candidates)
-                .into_iter()
-                .filter(|&entity| is_open(self.candidates.iri(entity)))
-                .collect()
+            let mut admitted = catalog::subjects_of(&self.ontology, described, &self.candidates);
+            admitted.retain(|&entity| is_open(self.candidates.iri(entity)));
+            admitted
         };
         self.relations.iter().map(of).collect()
     }
 
     /// Whether the models can be asked about an entity by a relation that it fits.
-    fn is_asked(&self, entity: EntityId, relation: usize, asking: &[HashSet<EntityId>]) -> bool {
+    fn is_asked(&self, entity: EntityId, relation: usize, asking: &[Vec<EntityId>]) -> bool {
+        if asking[relation].binary_search(&entity).is_err() {
+            return false;
+        }
         let label = self.candidates.label(entity);
         let own = &self.relations[relation];
         // What stands among the examples would be asked for in sight of its answer.
@@ -137,7 +147,7 @@ impl Plan {
             let prompt = template.prompt(label);
             prompt.contains(label) && own.examples.contains(&*prompt)
         });
-        asking[relation].contains(&entity) && !is_example && fit::can_ask(self, own, label)
+        !is_example && fit::can_ask(self, own, label)
     }
 
     /// The entities that facts lead to and that are no subjects yet, each with the surest of these facts.
@@ -145,7 +155,6 @@ impl Plan {
         &self,
         settings: &CrawlSettings,
         writer: &GraphWriter,
-        asking: &[HashSet<EntityId>],
     ) -> Result<HashMap<EntityId, Way>, Error> {
         let mut ways: HashMap<EntityId, Way> = HashMap::new();
         for (at, relation) in self.relations.iter().enumerate() {
@@ -171,13 +180,11 @@ impl Plan {
                 }
             })?;
         }
-        let relations = 0..self.relations.len();
-        ways.retain(|&entity, _| relations.clone().any(|at| self.is_asked(entity, at, asking)));
         Ok(ways)
     }
 
     /// Makes candidates subjects of the relations that they fit.
-    fn ask_about(&mut self, entities: &[EntityId], asking: &[HashSet<EntityId>]) {
+    fn ask_about(&mut self, entities: &[EntityId], asking: &[Vec<EntityId>]) {
         let first = self.subjects.add(&self.candidates, entities);
         let asked = |at: usize| -> Arc<[EntityId]> {
             let new = entities.iter().zip(first.0..);

@@ -22,7 +22,8 @@ use crate::shock::{Correction, MixingRule, Pair};
 /// How many examples a warning names.
 pub(super) const SHOWN: usize = 5;
 
-/// Everything that the stages share; it does not change during a run.
+/// Everything that the stages share; a run changes it between the rounds of a crawl
+/// alone.
 pub struct Plan {
     /// The relations, sorted by IRI.
     pub relations: Vec<RelationPlan>,
@@ -104,10 +105,7 @@ pub struct RelationPlan {
 
 /// Whether two relations have the same entities as candidates.
 fn is_same(one: &Objects, other: &Objects) -> bool {
-    match (one, other) {
-        (Objects::Entities(one), Objects::Entities(other)) => one == other,
-        _ => false,
-    }
+    matches!((one, other), (Objects::Entities(one), Objects::Entities(other)) if one == other)
 }
 
 /// Which models are asked and read examples.

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::derive::Deriving;
-use super::gone::Gone;
 use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
@@ -38,22 +37,20 @@ pub fn run(
     let resumed_chunks = writer.done().len();
     let before = work(predictors);
     let mut counts = Counts::of(plan);
-    loop {
+    let predicted = loop {
         counts.resume(plan, &writer)?;
         round(plan, predictors, workers, &mut writer, (events, stop), &mut counts)?;
         let is_done = plan.tasks(writer.done()).next().is_none();
         if !is_done || !plan.crawl(&writer, events)? {
-            break;
+            break is_done;
         }
-    }
+    };
     let seconds = start.elapsed().as_secs_f64();
     let after = work(predictors);
-    let predicted = plan.tasks(writer.done()).next().is_none();
     let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
     let derived = writer.derived()?;
-    let gone = Gone::of(plan);
     let closed = match complete {
-        true => writer.finish(Some(&|fact| gone.why(fact))),
+        true => writer.finish(Some(&|fact| plan.why_gone(fact))),
         false => writer.checkpoint(),
     };
     closed?;

@@ -12,13 +12,14 @@ use oxigraph::store::{QuadIter, StorageError, Store};
 use super::super::view::reified;
 use super::super::vocabulary as kgb;
 use super::super::write::identifier;
+use super::base_iri;
 
 /// Begins the names of annotations here.
 const FACT: &str = "urn:kgbuild:fact:";
 
 /// The name of what a run says of a triple.
-pub(in super::super) fn annotation_iri(base_iri: &str, run: &str, triple: &Triple) -> NamedNode {
-    NamedNode::new_unchecked(format!("{base_iri}{}", hash(triple, Some(run))))
+pub(in super::super) fn annotation_iri(run: &str, triple: &Triple) -> NamedNode {
+    NamedNode::new_unchecked(format!("{}{}", base_iri(run), hash(triple, Some(run))))
 }
 
 fn fact_iri(triple: &Triple) -> NamedNode {
@@ -40,11 +41,8 @@ fn hash(triple: &Triple, run: Option<&str>) -> String {
     identifier(parts.into_iter().chain(object).chain([run]).flatten())
 }
 
-/// How the annotations of a graph are named.
-pub(super) struct Author<'a> {
-    pub base_iri: &'a str,
-    pub run: &'a str,
-}
+/// The run whose graph it is, by its IRI, which names the annotations.
+pub(super) struct Author<'a>(pub &'a str);
 
 impl Author<'_> {
     /// The triples of one subject of this author's graph in `store`, as the history has them.
@@ -53,23 +51,17 @@ impl Author<'_> {
         store: &Store,
         mut block: Vec<Triple>,
     ) -> Result<Vec<Triple>, StorageError> {
-        let Some(subject) = block.first().map(|triple| triple.subject.clone()) else {
-            return Ok(block);
-        };
-        let annotated = block.iter().find_map(reified);
-        let Some(annotated) = annotated.filter(|triple| self.annotates(&subject, triple)) else {
-            block.sort_unstable_by_key(Triple::to_string);
-            return Ok(block);
-        };
-        let fact = fact_iri(annotated);
-        block.retain(|triple| triple.predicate != kgb::WAS_GENERATED_BY);
-        for triple in &mut block {
-            triple.subject = fact.clone().into();
-            if triple.predicate == kgb::WAS_DERIVED_FROM
-                && let Term::NamedNode(origin) = &triple.object
-                && let Some(origin) = annotated_by(store, origin)?
-            {
-                triple.object = origin.into();
+        if let Some(annotated) = named_by(&block, |triple| annotation_iri(self.0, triple)) {
+            let fact = fact_iri(annotated);
+            block.retain(|triple| triple.predicate != kgb::WAS_GENERATED_BY);
+            for triple in &mut block {
+                triple.subject = fact.clone().into();
+                if triple.predicate == kgb::WAS_DERIVED_FROM
+                    && let Term::NamedNode(origin) = &triple.object
+                    && let Some(origin) = annotated_by(store, origin)?
+                {
+                    triple.object = origin.into();
+                }
             }
         }
         block.sort_unstable_by_key(Triple::to_string);
@@ -78,17 +70,12 @@ impl Author<'_> {
 
     /// Of a triple that the history has, what this author's graph says.
     pub(super) fn say(&self, block: &[Triple]) -> Vec<Triple> {
-        let annotated = block.iter().find_map(reified);
-        let Some(annotated) =
-            annotated.filter(|&triple| block[0].subject == fact_iri(triple).into())
-        else {
-            return block.to_vec();
-        };
-        let subject = annotation_iri(self.base_iri, self.run, annotated);
+        let Some(annotated) = named_by(block, fact_iri) else { return block.to_vec() };
+        let subject = annotation_iri(self.0, annotated);
         let said = |triple: &Triple| {
             let object = match &triple.object {
                 Term::Triple(origin) if triple.predicate == kgb::WAS_DERIVED_FROM => {
-                    annotation_iri(self.base_iri, self.run, origin).into()
+                    annotation_iri(self.0, origin).into()
                 }
                 object => object.clone(),
             };
@@ -97,7 +84,7 @@ impl Author<'_> {
         let mut all: Vec<Triple> = block.iter().map(said).collect();
         // Of what was only known it is not said.
         if is_fact(block) {
-            let run = NamedNode::new_unchecked(self.run);
+            let run = NamedNode::new_unchecked(self.0);
             all.push(Triple::new(subject, kgb::WAS_GENERATED_BY, run));
         }
         all
@@ -110,17 +97,19 @@ impl Author<'_> {
         block: &[Triple],
     ) -> Result<Vec<Triple>, StorageError> {
         let Some(first) = block.first() else { return Ok(Vec::new()) };
-        let annotated = block.iter().find_map(reified);
-        let subject = match annotated.filter(|&triple| first.subject == fact_iri(triple).into()) {
-            Some(triple) => annotation_iri(self.base_iri, self.run, triple).into(),
+        let subject = match named_by(block, fact_iri) {
+            Some(triple) => annotation_iri(self.0, triple).into(),
             None => first.subject.clone(),
         };
         self.forget(store, of_subject(store, subject.as_ref())?)
     }
+}
 
-    fn annotates(&self, subject: &NamedOrBlankNode, triple: &Triple) -> bool {
-        *subject == annotation_iri(self.base_iri, self.run, triple).into()
-    }
+/// The triple that a block is said of, where the block has the name that `name` gives it.
+fn named_by(block: &[Triple], name: impl Fn(&Triple) -> NamedNode) -> Option<&Triple> {
+    let annotated = block.iter().find_map(reified)?;
+    let subject = &block.first()?.subject;
+    (*subject == name(annotated).into()).then_some(annotated)
 }
 
 /// Whether a block is what is said of a fact, not of a triple that was known.

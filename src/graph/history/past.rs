@@ -8,16 +8,15 @@ use oxigraph::store::{StorageError, Store};
 
 use super::super::description;
 use super::super::error::Error;
+use super::super::ledger::{self, Signature};
 use super::super::vocabulary as kgb;
 use super::block::{Author, Blocks};
-use super::{Part, RunEntry, entries};
+use super::record::Batch;
+use super::{Part, RunEntry, base_iri, entries};
 use crate::files::Scratch;
 
 /// Begins the name of the folder that it is made in.
 const SCRATCH: &str = "kgbuild-past-";
-
-/// How many quads enter the store in one transaction.
-const BATCH: usize = 8192;
 
 /// A graph as an earlier run left it, in a store of its own in a temporary folder, which goes with it.
 pub struct PastGraph {
@@ -54,7 +53,9 @@ impl PastGraph {
         let quads: Vec<Quad> = quads.map_err(Error::Read)?;
         past.extend(quads).map_err(made)?;
         let iri = NamedNode::new_unchecked(run.run.as_str());
-        let described = description::quads(&past, run.base_iri(), &iri).map_err(made)?;
+        // Shapes are named by the run.
+        past.extend(ledger::opening(&iri, &Signature::new())).map_err(made)?;
+        let described = description::quads(&past, base_iri(&run.run), &iri).map_err(made)?;
         past.extend(described).map_err(made)?;
         Ok(Self { store: past, _scratch: scratch })
     }
@@ -103,12 +104,11 @@ fn write(
     back: Back,
     past: &Store,
 ) -> Result<(), StorageError> {
-    let [new, own] = [newest, run].map(|of| Author { base_iri: of.base_iri(), run: &of.run });
-    let mut quads: Vec<Quad> = Vec::new();
+    let [new, own] = [newest, run].map(|of| Author(&of.run));
+    let mut out = Batch { store: past, quads: Vec::new() };
     let mut add = |block: &[Triple]| -> Result<(), StorageError> {
-        let said = own.say(block).into_iter();
-        quads.extend(said.map(|triple| triple.in_graph(GraphName::DefaultGraph)));
-        if quads.len() < BATCH { Ok(()) } else { past.extend(quads.drain(..)) }
+        let mut said = own.say(block).into_iter();
+        said.try_for_each(|triple| out.push(triple.in_graph(GraphName::DefaultGraph)))
     };
     let mut with: HashMap<NamedOrBlankNode, Vec<Triple>> = HashMap::new();
     for triple in back.with {
@@ -124,7 +124,7 @@ fn write(
         }
     }
     with.values().try_for_each(|block| add(block))?;
-    past.extend(quads)
+    out.flush()
 }
 
 fn graph(store: &Store, graph: GraphNameRef<'_>) -> Result<Vec<Quad>, StorageError> {

@@ -12,7 +12,7 @@ use super::super::ledger;
 use super::super::view::reified;
 use super::super::vocabulary as kgb;
 use super::block::{Author, Blocks, is_annotation, is_fact};
-use super::{Part, RunEntry, change_iri, entries, facts, number, text};
+use super::{Part, RunEntry, change_iri, entries, number, text};
 
 /// How many quads enter the store in one transaction.
 const BATCH: usize = 8192;
@@ -38,7 +38,6 @@ pub type WhyGone<'a> = dyn Fn(&GoneFact<'_>) -> String + 'a;
 /// What is to be recorded: a graph that is finished, and the one whose place it takes, if any.
 pub(in super::super) struct Recorded<'a> {
     pub store: &'a Store,
-    pub base_iri: &'a str,
     pub run: &'a NamedNode,
     pub old: Option<&'a Store>,
     pub why: Option<&'a WhyGone<'a>>,
@@ -46,11 +45,11 @@ pub(in super::super) struct Recorded<'a> {
 
 /// Writes what changed into the store, and gives the entry of the run, which is to be written last.
 pub(in super::super) fn record(recorded: &Recorded<'_>) -> Result<Vec<Quad>, StorageError> {
-    let &Recorded { store, base_iri, run, old, .. } = recorded;
-    let own = RunEntry::first(store, base_iri, run)?;
+    let &Recorded { store, run, old, .. } = recorded;
+    let own = RunEntry::first(store, run)?;
     let reason = text(store, run.as_ref().into(), kgb::REASON, kgb::LEDGER.into())?;
     let was = old.map(ledger::completed_run).transpose()?.flatten();
-    let (Some(old), Some((old_base, old_run))) = (old, was) else {
+    let (Some(old), Some(old_run)) = (old, was) else {
         return Ok(entry(&own));
     };
     let mut out = Batch { store, quads: Vec::new() };
@@ -64,11 +63,11 @@ pub(in super::super) fn record(recorded: &Recorded<'_>) -> Result<Vec<Quad>, Sto
             }
         }
     }
-    let last = before.last().map_or(0, |run| run.number);
-    let change = change_iri(base_iri, last + 1);
+    let number = 1 + before.last().map_or(0, |run| run.number);
+    let change = change_iri(run.as_str(), number);
     let mut delta = Delta {
-        old: (old, Author { base_iri: &old_base, run: old_run.as_str() }),
-        new: (store, Author { base_iri, run: run.as_str() }),
+        old: (old, Author(old_run.as_str())),
+        new: (store, Author(run.as_str())),
         change: &change,
         why: recorded.why,
         out,
@@ -78,9 +77,8 @@ pub(in super::super) fn record(recorded: &Recorded<'_>) -> Result<Vec<Quad>, Sto
     delta.compare()?;
     let [added, taken_back, changed] = delta.counts;
     delta.out.flush()?;
-    let facts = facts(store)?;
-    let (number, other_schema) = (last + 1, delta.other_schema);
-    let counted = RunEntry { number, facts, added, taken_back, changed, ..own };
+    let other_schema = delta.other_schema;
+    let counted = RunEntry { number, added, taken_back, changed, ..own };
     Ok(entry(&RunEntry { reason, other_schema, change, ..counted }))
 }
 
@@ -124,18 +122,18 @@ fn entry(run: &RunEntry) -> Vec<Quad> {
 }
 
 /// Quads that enter a store some thousands at a time.
-struct Batch<'a> {
-    store: &'a Store,
-    quads: Vec<Quad>,
+pub(super) struct Batch<'a> {
+    pub store: &'a Store,
+    pub quads: Vec<Quad>,
 }
 
 impl Batch<'_> {
-    fn push(&mut self, quad: Quad) -> Result<(), StorageError> {
+    pub(super) fn push(&mut self, quad: Quad) -> Result<(), StorageError> {
         self.quads.push(quad);
         if self.quads.len() < BATCH { Ok(()) } else { self.flush() }
     }
 
-    fn flush(&mut self) -> Result<(), StorageError> {
+    pub(super) fn flush(&mut self) -> Result<(), StorageError> {
         self.store.extend(self.quads.drain(..))
     }
 }

@@ -114,8 +114,12 @@ fn relation() -> RelationSchema {
 fn lines(store: &Store) -> String {
     let all = vec![Included::Schema, Included::Labels, Included::Aliases, Included::Provenance];
     let options = ExportOptions { include: Some(all), ..ExportOptions::of(ExportFormat::NQuads) };
+    // Shapes have names by the run too.
+    let shapes = ExportOptions { shapes: true, ..ExportOptions::of(ExportFormat::NTriples) };
     let mut out = Vec::new();
     export(store, &options, &mut out).unwrap();
+    let has_schema = store.contains_named_graph(kgb::SCHEMA).unwrap();
+    assert_eq!(export(store, &shapes, &mut out).is_ok(), has_schema);
     String::from_utf8(out).unwrap()
 }
 

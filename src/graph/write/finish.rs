@@ -1,7 +1,7 @@
 //! The end of a run: the graph described, what it changed recorded, and in its place.
 
-use oxigraph::model::{GraphNameRef, Literal, Quad};
-use oxigraph::store::{StorageError, Store};
+use oxigraph::model::{GraphNameRef, Literal, NamedNodeRef, Quad};
+use oxigraph::store::StorageError;
 
 use super::super::error::Error;
 use super::super::folder;
@@ -17,10 +17,8 @@ impl GraphWriter {
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn because(&mut self, reason: &str) -> Result<(), Error> {
-        let (run, ledger) = (self.run.as_ref(), GraphNameRef::NamedNode(kgb::LEDGER));
-        let mut kept =
-            self.store.quads_for_pattern(Some(run.into()), Some(kgb::REASON), None, Some(ledger));
-        if kept.next().is_some() {
+        let kept = self.said(kgb::REASON, kgb::LEDGER.into()).map_err(|e| self.write_error(e))?;
+        if kept.is_some() {
             return Ok(());
         }
         let reason = Literal::from(reason);
@@ -46,13 +44,7 @@ impl GraphWriter {
             true => None,
             false => Some(folder::open_for_reading(&place)?),
         };
-        let recorded = Recorded {
-            store: &self.store,
-            base_iri: &self.base_iri,
-            run: &self.run,
-            old: old.as_ref(),
-            why,
-        };
+        let recorded = Recorded { store: &self.store, run: &self.run, old: old.as_ref(), why };
         let mut quads = history::record(&recorded).map_err(|e| self.write_error(e))?;
         drop(old);
         quads.push(ledger::completion(&self.run));
@@ -70,16 +62,18 @@ impl GraphWriter {
     /// begun has that time.
     fn conclude(&self) -> Result<(), StorageError> {
         let mut quads = description::quads(&self.store, &self.base_iri, &self.run)?;
-        if !has_ended(&self.store, self)? {
+        if self.said(kgb::ENDED_AT_TIME, GraphNameRef::DefaultGraph)?.is_none() {
             quads.push(statement(&self.run, kgb::ENDED_AT_TIME, now()));
         }
         self.store.extend(quads)
     }
-}
 
-fn has_ended(store: &Store, writer: &GraphWriter) -> Result<bool, StorageError> {
-    let (run, graph) = (writer.run.as_ref(), GraphNameRef::DefaultGraph);
-    let ended = Some(kgb::ENDED_AT_TIME);
-    let mut found = store.quads_for_pattern(Some(run.into()), ended, None, Some(graph));
-    Ok(found.next().transpose()?.is_some())
+    /// What a graph says of the run.
+    fn said(
+        &self,
+        predicate: NamedNodeRef<'_>,
+        graph: GraphNameRef<'_>,
+    ) -> Result<Option<String>, StorageError> {
+        history::text(&self.store, self.run.as_ref().into(), predicate, graph)
+    }
 }
