@@ -2,7 +2,6 @@
 //! every one is scored, and the whole run with its graph. `cargo bench --profile release --bench
 //! predict`; needs what `kgbuild fetch pipelines/quickstart.toml` fetches.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -24,7 +23,7 @@ fn predict(criterion: &mut Criterion) {
         plan.relations.iter_mut().for_each(|relation| relation.method = method);
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10).sampling_mode(SamplingMode::Flat);
-        let nothing_done = HashSet::new();
+        let nothing_done = Default::default();
         for task in plan.tasks(&nothing_done) {
             let relation = &plan.relations[task.relation];
             let name = format!("{} ({} candidates)", relation.name, relation.candidates.len());
@@ -42,7 +41,9 @@ fn predict(criterion: &mut Criterion) {
     plan.relations.iter_mut().for_each(|relation| relation.method = Method::Search);
     let mut group = criterion.benchmark_group("end to end");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    group.throughput(Throughput::Elements(plan.size(plan.tasks(&HashSet::new())).prompts as u64));
+    group.throughput(Throughput::Elements(
+        plan.size(plan.tasks(&Default::default())).prompts as u64,
+    ));
     group.bench_function("quickstart", |bencher| {
         bencher.iter_batched(
             || {

@@ -13,7 +13,7 @@ use kgbuild::diagnostic::{Diagnostics, Events};
 use kgbuild::lm::Ways;
 use kgbuild::metrics::mean;
 use kgbuild::pipeline::{Environment, Job, KnownQuestion, RelationPlan};
-use kgbuild::shock::{self, Mean, Mixing, Pair};
+use kgbuild::shock::{self, Mixing, Pair, RunningMean};
 
 /// Over how many questions the mean prediction is taken, as a run takes it.
 const MEAN_QUESTIONS: usize = 8;
@@ -106,7 +106,9 @@ fn add(right: &mut Vec<Vec<Vec<f64>>>, asked: &[Asked]) {
     for rule in 0..RULES.len() {
         for who in 0..answerers {
             let some = asked.iter().step_by(step).map(|asked| &asked.scores[rule][who]);
-            let means = Mean::of(candidates, some);
+            let mut running = RunningMean::new(candidates);
+            some.for_each(|scores| running.add(scores));
+            let means = running.mean();
             for (at, share) in SHARES.into_iter().enumerate() {
                 for Asked { known, scores } in asked {
                     let scores = scores[rule][who].iter().zip(&means);

@@ -12,7 +12,7 @@ use super::failure::{Failure, show};
 use super::streams::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics, counted};
-use crate::eval::{CalibrationScores, Comparison, EvalReport, Gold, Predictions, Rules, Scores};
+use crate::eval::{CalibrationScores, EvalReport, Gold, Predictions, Rules, Scores};
 use crate::files::{WriteError, writable, write_whole};
 
 /// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
@@ -49,7 +49,7 @@ pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     writable(&files, &inputs)?;
     let (gold, warnings) = Gold::read(&args.gold, args.rules, args.tolerance)?;
     show(&warnings);
-    let (predictions, is_graph) = read(&args.predictions, gold.by)?;
+    let (predictions, is_graph) = read(&args.predictions, &gold)?;
     let placed = |mistakes: Diagnostics| {
         let place = |mistake: Diagnostic| mistake.at(&args.predictions[0], At::File);
         Diagnostics(mistakes.0.into_iter().map(place).collect())
@@ -78,13 +78,13 @@ pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
 }
 
 /// The predictions of graphs and files, and whether one is a graph.
-fn read(from: &[PathBuf], by: Comparison) -> Result<(Predictions, bool), Failure> {
+fn read(from: &[PathBuf], gold: &Gold) -> Result<(Predictions, bool), Failure> {
     let mut all = Predictions::default();
     for from in from {
         all.extend(match from.is_dir() {
-            true => Predictions::of_graph(&store::open(from)?, by)?,
+            true => Predictions::of_graph(&store::open(from)?, gold)?,
             false => {
-                let (predictions, warnings) = Predictions::read(from, by)?;
+                let (predictions, warnings) = Predictions::read(from, gold.by)?;
                 show(&warnings);
                 predictions
             }

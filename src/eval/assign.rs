@@ -3,39 +3,67 @@
 use std::collections::{HashMap, HashSet};
 
 use super::gold::Gold;
-use super::name::{Naming, fold_relation};
-use super::predictions::{PredictedObject, PredictedQuestion, Predictions};
+use super::name::{Name, Naming, fold_relation};
+use super::predictions::{PredictedObject, Predictions};
 use super::report::Outside;
 
 /// A relation of gold and the number of one of its questions.
 pub(super) type GoldKey<'g> = (&'g str, usize);
+
+/// Gold questions by what they ask.
+pub(super) struct GoldIndex<'g> {
+    gold: &'g Gold,
+    /// By the relation's name, then by the subject's id or label.
+    questions: HashMap<String, HashMap<&'g str, Vec<GoldKey<'g>>>>,
+}
+
+impl<'g> GoldIndex<'g> {
+    pub(super) fn of(gold: &'g Gold) -> Self {
+        let mut all: HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>> = HashMap::new();
+        for (relation, questions) in &gold.relations {
+            let name = match gold.by.naming {
+                Naming::Iri => relation.clone(),
+                Naming::Label => fold_relation(relation),
+            };
+            let of_relation = all.entry(name).or_default();
+            for (number, question) in questions.iter().enumerate() {
+                for key in question.subject.id.iter().chain(question.subject.labels()) {
+                    of_relation.entry(key).or_default().push((relation, number));
+                }
+            }
+        }
+        Self { gold, questions: all }
+    }
+
+    /// The gold questions that a predicted one answers, by its subject and what its relation is called: several
+    /// where subjects share a label.
+    pub(super) fn asked(&self, subject: &Name, relation: &[String]) -> Vec<GoldKey<'g>> {
+        let of_relation = relation.iter().find_map(|name| self.questions.get(name));
+        let Some(of_relation) = of_relation else { return Vec::new() };
+        let keys = subject.id.iter().chain(subject.labels());
+        let mut found: Vec<GoldKey<'g>> =
+            keys.filter_map(|key| of_relation.get(key.as_str())).flatten().copied().collect();
+        found.retain(|(relation, number)| {
+            self.gold.relations[*relation][*number].subject.means(subject)
+        });
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
 
 /// The predicted objects of each gold question, best first, each once.
 pub(super) fn assign<'g, 'p>(
     gold: &'g Gold,
     predictions: &'p Predictions,
 ) -> (HashMap<GoldKey<'g>, Vec<&'p PredictedObject>>, Outside) {
-    // By the relation's name, then by the subject's id or label.
-    let mut by_subject: HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>> = HashMap::new();
-    for (relation, questions) in &gold.relations {
-        let name = match gold.by.naming {
-            Naming::Iri => relation.clone(),
-            Naming::Label => fold_relation(relation),
-        };
-        let of_relation = by_subject.entry(name).or_default();
-        for (number, question) in questions.iter().enumerate() {
-            for key in question.subject.id.iter().chain(question.subject.labels()) {
-                of_relation.entry(key).or_default().push((relation, number));
-            }
-        }
-    }
+    let index = GoldIndex::of(gold);
     let mut answers: HashMap<GoldKey<'g>, Vec<&'p PredictedObject>> = HashMap::new();
-    let mut outside = Outside::default();
+    let mut outside = predictions.outside;
     for question in &predictions.questions {
-        let asked = asked(gold, &by_subject, question);
+        let asked = index.asked(&question.subject, &question.relation);
         if asked.is_empty() {
-            outside.questions += 1;
-            outside.objects += question.objects.len();
+            outside.add(question.objects.len());
         }
         for key in asked {
             answers.entry(key).or_default().extend(&question.objects);
@@ -66,23 +94,4 @@ fn told_apart<'p>(objects: &[&'p PredictedObject]) -> Vec<&'p PredictedObject> {
         }
     }
     kept
-}
-
-/// The gold questions that a predicted question answers: several where subjects share a label.
-fn asked<'g>(
-    gold: &'g Gold,
-    by_subject: &HashMap<String, HashMap<&str, Vec<GoldKey<'g>>>>,
-    question: &PredictedQuestion,
-) -> Vec<GoldKey<'g>> {
-    let of_relation = question.relation.iter().find_map(|name| by_subject.get(name));
-    let Some(of_relation) = of_relation else { return Vec::new() };
-    let keys = question.subject.id.iter().chain(question.subject.labels());
-    let mut found: Vec<GoldKey<'g>> =
-        keys.filter_map(|key| of_relation.get(key.as_str())).flatten().copied().collect();
-    found.retain(|(relation, number)| {
-        gold.relations[*relation][*number].subject.means(&question.subject)
-    });
-    found.sort_unstable();
-    found.dedup();
-    found
 }

@@ -11,9 +11,12 @@ use oxrdf::NamedNode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::assign::GoldIndex;
+use super::gold::Gold;
 use super::jsonl;
 use super::lm_kbc;
 use super::name::{Comparison, Name, Naming, fold_relation, local_name};
+use super::report::Outside;
 use crate::catalog::mistakes::Mistakes;
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
 use crate::graph;
@@ -49,53 +52,34 @@ pub struct Predictions {
     pub relation_labels: BTreeMap<String, String>,
     /// Whether objects have labels.
     pub(super) has_labels: bool,
+    /// What is predicted beside these, and not asked by gold.
+    pub(super) outside: Outside,
 }
 
 impl Predictions {
-    /// The predictions of a graph: its triples with a confidence, the most confident first, in
-    /// byte order of their IRIs where they are equally so.
+    /// The predictions of a graph for the questions of gold: its triples with a confidence, the most confident
+    /// first, in byte order of their IRIs where they are equally so. What gold does not ask is counted and not
+    /// held.
     ///
     /// # Errors
     /// Where the store cannot be read or holds a confidence that is none.
-    pub fn of_graph(store: &Store, by: Comparison) -> Result<Self, graph::Error> {
-        let mut found = Self { has_labels: true, ..Self::default() };
-        let mut labels: HashMap<String, Vec<String>> = HashMap::new();
-        let mut questions: BTreeMap<(String, String), Vec<graph::Prediction>> = BTreeMap::new();
-        for triple in graph::predictions(store)? {
-            let object = Some(&triple.object).filter(|_| triple.datatype.is_none());
-            for iri in [&triple.subject, &triple.relation].into_iter().chain(object) {
-                if !labels.contains_key(iri) {
-                    labels.insert(iri.clone(), graph::labels(store, iri)?);
-                }
-            }
-            let key = (triple.subject.clone(), triple.relation.clone());
-            questions.entry(key).or_default().push(triple);
-        }
-        let labels_of = |iri: &str| labels.get(iri).into_iter().flatten().map(String::as_str);
-        for ((subject, relation), mut objects) in questions {
-            // Stable: equals stay in byte order.
-            objects.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-            let name = |triple: &graph::Prediction| match &triple.datatype {
-                Some(datatype) => Name::of_literal(&triple.object, datatype, by),
-                None => Name::of_iri(&triple.object, labels_of(&triple.object), by),
+    pub fn of_graph(store: &Store, gold: &Gold) -> Result<Self, graph::Error> {
+        let mut of = OfGraph::new(store, gold);
+        let mut triples: Vec<graph::Prediction> = Vec::new();
+        graph::predictions(store, &mut |triple| {
+            let is_same = |before: &graph::Prediction| {
+                before.subject == triple.subject && before.relation == triple.relation
             };
-            let objects = objects.iter().map(|triple| PredictedObject {
-                name: name(triple),
-                confidence: Some(triple.confidence),
-                uncalibrated: triple.corrected,
-            });
-            let called = relation_names(&relation, labels_of(&relation), by.naming);
-            if let Some(label) = labels_of(&relation).next() {
-                let labelled = called.iter().map(|name| (name.clone(), label.to_owned()));
-                found.relation_labels.extend(labelled);
+            if triples.first().is_some_and(|before| !is_same(before)) {
+                of.question(std::mem::take(&mut triples))?;
             }
-            found.questions.push(PredictedQuestion {
-                subject: Name::of_iri(&subject, labels_of(&subject), by),
-                relation: called,
-                objects: objects.collect(),
-            });
+            triples.push(triple);
+            Ok(())
+        })?;
+        if !triples.is_empty() {
+            of.question(triples)?;
         }
-        Ok(found)
+        Ok(of.found)
     }
 
     /// Reads a file with a question a line: `{"subject": IRI, "relation": IRI, "objects":
@@ -139,6 +123,75 @@ impl Predictions {
         self.questions.extend(other.questions);
         self.relation_labels.extend(other.relation_labels);
         self.has_labels |= other.has_labels;
+        self.outside.questions += other.outside.questions;
+        self.outside.objects += other.outside.objects;
+    }
+}
+
+/// What is read of a graph, question by question.
+struct OfGraph<'a> {
+    store: &'a Store,
+    by: Comparison,
+    gold: GoldIndex<'a>,
+    found: Predictions,
+    /// By relation, what it is called.
+    relations: HashMap<String, Vec<String>>,
+}
+
+impl<'a> OfGraph<'a> {
+    fn new(store: &'a Store, gold: &'a Gold) -> Self {
+        let found = Predictions { has_labels: true, ..Predictions::default() };
+        let relations = HashMap::new();
+        Self { store, by: gold.by, gold: GoldIndex::of(gold), found, relations }
+    }
+
+    /// Takes the triples of one subject and relation, at least one, in byte order of their objects.
+    fn question(&mut self, mut triples: Vec<graph::Prediction>) -> Result<(), graph::Error> {
+        let graph::Prediction { subject, relation, .. } = &triples[0];
+        let subject = self.name(subject)?;
+        let relation = self.relation(&relation.clone())?;
+        if self.gold.asked(&subject, &relation).is_empty() {
+            self.found.outside.add(triples.len());
+            return Ok(());
+        }
+        // Stable: equals stay in byte order.
+        triples.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let mut objects = Vec::with_capacity(triples.len());
+        for triple in &triples {
+            objects.push(PredictedObject {
+                name: match &triple.datatype {
+                    Some(datatype) => Name::of_literal(&triple.object, datatype, self.by),
+                    None => self.name(&triple.object)?,
+                },
+                confidence: Some(triple.confidence),
+                uncalibrated: triple.corrected,
+            });
+        }
+        self.found.questions.push(PredictedQuestion { subject, relation, objects });
+        Ok(())
+    }
+
+    fn name(&self, iri: &str) -> Result<Name, graph::Error> {
+        let labels = match self.by.naming {
+            Naming::Iri => Vec::new(),
+            Naming::Label => graph::labels(self.store, iri)?,
+        };
+        Ok(Name::of_iri(iri, labels.iter().map(String::as_str), self.by))
+    }
+
+    /// What a relation is called.
+    fn relation(&mut self, iri: &str) -> Result<Vec<String>, graph::Error> {
+        if let Some(called) = self.relations.get(iri) {
+            return Ok(called.clone());
+        }
+        let labels = graph::labels(self.store, iri)?;
+        let called = relation_names(iri, labels.iter().map(String::as_str), self.by.naming);
+        if let Some(label) = labels.first() {
+            let labelled = called.iter().map(|name| (name.clone(), label.clone()));
+            self.found.relation_labels.extend(labelled);
+        }
+        self.relations.insert(iri.to_owned(), called.clone());
+        Ok(called)
     }
 }
 

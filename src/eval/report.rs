@@ -108,6 +108,14 @@ pub struct Outside {
     pub objects: usize,
 }
 
+impl Outside {
+    /// Counts a question with so many answers.
+    pub(super) fn add(&mut self, objects: usize) {
+        self.questions += 1;
+        self.objects += objects;
+    }
+}
+
 /// How predictions score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvalReport {

@@ -1,5 +1,6 @@
 //! Files that are read, compressed or not; files that are written whole or not at all, and whether they can
-//! be; which files are kgbuild's own: only these are ever replaced or deleted.
+//! be; which files are kgbuild's own: only these are ever replaced or deleted; sorting of more than is to be
+//! held in memory.
 //!
 //! A process can be killed at any moment, so that what it was doing must be known again as its own
 //! by the next one. Work in progress lies in a [`Scratch`] folder with a mark in it; a [`Written`]
@@ -7,12 +8,14 @@
 
 mod compressed;
 mod scratch;
+mod sorter;
 mod target;
 mod whole;
 mod written;
 
 pub use compressed::{open, uncompressed_name};
 pub use scratch::{Scratch, left, remove};
+pub use sorter::{Ascending, Sorted, Sorter};
 pub use target::{unwritable, writable};
 pub use whole::{WholeFile, WriteError, write_whole};
 pub use written::{ForeignFile, Written};

@@ -7,9 +7,7 @@
 use std::collections::BTreeMap;
 
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
-use oxigraph::model::{
-    GraphNameRef, Literal, NamedNode, NamedNodeRef, NamedOrBlankNode, Quad, Term,
-};
+use oxigraph::model::{GraphNameRef, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
 use oxigraph::store::{StorageError, Store};
 
 use super::vocabulary as kgb;
@@ -19,69 +17,79 @@ const TITLE: &str = "A knowledge graph of what language models know";
 
 /// How many triples, by what tells them apart.
 #[derive(Default)]
-struct Counts {
-    /// Of facts, names and types.
-    by_property: BTreeMap<String, u64>,
+pub(super) struct Counts {
+    /// Of facts.
+    by_relation: BTreeMap<NamedNode, u64>,
     /// Of `rdf:type`.
     by_class: BTreeMap<NamedNode, u64>,
-    /// What has a name and is no relation.
-    entities: u64,
+    labels: u64,
+    aliases: u64,
 }
 
 impl Counts {
-    fn of(store: &Store) -> Result<Self, StorageError> {
-        let quads = |predicate| {
-            let graph = Some(GraphNameRef::DefaultGraph);
-            store.quads_for_pattern(None, Some(predicate), None, graph)
-        };
-        let mut counts = Self::default();
-        // Equal objects follow each other.
-        let mut last = None;
-        for quad in quads(rdf::REIFIES) {
-            let fact = quad?.object;
-            if let (Term::Triple(triple), true) = (&fact, last.as_ref() != Some(&fact)) {
-                counts.property(triple.predicate.as_ref());
-            }
-            last = Some(fact);
-        }
-        for quad in quads(rdfs::LABEL) {
-            let is_relation = matches!(quad?.subject, NamedOrBlankNode::NamedNode(iri)
-                if counts.by_property.contains_key(iri.as_str()));
-            counts.entities += u64::from(!is_relation);
-            counts.property(rdfs::LABEL);
-        }
-        for quad in quads(kgb::ALT_LABEL) {
-            quad?;
-            counts.property(kgb::ALT_LABEL);
-        }
-        for quad in quads(rdf::TYPE) {
-            match quad?.object {
-                Term::NamedNode(class) if class == kgb::RUN || class == kgb::PROV_ACTIVITY => {}
-                Term::NamedNode(class) => {
-                    *counts.by_class.entry(class).or_default() += 1;
-                    counts.property(rdf::TYPE);
+    /// Counts all that a graph says of a subject.
+    pub(super) fn add(&mut self, block: &[Triple]) {
+        for triple in block {
+            match (triple.predicate.as_ref(), &triple.object) {
+                (rdf::REIFIES, Term::Triple(fact)) => {
+                    count(&mut self.by_relation, &fact.predicate);
+                }
+                (rdfs::LABEL, _) => self.labels += 1,
+                (kgb::ALT_LABEL, _) => self.aliases += 1,
+                (rdf::TYPE, Term::NamedNode(class))
+                    if *class != kgb::RUN && *class != kgb::PROV_ACTIVITY =>
+                {
+                    count(&mut self.by_class, class);
                 }
                 _ => {}
             }
         }
-        Ok(counts)
     }
 
-    fn property(&mut self, property: NamedNodeRef<'_>) {
-        match self.by_property.get_mut(property.as_str()) {
-            Some(count) => *count += 1,
-            None => drop(self.by_property.insert(property.as_str().to_owned(), 1)),
+    /// How many labels the relations have that facts are of: what else has a name is an entity.
+    fn labels_of_relations(&self, store: &Store) -> Result<u64, StorageError> {
+        let mut labels = 0;
+        for relation in self.by_relation.keys() {
+            let (of, graph) = (Some(relation.as_ref().into()), Some(GraphNameRef::DefaultGraph));
+            for quad in store.quads_for_pattern(of, Some(rdfs::LABEL), None, graph) {
+                quad?;
+                labels += 1;
+            }
         }
+        Ok(labels)
+    }
+
+    /// Of facts, names and types.
+    fn by_property(&self) -> BTreeMap<NamedNode, u64> {
+        let mut all = self.by_relation.clone();
+        let types = self.by_class.values().sum();
+        for (property, count) in
+            [(rdfs::LABEL, self.labels), (kgb::ALT_LABEL, self.aliases), (rdf::TYPE, types)]
+        {
+            if count > 0 {
+                *all.entry(property.into_owned()).or_default() += count;
+            }
+        }
+        all
     }
 }
 
-/// The description of the graph that is in `store`, which `run` has written.
+fn count(all: &mut BTreeMap<NamedNode, u64>, of: &NamedNode) {
+    match all.get_mut(of) {
+        Some(count) => *count += 1,
+        None => drop(all.insert(of.clone(), 1)),
+    }
+}
+
+/// The description of the graph that is in `store`, which `run` has written, by what was counted of it.
 pub(super) fn quads(
     store: &Store,
+    counts: &Counts,
     base_iri: &str,
     run: &NamedNode,
 ) -> Result<Vec<Quad>, StorageError> {
-    let counts = Counts::of(store)?;
+    let entities = counts.labels - counts.labels_of_relations(store)?;
+    let by_property = counts.by_property();
     let mut quads = Vec::new();
     let iri = |kind: &str, of: &str| {
         NamedNode::new_unchecked(format!("{base_iri}{kind}:{}", identifier([run.as_str(), of])))
@@ -98,17 +106,17 @@ pub(super) fn quads(
     say(&dataset, kgb::TITLE, Literal::from(TITLE).into());
     say(&dataset, kgb::WAS_GENERATED_BY, run.clone().into());
     for (predicate, count) in [
-        (kgb::TRIPLES, counts.by_property.values().sum()),
-        (kgb::ENTITIES, counts.entities),
+        (kgb::TRIPLES, by_property.values().sum()),
+        (kgb::ENTITIES, entities),
         (kgb::CLASSES, counts.by_class.len() as u64),
-        (kgb::PROPERTIES, counts.by_property.len() as u64),
+        (kgb::PROPERTIES, by_property.len() as u64),
     ] {
         say(&dataset, predicate, number(count));
     }
-    for (property, count) in &counts.by_property {
-        let part = iri("property-partition", property);
+    for (property, count) in &by_property {
+        let part = iri("property-partition", property.as_str());
         say(&dataset, kgb::PROPERTY_PARTITION, part.clone().into());
-        say(&part, kgb::PROPERTY, NamedNode::new_unchecked(property).into());
+        say(&part, kgb::PROPERTY, property.clone().into());
         say(&part, kgb::TRIPLES, number(*count));
     }
     for (class, count) in &counts.by_class {

@@ -160,6 +160,12 @@ pub enum Error {
         /// What to do instead.
         instead: String,
     },
+    /// What is more than is held in memory could not be sorted in a temporary file.
+    #[error(
+        "cannot sort in the temporary folder {}; `TMPDIR` can name another",
+        std::env::temp_dir().display()
+    )]
+    Sorting(#[source] io::Error),
     /// A table could not be written.
     #[error(transparent)]
     Table(WriteError),
@@ -178,7 +184,7 @@ impl Explain for Error {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Read(_) => Fault::Machine,
+            Self::Read(_) | Self::Sorting(_) => Fault::Machine,
             _ => Fault::User,
         }
     }

@@ -13,6 +13,7 @@ mod block;
 mod diff;
 mod past;
 mod record;
+mod scan;
 
 use oxigraph::model::vocab::{rdfs, xsd};
 use oxigraph::model::{
@@ -26,7 +27,8 @@ pub use past::PastGraph;
 pub use record::{GoneFact, WhyGone};
 
 pub(super) use block::annotation_iri;
-pub(super) use record::{Recorded, record};
+pub(super) use record::{OldGraph, Recorded, record};
+pub(super) use scan::Scan;
 
 use super::error::Error;
 use super::ledger;
@@ -62,10 +64,9 @@ pub struct RunEntry {
 
 impl RunEntry {
     /// The first run of a graph of so many facts.
-    fn first(store: &Store, run: &NamedNode) -> Result<Self, StorageError> {
+    fn first(store: &Store, run: &NamedNode, facts: u64) -> Result<Self, StorageError> {
         let said =
             |predicate| text(store, run.as_ref().into(), predicate, GraphNameRef::DefaultGraph);
-        let facts = facts(store)?;
         Ok(Self {
             number: 1,
             run: run.as_str().to_owned(),
@@ -160,7 +161,7 @@ fn entries(store: &Store) -> Result<Vec<RunEntry>, StorageError> {
     if runs.is_empty()
         && let Some(run) = ledger::completed_run(store)?
     {
-        runs.push(RunEntry::first(store, &run)?);
+        runs.push(RunEntry::first(store, &run, facts(store)?)?);
     }
     Ok(runs)
 }

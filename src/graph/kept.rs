@@ -52,6 +52,15 @@ pub fn print<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|at| print[at]))
 }
 
+/// What the ledger says of answers that are kept beside chunks; nothing where none are.
+pub(super) fn quads_beside(iri: &NamedNode, kept: &[KeptQuestion]) -> Vec<Quad> {
+    let mut quads = quads(iri, kept);
+    if !quads.is_empty() {
+        quads.push(Quad::new(kgb::LEDGER, kgb::KEEPS, iri.clone(), kgb::LEDGER));
+    }
+    quads
+}
+
 /// What the ledger says of a chunk's kept answers; nothing where none are.
 pub(super) fn quads(chunk: &NamedNode, kept: &[KeptQuestion]) -> Vec<Quad> {
     if kept.is_empty() {
@@ -125,9 +134,13 @@ impl KeptAnswers {
     }
 
     fn add_own(&mut self, store: &Store, path: &Path) -> Result<(), Error> {
-        for found in listed(store, path) {
-            let (iri, questions) = found?;
-            if is_beside(&iri) {
+        let ledger = Some(GraphNameRef::NamedNode(kgb::LEDGER));
+        let of = Some(kgb::LEDGER.into());
+        for quad in store.quads_for_pattern(of, Some(kgb::KEEPS), None, ledger) {
+            let quad = quad.map_err(|e| Error::storage("reading", path, e))?;
+            let Term::NamedNode(iri) = quad.object else { continue };
+            for found in listed(store, path, Some(&iri)) {
+                let (iri, questions) = found?;
                 let answers = read_answers(store, path, &iri, &questions)?;
                 let answers = Answers::Read(answers.into());
                 self.add_chunk(KeptChunk { answers, iri, questions });
@@ -138,7 +151,7 @@ impl KeptAnswers {
 
     fn add(&mut self, store: Store, path: &Path) -> Result<(), Error> {
         let number = self.stores.len();
-        for found in listed(&store, path) {
+        for found in listed(&store, path, None) {
             let (iri, questions) = found?;
             self.add_chunk(KeptChunk { answers: Answers::Of(number), iri, questions });
         }
@@ -219,13 +232,15 @@ impl KeptAnswers {
     }
 }
 
-/// What is said of questions in a store: by whose entry, and with which prompts.
+/// What is said of questions in a store, or of those of one entry: by whose entry, and with which prompts.
 fn listed<'a>(
     store: &Store,
     path: &'a Path,
+    iri: Option<&NamedNode>,
 ) -> impl Iterator<Item = Result<(NamedNode, Vec<Question>), Error>> + use<'a> {
     let ledger = Some(GraphNameRef::NamedNode(kgb::LEDGER));
-    let quads = store.quads_for_pattern(None, Some(kgb::KEPT_QUESTIONS), None, ledger);
+    let subject = iri.map(|iri| iri.as_ref().into());
+    let quads = store.quads_for_pattern(subject, Some(kgb::KEPT_QUESTIONS), None, ledger);
     quads.filter_map(move |quad| {
         let quad = match quad {
             Ok(quad) => quad,

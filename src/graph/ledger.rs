@@ -1,32 +1,22 @@
 //! The ledger: a named graph in the store that says under which signature the store was made,
 //! which chunks are done, and whether the run got to its end.
 //!
-//! Invariant: an entry stands for a whole chunk, because it is written in the transaction that
+//! Invariant: a chunk that it says is done is whole, because it says so in the transaction that
 //! writes the chunk's triples.
 
+use super::done::{DoneChunks, RelationDone};
 use super::error::{Difference, Error};
 use super::vocabulary as kgb;
-use oxigraph::model::vocab::{rdf, xsd};
+use oxigraph::model::vocab::rdf;
 use oxigraph::model::{
-    GraphNameRef, Literal, NamedNode, NamedNodeRef, NamedOrBlankNode, NamedOrBlankNodeRef, Quad,
-    Term,
+    GraphNameRef, Literal, NamedNode, NamedNodeRef, NamedOrBlankNode, Quad, Term,
 };
 use oxigraph::store::{StorageError, Store};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 
 /// What the result of a run depends on: the name of each part and its hash or value.
 pub(super) type Signature = BTreeMap<String, String>;
-
-/// A stretch of the work that is done or not done as a whole: the key of a ledger entry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Chunk {
-    /// The relation's IRI.
-    pub relation: Arc<str>,
-    /// The number of the chunk within its relation, from 0.
-    pub index: u64,
-}
 
 /// The quads that open a ledger.
 pub(super) fn opening(run: &NamedNode, signature: &Signature) -> Vec<Quad> {
@@ -41,26 +31,22 @@ pub(super) fn opening(run: &NamedNode, signature: &Signature) -> Vec<Quad> {
     ]
 }
 
-/// The quads that record a chunk as done.
-pub(super) fn entry(
-    iri: &NamedNode,
-    relation: &NamedNode,
-    index: u64,
-    statistics: &serde_json::Value,
-) -> [Quad; 4] {
-    let iri = iri.as_ref();
-    [
-        quad(iri, rdf::TYPE, kgb::CHUNK),
-        quad(iri, kgb::RELATION, relation.clone()),
-        quad(iri, kgb::CHUNK_INDEX, Literal::new_typed_literal(index.to_string(), xsd::INTEGER)),
-        quad(iri, kgb::STATISTICS, json(statistics)),
-    ]
+/// The quad that says which chunks of a relation are done.
+pub(super) fn progress(relation: &NamedNode, done: &RelationDone) -> Quad {
+    quad(relation.as_ref(), kgb::PROGRESS, json(&done.to_json()))
 }
 
-/// The quad that keeps the best candidates of a chunk's questions; none where there are none.
-pub(super) fn candidates(iri: &NamedNode, candidates: &serde_json::Value) -> Option<Quad> {
-    let is_kept = !candidates.is_null();
-    is_kept.then(|| quad(iri.as_ref(), kgb::CANDIDATES, json(candidates)))
+/// The quads that keep the best candidates of a chunk's questions; none where there are none.
+pub(super) fn candidates(
+    iri: &NamedNode,
+    relation: &NamedNode,
+    candidates: &serde_json::Value,
+) -> Vec<Quad> {
+    if candidates.is_null() {
+        return Vec::new();
+    }
+    let of_relation = quad(iri.as_ref(), kgb::RELATION, relation.clone());
+    vec![of_relation, quad(iri.as_ref(), kgb::CANDIDATES, json(candidates))]
 }
 
 /// The quad that records the run as complete.
@@ -70,7 +56,7 @@ pub(super) fn completion(run: &NamedNode) -> Quad {
 
 /// What the IRIs of the run and of what it names begin with; the usual one where the store has no ledger.
 pub(super) fn base_iri(store: &Store) -> Result<String, StorageError> {
-    let run = quads(store, None, kgb::SIGNATURE_PARTS).next().transpose()?;
+    let run = quads(store, kgb::SIGNATURE_PARTS).next().transpose()?;
     let iri = run.map_or(String::new(), |quad| match quad.subject {
         NamedOrBlankNode::NamedNode(iri) => iri.into_string(),
         NamedOrBlankNode::BlankNode(_) => String::new(),
@@ -85,7 +71,7 @@ pub(super) fn parts(run: &str) -> Option<(&str, &str)> {
 
 /// The run that got to its end; none where none did.
 pub(super) fn completed_run(store: &Store) -> Result<Option<NamedNode>, StorageError> {
-    let found = quads(store, None, kgb::COMPLETE).next().transpose()?;
+    let found = quads(store, kgb::COMPLETE).next().transpose()?;
     Ok(found.and_then(|quad| match quad.subject {
         NamedOrBlankNode::NamedNode(run) => Some(run),
         NamedOrBlankNode::BlankNode(_) => None,
@@ -95,7 +81,7 @@ pub(super) fn completed_run(store: &Store) -> Result<Option<NamedNode>, StorageE
 /// The signature that a store was made under, `None` where it has no ledger.
 pub(super) fn signature(store: &Store, path: &Path) -> Result<Option<Signature>, Error> {
     let read = |e| Error::storage("reading", path, e);
-    let Some(found) = quads(store, None, kgb::SIGNATURE_PARTS).next() else {
+    let Some(found) = quads(store, kgb::SIGNATURE_PARTS).next() else {
         return Ok(None);
     };
     let found = found.map_err(read)?;
@@ -122,62 +108,34 @@ pub(super) fn differences(was: &Signature, is: &Signature) -> Vec<Difference> {
 
 /// Whether the ledger says that the run got to its end.
 pub(super) fn is_complete(store: &Store, path: &Path) -> Result<bool, Error> {
-    let found = quads(store, None, kgb::COMPLETE).next().transpose();
+    let found = quads(store, kgb::COMPLETE).next().transpose();
     found.map(|quad| quad.is_some()).map_err(|e| Error::storage("reading", path, e))
 }
 
-/// The chunks that are done. Relations' IRIs are shared, so that a chunk takes a few bytes.
-pub(super) fn done(store: &Store, path: &Path) -> Result<HashSet<Chunk>, Error> {
-    let mut relations: HashMap<String, Arc<str>> = HashMap::new();
-    let mut done = HashSet::new();
-    for found in quads(store, None, kgb::RELATION) {
+/// The chunks that are done, and what says so of fewer of them: what was said before the last chunk.
+pub(super) fn done(store: &Store, path: &Path) -> Result<(DoneChunks, Vec<Quad>), Error> {
+    let (mut done, mut outdated) = (DoneChunks::default(), Vec::new());
+    let mut last: HashMap<NamedOrBlankNode, Quad> = HashMap::new();
+    for found in quads(store, kgb::PROGRESS) {
         let found = found.map_err(|e| Error::storage("reading", path, e))?;
-        let Term::NamedNode(relation) = found.object else {
-            return Err(damaged(path, format!("the relation of {} is no IRI", found.subject)));
-        };
-        let relation = relations
-            .entry(relation.into_string())
-            .or_insert_with_key(|iri| Arc::from(iri.as_str()))
-            .clone();
-        let index = value(store, path, found.subject.as_ref(), kgb::CHUNK_INDEX)?;
-        let index = text(&index)
-            .parse()
-            .map_err(|_| damaged(path, format!("the index of {} is no number", found.subject)))?;
-        done.insert(Chunk { relation, index });
+        let NamedOrBlankNode::NamedNode(relation) = &found.subject else { continue };
+        let own = serde_json::from_str(text(&found.object)).ok().and_then(RelationDone::from_json);
+        let what =
+            || format!("what it says of the chunks of {relation} is not what kgbuild writes");
+        let own = own.ok_or_else(|| damaged(path, what()))?;
+        if done.of(relation.as_str()).is_some_and(|other| other.len() >= own.len()) {
+            outdated.push(found);
+            continue;
+        }
+        done.set(relation.as_str().into(), own);
+        outdated.extend(last.insert(found.subject.clone(), found));
     }
-    Ok(done)
+    Ok((done, outdated))
 }
 
-/// The statistics of a chunk that is done.
-pub(super) fn statistics(
-    store: &Store,
-    path: &Path,
-    iri: &NamedNode,
-) -> Result<serde_json::Value, Error> {
-    let found = value(store, path, iri.as_ref().into(), kgb::STATISTICS)?;
-    serde_json::from_str(text(&found))
-        .map_err(|e| damaged(path, format!("the statistics of {iri} are no JSON ({e})")))
-}
-
-fn value(
-    store: &Store,
-    path: &Path,
-    subject: NamedOrBlankNodeRef<'_>,
-    predicate: NamedNodeRef<'_>,
-) -> Result<Term, Error> {
-    match quads(store, Some(subject), predicate).next() {
-        Some(found) => Ok(found.map_err(|e| Error::storage("reading", path, e))?.object),
-        None => Err(damaged(path, format!("{subject} has no {predicate}"))),
-    }
-}
-
-fn quads(
-    store: &Store,
-    subject: Option<NamedOrBlankNodeRef<'_>>,
-    predicate: NamedNodeRef<'_>,
-) -> oxigraph::store::QuadIter<'static> {
+fn quads(store: &Store, predicate: NamedNodeRef<'_>) -> oxigraph::store::QuadIter<'static> {
     let ledger = GraphNameRef::NamedNode(kgb::LEDGER);
-    store.quads_for_pattern(subject, Some(predicate), None, Some(ledger))
+    store.quads_for_pattern(None, Some(predicate), None, Some(ledger))
 }
 
 fn quad(subject: NamedNodeRef<'_>, predicate: NamedNodeRef<'_>, object: impl Into<Term>) -> Quad {

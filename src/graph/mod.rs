@@ -8,11 +8,12 @@
 //! classes, [`vocabulary::DESCRIPTION`] what the graph is by VoID and DCAT, [`vocabulary::HISTORY`] which runs
 //! made it what it is.
 //!
-//! Invariant: the triples of a chunk and its ledger entry enter the store in one transaction, and
+//! Invariant: the triples of a chunk and that it is done enter the store in one transaction, and
 //! a folder named `store` appears only when it is whole. A run that is killed at any moment
 //! therefore leaves whole chunks, and goes on after them when it is started again.
 
 mod description;
+mod done;
 mod error;
 mod export;
 mod folder;
@@ -31,6 +32,7 @@ mod view;
 pub mod vocabulary;
 mod write;
 
+pub use done::{Chunk, DoneChunks};
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::open_for_reading;
@@ -38,7 +40,6 @@ pub use history::{
     FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
 };
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
-pub use ledger::Chunk;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{

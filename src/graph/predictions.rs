@@ -1,7 +1,6 @@
 //! What a graph predicts: its asserted triples with their confidences.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+mod sortable;
 
 use oxigraph::model::vocab::rdfs;
 use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Term};
@@ -10,6 +9,7 @@ use oxigraph::store::{StorageError, Store};
 use super::error::Error;
 use super::view::{Included, View};
 use super::vocabulary as kgb;
+use crate::files::Sorter;
 
 /// A triple of an entity and the confidence in it, 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,19 +28,19 @@ pub struct Prediction {
     pub corrected: Option<f64>,
 }
 
-/// Subject, relation and object.
-type Fact = [String; 3];
-
-/// The asserted triples that have a confidence, under either annotation, in byte order of subject,
-/// relation and object. Where a triple has several confidences, the highest is given. Triples with
-/// blank nodes are none.
+/// Gives `take` the asserted triples that have a confidence, under either annotation, in byte order of
+/// subject, relation and object. Where a triple has several confidences, the highest is given. Triples with
+/// blank nodes are none. They are sorted on the disk where they are many.
 ///
 /// # Errors
 /// [`Error::Probability`] for a confidence that is none, [`Error::Read`] where the store cannot be
-/// read.
-pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
+/// read, [`Error::Sorting`] where the temporary folder cannot be written, and those of `take`.
+pub fn predictions(
+    store: &Store,
+    take: &mut dyn FnMut(Prediction) -> Result<(), Error>,
+) -> Result<(), Error> {
     let view = View::new(store, None, Included::default()).map_err(Error::Read)?;
-    let mut found: BTreeMap<(Fact, Option<String>), (f64, Option<f64>)> = BTreeMap::new();
+    let mut found = Sorter::default();
     let graph = Some(GraphNameRef::DefaultGraph);
     for quad in store.quads_for_pattern(None, Some(kgb::CONFIDENCE), None, graph) {
         let quad = quad.map_err(Error::Read)?;
@@ -55,7 +55,8 @@ pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
             .transpose()
             .map_err(Error::Read)?;
         let corrected = corrected.map(|quad| probability(&quad.object, "corrected probability"));
-        let said = (probability(&quad.object, "confidence")?, corrected.transpose()?);
+        let (confidence, corrected) =
+            (probability(&quad.object, "confidence")?, corrected.transpose()?);
         for triple in view.annotated(quad.subject.as_ref()).map_err(Error::Read)? {
             if !view.asserts(&triple).map_err(Error::Read)? {
                 continue;
@@ -69,21 +70,34 @@ pub fn predictions(store: &Store) -> Result<Vec<Prediction>, Error> {
                 _ => continue,
             };
             if let NamedOrBlankNode::NamedNode(subject) = triple.subject {
-                let key = [subject.into_string(), triple.predicate.into_string(), object];
-                let key = (key, datatype);
-                let best = found.entry(key).or_insert(said);
-                // Of equal confidences one is taken that does not depend on the store's order.
-                if said.partial_cmp(best) == Some(Ordering::Greater) {
-                    *best = said;
-                }
+                let (subject, relation) = (subject.into_string(), triple.predicate.into_string());
+                let found_one =
+                    Prediction { subject, relation, object, datatype, confidence, corrected };
+                found.push(&sortable::bytes(&found_one)).map_err(Error::Sorting)?;
             }
         }
     }
-    let predictions = found.into_iter().map(|(([subject, relation, object], datatype), said)| {
-        let (confidence, corrected) = said;
-        Prediction { subject, relation, object, datatype, confidence, corrected }
-    });
-    Ok(predictions.collect())
+    let mut best: Option<Prediction> = None;
+    for bytes in found.sorted().each().map_err(Error::Sorting)? {
+        let next = sortable::prediction(&bytes.map_err(Error::Sorting)?);
+        // Of one triple the last has the highest confidence.
+        if let Some(before) = best.replace(next)
+            && best.as_ref().is_some_and(|next| !next.is_of(&before))
+        {
+            take(before)?;
+        }
+    }
+    best.map_or(Ok(()), take)
+}
+
+impl Prediction {
+    /// Whether it is of the same triple.
+    fn is_of(&self, other: &Self) -> bool {
+        self.subject == other.subject
+            && self.relation == other.relation
+            && self.object == other.object
+            && self.datatype == other.datatype
+    }
 }
 
 /// The `rdfs:label`s of an entity or relation, in byte order.
@@ -125,7 +139,12 @@ fn probability(term: &Term, role: &'static str) -> Result<f64, Error> {
         Term::Literal(literal) => literal.value().parse().unwrap_or(f64::NAN),
         _ => f64::NAN,
     };
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(Error::Probability { role, value }) }
+    // abs: minus zero is in the range, and would sort behind all others.
+    if (0.0..=1.0).contains(&value) {
+        Ok(value.abs())
+    } else {
+        Err(Error::Probability { role, value })
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +161,15 @@ mod tests {
         store
     }
 
+    fn all(store: &Store) -> Result<Vec<Prediction>, Error> {
+        let mut all = Vec::new();
+        predictions(store, &mut |prediction| {
+            all.push(prediction);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
     #[test]
     fn both_annotations_are_read_and_only_what_is_asserted() {
         let store = store(
@@ -154,7 +182,7 @@ mod tests {
              e:d e:r e:4 .
              e:a rdfs:label \"A\", \"a\" .",
         );
-        let found = predictions(&store).unwrap();
+        let found = all(&store).unwrap();
         let found = found.iter().map(|p| (&*p.subject, &*p.object, p.confidence, p.corrected));
         let expected = [
             ("e:a", "e:1", 0.25, None),
@@ -171,7 +199,7 @@ mod tests {
     fn a_confidence_that_is_none_is_refused() {
         for wrong in ["1.5", "\"sure\"", "e:x"] {
             let store = store(&format!("e:a e:r e:1 {{| kgb:confidence {wrong} |}} ."));
-            assert!(matches!(predictions(&store), Err(Error::Probability { .. })), "{wrong}");
+            assert!(matches!(all(&store), Err(Error::Probability { .. })), "{wrong}");
         }
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::done::Chunk;
 use super::kept::KeptQuestion;
-use super::ledger::Chunk;
 use super::schema::Schema;
 
 /// When what is written is forced to the disk; never changes the graph. What a power cut takes is
@@ -112,7 +112,8 @@ pub struct ChunkRecord<'a> {
     pub assertions: Vec<Assertion<'a>>,
     /// The entities and relations that occur in the assertions.
     pub entities: Vec<EntityDescription<'a>>,
-    /// What was counted; the ledger keeps it and gives it back as it is.
+    /// What was counted of all of the relation's chunks that are done, with this one; the ledger keeps it
+    /// and gives it back as it is.
     pub statistics: serde_json::Value,
     /// What the models answered, by question; empty where it is not kept.
     pub kept: Vec<KeptQuestion>,

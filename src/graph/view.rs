@@ -9,14 +9,17 @@
 //! What is [included](Included) beside facts and types is a choice of the export's: labels, aliases, the runs
 //! with what names them, and, from graphs of their own in the store, the schema and the description.
 //!
-//! Nothing is held in memory but the list of subjects: every question goes to the store's indexes.
+//! Nothing is held in memory: every question goes to the store's indexes.
 
 mod included;
+mod subjects;
 
 use std::collections::HashSet;
 
 pub(super) use included::Included;
+pub(super) use subjects::{Subjects, subject_key, subject_of_key};
 
+use super::error::Error;
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{
@@ -24,6 +27,7 @@ use oxigraph::model::{
     TermRef, Triple,
 };
 use oxigraph::store::{StorageError, Store};
+use subjects::SubjectSorter;
 
 /// The default graph of a store, seen from a least confidence on, with what is included.
 pub(super) struct View<'a> {
@@ -92,28 +96,28 @@ impl<'a> View<'a> {
         &self,
         inline_annotations: bool,
         mut visit: impl FnMut(&Triple, bool),
-    ) -> Result<Vec<NamedOrBlankNode>, StorageError> {
-        let mut subjects: Vec<NamedOrBlankNode> = Vec::new();
+    ) -> Result<Subjects, Error> {
+        let mut subjects = SubjectSorter::default();
         let mut last = None;
         let (mut is_shown, mut is_inline) = (false, false);
         for quad in self.quads(None, None, None) {
-            let triple = Triple::from(quad?);
+            let triple = Triple::from(quad.map_err(Error::Read)?);
             if last.as_ref() != Some(&triple.subject) {
                 let subject = triple.subject.as_ref();
-                is_shown = self.shows_subject(subject)?;
-                is_inline = is_shown && inline_annotations && self.annotates(subject)?;
+                is_shown = self.shows_subject(subject).map_err(Error::Read)?;
+                is_inline = is_shown
+                    && inline_annotations
+                    && self.annotates(subject).map_err(Error::Read)?;
                 if is_shown && !is_inline {
-                    subjects.push(triple.subject.clone());
+                    subjects.push(&triple.subject)?;
                 }
                 last = Some(triple.subject.clone());
             }
-            if is_shown && self.standing(&triple)? != Standing::Hidden {
+            if is_shown && self.standing(&triple).map_err(Error::Read)? != Standing::Hidden {
                 visit(&triple, is_inline);
             }
         }
-        subjects.sort_unstable_by(|a, b| line_key(a).cmp(line_key(b)));
-        subjects.dedup();
-        Ok(subjects)
+        Ok(subjects.sorted())
     }
 
     /// The triples of a subject that is shown.
@@ -173,7 +177,7 @@ impl<'a> View<'a> {
                 blocks.push((reifier, triples));
             }
         }
-        blocks.sort_unstable_by(|(a, _), (b, _)| line_key(a).cmp(line_key(b)));
+        blocks.sort_by_cached_key(|(reifier, _)| subject_key(reifier));
         Ok(blocks)
     }
 
@@ -369,13 +373,4 @@ pub(super) fn statement(triples: &[Triple]) -> Option<Triple> {
 
 pub(super) fn is_part_of_statement(triple: &Triple) -> bool {
     [rdf::SUBJECT, rdf::PREDICATE, rdf::OBJECT].contains(&triple.predicate.as_ref())
-}
-
-/// The bytes by which a subject's lines of N-Triples sort, without making the line.
-fn line_key(subject: &NamedOrBlankNode) -> impl Iterator<Item = u8> {
-    let (before, text, after) = match subject {
-        NamedOrBlankNode::NamedNode(iri) => ("<", iri.as_str(), ">"),
-        NamedOrBlankNode::BlankNode(node) => ("_:", node.as_str(), " "),
-    };
-    before.bytes().chain(text.bytes()).chain(after.bytes())
 }

@@ -124,20 +124,18 @@ terms! { "https://w3id.org/kgbuild#":
     SIGNATURE_PARTS = "signatureParts";
     /// In the ledger: whether the run got to its end.
     COMPLETE = "complete";
-    /// The class of chunks.
-    CHUNK = "Chunk";
     /// In the ledger: the relation of a chunk.
     RELATION = "relation";
-    /// In the ledger: the number of a chunk within its relation, from 0.
-    CHUNK_INDEX = "chunkIndex";
-    /// In the ledger: what was counted while a chunk was made, as JSON.
-    STATISTICS = "statistics";
+    /// In the ledger: which chunks of a relation are done, and what was counted of them, as JSON.
+    PROGRESS = "progress";
     /// In the ledger: the best candidates of a chunk's questions, written or not, as JSON.
     CANDIDATES = "candidates";
     /// In the ledger: of which questions and prompts a chunk has kept answers, as bytes.
     KEPT_QUESTIONS = "keptQuestions";
     /// In the ledger: what the models answered to them, as bytes.
     KEPT_ANSWERS = "keptAnswers";
+    /// In the ledger, of itself: what is kept beside chunks.
+    KEEPS = "keeps";
 }
 
 terms! { "http://www.w3.org/ns/prov#":

@@ -12,22 +12,24 @@ pub use derive::PredictedFact;
 
 use begin::{At, Place};
 
+use super::done::{Chunk, DoneChunks};
 use super::error::Error;
 use super::folder::Folder;
 use super::history;
 use super::kept::{self, KeptQuestion};
-use super::ledger::{self, Chunk};
+use super::ledger;
 use super::records::{
     Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription,
 };
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
-use oxigraph::store::Store;
+use oxigraph::store::{StorageError, Store};
 use oxsdatatypes::DateTime;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Probabilities enter the graph rounded to this many decimal places, here and nowhere else; smaller
@@ -62,6 +64,8 @@ pub struct GraphWriter {
     state: GraphState,
     /// Fingerprints of the descriptions that this process has committed.
     described: HashSet<[u8; 16]>,
+    /// What the ledger said of relations before their last chunks.
+    outdated: Vec<Quad>,
     uncheckpointed: usize,
     checkpoint: Instant,
     /// Last, so that the lock goes after the store is closed.
@@ -105,8 +109,11 @@ impl GraphWriter {
             true => folder.open(&store_path)?,
             false => folder.create(&store_path, opening)?,
         };
+        let (state, outdated) =
+            GraphState::of(made.others, made.differences, (&store, &store_path))?;
         Ok(Self {
-            state: GraphState::of(made.others, made.differences, (&store, &store_path))?,
+            state,
+            outdated,
             store,
             store_path,
             base_iri: base_iri.to_owned(),
@@ -131,7 +138,7 @@ impl GraphWriter {
     pub fn keep(&mut self, name: &str, kept: &[KeptQuestion]) -> Result<(), Error> {
         let hash = identifier([self.run.as_str(), name]);
         let iri = NamedNode::new_unchecked(format!("{}{}:{hash}", self.base_iri, kept::BESIDE));
-        let quads = kept::quads(&iri, kept);
+        let quads = kept::quads_beside(&iri, kept);
         let count = quads.len();
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.written(count)
@@ -154,20 +161,9 @@ impl GraphWriter {
         Self { durability, ..self }
     }
 
-    /// The chunks that are in the graph.
-    pub fn done(&self) -> &HashSet<Chunk> {
+    /// The chunks that are in the graph, and what was counted of them.
+    pub fn done(&self) -> &DoneChunks {
         &self.state.done
-    }
-
-    /// The statistics that were committed with a chunk, `None` where it is not done.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub fn statistics(&self, chunk: &Chunk) -> Result<Option<serde_json::Value>, Error> {
-        if !self.state.done.contains(chunk) {
-            return Ok(None);
-        }
-        ledger::statistics(&self.store, &self.store_path, &self.chunk_iri(chunk)).map(Some)
     }
 
     /// Whether [`Self::finish`] was reached, now or in an earlier process.
@@ -185,8 +181,7 @@ impl GraphWriter {
         &self.store
     }
 
-    /// Writes a chunk and its ledger entry in one transaction. A chunk that is done is left as it
-    /// is.
+    /// Writes a chunk, and that it is done, in one transaction. A chunk that is done is left as it is.
     ///
     /// # Errors
     /// [`Error::Iri`] and [`Error::Probability`] for what must not be written (nothing of the
@@ -211,12 +206,16 @@ impl GraphWriter {
         }
         let relation = named("relation", &record.chunk.relation)?;
         let iri = self.chunk_iri(&record.chunk);
-        quads.extend(ledger::entry(&iri, &relation, record.chunk.index, &record.statistics));
         quads.extend(kept::quads(&iri, &record.kept));
-        quads.extend(ledger::candidates(&iri, &record.candidates));
+        quads.extend(ledger::candidates(&iri, &relation, &record.candidates));
+        let was = self.state.done.of(&record.chunk.relation);
+        let is = was.cloned().unwrap_or_default();
+        let is = is.with(record.chunk.index, record.statistics.clone());
+        quads.push(ledger::progress(&relation, &is));
         let count = quads.len();
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
-        self.state.done.insert(record.chunk.clone());
+        self.outdated.extend(was.map(|was| ledger::progress(&relation, was)));
+        self.state.done.set(Arc::clone(&record.chunk.relation), is);
         if self.described.len() + described.len() > REMEMBERED_DESCRIPTIONS {
             self.described.clear();
         }
@@ -239,10 +238,20 @@ impl GraphWriter {
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn checkpoint(&mut self) -> Result<(), Error> {
-        self.store.flush().map_err(|e| self.write_error(e))?;
+        self.forget_outdated()
+            .and_then(|()| self.store.flush())
+            .map_err(|e| self.write_error(e))?;
         self.uncheckpointed = 0;
         self.checkpoint = Instant::now();
         Ok(())
+    }
+
+    /// Removes what the ledger said before. Where a process is killed in between, more is left than was, which
+    /// says nothing else.
+    fn forget_outdated(&mut self) -> Result<(), StorageError> {
+        let mut transaction = self.store.start_transaction()?;
+        self.outdated.drain(..).for_each(|quad| transaction.remove(&quad));
+        transaction.commit()
     }
 
     /// A triple, and the IRI of what is said about it.
@@ -300,7 +309,7 @@ impl GraphWriter {
         NamedNode::new_unchecked(format!("{}chunk:{hash}", self.base_iri))
     }
 
-    fn write_error(&self, source: oxigraph::store::StorageError) -> Error {
+    fn write_error(&self, source: StorageError) -> Error {
         Error::storage("writing to", &self.store_path, source)
     }
 }

@@ -1,12 +1,12 @@
 //! In which chunks the questions are asked, and which of these together: blocks of subjects that the
 //! same relations are asked about, so that what prompts about a subject begin with is computed once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::plan::{Plan, RelationPlan, Task};
 use crate::catalog::EntityId;
-use crate::graph::{Chunk, KeptAnswers};
+use crate::graph::{DoneChunks, KeptAnswers};
 use crate::shock::Pair;
 
 /// Subjects of one chunk.
@@ -90,7 +90,7 @@ impl RelationPlan {
 
 impl Plan {
     /// The chunks that are not in `done`, in the order in which they are asked.
-    pub fn tasks<'a>(&'a self, done: &'a HashSet<Chunk>) -> impl Iterator<Item = Task> + 'a {
+    pub fn tasks<'a>(&'a self, done: &'a DoneChunks) -> impl Iterator<Item = Task> + 'a {
         let is_done = |task: &Task| done.contains(&self.relations[task.relation].chunk(task.index));
         self.blocks().flatten().filter(move |task| !is_done(task))
     }
@@ -99,7 +99,7 @@ impl Plan {
     /// few. Those that are kept hardly count, so that the others fill the models' batches.
     pub(super) fn batches<'a>(
         &'a self,
-        done: &'a HashSet<Chunk>,
+        done: &'a DoneChunks,
         kept: &'a KeptAnswers,
     ) -> impl Iterator<Item = Vec<Task>> + 'a {
         let is_done = |task: &Task| done.contains(&self.relations[task.relation].chunk(task.index));
@@ -178,12 +178,6 @@ impl Plan {
         }
         let prompts = group.relations.iter().map(|&at| self.relations[at].load());
         (self.batch_prompts / prompts.sum::<usize>().max(1)).clamp(1, CHUNK_SUBJECTS)
-    }
-
-    /// How many chunks the subjects of the relation with this index make.
-    pub(super) fn chunks(&self, relation: usize) -> u64 {
-        let with = self.groups.iter().filter(|group| group.relations.contains(&relation));
-        with.map(|group| group.subjects.len().div_ceil(self.block_subjects(group)) as u64).sum()
     }
 
     /// Whether a model computes once what prompts about a subject begin with, and there are such prompts.

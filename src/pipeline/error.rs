@@ -78,14 +78,10 @@ pub enum Error {
     #[error(transparent)]
     Graph(#[from] graph::Error),
     /// The ledger holds statistics that this version cannot read.
-    #[error(
-        "the ledger's entry for chunk {chunk} of <{relation}> cannot be read; run with --fresh"
-    )]
+    #[error("what the ledger counted of <{relation}> cannot be read; run with --fresh")]
     Ledger {
         /// The relation's IRI.
         relation: String,
-        /// The chunk's number.
-        chunk: u64,
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,

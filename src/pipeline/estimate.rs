@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Error, Plan, Predictor, RelationPlan, Task, encode};
+use super::{CHUNK_SUBJECTS, Error, Plan, Predictor, RelationPlan, Task, encode};
+use crate::catalog::EntityId;
 use crate::lm::Prompt;
 
+/// Subjects of a relation whose prompts' tokens are counted.
+const COUNTED: usize = 4096;
 /// How long a trial goes on before no more relations are tried.
 const TRIAL: Duration = Duration::from_secs(4);
 /// Subjects of the question that warms the models up.
@@ -19,7 +22,8 @@ pub struct WorkCounts {
     pub subjects: usize,
     /// Prompts: one a subject and template.
     pub prompts: usize,
-    /// Their tokens; where models read different prompts, those of the one that reads most.
+    /// Their tokens; where models read different prompts, those of the one that reads most. Of a relation with
+    /// more than 4,096 subjects, by as many of them, evenly spread.
     pub prompt_tokens: usize,
     /// Candidates of the answer space.
     pub candidates: usize,
@@ -53,17 +57,27 @@ impl Plan {
     /// Where a prompt cannot be encoded, or does not fit into the models' context.
     pub fn estimate(&self) -> Result<Estimate, Error> {
         let mut relations: Vec<WorkCounts> = self.relations.iter().map(WorkCounts::of).collect();
-        let nothing_done = Default::default();
-        for task in self.tasks(&nothing_done) {
-            let relation = task.relation;
-            let encoded = encode(self, task)?;
-            let lists = [false, true].map(|exampled| encoded.prompts(exampled));
-            let tokens = |prompts: &[Prompt]| prompts.iter().map(Prompt::tokens).sum::<usize>();
-            relations[relation].prompt_tokens += lists.into_iter().map(tokens).max().unwrap_or(0);
+        for (at, counts) in relations.iter_mut().enumerate() {
+            counts.prompt_tokens = self.prompt_tokens(at)?;
         }
         let mut total = WorkCounts::default();
         relations.iter().for_each(|counts| total.add(counts));
         Ok(Estimate { relations, total })
+    }
+
+    /// How many tokens a relation's prompts have together.
+    fn prompt_tokens(&self, relation: usize) -> Result<usize, Error> {
+        let all = &self.relations[relation].subjects;
+        let counted = all.len().min(COUNTED);
+        let some: Vec<EntityId> = (0..counted).map(|i| all[i * all.len() / counted]).collect();
+        let mut sum = 0;
+        for (subjects, index) in some.chunks(CHUNK_SUBJECTS).zip(0..) {
+            let encoded = encode(self, Task { relation, index, subjects: subjects.to_vec() })?;
+            let lists = [false, true].map(|exampled| encoded.prompts(exampled));
+            let tokens = |prompts: &[Prompt]| prompts.iter().map(Prompt::tokens).sum::<usize>();
+            sum += lists.into_iter().map(tokens).max().unwrap_or(0);
+        }
+        Ok((sum as f64 * all.len() as f64 / counted.max(1) as f64).round() as usize)
     }
 }
 

@@ -66,8 +66,16 @@ fn too_many_candidates(plan: &Plan, relation: &RelationPlan) -> Option<Diagnosti
 fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
     let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let mut subjects = Vec::new();
+    let texts = relation.templates.iter().map(|template| template.text().len());
+    let around = texts.max().unwrap_or(0) + relation.examples.len() + AROUND;
+    let room = context.saturating_sub(relation.longest + around);
     for &subject in relation.subjects.iter() {
-        if let Some(tokens) = too_long(plan, relation, plan.subjects.label(subject), context) {
+        let label = plan.subjects.label(subject);
+        // Of millions of subjects nearly all are known to fit without a prompt being written.
+        if label.len() < room {
+            continue;
+        }
+        if let Some(tokens) = too_long(plan, relation, label, context) {
             subjects.push((subject, tokens));
         }
     }

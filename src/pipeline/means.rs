@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::RelationPlan;
 use crate::catalog::EntityId;
-use crate::shock::{Mean, MeanRemoval, Pair, Prior, Priors};
+use crate::shock::{MeanRemoval, Pair, Prior, Priors, RunningMean, RunningPriors};
 
 /// Over how many subjects the text after the object is read: P@1 is the same with 1 to 16.
 const TEXT_SUBJECTS: usize = 2;
@@ -23,23 +23,43 @@ pub enum MeansOf {
     AllRelations,
 }
 
+/// What both models predict of a relation on average, of subjects of which none is held.
+pub(super) struct RunningMeans {
+    /// By name; none where no shift is removed.
+    priors: Option<RunningPriors>,
+    /// By candidate.
+    means: Pair<RunningMean>,
+}
+
+impl RunningMeans {
+    /// Of no subject of a relation yet.
+    pub(super) fn of(relation: &RelationPlan) -> Self {
+        let names = relation.space.names();
+        let mean = RunningMean::new(names.candidates());
+        Self {
+            priors: relation.tau.map(|_| RunningPriors::new(names.names())),
+            means: Pair { finetuned: mean.clone(), base: mean },
+        }
+    }
+
+    /// Counts what both models give the names of the relation for a subject, as ln p.
+    pub(super) fn add(&mut self, relation: &RelationPlan, models: &Pair<Vec<f64>>) {
+        let names = relation.space.names();
+        if let Some(priors) = &mut self.priors {
+            priors.add(models);
+        }
+        self.means.finetuned.add(&names.sum(&models.finetuned));
+        self.means.base.add(&names.sum(&models.base));
+    }
+}
+
 impl RelationPlan {
     /// Takes both models' mean predictions of subjects that were asked about.
-    pub(super) fn set_mean_predictions(&mut self, asked: &[Pair<Vec<f64>>]) {
-        let names = self.space.names();
-        let priors = self.tau.map(|_| Priors::mean(names.names(), asked));
-        let mean_of = |of: fn(&Pair<Vec<f64>>) -> &Vec<f64>| {
-            let sums: Vec<Vec<f64>> = asked.iter().map(|models| names.sum(of(models))).collect();
-            Mean::of(names.candidates(), sums.iter())
-        };
-        let means = Pair {
-            finetuned: mean_of(|models| &models.finetuned),
-            base: mean_of(|models| &models.base),
-        };
-        if let Some(priors) = priors {
-            self.set_priors(&priors);
+    pub(super) fn set_mean_predictions(&mut self, asked: RunningMeans) {
+        if let Some(priors) = asked.priors {
+            self.set_priors(&priors.mean());
         }
-        self.set_means(means);
+        self.set_means(asked.means.map(RunningMean::mean));
     }
 
     /// Takes both models' mean predictions, by name, whose difference the correction removes as far as

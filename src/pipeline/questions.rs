@@ -6,7 +6,7 @@ use super::open::{open_models, take_needed_priors, workers};
 use super::score::{Ask, ask_each};
 use super::{
     Environment, Error, Inputs, KnownQuestion, LocatedModels, MeansOf, Plan, Predictor, Scored,
-    locate, prompts,
+    Task, locate, prompts,
 };
 use crate::catalog::EntityId;
 use crate::config::Pipeline;
@@ -89,7 +89,14 @@ impl<'e> KnownQuestions<'e> {
             plan.relations.iter().map(|relation| &*relation.subjects).collect();
         let progress = super::progress::begin(events, prompts(plan, &subjects));
         let stop = &environment.stop;
-        Ok(ask_each(plan, &subjects, &mut predictors, workers, &progress, stop, ask)?.answers)
+        let mut answers: Vec<Vec<T>> = subjects.iter().map(|_| Vec::new()).collect();
+        let mut take = |task: &Task, mut own: Vec<T>, _| {
+            answers[task.relation].append(&mut own);
+            Ok(())
+        };
+        let with = (&mut predictors[..], workers);
+        ask_each(plan, &subjects, with, &progress, stop, ask, &mut take)?;
+        Ok(answers)
     }
 
     /// The questions with both models' distributions and their answers, by relation of the plan.

@@ -4,16 +4,18 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use serde::Deserialize as _;
+
 use super::derive::Deriving;
 use super::predict::ModelWork;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
 use super::select::FoundCandidates;
 use super::stages::{self, Workers};
-use super::{Encoded, Error, Plan, Predictor, Selected, Task, encode, select};
+use super::{Encoded, Error, Plan, Predictor, RelationPlan, Selected, Task, encode, select};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::diagnostic::Events;
-use crate::graph::{Assertion, ChunkRecord, EntityDescription, GraphWriter, Object};
+use crate::graph::{Assertion, ChunkRecord, DoneChunks, EntityDescription, GraphWriter, Object};
 use crate::metrics::mean;
 use crate::shock::{Calibration, Pair};
 
@@ -36,9 +38,8 @@ pub fn run(
     let start = Instant::now();
     let resumed_chunks = writer.done().len();
     let before = work(predictors);
-    let mut counts = Counts::of(plan);
+    let mut counts = Counts::resume(plan, writer.done())?;
     let predicted = loop {
-        counts.resume(plan, &writer)?;
         round(plan, predictors, workers, &mut writer, (events, stop), &mut counts)?;
         let is_done = plan.tasks(writer.done()).next().is_none();
         if !is_done || !plan.crawl(&writer, events)? {
@@ -72,35 +73,20 @@ pub fn run(
 struct Counts {
     /// By relation.
     statistics: Vec<Statistics>,
-    /// By relation, how many chunks were looked for in the ledger.
-    chunks: Vec<u64>,
     /// How many prompts were asked.
     prompts: usize,
 }
 
 impl Counts {
-    fn of(plan: &Plan) -> Self {
-        let relations = plan.relations.len();
-        let statistics = vec![Statistics::default(); relations];
-        Self { statistics, chunks: vec![0; relations], prompts: 0 }
-    }
-
-    /// Adds what the ledger has of chunks that were planned since.
-    fn resume(&mut self, plan: &Plan, writer: &GraphWriter) -> Result<(), Error> {
-        for (at, relation) in plan.relations.iter().enumerate() {
-            let all = plan.chunks(at);
-            for index in self.chunks[at]..all {
-                let Some(value) = writer.statistics(&relation.chunk(index))? else { continue };
-                let counted = serde_json::from_value(value).map_err(|source| Error::Ledger {
-                    relation: relation.iri.to_string(),
-                    chunk: index,
-                    source,
-                })?;
-                self.statistics[at].add(&counted);
-            }
-            self.chunks[at] = all;
-        }
-        Ok(())
+    /// What the ledger has.
+    fn resume(plan: &Plan, done: &DoneChunks) -> Result<Self, Error> {
+        let of = |relation: &RelationPlan| match done.statistics(&relation.iri) {
+            None => Ok(Statistics::default()),
+            Some(value) => Statistics::deserialize(value)
+                .map_err(|source| Error::Ledger { relation: relation.iri.to_string(), source }),
+        };
+        let statistics = plan.relations.iter().map(of).collect::<Result<_, Error>>()?;
+        Ok(Self { statistics, prompts: 0 })
     }
 }
 
@@ -141,9 +127,10 @@ fn round(
     });
     let write = |batch: Vec<Selected>| {
         for selected in batch {
-            counts.statistics[selected.task.relation].add(&selected.statistics);
+            let of_relation = &mut counts.statistics[selected.task.relation];
+            of_relation.add(&selected.statistics);
             let written = plan.prompts(&selected.task);
-            writer.commit(&record(plan, selected))?;
+            writer.commit(&record(plan, selected, of_relation))?;
             counts.prompts += written;
             progress.advance(WRITE, written);
         }
@@ -186,8 +173,8 @@ fn work(predictors: &[Predictor]) -> ModelWork {
     })
 }
 
-/// What is written for a chunk.
-fn record<'a>(plan: &'a Plan, selected: Selected) -> ChunkRecord<'a> {
+/// What is written for a chunk, with which so much was counted of its relation.
+fn record<'a>(plan: &'a Plan, selected: Selected, counted: &Statistics) -> ChunkRecord<'a> {
     let relation = &plan.relations[selected.task.relation];
     let mut entities = Vec::new();
     if !selected.triples.is_empty() {
@@ -230,7 +217,7 @@ fn record<'a>(plan: &'a Plan, selected: Selected) -> ChunkRecord<'a> {
         chunk: relation.chunk(selected.task.index),
         assertions,
         entities,
-        statistics: serde_json::json!(selected.statistics),
+        statistics: serde_json::json!(counted),
         candidates: candidates(plan, &selected),
         kept: selected.kept,
     }

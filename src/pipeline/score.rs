@@ -1,10 +1,11 @@
 //! Both models' whole distributions over the candidates, for the questions whose answers are known
 //! and for the models' mean predictions. Nothing is corrected or selected.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::means::RunningMeans;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
@@ -12,7 +13,7 @@ use crate::catalog::EntityId;
 use crate::diagnostic::{Events, Progress};
 use crate::graph::KeptQuestion;
 use crate::lm::CandidateIndex;
-use crate::shock::{Mean, Pair};
+use crate::shock::{Pair, RunningMean};
 
 /// ln p over the names of a relation's candidates, by each model.
 pub type Distributions = Pair<Vec<f64>>;
@@ -36,66 +37,64 @@ impl From<Distributions> for Scored {
 pub(super) type Ask<'a, T> =
     dyn Fn(&mut Predictor, &Plan, Encoded) -> Result<Vec<T>, Error> + Sync + 'a;
 
-/// What is answered about subjects: by relation, in their order, and what is to be kept of that.
-pub(super) struct AskedEach<T> {
-    pub answers: Vec<Vec<T>>,
-    pub learnt: Vec<KeptQuestion>,
-}
+/// What is done with what was answered to a chunk, and what is to be kept of that, chunk after chunk.
+pub(super) type Take<'a, T> = dyn FnMut(&Task, Vec<T>, Vec<KeptQuestion>) -> Result<(), Error> + 'a;
 
-/// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk.
+/// How many outcomes a chunk's whole distributions have at most, where it has more than one subject.
+const CHUNK_OUTCOMES: usize = 1 << 20;
+
+/// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk. What is answered is
+/// given to `take` in that order, and not held.
 ///
 /// # Errors
-/// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
+/// The first error of any stage or of `take`; [`Error::Interrupted`] where `stop` was set.
 pub(super) fn ask_each<T: Send>(
     plan: &Plan,
     subjects: &[&[EntityId]],
-    predictors: &mut [Predictor],
-    workers: Workers,
+    (predictors, workers): (&mut [Predictor], Workers),
     progress: &Progress<'_>,
     stop: &AtomicBool,
     ask: &Ask<'_, T>,
-) -> Result<AskedEach<T>, Error> {
+    take: &mut Take<'_, T>,
+) -> Result<(), Error> {
     let tasks = || {
         subjects.iter().enumerate().flat_map(|(relation, subjects)| {
-            subjects.chunks(CHUNK_SUBJECTS).zip(0_u64..).map(move |(subjects, index)| Task {
+            let outcomes = plan.relations[relation].space.names().names();
+            let most = (CHUNK_OUTCOMES / outcomes.max(1)).clamp(1, CHUNK_SUBJECTS);
+            subjects.chunks(most).zip(0_u64..).map(move |(subjects, index)| Task {
                 relation,
                 index,
                 subjects: subjects.to_vec(),
             })
         })
     };
-    let encode = |task| -> Result<Encoded, Error> {
+    let encode = |(number, task): (usize, Task)| -> Result<(usize, Encoded), Error> {
         let encoded = encode(plan, task)?;
         progress.advance(ENCODE, encoded.count());
-        Ok(encoded)
+        Ok((number, encoded))
     };
     let predict = predictors.iter_mut().map(|predictor| {
-        move |encoded: Encoded| {
-            let (prompts, chunk) = (encoded.count(), (encoded.task.relation, encoded.task.index));
+        move |(number, encoded): (usize, Encoded)| {
+            let (prompts, task) = (encoded.count(), encoded.task.clone());
             let answers = ask(predictor, plan, encoded)?;
             progress.advance(PREDICT, prompts);
-            Ok((chunk, prompts, (answers, predictor.take_learnt())))
+            Ok((number, (task, prompts, answers, predictor.take_learnt())))
         }
     });
-    let mut chunks = HashMap::new();
-    let write = |(chunk, prompts, asked)| {
-        chunks.insert(chunk, asked);
-        progress.advance(WRITE, prompts);
+    // Those that others were faster than wait.
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    let write = |(number, asked)| -> Result<(), Error> {
+        waiting.insert(number, asked);
+        while let Some((task, prompts, answers, learnt)) = waiting.remove(&next) {
+            take(&task, answers, learnt)?;
+            progress.advance(WRITE, prompts);
+            next += 1;
+        }
         Ok(())
     };
-    stages::run(tasks(), workers, encode, predict.collect(), write, stop)?;
-    let mut answers: Vec<Vec<T>> = subjects.iter().map(|_| Vec::new()).collect();
-    let mut learnt = Vec::new();
-    for task in tasks() {
-        match chunks.remove(&(task.relation, task.index)) {
-            Some((mut own, mut kept)) => {
-                answers[task.relation].append(&mut own);
-                learnt.append(&mut kept);
-            }
-            None => return Err(Error::Interrupted),
-        }
-    }
-    Ok(AskedEach { answers, learnt })
+    stages::run(tasks().enumerate(), workers, encode, predict.collect(), write, stop)?;
+    if next == tasks().count() { Ok(()) } else { Err(Error::Interrupted) }
 }
 
 /// Subjects with which the speed of workers is tried, for each of them.
@@ -167,7 +166,6 @@ pub fn take_priors(
     let slices =
         |all: &[Vec<EntityId>]| prompts(plan, &all.iter().map(|s| &s[..]).collect::<Vec<_>>());
     let progress = progress::begin(events, slices(&of_text) + slices(&of_means));
-    // One relation's answers at a time: they are as large as its answer space.
     let relations = plan.relations.len();
     for at in 0..relations {
         let only = |subjects| {
@@ -176,25 +174,38 @@ pub fn take_priors(
             only
         };
         if !of_text[at].is_empty() {
-            let subjects = only(&of_text[at]);
+            let mut running: Vec<RunningMean> = Vec::new();
+            let mut take = |task: &Task, read: Vec<Vec<Vec<f64>>>, learnt| {
+                read.iter().for_each(|parts| add_text(&mut running, parts));
+                let relation = &plan.relations[at].iri;
+                keep(&format!("text after {relation} {}", task.index), learnt)
+            };
+            let (subjects, with) = (only(&of_text[at]), (&mut *predictors, workers));
             let ask = &Predictor::text_after;
-            let read = ask_each(plan, &subjects, predictors, workers, &progress, stop, ask)?;
-            plan.relations[at].space.set_text(mean_of(&read.answers[at]));
-            keep(&format!("text after {}", plan.relations[at].iri), read.learnt)?;
+            ask_each(plan, &subjects, with, &progress, stop, ask, &mut take)?;
+            let means = running.into_iter().map(RunningMean::mean).collect();
+            plan.relations[at].space.set_text(means);
         }
         if !of_means[at].is_empty() {
-            let subjects = only(&of_means[at]);
+            let mut running = RunningMeans::of(&plan.relations[at]);
+            let mut take = |task: &Task, scored: Vec<Distributions>, learnt| {
+                let relation = &plan.relations[at];
+                scored.iter().for_each(|models| running.add(relation, models));
+                keep(&format!("mean of {} {}", relation.iri, task.index), learnt)
+            };
+            let (subjects, with) = (only(&of_means[at]), (&mut *predictors, workers));
             let ask = &Predictor::distributions;
-            let scored = ask_each(plan, &subjects, predictors, workers, &progress, stop, ask)?;
-            plan.relations[at].set_mean_predictions(&scored.answers[at]);
-            keep(&format!("mean of {}", plan.relations[at].iri), scored.learnt)?;
+            ask_each(plan, &subjects, with, &progress, stop, ask, &mut take)?;
+            plan.relations[at].set_mean_predictions(running);
         }
     }
     Ok(())
 }
 
-/// By model and template and by candidate, the mean over subjects, of which there is one at least.
-fn mean_of(read: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
-    let parts = 0..read[0].len();
-    parts.map(|part| Mean::of(read[0][part].len(), read.iter().map(|parts| &parts[part]))).collect()
+/// Counts what was read of a subject: by model and template and by candidate.
+fn add_text(running: &mut Vec<RunningMean>, parts: &[Vec<f64>]) {
+    if running.is_empty() {
+        running.extend(parts.iter().map(|part| RunningMean::new(part.len())));
+    }
+    running.iter_mut().zip(parts).for_each(|(running, part)| running.add(part));
 }

@@ -1,12 +1,12 @@
 //! What a run has to do, beside what the graph has and what is remembered, and why.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::remember::Asked;
 use super::{Plan, RelationPlan, Size};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Events, counted};
-use crate::graph::{Difference, GraphState, KeptAnswers};
+use crate::graph::{Difference, DoneChunks, GraphState, KeptAnswers};
 
 /// How much there is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,8 @@ struct Unknown {
 impl Work {
     /// Counts what a graph lacks, or all where there is none or `is_kept` says that nothing is remembered.
     pub(super) fn of(plan: &Plan, state: Option<&GraphState>, is_kept: bool) -> Self {
-        let missing = plan.size(plan.tasks(state.map_or(&HashSet::new(), |state| &state.done)));
+        let missing =
+            plan.size(plan.tasks(state.map_or(&DoneChunks::default(), |state| &state.done)));
         let all = Self { missing, to_ask: missing, reasons: Vec::new() };
         let Some(state) = state else { return all };
         let kept = &state.kept;
@@ -103,7 +104,7 @@ impl Work {
             events.note(&format!("continuing: {done} done, {} to go", self.missing.chunks));
         }
         let Some(reason) = self.reason(state).filter(|_| self.missing.chunks > 0) else { return };
-        let all = plan.size(plan.tasks(&HashSet::new())).questions;
+        let all = plan.size(plan.tasks(&DoneChunks::default())).questions;
         events.note(&format!(
             "{reason}: {} of {all} to ask, {} to decide from kept answers",
             counted(self.to_ask.questions, "question"),

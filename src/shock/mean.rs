@@ -34,24 +34,33 @@ pub struct MeanRemoval {
     pub means: Arc<Pair<Mean>>,
 }
 
-impl Mean {
-    /// The mean of distributions over `candidates` outcomes, given as ln p; 0 everywhere where there
-    /// is none. What a model excludes for a subject counts as the least that it gives to others.
-    pub fn of<'a>(
-        candidates: usize,
-        distributions: impl Iterator<Item = &'a Vec<f64>>,
-    ) -> Vec<f64> {
-        let mut sums = vec![0.0; candidates];
-        let mut count = 0_u32;
-        for ln_p in distributions {
-            count += 1;
-            let least = ln_p.iter().copied().filter(|x| x.is_finite()).fold(0.0, f64::min);
-            for (sum, &x) in sums.iter_mut().zip(ln_p) {
-                *sum += if x.is_finite() { x } else { least };
-            }
+/// The mean of distributions over `candidates` outcomes, of which none is held.
+#[derive(Clone, Debug)]
+pub struct RunningMean {
+    sums: Vec<f64>,
+    count: u32,
+}
+
+impl RunningMean {
+    /// Of none yet, over so many outcomes.
+    pub fn new(candidates: usize) -> Self {
+        Self { sums: vec![0.0; candidates], count: 0 }
+    }
+
+    /// Counts a distribution, given as ln p. What a model excludes for a subject counts as the least that it
+    /// gives to others.
+    pub fn add(&mut self, ln_p: &[f64]) {
+        self.count += 1;
+        let least = ln_p.iter().copied().filter(|x| x.is_finite()).fold(0.0, f64::min);
+        for (sum, &x) in self.sums.iter_mut().zip(ln_p) {
+            *sum += if x.is_finite() { x } else { least };
         }
-        sums.iter_mut().for_each(|sum| *sum /= f64::from(count.max(1)));
-        sums
+    }
+
+    /// The mean of ln p by outcome; 0 everywhere where there is none.
+    pub fn mean(self) -> Vec<f64> {
+        let count = f64::from(self.count.max(1));
+        self.sums.into_iter().map(|sum| sum / count).collect()
     }
 }
 
@@ -79,8 +88,10 @@ mod tests {
     fn means_by_hand() {
         let zero = f64::NEG_INFINITY;
         let asked = [vec![-1.0, -3.0, -2.0], vec![-2.0, zero, -4.0]];
-        assert_eq!(Mean::of(3, asked.iter()), [-1.5, -3.5, -3.0]);
-        assert_eq!(Mean::of(2, [].iter()), [0.0, 0.0]);
+        let mut running = RunningMean::new(3);
+        asked.iter().for_each(|ln_p| running.add(ln_p));
+        assert_eq!(running.mean(), [-1.5, -3.5, -3.0]);
+        assert_eq!(RunningMean::new(2).mean(), [0.0, 0.0]);
     }
 
     #[test]

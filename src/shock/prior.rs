@@ -35,20 +35,43 @@ impl Priors {
         candidates: usize,
         distributions: impl IntoIterator<Item = &'a Pair<Vec<f64>>>,
     ) -> Self {
+        let mut running = RunningPriors::new(candidates);
+        distributions.into_iter().for_each(|models| running.add(models));
+        running.mean()
+    }
+}
+
+/// [`Priors::mean`] of distributions of which none is held.
+#[derive(Clone, Debug)]
+pub struct RunningPriors {
+    /// ln of the sums of p by candidate.
+    sums: Priors,
+    count: u32,
+}
+
+impl RunningPriors {
+    /// Of none yet, over so many outcomes.
+    pub fn new(candidates: usize) -> Self {
+        let nothing = vec![f64::NEG_INFINITY; candidates];
+        Self { sums: Priors { finetuned: nothing.clone(), base: nothing }, count: 0 }
+    }
+
+    /// Counts both models' distributions for a subject, as ln p.
+    pub fn add(&mut self, models: &Pair<Vec<f64>>) {
+        self.count += 1;
         let add = |sums: &mut [f64], distribution: &[f64]| {
             sums.iter_mut().zip(distribution).for_each(|(s, &p)| *s = log_add_exp(*s, p));
         };
-        let nothing = vec![f64::NEG_INFINITY; candidates];
-        let (mut finetuned, mut base) = (nothing.clone(), nothing);
-        let mut count = 0_u32;
-        for models in distributions {
-            count += 1;
-            add(&mut finetuned, &models.finetuned);
-            add(&mut base, &models.base);
-        }
-        let ln_count = f64::from(count.max(1)).ln();
+        add(&mut self.sums.finetuned, &models.finetuned);
+        add(&mut self.sums.base, &models.base);
+    }
+
+    /// The mean of what was counted.
+    pub fn mean(self) -> Priors {
+        let Priors { mut finetuned, mut base } = self.sums;
+        let ln_count = f64::from(self.count.max(1)).ln();
         finetuned.iter_mut().chain(&mut base).for_each(|s| *s -= ln_count);
-        Self { finetuned, base }
+        Priors { finetuned, base }
     }
 }
 

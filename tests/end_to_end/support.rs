@@ -186,10 +186,19 @@ impl Job {
         if !self.output().join("store").exists() {
             return 0;
         }
-        let found = self.query(
-            "SELECT (COUNT(*) AS ?n) WHERE { GRAPH ?ledger { ?chunk kgb:chunkIndex ?index } }",
-        );
-        found["results"]["bindings"][0]["n"]["value"].as_str().unwrap().parse().unwrap()
+        let found = self
+            .query("SELECT ?relation ?json { GRAPH kgb:ledger { ?relation kgb:progress ?json } }");
+        // Of a relation's lines the one with the most chunks counts.
+        let mut done: BTreeMap<String, u64> = BTreeMap::new();
+        for line in found["results"]["bindings"].as_array().unwrap() {
+            let text = |name: &str| line[name]["value"].as_str().unwrap();
+            let json: serde_json::Value = serde_json::from_str(text("json")).unwrap();
+            let ranges: Vec<[u64; 2]> = serde_json::from_value(json["chunks"].clone()).unwrap();
+            let chunks: u64 = ranges.iter().map(|[first, last]| last - first + 1).sum();
+            let most = done.entry(text("relation").to_owned()).or_default();
+            *most = chunks.max(*most);
+        }
+        done.values().sum::<u64>() as usize
     }
 
     /// report.json.

@@ -172,7 +172,7 @@ fn values_of_a_graph_are_numbers_or_dates() {
     let file = file(&folder, "gold.csv", table);
     let right = |tolerance| {
         let gold = Gold::read(std::slice::from_ref(&file), Rules::LmKbc2022, tolerance).unwrap().0;
-        let predictions = Predictions::of_graph(&store, gold.by).unwrap();
+        let predictions = Predictions::of_graph(&store, &gold).unwrap();
         let relations = EvalReport::new(&gold, &predictions, None).unwrap().0.relations;
         relations.iter().map(|scores| scores.counts.found).collect::<Vec<_>>()
     };
@@ -199,7 +199,7 @@ fn a_graph_is_scored_by_iri_and_by_label() {
     );
     let folder = tempfile::tempdir().unwrap();
     let gold = read_gold(&folder, "dev.jsonl", LABELS);
-    let predictions = Predictions::of_graph(&store, gold.by).unwrap();
+    let predictions = Predictions::of_graph(&store, &gold).unwrap();
     let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
     // Acetone is found by its number, nothing by its label.
     assert_eq!(report.outside_gold, Outside::default());
@@ -209,7 +209,7 @@ fn a_graph_is_scored_by_iri_and_by_label() {
     let table = "subject,relation,object\nhttp://www.wikidata.org/entity/Q1,e:P527,\
                  http://www.wikidata.org/entity/Q2\n";
     let gold = read_gold(&folder, "gold.csv", table);
-    let predictions = Predictions::of_graph(&store, gold.by).unwrap();
+    let predictions = Predictions::of_graph(&store, &gold).unwrap();
     let report = EvalReport::new(&gold, &predictions, None).unwrap().0;
     assert_eq!(report.all.ranking.unwrap().mean_reciprocal_rank, 0.5);
     assert_eq!(report.relations[0].name, "has part");

@@ -22,19 +22,22 @@ pub(super) fn write(
     prefixes: &Prefixes,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let subjects = view.subjects(false, |_, _| {}).map_err(Error::Read)?;
-    let quads = |subject| statements::quads(view, subject, annotations).map_err(Error::Read);
+    let mut subjects = view.subjects(false, |_, _| {})?;
+    let quads = |subject: &NamedOrBlankNode| {
+        statements::quads(view, subject, annotations).map_err(Error::Read)
+    };
     // The context stands at the beginning, so that what is used is looked for before all is written.
     let mut used = Used::new(prefixes);
-    for subject in &subjects {
-        quads(subject)?.iter().for_each(|quad| used.quad(quad));
+    for subject in subjects.each()? {
+        quads(&subject?)?.iter().for_each(|quad| used.quad(quad));
     }
     let context = used.context();
     let mut first = format!("{{\"@context\":{},\n\"@graph\":[\n", context.value());
-    for subject in &subjects {
-        let quads = quads(subject)?;
+    for subject in subjects.each()? {
+        let subject = subject?;
+        let quads = quads(&subject)?;
         if !quads.is_empty() {
-            write!(out, "{first}{}", context.node(subject, quads)?)?;
+            write!(out, "{first}{}", context.node(&subject, quads)?)?;
             ",\n".clone_into(&mut first);
         }
     }

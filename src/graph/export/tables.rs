@@ -13,7 +13,7 @@ mod jsonl;
 use std::collections::BTreeMap;
 
 use oxigraph::model::vocab::{rdf, rdfs};
-use oxigraph::model::{NamedNode, NamedNodeRef, NamedOrBlankNode, Term, Triple};
+use oxigraph::model::{Literal, NamedNode, NamedNodeRef, NamedOrBlankNode, Term, Triple};
 use oxigraph::store::StorageError;
 
 pub(super) use columnar::parquet;
@@ -21,6 +21,7 @@ pub(super) use delimited::{NEO4J, PLAIN, csv};
 pub(super) use graphml::graphml;
 pub(super) use jsonl::jsonl;
 
+use crate::files::Sorter;
 use crate::graph::Error;
 use crate::graph::view::{Included, View};
 use crate::graph::vocabulary as kgb;
@@ -61,14 +62,29 @@ struct Edge {
     numbers: Numbers,
 }
 
-/// The nodes that edges name, by their names.
+/// The nodes that edges name, by their names. More than are to be held in memory are in temporary files.
 #[derive(Default)]
-struct Nodes(BTreeMap<String, Term>);
+struct Nodes(Sorter);
 
 impl Nodes {
-    fn add(&mut self, subject: NamedNode, object: Term) {
-        self.0.insert(name(&object), object);
-        self.0.insert(subject.as_str().to_owned(), subject.into());
+    fn add(&mut self, subject: &NamedNode, object: &Term) -> Result<(), Error> {
+        let mut push = |name: &str| self.0.push(name.as_bytes()).map_err(Error::Sorting);
+        push(&name(object))?;
+        push(subject.as_str())
+    }
+
+    /// Gives `take` each node with its name, in byte order of the names.
+    fn each(self, mut take: impl FnMut(&str, &Term) -> Result<(), Error>) -> Result<(), Error> {
+        for name in self.0.sorted().each().map_err(Error::Sorting)? {
+            let name = String::from_utf8_lossy(&name.map_err(Error::Sorting)?).into_owned();
+            // No IRI begins with a quotation mark, and every literal does.
+            let node = match name.parse::<Literal>() {
+                Ok(value) if name.starts_with('"') => value.into(),
+                _ => NamedNode::new_unchecked(name.as_str()).into(),
+            };
+            take(&name, &node)?;
+        }
+        Ok(())
     }
 }
 
@@ -89,9 +105,9 @@ struct Node {
 
 /// Gives `take` each edge, by subject.
 fn edges(view: &View<'_>, take: &mut dyn FnMut(Edge) -> Result<(), Error>) -> Result<(), Error> {
-    for subject in view.subjects(false, |_, _| {}).map_err(Error::Read)? {
-        let NamedOrBlankNode::NamedNode(named) = &subject else { continue };
-        let mut triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
+    for subject in view.subjects(false, |_, _| {})?.each()? {
+        let NamedOrBlankNode::NamedNode(named) = subject? else { continue };
+        let mut triples = view.triples(named.as_ref().into()).map_err(Error::Read)?;
         triples.sort_by_cached_key(Triple::to_string);
         for triple in triples {
             if !matches!(triple.object, Term::NamedNode(_) | Term::Literal(_)) {

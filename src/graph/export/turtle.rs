@@ -20,10 +20,13 @@ pub(super) fn write_nested(
     out: &mut impl Write,
 ) -> Result<(), Error> {
     let mut terms = TermWriter::new(prefixes);
-    let subjects = view.subjects(false, |triple, _| mark(triple, &mut terms));
-    let subjects = subjects.map_err(Error::Read)?;
+    let mut subjects = view.subjects(false, |triple, _| mark(triple, &mut terms))?;
     declare(&terms, out)?;
-    for subject in subjects.iter().filter(|subject| subject.is_named_node()) {
+    for subject in subjects.each()? {
+        let subject = subject?;
+        if subject.is_blank_node() {
+            continue;
+        }
         let triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
         let written = predicates(view, triples, &mut terms, " ;\n    ")?;
         writeln!(out, "\n{} {written} .", terms.subject(subject.as_ref()))?;
@@ -100,18 +103,19 @@ pub(super) fn write(
             mark(triple, &mut terms);
         }
     };
-    let subjects = if inline {
-        view.subjects(true, visit).map_err(Error::Read)?
+    let mut subjects = if inline {
+        view.subjects(true, visit)?
     } else {
-        let subjects = view.subjects(false, |_, _| {}).map_err(Error::Read)?;
-        for subject in &subjects {
-            let quads = statements::quads(view, subject, annotations).map_err(Error::Read)?;
+        let mut subjects = view.subjects(false, |_, _| {})?;
+        for subject in subjects.each()? {
+            let quads = statements::quads(view, &subject?, annotations).map_err(Error::Read)?;
             quads.into_iter().for_each(|quad| visit(&quad.into(), false));
         }
         subjects
     };
     declare(&terms, out)?;
-    for subject in &subjects {
+    for subject in subjects.each()? {
+        let subject = &subject?;
         if inline {
             let triples = view.triples(subject.as_ref()).map_err(Error::Read)?;
             annotated_block(view, subject, triples, &mut terms, out)?;

@@ -4,9 +4,7 @@
 //! the run generated it is left out, and what it was derived from are triples, in the place of names.
 
 use oxigraph::model::vocab::rdf;
-use oxigraph::model::{
-    GraphNameRef, NamedNode, NamedOrBlankNode, NamedOrBlankNodeRef, Term, Triple,
-};
+use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Term, Triple};
 use oxigraph::store::{QuadIter, StorageError, Store};
 
 use super::super::view::reified;
@@ -64,7 +62,7 @@ impl Author<'_> {
                 }
             }
         }
-        block.sort_unstable_by_key(Triple::to_string);
+        block.sort_by_cached_key(Triple::to_string);
         Ok(block)
     }
 
@@ -90,18 +88,18 @@ impl Author<'_> {
         all
     }
 
-    /// What this author's graph in `store` says of the subject of a block of the history.
-    pub(super) fn counterpart(
+    /// What this author's graph in `store` says of a subject, as the history has it; nothing of none.
+    pub(super) fn block(
         &self,
         store: &Store,
-        block: &[Triple],
+        subject: Option<&NamedOrBlankNode>,
     ) -> Result<Vec<Triple>, StorageError> {
-        let Some(first) = block.first() else { return Ok(Vec::new()) };
-        let subject = match named_by(block, fact_iri) {
-            Some(triple) => annotation_iri(self.0, triple).into(),
-            None => first.subject.clone(),
-        };
-        self.forget(store, of_subject(store, subject.as_ref())?)
+        let Some(subject) = subject else { return Ok(Vec::new()) };
+        let graph = Some(GraphNameRef::DefaultGraph);
+        let quads = store.quads_for_pattern(Some(subject.as_ref()), None, None, graph);
+        let block: Result<Vec<Triple>, StorageError> =
+            quads.map(|quad| quad.map(Triple::from)).collect();
+        self.forget(store, block?)
     }
 }
 
@@ -120,15 +118,6 @@ pub(super) fn is_fact(block: &[Triple]) -> bool {
 /// Whether a block is what is said of a triple: such blocks are recorded whole.
 pub(super) fn is_annotation(block: &[Triple]) -> bool {
     block.iter().any(|triple| reified(triple).is_some())
-}
-
-fn of_subject(
-    store: &Store,
-    subject: NamedOrBlankNodeRef<'_>,
-) -> Result<Vec<Triple>, StorageError> {
-    let graph = Some(GraphNameRef::DefaultGraph);
-    let quads = store.quads_for_pattern(Some(subject), None, None, graph);
-    quads.map(|quad| quad.map(Triple::from)).collect()
 }
 
 /// The triple that an annotation is of.

@@ -6,7 +6,7 @@ use std::env;
 use oxigraph::model::{GraphName, GraphNameRef, NamedNode, NamedOrBlankNode, Quad, Triple};
 use oxigraph::store::{StorageError, Store};
 
-use super::super::description;
+use super::super::description::{self, Counts};
 use super::super::error::Error;
 use super::super::ledger::{self, Signature};
 use super::super::vocabulary as kgb;
@@ -42,7 +42,7 @@ impl PastGraph {
         let later: Vec<&RunEntry> = all.iter().filter(|entry| entry.number > run.number).collect();
         let newest = all.last().unwrap_or(run);
         let back = Back::over(store, &later).map_err(Error::Read)?;
-        write(store, newest, run, back, &past).map_err(made)?;
+        let counts = write(store, newest, run, back, &past).map_err(made)?;
         let quads = match later.iter().find(|later| later.other_schema) {
             Some(later) => later
                 .triples(store, Part::Schema)
@@ -55,7 +55,8 @@ impl PastGraph {
         let iri = NamedNode::new_unchecked(run.run.as_str());
         // Shapes are named by the run.
         past.extend(ledger::opening(&iri, &Signature::new())).map_err(made)?;
-        let described = description::quads(&past, base_iri(&run.run), &iri).map_err(made)?;
+        let described =
+            description::quads(&past, &counts, base_iri(&run.run), &iri).map_err(made)?;
         past.extend(described).map_err(made)?;
         Ok(Self { store: past, _scratch: scratch })
     }
@@ -96,19 +97,21 @@ impl Back {
     }
 }
 
-/// Writes the facts of an earlier graph, and what they are called, into its store.
+/// Writes the facts of an earlier graph, and what they are called, into its store, and counts them.
 fn write(
     store: &Store,
     newest: &RunEntry,
     run: &RunEntry,
     back: Back,
     past: &Store,
-) -> Result<(), StorageError> {
+) -> Result<Counts, StorageError> {
     let [new, own] = [newest, run].map(|of| Author(&of.run));
     let mut out = Batch { store: past, quads: Vec::new() };
+    let mut counts = Counts::default();
     let mut add = |block: &[Triple]| -> Result<(), StorageError> {
-        let mut said = own.say(block).into_iter();
-        said.try_for_each(|triple| out.push(triple.in_graph(GraphName::DefaultGraph)))
+        let said = own.say(block);
+        counts.add(&said);
+        said.into_iter().try_for_each(|triple| out.push(triple.in_graph(GraphName::DefaultGraph)))
     };
     let mut with: HashMap<NamedOrBlankNode, Vec<Triple>> = HashMap::new();
     for triple in back.with {
@@ -124,7 +127,8 @@ fn write(
         }
     }
     with.values().try_for_each(|block| add(block))?;
-    out.flush()
+    out.flush()?;
+    Ok(counts)
 }
 
 fn graph(store: &Store, graph: GraphNameRef<'_>) -> Result<Vec<Quad>, StorageError> {

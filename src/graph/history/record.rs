@@ -8,10 +8,10 @@ use oxigraph::model::{
 };
 use oxigraph::store::{StorageError, Store};
 
-use super::super::ledger;
 use super::super::view::reified;
 use super::super::vocabulary as kgb;
-use super::block::{Author, Blocks, is_annotation, is_fact};
+use super::block::{Author, is_annotation, is_fact};
+use super::scan::{self, Differing, Scan};
 use super::{Part, RunEntry, change_iri, entries, number, text};
 
 /// How many quads enter the store in one transaction.
@@ -39,17 +39,24 @@ pub type WhyGone<'a> = dyn Fn(&GoneFact<'_>) -> String + 'a;
 pub(in super::super) struct Recorded<'a> {
     pub store: &'a Store,
     pub run: &'a NamedNode,
-    pub old: Option<&'a Store>,
+    pub scan: Scan,
+    pub old: Option<OldGraph<'a>>,
     pub why: Option<&'a WhyGone<'a>>,
 }
 
+/// A graph that was finished before.
+pub(in super::super) struct OldGraph<'a> {
+    pub store: &'a Store,
+    pub run: NamedNode,
+    pub scan: Scan,
+}
+
 /// Writes what changed into the store, and gives the entry of the run, which is to be written last.
-pub(in super::super) fn record(recorded: &Recorded<'_>) -> Result<Vec<Quad>, StorageError> {
-    let &Recorded { store, run, old, .. } = recorded;
-    let own = RunEntry::first(store, run)?;
+pub(in super::super) fn record(recorded: Recorded<'_>) -> Result<Vec<Quad>, StorageError> {
+    let Recorded { store, run, scan, old, why } = recorded;
+    let own = RunEntry::first(store, run, scan.facts)?;
     let reason = text(store, run.as_ref().into(), kgb::REASON, kgb::LEDGER.into())?;
-    let was = old.map(ledger::completed_run).transpose()?.flatten();
-    let (Some(old), Some(old_run)) = (old, was) else {
+    let Some(OldGraph { store: old, run: old_run, scan: old_scan }) = old else {
         return Ok(entry(&own));
     };
     let mut out = Batch { store, quads: Vec::new() };
@@ -69,12 +76,13 @@ pub(in super::super) fn record(recorded: &Recorded<'_>) -> Result<Vec<Quad>, Sto
         old: (old, Author(old_run.as_str())),
         new: (store, Author(run.as_str())),
         change: &change,
-        why: recorded.why,
+        why,
         out,
         counts: [0; 3],
         other_schema: false,
     };
-    delta.compare()?;
+    scan::compare(old_scan, scan, &mut |differing| delta.look_at(&differing))?;
+    delta.compare_schemas()?;
     let [added, taken_back, changed] = delta.counts;
     delta.out.flush()?;
     let other_schema = delta.other_schema;
@@ -138,7 +146,7 @@ impl Batch<'_> {
     }
 }
 
-/// The comparison of two graphs. Nothing is held of them but what is said of one subject.
+/// What two graphs have of each other. Nothing is held of them but what is said of one subject.
 struct Delta<'a> {
     old: (&'a Store, Author<'a>),
     new: (&'a Store, Author<'a>),
@@ -151,18 +159,13 @@ struct Delta<'a> {
 }
 
 impl Delta<'_> {
-    fn compare(&mut self) -> Result<(), StorageError> {
-        for block in Blocks::of(self.old.0) {
-            let was = self.old.1.forget(self.old.0, block?)?;
-            let is = self.new.1.counterpart(self.new.0, &was)?;
-            self.compare_blocks(&was, &is)?;
-        }
-        for block in Blocks::of(self.new.0) {
-            let is = self.new.1.forget(self.new.0, block?)?;
-            if self.old.1.counterpart(self.old.0, &is)?.is_empty() {
-                self.compare_blocks(&[], &is)?;
-            }
-        }
+    fn look_at(&mut self, [was, is]: &Differing) -> Result<(), StorageError> {
+        let was = self.old.1.block(self.old.0, was.as_ref())?;
+        let is = self.new.1.block(self.new.0, is.as_ref())?;
+        self.compare_blocks(&was, &is)
+    }
+
+    fn compare_schemas(&mut self) -> Result<(), StorageError> {
         let schema = |store: &Store| -> Result<BTreeSet<String>, StorageError> {
             schema(store).map(|triple| Ok(triple?.to_string())).collect()
         };

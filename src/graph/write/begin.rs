@@ -1,6 +1,5 @@
 //! Where the store of a run is, and what it holds before its first chunk.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,10 +7,11 @@ use oxigraph::model::vocab::rdf;
 use oxigraph::model::{Literal, NamedNode, Quad};
 use oxigraph::store::Store;
 
+use super::super::done::DoneChunks;
 use super::super::error::{Difference, Error};
 use super::super::folder::Folder;
 use super::super::kept::KeptAnswers;
-use super::super::ledger::{self, Chunk, Signature};
+use super::super::ledger::{self, Signature};
 use super::super::records::RunDescription;
 use super::super::schema;
 use super::super::vocabulary as kgb;
@@ -19,6 +19,10 @@ use super::{now, probability, statement};
 
 /// What is written beside facts: a store that holds less is not gone on with.
 const HOLDS: &str = "labels, aliases, types, schema, description";
+
+/// How it is written down what is done and what is kept: a store where that is otherwise is not gone on with, but
+/// what it keeps is read.
+const LAYOUT: &str = "2";
 
 /// Where the store of a run is, or is to be made.
 pub(super) struct Place {
@@ -73,7 +77,7 @@ impl Place {
 #[derive(Default)]
 pub struct GraphState {
     /// The chunks that are in the graph.
-    pub done: HashSet<Chunk>,
+    pub done: DoneChunks,
     /// Whether the run got to its end.
     pub complete: bool,
     /// What differs between the signature of the graph that is there and the run's; nothing where they are
@@ -84,17 +88,19 @@ pub struct GraphState {
 }
 
 impl GraphState {
+    /// That, and what the ledger said before and need not say.
     pub(super) fn of(
         others: Vec<PathBuf>,
         differences: Vec<Difference>,
         own: (&Store, &Path),
-    ) -> Result<Self, Error> {
-        let (done, complete) = (ledger::done(own.0, own.1)?, ledger::is_complete(own.0, own.1)?);
+    ) -> Result<(Self, Vec<Quad>), Error> {
+        let (done, outdated) = ledger::done(own.0, own.1)?;
+        let complete = ledger::is_complete(own.0, own.1)?;
         let kept = match complete {
             true => KeptAnswers::default(),
             false => KeptAnswers::read(&others, Some(own))?,
         };
-        Ok(Self { done, complete, differences, kept: Arc::new(kept) })
+        Ok((Self { done, complete, differences, kept: Arc::new(kept) }, outdated))
     }
 }
 
@@ -117,12 +123,13 @@ pub fn look(
         return Ok(Some(GraphState { differences, kept, ..GraphState::default() }));
     };
     let store = Store::open_read_only(&at).map_err(|e| Error::storage("opening", &at, e))?;
-    GraphState::of(others, differences, (&store, &at)).map(Some)
+    GraphState::of(others, differences, (&store, &at)).map(|(state, _)| Some(state))
 }
 
 /// The caller's signature and what this module's own output depends on besides.
 pub(super) fn signature(base_iri: &str, run: &RunDescription) -> Signature {
-    let own = [("graph base IRI", base_iri), ("graph holds", HOLDS)];
+    let own =
+        [("graph base IRI", base_iri), ("graph holds", HOLDS), ("layout of the store", LAYOUT)];
     let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
     run.signature.clone().into_iter().chain(own).collect()
 }

@@ -3,9 +3,10 @@
 use oxigraph::model::{GraphNameRef, Literal, NamedNodeRef, Quad};
 use oxigraph::store::StorageError;
 
+use super::super::description::Counts;
 use super::super::error::Error;
 use super::super::folder;
-use super::super::history::{self, Recorded, WhyGone};
+use super::super::history::{self, OldGraph, Recorded, Scan, WhyGone};
 use super::super::vocabulary as kgb;
 use super::super::{description, ledger};
 use super::{GraphWriter, now, statement};
@@ -38,15 +39,24 @@ impl GraphWriter {
             drop(store);
             return folder.succeed(&store_path);
         }
-        self.conclude().map_err(|e| self.write_error(e))?;
         let place = self.folder.store_path();
-        let old = match place == self.store_path {
+        let read = |error| Error::storage("reading", &place, error);
+        let was = match place == self.store_path {
             true => None,
             false => Some(folder::open_for_reading(&place)?),
         };
-        let recorded = Recorded { store: &self.store, run: &self.run, old: old.as_ref(), why };
-        let mut quads = history::record(&recorded).map_err(|e| self.write_error(e))?;
-        drop(old);
+        let run = was.as_ref().map(ledger::completed_run).transpose().map_err(read)?.flatten();
+        let old = match was.as_ref().zip(run) {
+            None => None,
+            Some((store, run)) => {
+                let scan = Scan::of(store, &run, true, &mut |_| ()).map_err(read)?;
+                Some(OldGraph { store, run, scan })
+            }
+        };
+        let scan = self.conclude(old.is_some()).map_err(|e| self.write_error(e))?;
+        let recorded = Recorded { store: &self.store, run: &self.run, scan, old, why };
+        let mut quads = history::record(recorded).map_err(|e| self.write_error(e))?;
+        drop(was);
         quads.push(ledger::completion(&self.run));
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.checkpoint()?;
@@ -58,14 +68,17 @@ impl GraphWriter {
         folder.succeed(&store_path)
     }
 
-    /// Writes the description, and when the run ended unless it did before it was killed: a history that was
-    /// begun has that time.
-    fn conclude(&self) -> Result<(), StorageError> {
-        let mut quads = description::quads(&self.store, &self.base_iri, &self.run)?;
+    /// Writes when the run ended unless it did before it was killed, since a history that was begun has that
+    /// time, and the description. Gives what it read for that.
+    fn conclude(&self, prints: bool) -> Result<Scan, StorageError> {
         if self.said(kgb::ENDED_AT_TIME, GraphNameRef::DefaultGraph)?.is_none() {
-            quads.push(statement(&self.run, kgb::ENDED_AT_TIME, now()));
+            self.store.insert(&statement(&self.run, kgb::ENDED_AT_TIME, now()))?;
         }
-        self.store.extend(quads)
+        let mut counts = Counts::default();
+        let scan = Scan::of(&self.store, &self.run, prints, &mut |block| counts.add(block))?;
+        let quads = description::quads(&self.store, &counts, &self.base_iri, &self.run)?;
+        self.store.extend(quads)?;
+        Ok(scan)
     }
 
     /// What a graph says of the run.

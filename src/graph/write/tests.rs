@@ -128,10 +128,10 @@ fn a_chunk_is_written_once_and_remembered() {
     drop(writer);
 
     let mut writer = open(folder.path());
-    assert_eq!(writer.done(), &HashSet::from([chunk(3)]));
-    let statistics = writer.statistics(&chunk(3)).unwrap().unwrap();
-    assert_eq!(statistics, serde_json::json!({ "subjects": 2, "nested": [0.5, null, "ä"] }));
-    assert_eq!(writer.statistics(&chunk(4)).unwrap(), None);
+    assert!(writer.done().contains(&chunk(3)) && writer.done().len() == 1);
+    let counted = writer.done().statistics(CAPITAL).unwrap();
+    assert_eq!(counted, &serde_json::json!({ "subjects": 2, "nested": [0.5, null, "ä"] }));
+    assert_eq!(writer.done().statistics("http://e/other"), None);
     commit(&mut writer, 3, 2).unwrap();
     assert_eq!(graph(writer.store()), once);
 }
@@ -269,6 +269,34 @@ fn a_succession_that_was_cut_off_is_finished_and_a_fresh_graph_has_nothing() {
     drop(writer);
     assert_eq!(names(folder), [".lock", "notes.txt", "store"]);
     assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"mine");
+}
+
+/// One of a layout before this one is made anew, from what it keeps.
+#[test]
+fn a_store_of_another_layout_is_read_and_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open(folder.path());
+    commit_kept(&mut writer, 5, b"old");
+    writer.finish(None).unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let parts = Some(kgb::SIGNATURE_PARTS);
+    let said = store.quads_for_pattern(None, parts, None, None).next().unwrap().unwrap();
+    let Term::Literal(text) = &said.object else { panic!("{said} is no JSON") };
+    let older = text.value().replace(",\"layout of the store\":\"2\"", "");
+    assert_ne!(older, text.value());
+    store.remove(&said).unwrap();
+    let older = Literal::new_typed_literal(older, rdf::JSON);
+    store.insert(&Quad::new(said.subject, said.predicate, older, said.graph_name)).unwrap();
+    drop(store);
+
+    let mut writer = open(folder.path());
+    let [difference] = &writer.state().differences[..] else { panic!("one part differs") };
+    assert_eq!((&*difference.part, &difference.was), ("layout of the store", &None));
+    assert!(!writer.is_complete() && writer.done().is_empty());
+    assert_eq!(kept(&writer, 5).unwrap(), b"old");
+    commit_kept(&mut writer, 5, b"old");
+    writer.finish(None).unwrap();
+    assert!(open(folder.path()).is_complete());
 }
 
 /// A copy of a store is its maker's, whatever its name; a folder with someone's files has no successor.

@@ -158,7 +158,7 @@ pub(in crate::graph::export) fn parquet(
         move |error| Error::Table(WriteError::of(&file)(io_error(error)))
     };
     let named = write_edges(view, columns, &mut edges, &broken("edges.parquet"))?;
-    write_nodes(view, columns, &named, &mut nodes, &broken("nodes.parquet"))?;
+    write_nodes(view, columns, named, &mut nodes, &broken("nodes.parquet"))?;
     edges.commit().map_err(Error::Table)?;
     nodes.commit().map_err(Error::Table)
 }
@@ -198,8 +198,7 @@ fn write_edges(
         let numbers = numbers.iter().map(|number| number.as_ref()?.parse().ok());
         row.zip(numbers).for_each(|(column, number)| column.number(number));
         table.end_row().map_err(failed)?;
-        named.add(subject, object);
-        Ok(())
+        named.add(&subject, &object)
     })?;
     table.end().map_err(failed)?;
     Ok(named)
@@ -208,7 +207,7 @@ fn write_edges(
 fn write_nodes(
     view: &View<'_>,
     columns: Columns,
-    named: &Nodes,
+    named: Nodes,
     file: &mut WholeFile,
     failed: &dyn Fn(ParquetError) -> Error,
 ) -> Result<(), Error> {
@@ -221,9 +220,9 @@ fn write_nodes(
     let all = all.into_iter().filter(|(is_there, ..)| *is_there);
     let mut table =
         Table::new(file, all.map(|(_, name, column)| (name, column)).collect()).map_err(failed)?;
-    for (name, own) in &named.0 {
+    named.each(|name, own| {
         let Node { label, aliases, types } = described(view, own)?;
-        let mut single = [name, &label].into_iter();
+        let mut single = [name, &*label].into_iter();
         let mut lists = [aliases, types].into_iter().skip(usize::from(!columns.aliases));
         for column in &mut table.columns {
             match column {
@@ -231,7 +230,7 @@ fn write_nodes(
                 _ => column.text(single.next().map_or("", |text| text)),
             }
         }
-        table.end_row().map_err(failed)?;
-    }
+        table.end_row().map_err(failed)
+    })?;
     table.end().map_err(failed)
 }

@@ -53,7 +53,7 @@ pub(in crate::graph::export) fn csv(
         move |error: ::csv::Error| Error::Table(WriteError::of(&file)(error.into()))
     };
     let named = write_edges(view, columns, headers, &mut edges, &broken("edges.csv"))?;
-    write_nodes(view, columns, headers, &named, &mut nodes, &broken("nodes.csv"))?;
+    write_nodes(view, columns, headers, named, &mut nodes, &broken("nodes.csv"))?;
     edges.commit().map_err(Error::Table)?;
     nodes.commit().map_err(Error::Table)
 }
@@ -81,8 +81,7 @@ fn write_edges(
         let mut row = kept([subject.as_str(), &name(&object), label, relation.as_str()]);
         row.extend(numbers.map(Option::unwrap_or_default));
         table.write_record(&row).map_err(failed)?;
-        named.add(subject, object);
-        Ok(())
+        named.add(&subject, &object)
     })?;
     table.flush().map_err(|error| failed(error.into()))?;
     Ok(named)
@@ -92,7 +91,7 @@ fn write_nodes(
     view: &View<'_>,
     columns: Columns,
     headers: &Headers,
-    named: &Nodes,
+    named: Nodes,
     file: &mut WholeFile,
     failed: &dyn Fn(::csv::Error) -> Error,
 ) -> Result<(), Error> {
@@ -103,11 +102,11 @@ fn write_nodes(
         parts.map(|(part, _)| part.to_owned()).collect::<Vec<String>>()
     };
     table.write_record(kept(headers.nodes)).map_err(failed)?;
-    for (name, own) in &named.0 {
+    named.each(|name, own| {
         let Node { label, mut aliases, types } = described(view, own)?;
         aliases.retain(|alias| !alias.contains(headers.between));
         let lists = [aliases, types].map(|list| list.join(headers.between));
-        table.write_record(kept([name, &label, &lists[0], &lists[1]])).map_err(failed)?;
-    }
+        table.write_record(kept([name, &label, &lists[0], &lists[1]])).map_err(failed)
+    })?;
     table.flush().map_err(|error| failed(error.into()))
 }

@@ -13,10 +13,7 @@ pub(in crate::graph::export) fn graphml(
     out: &mut impl Write,
 ) -> Result<(), Error> {
     let mut named = Nodes::default();
-    edges(view, &mut |Edge { subject, object, .. }| {
-        named.add(subject, object);
-        Ok(())
-    })?;
+    edges(view, &mut |Edge { subject, object, .. }| named.add(&subject, &object))?;
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">")?;
     let key = |of: &str, name: &str, kind: &str| {
@@ -36,12 +33,12 @@ pub(in crate::graph::export) fn graphml(
     let data = |is_there: bool, name: &str, value: &str| {
         if is_there { format!("<data key=\"{name}\">{}</data>", xml(value)) } else { String::new() }
     };
-    for (name, own) in &named.0 {
+    named.each(|name, own| {
         let Node { label, aliases, types } = described(view, own)?;
         write!(out, "    <node id=\"{}\">{}", xml(name), data(columns.labels, "label", &label))?;
         write!(out, "{}", data(columns.aliases, "aliases", &aliases.join("|")))?;
-        writeln!(out, "{}</node>", data(true, "types", &types.join("|")))?;
-    }
+        Ok(writeln!(out, "{}</node>", data(true, "types", &types.join("|")))?)
+    })?;
     let mut relations = Relations::default();
     edges(view, &mut |Edge { subject, relation, object, numbers }| {
         let (source, target) = (xml(subject.as_str()), xml(&name(&object)));
