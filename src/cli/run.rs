@@ -38,14 +38,14 @@ pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
 fn dry_run(job: &mut PlannedJob<'_>) -> Result<(), Failure> {
     let estimate = job.estimate()?;
     let row = |name: &str, counts: &WorkCounts| {
-        let numbers = [
-            counts.subjects,
-            counts.prompts,
-            counts.prompt_tokens,
-            counts.candidates,
-            counts.candidate_tokens,
-        ];
-        std::iter::once(name.to_owned()).chain(numbers.iter().map(usize::to_string)).collect()
+        vec![
+            name.to_owned(),
+            counts.subjects.to_string(),
+            counts.prompts.to_string(),
+            format!("{}{}", if counts.estimated { "~" } else { "" }, counts.prompt_tokens),
+            counts.candidates.to_string(),
+            counts.candidate_tokens.to_string(),
+        ]
     };
     let relations = job.plan().relations.iter().zip(&estimate.relations);
     let mut rows: Vec<Vec<String>> =

@@ -136,19 +136,26 @@ struct OfGraph<'a> {
     found: Predictions,
     /// By relation, what it is called.
     relations: HashMap<String, Vec<String>>,
+    /// The last subject: the next question is often about the same.
+    subject: Option<(String, Name)>,
 }
 
 impl<'a> OfGraph<'a> {
     fn new(store: &'a Store, gold: &'a Gold) -> Self {
         let found = Predictions { has_labels: true, ..Predictions::default() };
         let relations = HashMap::new();
-        Self { store, by: gold.by, gold: GoldIndex::of(gold), found, relations }
+        let gold_index = GoldIndex::of(gold);
+        Self { store, by: gold.by, gold: gold_index, found, relations, subject: None }
     }
 
     /// Takes the triples of one subject and relation, at least one, in byte order of their objects.
     fn question(&mut self, mut triples: Vec<graph::Prediction>) -> Result<(), graph::Error> {
-        let graph::Prediction { subject, relation, .. } = &triples[0];
-        let subject = self.name(subject)?;
+        let graph::Prediction { subject: iri, relation, .. } = &triples[0];
+        let subject = match self.subject.take() {
+            Some((last, name)) if last == *iri => name,
+            _ => self.name(iri)?,
+        };
+        self.subject = Some((iri.clone(), subject.clone()));
         let relation = self.relation(&relation.clone())?;
         if self.gold.asked(&subject, &relation).is_empty() {
             self.found.outside.add(triples.len());

@@ -1,8 +1,10 @@
 //! Sorting of more than is to be held in memory.
 //!
 //! What is given is held up to a bound, then written, sorted, into a temporary file without a name, which goes
-//! with the process. At the end the files are read side by side.
+//! with the process. At the end the files are read side by side; so many that a process could not have them open are
+//! made one before.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
@@ -11,6 +13,10 @@ use std::ops::Range;
 
 /// What is held in memory of what is sorted, in bytes.
 const HELD_BYTES: usize = 64 << 20;
+
+/// As many files of one level are made one of the next. Few are open at once, and nothing is copied more
+/// often than there are levels.
+const MERGED_RUNS: usize = 32;
 
 /// Takes byte strings in any order.
 pub struct Sorter {
@@ -30,6 +36,27 @@ struct Held {
 struct Run {
     file: File,
     count: u64,
+    /// How often what is in it was merged.
+    level: u32,
+}
+
+impl Run {
+    fn write<'a>(
+        all: impl Iterator<Item = io::Result<Cow<'a, [u8]>>>,
+        level: u32,
+    ) -> io::Result<Self> {
+        let mut out = BufWriter::new(tempfile::tempfile()?);
+        let mut count = 0;
+        for bytes in all {
+            let bytes = bytes?;
+            let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+            out.write_all(&length.to_le_bytes())?;
+            out.write_all(&bytes)?;
+            count += 1;
+        }
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Self { file, count, level })
+    }
 }
 
 impl Default for Sorter {
@@ -51,11 +78,26 @@ impl Sorter {
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let more = bytes.len() + size_of::<Range<usize>>();
         if self.held.len() + more > self.most && !self.held.places.is_empty() {
-            self.runs.push(std::mem::take(&mut self.held).sorted().write()?);
+            let held = std::mem::take(&mut self.held).sorted();
+            self.runs.push(Run::write(held.each().map(|bytes| Ok(Cow::Borrowed(bytes))), 0)?);
+            self.merge()?;
         }
         let from = self.held.bytes.len();
         self.held.bytes.extend_from_slice(bytes);
         self.held.places.push(from..self.held.bytes.len());
+        Ok(())
+    }
+
+    /// Makes one file of each [`MERGED_RUNS`] of one level.
+    fn merge(&mut self) -> io::Result<()> {
+        while let Some(level) = self.runs.last().map(|run| run.level)
+            && let Some(from) = self.runs.len().checked_sub(MERGED_RUNS)
+            && self.runs[from].level == level
+        {
+            let mut some = Sorted { held: Held::default(), runs: self.runs.split_off(from) };
+            let all = some.each()?.map(|bytes| bytes.map(Cow::Owned));
+            self.runs.push(Run::write(all, level + 1)?);
+        }
         Ok(())
     }
 
@@ -83,15 +125,8 @@ impl Held {
         self
     }
 
-    fn write(self) -> io::Result<Run> {
-        let mut out = BufWriter::new(tempfile::tempfile()?);
-        for place in &self.places {
-            let length = u32::try_from(place.len()).map_err(io::Error::other)?;
-            out.write_all(&length.to_le_bytes())?;
-            out.write_all(&self.bytes[place.clone()])?;
-        }
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Run { file, count: self.places.len() as u64 })
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().map(|place| &self.bytes[place.clone()])
     }
 }
 
@@ -108,7 +143,7 @@ impl Sorted {
     /// Where a temporary file cannot be read.
     pub fn each(&mut self) -> io::Result<Ascending<'_>> {
         let mut each = Ascending { sources: Vec::new(), next: BinaryHeap::new(), last: None };
-        for Run { file, count } in &mut self.runs {
+        for Run { file, count, .. } in &mut self.runs {
             file.rewind()?;
             each.sources.push(Source::Run { file: BufReader::new(file), left: *count });
         }
@@ -189,7 +224,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_sorted_on_the_disk_is_a_sorted_set(
-            all in prop::collection::vec(prop::collection::vec(0_u8..4, 0..5), 0..80),
+            all in prop::collection::vec(prop::collection::vec(0_u8..4, 0..5), 0..200),
             most in 1_usize..600,
         ) {
             let mut sorter = Sorter::holding(most);
@@ -202,6 +237,22 @@ mod tests {
                 prop_assert_eq!(&found.unwrap(), &expected);
             }
         }
+    }
+
+    #[test]
+    fn few_files_are_open_at_once() {
+        let mut sorter = Sorter::holding(1);
+        let count = MERGED_RUNS * MERGED_RUNS + 3;
+        let number = |at: usize| ((at * 7919 % count) as u32).to_be_bytes();
+        for at in 0..count {
+            sorter.push(&number(at)).unwrap();
+            assert!(sorter.runs.len() < 3 * MERGED_RUNS);
+        }
+        let mut sorted = sorter.sorted();
+        let found: io::Result<Vec<Vec<u8>>> = sorted.each().unwrap().collect();
+        let expected: Vec<Vec<u8>> =
+            (0..count as u32).map(|number| number.to_be_bytes().to_vec()).collect();
+        assert_eq!(found.unwrap(), expected);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl RelationDone {
         let statistics = value.get_mut("statistics")?.take();
         let chunks: Vec<[u64; 2]> = serde_json::from_value(value.get_mut("chunks")?.take()).ok()?;
         let is_sorted = chunks.windows(2).all(|pair| pair[0][1] < pair[1][0]);
-        let are_ranges = chunks.iter().all(|[first, last]| first <= last);
+        let are_ranges = chunks.iter().all(|[first, last]| first <= last && *last < u64::MAX);
         let ranges = chunks.into_iter().map(|[first, last]| (first, last)).collect();
         (is_sorted && are_ranges).then_some(Self { ranges, statistics })
     }
@@ -129,6 +129,7 @@ mod tests {
         for wrong in [
             json!({ "statistics": null }),
             json!({ "chunks": [[2, 1]], "statistics": null }),
+            json!({ "chunks": [[0, u64::MAX]], "statistics": null }),
             json!({ "chunks": [[0, 5], [5, 6]], "statistics": null }),
             json!({ "chunks": [[0]], "statistics": null }),
             json!({ "chunks": [[0, 1]] }),

@@ -135,13 +135,9 @@ fn lines(view: &View<'_>, annotations: Annotations, out: &mut impl Write) -> Res
     let (mut lines, mut named) = (Sorter::default(), Sorter::default());
     if annotations == Annotations::Rdf12 && !view.has_statements() {
         // As the store has it. To look up subject after subject takes several times as long.
-        let mut written = Ok(());
-        view.subjects(false, |triple, _| {
-            if written.is_ok() {
-                written = lines.push(format!("{triple} .\n").as_bytes());
-            }
+        view.each(&mut |triple| {
+            lines.push(format!("{triple} .\n").as_bytes()).map_err(Error::Sorting)
         })?;
-        written.map_err(Error::Sorting)?;
     } else {
         for subject in view.subjects(false, |_, _| {})?.each()? {
             let quads = statements::quads(view, &subject?, annotations).map_err(Error::Read)?;

@@ -1,7 +1,7 @@
 //! What models answered, kept with the chunks that it was asked for, so that it need not be asked again
 //! when something else changes.
 //!
-//! A chunk's entry in the ledger has two literals: which questions and prompts it has answers for, which
+//! A chunk has two literals in the ledger: which questions and prompts it has answers for, which
 //! is read at the start, and the answers themselves, which are read when they are wanted.
 
 use std::collections::{HashMap, VecDeque};

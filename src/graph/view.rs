@@ -9,7 +9,8 @@
 //! What is [included](Included) beside facts and types is a choice of the export's: labels, aliases, the runs
 //! with what names them, and, from graphs of their own in the store, the schema and the description.
 //!
-//! Nothing is held in memory: every question goes to the store's indexes.
+//! Nothing that grows with the graph is held in memory: every question goes to the store's indexes, and what
+//! is sorted to temporary files.
 
 mod included;
 mod subjects;
@@ -98,26 +99,39 @@ impl<'a> View<'a> {
         mut visit: impl FnMut(&Triple, bool),
     ) -> Result<Subjects, Error> {
         let mut subjects = SubjectSorter::default();
-        let mut last = None;
-        let (mut is_shown, mut is_inline) = (false, false);
-        for quad in self.quads(None, None, None) {
-            let triple = Triple::from(quad.map_err(Error::Read)?);
+        let (mut last, mut is_inline) = (None, false);
+        self.each(&mut |triple| {
             if last.as_ref() != Some(&triple.subject) {
-                let subject = triple.subject.as_ref();
-                is_shown = self.shows_subject(subject).map_err(Error::Read)?;
-                is_inline = is_shown
-                    && inline_annotations
-                    && self.annotates(subject).map_err(Error::Read)?;
-                if is_shown && !is_inline {
+                is_inline = inline_annotations
+                    && self.annotates(triple.subject.as_ref()).map_err(Error::Read)?;
+                if !is_inline {
                     subjects.push(&triple.subject)?;
                 }
                 last = Some(triple.subject.clone());
             }
+            visit(triple, is_inline);
+            Ok(())
+        })?;
+        Ok(subjects.sorted())
+    }
+
+    /// Gives `take` each triple that is shown, in the store's order: what several graphs say as often.
+    pub(super) fn each(
+        &self,
+        take: &mut dyn FnMut(&Triple) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (mut last, mut is_shown) = (None, false);
+        for quad in self.quads(None, None, None) {
+            let triple = Triple::from(quad.map_err(Error::Read)?);
+            if last.as_ref() != Some(&triple.subject) {
+                is_shown = self.shows_subject(triple.subject.as_ref()).map_err(Error::Read)?;
+                last = Some(triple.subject.clone());
+            }
             if is_shown && self.standing(&triple).map_err(Error::Read)? != Standing::Hidden {
-                visit(&triple, is_inline);
+                take(&triple)?;
             }
         }
-        Ok(subjects.sorted())
+        Ok(())
     }
 
     /// The triples of a subject that is shown.

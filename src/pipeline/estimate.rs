@@ -22,9 +22,11 @@ pub struct WorkCounts {
     pub subjects: usize,
     /// Prompts: one a subject and template.
     pub prompts: usize,
-    /// Their tokens; where models read different prompts, those of the one that reads most. Of a relation with
-    /// more than 4,096 subjects, by as many of them, evenly spread.
+    /// Their tokens; where models read different prompts, those of the one that reads most.
     pub prompt_tokens: usize,
+    /// Whether these are an estimate: of a relation with more than 4,096 subjects, by as many of them, evenly
+    /// spread.
+    pub estimated: bool,
     /// Candidates of the answer space.
     pub candidates: usize,
     /// The tokens of their names.
@@ -36,6 +38,7 @@ impl WorkCounts {
         self.subjects += other.subjects;
         self.prompts += other.prompts;
         self.prompt_tokens += other.prompt_tokens;
+        self.estimated |= other.estimated;
         self.candidates += other.candidates;
         self.candidate_tokens += other.candidate_tokens;
     }
@@ -54,7 +57,7 @@ impl Plan {
     /// Counts what all chunks together would take.
     ///
     /// # Errors
-    /// Where a prompt cannot be encoded, or does not fit into the models' context.
+    /// Where a prompt of those that are counted cannot be encoded, or does not fit into the models' context.
     pub fn estimate(&self) -> Result<Estimate, Error> {
         let mut relations: Vec<WorkCounts> = self.relations.iter().map(WorkCounts::of).collect();
         for (at, counts) in relations.iter_mut().enumerate() {
@@ -92,6 +95,7 @@ impl WorkCounts {
             subjects: relation.subjects.len(),
             prompts: relation.subjects.len() * relation.templates.len(),
             prompt_tokens: 0,
+            estimated: relation.subjects.len() > COUNTED,
             candidates,
             candidate_tokens: tokens.sum(),
         }

@@ -193,7 +193,7 @@ impl PlannedJob<'_> {
             &mut self.plan,
             &mut predictors,
             self.environment,
-            MeansOf::CorrectedRelations,
+            MeansOf::Trial,
             &mut |_, _| Ok(()),
         )?;
         estimate::try_out(&self.plan, &mut predictors)

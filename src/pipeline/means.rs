@@ -21,6 +21,8 @@ pub enum MeansOf {
     CorrectedRelations,
     /// All, to find out what should be removed.
     AllRelations,
+    /// Those of [`Self::CorrectedRelations`], over one subject of each: enough to see how long a search takes.
+    Trial,
 }
 
 /// What both models predict of a relation on average, of subjects of which none is held.
@@ -78,8 +80,11 @@ impl RelationPlan {
 
     /// Subjects over which the models are asked for their mean predictions.
     pub(super) fn subjects_of_means(&self, of: MeansOf) -> Vec<EntityId> {
+        let is_removed = self.tau.is_some() || self.mean != 0.0;
         if self.nearness().is_some() {
             Vec::new()
+        } else if of == MeansOf::Trial {
+            self.some_subjects(usize::from(is_removed))
         } else if self.tau.is_some() {
             self.prior_subjects.clone()
         } else if self.mean != 0.0 || of == MeansOf::AllRelations {

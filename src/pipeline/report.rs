@@ -1,4 +1,4 @@
-//! What a run counted: per chunk in the ledger, per relation at its end.
+//! What a run counted: a relation's chunks together, in the ledger while it works and at its end.
 
 use serde::{Deserialize, Serialize};
 

@@ -44,7 +44,7 @@ pub(super) type Take<'a, T> = dyn FnMut(&Task, Vec<T>, Vec<KeptQuestion>) -> Res
 const CHUNK_OUTCOMES: usize = 1 << 20;
 
 /// Asks something about `subjects[r]` of each relation `r` of the plan, chunk by chunk. What is answered is
-/// given to `take` in that order, and not held.
+/// given to `take` in that order; only what was answered before an earlier chunk is held until that is.
 ///
 /// # Errors
 /// The first error of any stage or of `take`; [`Error::Interrupted`] where `stop` was set.
@@ -59,8 +59,13 @@ pub(super) fn ask_each<T: Send>(
 ) -> Result<(), Error> {
     let tasks = || {
         subjects.iter().enumerate().flat_map(|(relation, subjects)| {
-            let outcomes = plan.relations[relation].space.names().names();
-            let most = (CHUNK_OUTCOMES / outcomes.max(1)).clamp(1, CHUNK_SUBJECTS);
+            let asked = &plan.relations[relation];
+            let outcomes = asked.space.names().names().max(1);
+            let most = match asked.nearness() {
+                None => (CHUNK_OUTCOMES / outcomes).clamp(1, CHUNK_SUBJECTS),
+                // What is searched has no whole distributions.
+                Some(_) => CHUNK_SUBJECTS,
+            };
             subjects.chunks(most).zip(0_u64..).map(move |(subjects, index)| Task {
                 relation,
                 index,

@@ -1,6 +1,7 @@
 //! Recording what a run changed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{
@@ -8,6 +9,7 @@ use oxigraph::model::{
 };
 use oxigraph::store::{StorageError, Store};
 
+use super::super::error::Error;
 use super::super::view::reified;
 use super::super::vocabulary as kgb;
 use super::block::{Author, is_annotation, is_fact};
@@ -37,7 +39,8 @@ pub type WhyGone<'a> = dyn Fn(&GoneFact<'_>) -> String + 'a;
 
 /// What is to be recorded: a graph that is finished, and the one whose place it takes, if any.
 pub(in super::super) struct Recorded<'a> {
-    pub store: &'a Store,
+    /// Its store, and where that is.
+    pub own: (&'a Store, &'a Path),
     pub run: &'a NamedNode,
     pub scan: Scan,
     pub old: Option<OldGraph<'a>>,
@@ -52,24 +55,17 @@ pub(in super::super) struct OldGraph<'a> {
 }
 
 /// Writes what changed into the store, and gives the entry of the run, which is to be written last.
-pub(in super::super) fn record(recorded: Recorded<'_>) -> Result<Vec<Quad>, StorageError> {
-    let Recorded { store, run, scan, old, why } = recorded;
-    let own = RunEntry::first(store, run, scan.facts)?;
-    let reason = text(store, run.as_ref().into(), kgb::REASON, kgb::LEDGER.into())?;
+pub(in super::super) fn record(recorded: Recorded<'_>) -> Result<Vec<Quad>, Error> {
+    let Recorded { own: (store, path), run, scan, old, why } = recorded;
+    let failed = |error| Error::storage("writing to", path, error);
+    let own = RunEntry::first(store, run, scan.facts).map_err(failed)?;
+    let reason = text(store, run.as_ref().into(), kgb::REASON, kgb::LEDGER.into());
+    let reason = reason.map_err(failed)?;
     let Some(OldGraph { store: old, run: old_run, scan: old_scan }) = old else {
         return Ok(entry(&own));
     };
     let mut out = Batch { store, quads: Vec::new() };
-    let before = entries(old)?;
-    for run in &before {
-        entry(run).into_iter().try_for_each(|quad| out.push(quad))?;
-        for part in Part::ALL {
-            let graph = part.graph(&run.change);
-            for triple in run.triples(old, part) {
-                out.push(triple?.in_graph(graph.clone()))?;
-            }
-        }
-    }
+    let before = carry_over(old, &mut out).map_err(failed)?;
     let number = 1 + before.last().map_or(0, |run| run.number);
     let change = change_iri(run.as_str(), number);
     let mut delta = Delta {
@@ -81,13 +77,27 @@ pub(in super::super) fn record(recorded: Recorded<'_>) -> Result<Vec<Quad>, Stor
         counts: [0; 3],
         other_schema: false,
     };
-    scan::compare(old_scan, scan, &mut |differing| delta.look_at(&differing))?;
-    delta.compare_schemas()?;
+    scan::compare(old_scan, scan, &mut |differing| delta.look_at(&differing).map_err(failed))?;
+    delta.compare_schemas().and_then(|()| delta.out.flush()).map_err(failed)?;
     let [added, taken_back, changed] = delta.counts;
-    delta.out.flush()?;
     let other_schema = delta.other_schema;
     let counted = RunEntry { number, added, taken_back, changed, ..own };
     Ok(entry(&RunEntry { reason, other_schema, change, ..counted }))
+}
+
+/// Writes what the old graph has of the runs before, and gives these.
+fn carry_over(old: &Store, out: &mut Batch<'_>) -> Result<Vec<RunEntry>, StorageError> {
+    let before = entries(old)?;
+    for run in &before {
+        entry(run).into_iter().try_for_each(|quad| out.push(quad))?;
+        for part in Part::ALL {
+            let graph = part.graph(&run.change);
+            for triple in run.triples(old, part) {
+                out.push(triple?.in_graph(graph.clone()))?;
+            }
+        }
+    }
+    Ok(before)
 }
 
 fn entry(run: &RunEntry) -> Vec<Quad> {

@@ -4,11 +4,12 @@
 //! subject a print of what is said of it is sorted by the subject. Only where the prints differ is it looked at
 //! again.
 
-use std::io;
+use std::path::Path;
 
 use oxigraph::model::{NamedNode, NamedOrBlankNode, Triple};
-use oxigraph::store::{StorageError, Store};
+use oxigraph::store::Store;
 
+use super::super::error::Error;
 use super::super::view::{subject_key, subject_of_key};
 use super::super::write::fingerprint;
 use super::block::{Author, Blocks, is_fact};
@@ -26,31 +27,32 @@ pub(in super::super) struct Scan {
 }
 
 impl Scan {
-    /// Reads the graph of `store`, which `run` made, and shows `see` what is said of each subject. What is to be
-    /// compared with another graph needs `prints`.
+    /// Reads the graph of the store at a path, which `run` made, and shows `see` what is said of each subject.
+    /// What is to be compared with another graph needs `prints`.
     pub(in super::super) fn of(
-        store: &Store,
+        (store, path): (&Store, &Path),
         run: &NamedNode,
         prints: bool,
         see: &mut dyn FnMut(&[Triple]),
-    ) -> Result<Self, StorageError> {
+    ) -> Result<Self, Error> {
+        let read = |error| Error::storage("reading", path, error);
         let author = Author(run.as_str());
         let mut facts = 0;
         let mut blocks = Sorter::default();
         for block in Blocks::of(store) {
-            let block = block?;
+            let block = block.map_err(read)?;
             see(&block);
             facts += u64::from(is_fact(&block));
             if prints && let Some(first) = block.first() {
                 let subject = subject_key(&first.subject);
                 let mut line = Vec::with_capacity(2 * PRINT + subject.len());
-                let forgotten = author.forget(store, block)?;
+                let forgotten = author.forget(store, block).map_err(read)?;
                 let name = forgotten.first().map(|first| subject_key(&first.subject));
                 line.extend(fingerprint(name.as_deref()));
                 let said: Vec<String> = forgotten.iter().map(Triple::to_string).collect();
                 line.extend(fingerprint(said.iter().map(String::as_str)));
                 line.extend(subject.as_bytes());
-                blocks.push(&line)?;
+                blocks.push(&line).map_err(Error::Sorting)?;
             }
         }
         Ok(Self { facts, blocks: blocks.sorted() })
@@ -64,8 +66,8 @@ pub(super) type Differing = [Option<NamedOrBlankNode>; 2];
 pub(super) fn compare(
     mut old: Scan,
     mut new: Scan,
-    take: &mut dyn FnMut(Differing) -> Result<(), StorageError>,
-) -> Result<(), StorageError> {
+    take: &mut dyn FnMut(Differing) -> Result<(), Error>,
+) -> Result<(), Error> {
     let (mut old, mut new) = (Lines::of(&mut old)?, Lines::of(&mut new)?);
     loop {
         let is_first = |one: &Lines<'_>, other: &Lines<'_>| match (&one.next, &other.next) {
@@ -92,14 +94,14 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn of(scan: &'a mut Scan) -> io::Result<Self> {
-        let mut lines = scan.blocks.each()?;
-        let next = lines.next().transpose()?;
+    fn of(scan: &'a mut Scan) -> Result<Self, Error> {
+        let mut lines = scan.blocks.each().map_err(Error::Sorting)?;
+        let next = lines.next().transpose().map_err(Error::Sorting)?;
         Ok(Self { lines, next })
     }
 
-    fn take(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let next = self.lines.next().transpose()?;
+    fn take(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let next = self.lines.next().transpose().map_err(Error::Sorting)?;
         Ok(std::mem::replace(&mut self.next, next))
     }
 }

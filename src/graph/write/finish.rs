@@ -49,14 +49,16 @@ impl GraphWriter {
         let old = match was.as_ref().zip(run) {
             None => None,
             Some((store, run)) => {
-                let scan = Scan::of(store, &run, true, &mut |_| ()).map_err(read)?;
+                let scan = Scan::of((store, &place), &run, true, &mut |_| ())?;
                 Some(OldGraph { store, run, scan })
             }
         };
-        let scan = self.conclude(old.is_some()).map_err(|e| self.write_error(e))?;
-        let recorded = Recorded { store: &self.store, run: &self.run, scan, old, why };
-        let mut quads = history::record(recorded).map_err(|e| self.write_error(e))?;
+        let scan = self.conclude(old.is_some())?;
+        let own = (&self.store, &*self.store_path);
+        let mut quads = history::record(Recorded { own, run: &self.run, scan, old, why })?;
         drop(was);
+        // Of a complete run nothing is tidied up any more.
+        self.forget_outdated().map_err(|e| self.write_error(e))?;
         quads.push(ledger::completion(&self.run));
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.checkpoint()?;
@@ -70,14 +72,18 @@ impl GraphWriter {
 
     /// Writes when the run ended unless it did before it was killed, since a history that was begun has that
     /// time, and the description. Gives what it read for that.
-    fn conclude(&self, prints: bool) -> Result<Scan, StorageError> {
-        if self.said(kgb::ENDED_AT_TIME, GraphNameRef::DefaultGraph)?.is_none() {
-            self.store.insert(&statement(&self.run, kgb::ENDED_AT_TIME, now()))?;
+    fn conclude(&self, prints: bool) -> Result<Scan, Error> {
+        let failed = |error| self.write_error(error);
+        let ended = self.said(kgb::ENDED_AT_TIME, GraphNameRef::DefaultGraph).map_err(failed)?;
+        if ended.is_none() {
+            let end = statement(&self.run, kgb::ENDED_AT_TIME, now());
+            self.store.insert(&end).map_err(failed)?;
         }
         let mut counts = Counts::default();
-        let scan = Scan::of(&self.store, &self.run, prints, &mut |block| counts.add(block))?;
-        let quads = description::quads(&self.store, &counts, &self.base_iri, &self.run)?;
-        self.store.extend(quads)?;
+        let own = (&self.store, &*self.store_path);
+        let scan = Scan::of(own, &self.run, prints, &mut |block| counts.add(block))?;
+        let quads = description::quads(&self.store, &counts, &self.base_iri, &self.run);
+        quads.and_then(|quads| self.store.extend(quads)).map_err(failed)?;
         Ok(scan)
     }
 
