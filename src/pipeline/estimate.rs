@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::means::some_of;
 use super::{CHUNK_SUBJECTS, Error, Plan, Predictor, RelationPlan, Task, encode};
-use crate::catalog::EntityId;
 use crate::lm::Prompt;
 
 /// Subjects of a relation whose prompts' tokens are counted.
@@ -71,8 +71,7 @@ impl Plan {
     /// How many tokens a relation's prompts have together.
     fn prompt_tokens(&self, relation: usize) -> Result<usize, Error> {
         let all = &self.relations[relation].subjects;
-        let counted = all.len().min(COUNTED);
-        let some: Vec<EntityId> = (0..counted).map(|i| all[i * all.len() / counted]).collect();
+        let some = some_of(all, COUNTED);
         let mut sum = 0;
         for (subjects, index) in some.chunks(CHUNK_SUBJECTS).zip(0..) {
             let encoded = encode(self, Task { relation, index, subjects: subjects.to_vec() })?;
@@ -80,7 +79,7 @@ impl Plan {
             let tokens = |prompts: &[Prompt]| prompts.iter().map(Prompt::tokens).sum::<usize>();
             sum += lists.into_iter().map(tokens).max().unwrap_or(0);
         }
-        Ok((sum as f64 * all.len() as f64 / counted.max(1) as f64).round() as usize)
+        Ok((sum as f64 * all.len() as f64 / some.len().max(1) as f64).round() as usize)
     }
 }
 

@@ -66,16 +66,8 @@ fn too_many_candidates(plan: &Plan, relation: &RelationPlan) -> Option<Diagnosti
 fn too_long_texts(plan: &Plan, relation: &RelationPlan) -> Vec<Diagnostic> {
     let context = plan.context.unwrap_or(UNSAID_CONTEXT);
     let mut subjects = Vec::new();
-    let texts = relation.templates.iter().map(|template| template.text().len());
-    let around = texts.max().unwrap_or(0) + relation.examples.len() + AROUND;
-    let room = context.saturating_sub(relation.longest + around);
     for &subject in relation.subjects.iter() {
-        let label = plan.subjects.label(subject);
-        // Of millions of subjects nearly all are known to fit without a prompt being written.
-        if label.len() < room {
-            continue;
-        }
-        if let Some(tokens) = too_long(plan, relation, label, context) {
+        if let Some(tokens) = too_long(plan, relation, plan.subjects.label(subject), context) {
             subjects.push((subject, tokens));
         }
     }
@@ -138,11 +130,11 @@ fn too_long(plan: &Plan, relation: &RelationPlan, label: &str, context: usize) -
     let is_read = plan.exampled.finetuned || plan.exampled.base;
     let examples = if is_read { &relation.examples } else { "" };
     let around = examples.len() + AROUND;
-    let long = relation.templates.iter().filter(|template| {
-        template.prompt(label).len() + template.after_object(label).len() + around > room
-    });
-    // A token is a byte at least, so that almost all prompts are known to fit by their length. A
-    // tokenizer that makes a text longer before it takes it apart is left to the encode stage.
+    // A token is a byte at least, so that almost all prompts are known to fit by their length, without being
+    // written: the subject stands once in a template. A tokenizer that makes a text longer before it takes it
+    // apart is left to the encode stage.
+    let length = |template: &Template| template.text().len() + label.len() + around;
+    let long = relation.templates.iter().filter(|template| length(template) > room);
     let prompts = long.filter_map(|template| plan.prompter.prompt(template, label, examples).ok());
     let long = prompts.filter(|prompt| prompt.longest_with(relation.longest) > context);
     long.map(|prompt| prompt.longest_with(0)).max()

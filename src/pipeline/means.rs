@@ -102,8 +102,12 @@ impl RelationPlan {
 
     /// At most so many of [`Self::prior_subjects`], evenly spread.
     fn some_subjects(&self, most: usize) -> Vec<EntityId> {
-        let all = self.prior_subjects.len();
-        let most = all.min(most);
-        (0..most).map(|i| self.prior_subjects[i * all / most]).collect()
+        some_of(&self.prior_subjects, most)
     }
+}
+
+/// At most so many subjects of a list, evenly spread.
+pub(super) fn some_of(all: &[EntityId], most: usize) -> Vec<EntityId> {
+    let most = all.len().min(most);
+    (0..most).map(|i| all[i * all.len() / most]).collect()
 }

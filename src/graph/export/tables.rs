@@ -78,8 +78,9 @@ impl Nodes {
         for name in self.0.sorted().each().map_err(Error::Sorting)? {
             let name = String::from_utf8_lossy(&name.map_err(Error::Sorting)?).into_owned();
             // No IRI begins with a quotation mark, and every literal does.
-            let node = match name.parse::<Literal>() {
-                Ok(value) if name.starts_with('"') => value.into(),
+            let value = name.starts_with('"').then(|| name.parse::<Literal>());
+            let node = match value {
+                Some(Ok(value)) => value.into(),
                 _ => NamedNode::new_unchecked(name.as_str()).into(),
             };
             take(&name, &node)?;

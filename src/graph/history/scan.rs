@@ -80,11 +80,15 @@ pub(super) fn compare(
         }
         let was = if from_old { old.take()? } else { None };
         let is = if from_new { new.take()? } else { None };
-        let said = |line: &Option<Vec<u8>>| line.as_ref().map(|line| line[..2 * PRINT].to_vec());
-        if said(&was) != said(&is) {
+        if was.as_deref().map(prints) != is.as_deref().map(prints) {
             take([was, is].map(|line| line.map(|line| subject_of_key(&line[2 * PRINT..]))))?;
         }
     }
+}
+
+/// What a line begins with.
+fn prints(line: &[u8]) -> &[u8] {
+    &line[..2 * PRINT]
 }
 
 /// The lines of a scan.
