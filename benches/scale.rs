@@ -1,13 +1,14 @@
 //! What large graphs take: prints seconds and the largest resident set of a process of its own for each step.
 //!
 //! `cargo bench --profile release --bench scale -- ledger [CHUNKS]` (10,000,000), `-- plan [SUBJECTS [RELATIONS]]`
-//! (1,000,000 and 20; needs what `kgbuild fetch pipelines/quickstart.toml` fetches) or `-- graph [FACTS]`
-//! (1,000,000).
+//! (1,000,000 and 20; needs what `kgbuild fetch pipelines/quickstart.toml` fetches), `-- graph [FACTS]`
+//! (1,000,000) or `-- shards [FACTS [SHARDS]]` (1,000,000 and 4), merged beside oxigraph's bulk loader alone.
 
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,11 +16,15 @@ use std::time::Instant;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::eval::{EvalReport, Gold, Predictions, Rules};
+use kgbuild::files;
 use kgbuild::graph::{
-    Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, ExportOptions, GraphWriter,
-    Object, RunDescription, export, export_tables, open_for_reading,
+    self, Assertion, Chunk, ChunkRecord, EntityDescription, ExportFormat, ExportOptions,
+    GraphWriter, Merge, Object, RunDescription, ShardDescription, Shards, export, export_tables,
+    open_for_reading,
 };
 use kgbuild::pipeline::{Environment, Job};
+use oxigraph::io::RdfFormat;
+use oxigraph::store::Store;
 use serde_json::{Value, json};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/quickstart.toml");
@@ -55,7 +60,18 @@ fn main() {
                 child(step, folder);
             }
         }
-        _ => println!("name what is to be measured: ledger, plan or graph"),
+        ["shards", ..] => {
+            let (facts, count) = (number(1, 1_000_000), number(2, 4));
+            write_shards(folder, facts, count);
+            // Each in turn, so that neither has the warmer disk.
+            for _ in 0..2 {
+                child("merge", folder);
+                child("n-quads", &folder.join("merged"));
+                fs::remove_dir_all(folder.join("merged")).unwrap();
+                child("bulk-load", folder);
+            }
+        }
+        _ => println!("name what is to be measured: ledger, plan, graph or shards"),
     }
 }
 
@@ -78,6 +94,8 @@ fn alone(step: &str, folder: &Path) {
         "open" => format!("{} chunks done", writer(folder).done().len()),
         "plan" => plan(folder),
         "eval" => eval(folder),
+        "merge" => merged(folder),
+        "bulk-load" => bulk_loaded(folder),
         "csv" => {
             let options = ExportOptions::of(ExportFormat::Csv);
             let store = open_for_reading(folder).unwrap();
@@ -164,10 +182,64 @@ fn record<'a>(chunk: Chunk, statistics: Value) -> ChunkRecord<'a> {
 }
 
 fn write_facts(folder: &Path, facts: u64) {
-    let mut writer = writer(folder);
+    write_some(writer(folder), 0..facts);
+}
+
+/// Shards of so many facts together, with what each hands over.
+fn write_shards(folder: &Path, facts: u64, count: u64) {
+    for number in 1..=count {
+        let own = (number - 1) * facts / count..number * facts / count;
+        let shard = ShardDescription {
+            number: number as u32,
+            of: count as u32,
+            chunks: [(iri("r", 0), facts.div_ceil(CHUNK))].into(),
+            pipeline: "pipeline.toml".into(),
+            about: Value::Null,
+            whole: folder.to_owned(),
+        };
+        let run = RunDescription { shard: Some(shard), ..RunDescription::default() };
+        let place = folder.join(format!("shards/{number}"));
+        let writer = GraphWriter::open(&place, "urn:bench:", &run, false).unwrap();
+        timed(&format!("shard {number} of {count}"), || write_some(writer, own));
+    }
+}
+
+/// All shards, finished as a run finishes its graph.
+fn merged(folder: &Path) -> String {
+    let out = folder.join("merged");
+    let shards = Shards::in_folder(folder).unwrap();
+    let how = Merge { partial: false, finish: true, add: &|_| json!({}) };
+    graph::merge(&out, &shards, &how, &mut |_| ()).unwrap();
+    format!("{} facts", graph::runs(&open_for_reading(&out).unwrap()).unwrap()[0].facts)
+}
+
+/// The same quads by oxigraph's bulk loader alone, out of the same files.
+fn bulk_loaded(folder: &Path) -> String {
+    let out = folder.join("loaded");
+    let store = Store::open(&out).unwrap();
+    let mut loader = store.bulk_loader();
+    let mut shards: Vec<_> = fs::read_dir(folder.join("shards")).unwrap().collect();
+    shards.sort_by_key(|shard| shard.as_ref().unwrap().path());
+    for shard in shards {
+        for file in fs::read_dir(shard.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "gz") {
+                let lines = BufReader::new(files::open(&path).unwrap());
+                loader.load_from_reader(RdfFormat::NQuads, lines).unwrap();
+            }
+        }
+    }
+    loader.commit().unwrap();
+    drop(store);
+    fs::remove_dir_all(out).unwrap();
+    "as it is loaded, not finished".to_owned()
+}
+
+fn write_some(mut writer: GraphWriter, facts: Range<u64>) {
     let relation = iri("r", 0);
-    for index in 0..facts.div_ceil(CHUNK) {
-        let numbers = index * CHUNK..facts.min((index + 1) * CHUNK);
+    let first = facts.start;
+    for index in 0..(facts.end - first).div_ceil(CHUNK) {
+        let numbers = first + index * CHUNK..facts.end.min(first + (index + 1) * CHUNK);
         let pairs: Vec<[String; 2]> =
             numbers.map(|number| [iri("s", number), iri("o", number % OBJECTS)]).collect();
         let assertions = pairs.iter().map(|[subject, object]| Assertion {

@@ -27,6 +27,7 @@ fn graph(folder: &Path, finished: bool) {
         correction: "linear".into(),
         version: "0".into(),
         schema: Default::default(),
+        shard: None,
     };
     let base = "https://example.org/g/";
     let mut writer = GraphWriter::open(&folder.join("out"), base, &run, true).unwrap();

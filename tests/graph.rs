@@ -29,6 +29,7 @@ fn open(folder: &Path, fresh: bool) -> GraphWriter {
         tuned_sha256: None,
         version: "0".into(),
         schema: Schema::default(),
+        shard: None,
     };
     GraphWriter::open(folder, "https://example.org/g/", &run, fresh).unwrap()
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Most lines of a file of src/, without its tests.
 const FILE_LINES: usize = 400;
 /// Most lines of src/cli/, tests and all.
-const CLI_LINES: usize = 3_900;
+const CLI_LINES: usize = 4_100;
 
 /// Files of src/ that are in no room, and only declare the rooms or call one.
 const ROOMLESS: [&str; 2] = ["lib.rs", "main.rs"];

@@ -2,6 +2,7 @@
 
 mod eval;
 mod import;
+mod shards;
 
 use std::env;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 pub(super) use self::eval::EvalArgs;
 pub(super) use self::import::{ImportCommand, SparqlResultsArgs, WikidataArgs};
+pub(super) use self::shards::{MergeArgs, PlanArgs, ShardArgs};
 use crate::diagnostic::nearest;
 use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
 
@@ -68,6 +70,10 @@ pub enum Command {
     },
     /// Predict a pipeline's triples and write them into a graph; continues what was interrupted
     Run(RunArgs),
+    /// Take what all shards of a run go by, once, before they are run on many machines
+    Plan(PlanArgs),
+    /// Make one graph of the shards of a run
+    Merge(MergeArgs),
     /// Finetune a model on facts as a finetune.toml says; continues what was interrupted
     Finetune(FinetuneArgs),
     /// Choose a pipeline's numbers on held-out facts: mixing weights, calibration, thresholds
@@ -178,6 +184,8 @@ pub struct RunArgs {
     /// Hash all that the cache holds of the models, and make again what has changed
     #[arg(long)]
     pub verify: bool,
+    #[command(flatten)]
+    pub shard: ShardArgs,
     #[command(flatten)]
     pub library: LibraryArgs,
 }

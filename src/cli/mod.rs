@@ -24,6 +24,7 @@ mod query;
 mod report;
 mod reproduce;
 mod run;
+mod shards;
 mod shock;
 mod store;
 mod streams;
@@ -57,6 +58,8 @@ fn run_command(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Check { pipeline } => check::check(&pipeline, console),
         Command::Run(args) => run::run(&args, console),
+        Command::Plan(args) => shards::plan(&args, console),
+        Command::Merge(args) => shards::merge_shards(&args, console),
         Command::Finetune(args) => finetune::finetune(&args, console),
         Command::Tune(args) => tune::tune(&args, console),
         Command::Reproduce(args) => reproduce::reproduce(&args, console),

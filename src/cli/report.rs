@@ -7,9 +7,8 @@ use std::path::Path;
 use super::failure::Failure;
 use super::streams::{Console, to_stderr};
 use super::table;
-use crate::config;
 use crate::diagnostic::counted;
-use crate::pipeline::{RelationReport, RunReport};
+use crate::pipeline::{RelationReport, RunReport, Shard};
 
 /// The columns that a narrow terminal does without, the first one first; report.json has them.
 const SPARE: [&str; 5] = ["candidates", "gold", "P@1 majority", "confidence", "subjects"];
@@ -17,8 +16,8 @@ const SPARE: [&str; 5] = ["candidates", "gold", "P@1 majority", "confidence", "s
 /// The table per relation, and what to do next.
 pub(super) fn print_report(
     report: &RunReport,
-    output: &config::OutputSettings,
-    pipeline: &Path,
+    again: &Again<'_>,
+    next: &str,
     console: Console,
 ) -> Result<(), Failure> {
     let mut text = relations(report);
@@ -39,7 +38,7 @@ pub(super) fn print_report(
     }
     if !report.complete {
         let printed = console.summary(&text);
-        to_stderr(&interrupted(pipeline));
+        to_stderr(&again.interrupted());
         // A closed pipe ends in silence, but is no success here.
         return match printed {
             Err(Failure::Output(error)) if error.kind() != ErrorKind::BrokenPipe => {
@@ -48,12 +47,12 @@ pub(super) fn print_report(
             _ => Err(Failure::Stopped),
         };
     }
-    text += &next_steps(output);
+    text += next;
     console.summary(&text)
 }
 
 /// A row for each relation, and one for all; the columns about gold only where there is some.
-fn relations(report: &RunReport) -> String {
+pub(super) fn relations(report: &RunReport) -> String {
     let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.3}"));
     let row = |r: &RelationReport| {
         vec![
@@ -93,9 +92,9 @@ fn relations(report: &RunReport) -> String {
 }
 
 /// What to do next with a graph that is complete.
-fn next_steps(output: &config::OutputSettings) -> String {
+pub(super) fn next_steps(folder: &Path) -> String {
     let program = program();
-    let folder = shown(&output.folder);
+    let folder = shown(folder);
     let pattern = "?s ?r ?o {| kgb:confidence ?confidence |}";
     format!(
         "\n\ngraph and report: {folder}\n\
@@ -108,14 +107,32 @@ fn next_steps(output: &config::OutputSettings) -> String {
     )
 }
 
-/// What to do next after a run that was interrupted.
-pub(super) fn interrupted(pipeline: &Path) -> String {
-    let (program, pipeline) = (program(), shown(pipeline));
-    format!("interrupted: `{program} run {pipeline}` goes on where this run stopped")
+/// What to do next with a shard that is done.
+pub(super) fn shard_steps(shard: Shard, whole: &Path) -> String {
+    format!(
+        "\n\nshard {shard} is done; when all are, `{} merge {}` makes one graph of them",
+        program(),
+        shown(whole)
+    )
+}
+
+/// How a run is called, to be called again.
+pub(super) struct Again<'a> {
+    pub pipeline: &'a Path,
+    pub shard: Option<Shard>,
+}
+
+impl Again<'_> {
+    /// What to do next after it was interrupted.
+    pub(super) fn interrupted(&self) -> String {
+        let (program, pipeline) = (program(), shown(self.pipeline));
+        let shard = self.shard.map_or(String::new(), |shard| format!(" --shard {shard}"));
+        format!("interrupted: `{program} run {pipeline}{shard}` goes on where this run stopped")
+    }
 }
 
 /// How the program was called, to be typed again.
-fn program() -> String {
+pub(super) fn program() -> String {
     let called = env::args().next().unwrap_or_else(|| "kgbuild".to_owned());
     let shown = shown(Path::new(&called));
     // Without a slash a shell would look for it among the installed programs.
@@ -124,7 +141,7 @@ fn program() -> String {
 
 /// A path to be typed: relative where it lies below the current folder, quoted where a shell
 /// would take it apart. A program that is found by its name keeps it.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     let relative = path.canonicalize().ok().and_then(|whole| {
         let here = env::current_dir().ok()?.canonicalize().ok()?;
         Some(whole.strip_prefix(here).ok()?.to_owned())

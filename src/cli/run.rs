@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::environment::{environment, stopping_environment, use_library};
 use super::failure::Failure;
-use super::report::{interrupted, print_report};
+use super::report::{Again, next_steps, print_report, shard_steps};
 use super::streams::{Console, print};
 use super::table;
-use crate::pipeline::{Job, PlannedJob, WorkCounts};
+use crate::pipeline::{Job, PlannedJob, Shard, WorkCounts};
 
 /// Runs the pipeline, or says what a run would take.
 pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
@@ -24,14 +24,24 @@ pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
     environment.locked = args.locked;
     environment.verify = args.verify;
     use_library(&mut environment, &args.library)?;
-    let mut job = Job::open(&args.pipeline, &environment)?.plan()?;
+    let shard = args.shard.shard.as_deref().map(Shard::read).transpose()?;
+    let job = Job::open(&args.pipeline, &environment)?;
+    let whole = job.pipeline().output.folder.clone();
+    let mut job = match shard {
+        Some(shard) => job.plan()?.of_shard(shard, args.shard.plan.clone()),
+        None => job.plan()?,
+    };
     if args.dry_run {
         return dry_run(&mut job);
     }
+    let again = Again { pipeline: &args.pipeline, shard };
     let ended = job.run(args.fresh);
-    let report =
-        ended.map_err(|error| Failure::from(error).saying(&interrupted(&args.pipeline)))?;
-    print_report(&report, &job.pipeline().output, &args.pipeline, console)
+    let report = ended.map_err(|error| Failure::from(error).saying(&again.interrupted()))?;
+    let next = match shard {
+        None => next_steps(&whole),
+        Some(shard) => shard_steps(shard, &whole),
+    };
+    print_report(&report, &again, &next, console)
 }
 
 /// Prints what a run would do, and how long that would take.

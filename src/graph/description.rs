@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
-use oxigraph::model::{GraphNameRef, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
+use oxigraph::model::{
+    GraphNameRef, Literal, NamedNode, NamedNodeRef, Quad, Term, TermRef, TripleRef,
+};
 use oxigraph::store::{StorageError, Store};
 
 use super::vocabulary as kgb;
@@ -18,28 +20,35 @@ const TITLE: &str = "A knowledge graph of what language models know";
 /// How many triples, by what tells them apart.
 #[derive(Default)]
 pub(super) struct Counts {
-    /// Of facts.
-    by_relation: BTreeMap<NamedNode, u64>,
+    /// Of facts, by IRI.
+    by_relation: BTreeMap<String, u64>,
     /// Of `rdf:type`.
-    by_class: BTreeMap<NamedNode, u64>,
+    by_class: BTreeMap<String, u64>,
     labels: u64,
     aliases: u64,
+    facts: u64,
 }
 
 impl Counts {
-    /// Counts all that a graph says of a subject.
-    pub(super) fn add(&mut self, block: &[Triple]) {
-        for triple in block {
-            match (triple.predicate.as_ref(), &triple.object) {
-                (rdf::REIFIES, Term::Triple(fact)) => {
-                    count(&mut self.by_relation, &fact.predicate);
+    /// How many triples have a confidence.
+    pub(super) fn facts(&self) -> u64 {
+        self.facts
+    }
+
+    /// Counts triples of a graph, of which each may be counted once.
+    pub(super) fn add<'a>(&mut self, triples: impl IntoIterator<Item = TripleRef<'a>>) {
+        for triple in triples {
+            match (triple.predicate, triple.object) {
+                (kgb::CONFIDENCE, _) => self.facts += 1,
+                (rdf::REIFIES, TermRef::Triple(fact)) => {
+                    count(&mut self.by_relation, fact.predicate.as_str());
                 }
                 (rdfs::LABEL, _) => self.labels += 1,
                 (kgb::ALT_LABEL, _) => self.aliases += 1,
-                (rdf::TYPE, Term::NamedNode(class))
-                    if *class != kgb::RUN && *class != kgb::PROV_ACTIVITY =>
+                (rdf::TYPE, TermRef::NamedNode(class))
+                    if class != kgb::RUN && class != kgb::PROV_ACTIVITY =>
                 {
-                    count(&mut self.by_class, class);
+                    count(&mut self.by_class, class.as_str());
                 }
                 _ => {}
             }
@@ -50,7 +59,8 @@ impl Counts {
     fn labels_of_relations(&self, store: &Store) -> Result<u64, StorageError> {
         let mut labels = 0;
         for relation in self.by_relation.keys() {
-            let (of, graph) = (Some(relation.as_ref().into()), Some(GraphNameRef::DefaultGraph));
+            let of = Some(NamedNodeRef::new_unchecked(relation).into());
+            let graph = Some(GraphNameRef::DefaultGraph);
             for quad in store.quads_for_pattern(of, Some(rdfs::LABEL), None, graph) {
                 quad?;
                 labels += 1;
@@ -60,24 +70,24 @@ impl Counts {
     }
 
     /// Of facts, names and types.
-    fn by_property(&self) -> BTreeMap<NamedNode, u64> {
+    fn by_property(&self) -> BTreeMap<String, u64> {
         let mut all = self.by_relation.clone();
         let types = self.by_class.values().sum();
         for (property, count) in
             [(rdfs::LABEL, self.labels), (kgb::ALT_LABEL, self.aliases), (rdf::TYPE, types)]
         {
             if count > 0 {
-                *all.entry(property.into_owned()).or_default() += count;
+                *all.entry(property.as_str().to_owned()).or_default() += count;
             }
         }
         all
     }
 }
 
-fn count(all: &mut BTreeMap<NamedNode, u64>, of: &NamedNode) {
+fn count(all: &mut BTreeMap<String, u64>, of: &str) {
     match all.get_mut(of) {
         Some(count) => *count += 1,
-        None => drop(all.insert(of.clone(), 1)),
+        None => drop(all.insert(of.to_owned(), 1)),
     }
 }
 
@@ -114,15 +124,15 @@ pub(super) fn quads(
         say(&dataset, predicate, number(count));
     }
     for (property, count) in &by_property {
-        let part = iri("property-partition", property.as_str());
+        let part = iri("property-partition", property);
         say(&dataset, kgb::PROPERTY_PARTITION, part.clone().into());
-        say(&part, kgb::PROPERTY, property.clone().into());
+        say(&part, kgb::PROPERTY, NamedNode::new_unchecked(property).into());
         say(&part, kgb::TRIPLES, number(*count));
     }
     for (class, count) in &counts.by_class {
-        let part = iri("class-partition", class.as_str());
+        let part = iri("class-partition", class);
         say(&dataset, kgb::CLASS_PARTITION, part.clone().into());
-        say(&part, kgb::CLASS, class.clone().into());
+        say(&part, kgb::CLASS, NamedNode::new_unchecked(class).into());
         say(&part, kgb::ENTITIES, number(*count));
     }
     Ok(quads)

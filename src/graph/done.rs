@@ -53,6 +53,11 @@ impl DoneChunks {
         self.of(relation).map(|own| &own.statistics)
     }
 
+    /// What is done of each relation, by its IRI.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&str, &RelationDone)> {
+        self.relations.iter().map(|(relation, own)| (&**relation, own))
+    }
+
     pub(super) fn of(&self, relation: &str) -> Option<&RelationDone> {
         self.relations.get(relation)
     }
@@ -63,6 +68,11 @@ impl DoneChunks {
 }
 
 impl RelationDone {
+    /// So many chunks from the first on, of which there is at least one, and what was counted of them.
+    pub(super) fn first(chunks: u64, statistics: Value) -> Option<Self> {
+        Some(Self { ranges: [(0, chunks.checked_sub(1)?)].into(), statistics })
+    }
+
     fn contains(&self, index: u64) -> bool {
         self.ranges.range(..=index).next_back().is_some_and(|(_, &last)| index <= last)
     }

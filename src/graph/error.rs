@@ -1,5 +1,6 @@
 //! What can go wrong with a store, said so that a person can mend it.
 
+use super::shards::MergeError;
 use crate::diagnostic::{Explain, Fault};
 use crate::files::WriteError;
 use oxigraph::model::IriParseError;
@@ -44,6 +45,21 @@ pub enum Error {
     InUse {
         /// The output folder.
         folder: PathBuf,
+    },
+    /// Another part of a job's questions is in the folder, or all of them.
+    #[error(
+        "the store {} has {}, not {}. Nothing was changed; give each its own folder",
+        store.display(),
+        questions_of(was.as_deref()),
+        questions_of(is.as_deref())
+    )]
+    OtherShard {
+        /// The store.
+        store: PathBuf,
+        /// The shard that it is of; none where it is of all.
+        was: Option<String>,
+        /// The shard that is run.
+        is: Option<String>,
     },
     /// There is something that kgbuild did not make where the store would be.
     #[error(
@@ -166,18 +182,30 @@ pub enum Error {
         std::env::temp_dir().display()
     )]
     Sorting(#[source] io::Error),
-    /// A table could not be written.
+    /// A file could not be written.
     #[error(transparent)]
     Table(WriteError),
+    /// Shards are not merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+}
+
+/// What a store has, of one shard or of all.
+fn questions_of(shard: Option<&str>) -> String {
+    match shard {
+        Some(shard) => format!("the questions of shard {shard}"),
+        None => "those of all shards".to_owned(),
+    }
 }
 
 impl Explain for Error {
     fn inner(&self) -> Option<&dyn Explain> {
         match self {
             Self::Table(error) => Some(error),
+            Self::Merge(error) => Some(error),
             _ => None,
         }
     }
@@ -196,7 +224,7 @@ impl Explain for Error {
             Self::NoRun { runs, .. } => Some(format!(
                 "runs are numbered, here from 1 to {runs}; `kgbuild history` lists them"
             )),
-            _ => None,
+            _ => self.inner().and_then(Explain::help),
         }
     }
 }

@@ -69,14 +69,14 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The folder as it is, to be looked at while nobody writes to it.
+    /// The folder as it is, to be looked at, by any number of processes, while nobody writes to it.
     ///
     /// # Errors
     /// [`Error::InUse`] where a run has the lock.
     pub(super) fn quiet(path: &Path) -> Result<Self, Error> {
         let lock = File::open(path.join(LOCK)).ok();
         if let Some(lock) = &lock
-            && matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+            && matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
         {
             return Err(Error::InUse { folder: path.to_owned() });
         }
@@ -94,6 +94,10 @@ impl Folder {
             }
             _ => Ok(()),
         }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn store_path(&self) -> PathBuf {
@@ -230,12 +234,26 @@ impl Folder {
     /// # Errors
     /// [`Error::Foreign`] where the old one holds files that are not a store's, or is a link.
     pub(super) fn create(&self, path: &Path, quads: Vec<Quad>) -> Result<Store, Error> {
+        self.make(path, |store, new| {
+            store.extend(quads).map_err(|e| Error::storage("making", new, e))
+        })
+    }
+
+    /// The same with what `fill` writes into it, which is given its path too.
+    ///
+    /// # Errors
+    /// Those of [`Self::create`] and of `fill`; what was there is then still there.
+    pub(super) fn make(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&Store, &Path) -> Result<(), Error>,
+    ) -> Result<Store, Error> {
         holds_nothing_else(path)?;
         let scratch = self.scratch(SCRATCH)?;
         let new = scratch.path().join("new");
         let made = |e| Error::storage("making", &new, e);
         let store = Store::open(&new).map_err(made)?;
-        store.extend(quads).map_err(made)?;
+        fill(&store, &new)?;
         store.flush().map_err(made)?;
         drop(store);
         self.exchange(&new, path, &scratch)?;

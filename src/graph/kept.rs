@@ -177,7 +177,7 @@ impl KeptAnswers {
     }
 
     /// Of how many questions of chunks something is kept.
-    pub fn len(&self) -> usize {
+    pub fn of_chunks(&self) -> usize {
         self.of_chunks
     }
 

@@ -6,6 +6,7 @@
 
 use super::done::{DoneChunks, RelationDone};
 use super::error::{Difference, Error};
+use super::records::ShardDescription;
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{
@@ -17,6 +18,17 @@ use std::path::Path;
 
 /// What the result of a run depends on: the name of each part and its hash or value.
 pub(super) type Signature = BTreeMap<String, String>;
+
+/// The part of a signature that says which part of the questions a store has, for one that is to be merged.
+pub(super) const SHARD: &str = "shard";
+
+/// The part that says of which shards a graph was merged, where that is not all of them.
+pub(super) const SHARDS: &str = "shards";
+
+/// The quad that says which part of its questions a run asks.
+pub(super) fn shard_quad(run: &NamedNode, shard: &ShardDescription) -> Quad {
+    quad(run.as_ref(), kgb::SHARD, json(&serde_json::json!(shard)))
+}
 
 /// The quads that open a ledger.
 pub(super) fn opening(run: &NamedNode, signature: &Signature) -> Vec<Quad> {
@@ -78,20 +90,50 @@ pub(super) fn completed_run(store: &Store) -> Result<Option<NamedNode>, StorageE
     }))
 }
 
-/// The signature that a store was made under, `None` where it has no ledger.
+/// The signature that a store was made under, with the part of its questions that it has, where that is not all;
+/// `None` where it has no ledger.
 pub(super) fn signature(store: &Store, path: &Path) -> Result<Option<Signature>, Error> {
     let read = |e| Error::storage("reading", path, e);
     let Some(found) = quads(store, kgb::SIGNATURE_PARTS).next() else {
         return Ok(None);
     };
     let found = found.map_err(read)?;
-    serde_json::from_str(text(&found.object))
-        .map(Some)
-        .map_err(|e| damaged(path, format!("its signature is no JSON object of texts ({e})")))
+    let mut signature: Signature = serde_json::from_str(text(&found.object))
+        .map_err(|e| damaged(path, format!("its signature is no JSON object of texts ({e})")))?;
+    signature.extend(shard(store, path)?.map(|shard| (SHARD.to_owned(), shard.name())));
+    let merged = said(store, kgb::SHARDS).map_err(read)?;
+    signature.extend(merged.into_iter().map(|shards| (SHARDS.to_owned(), shards)));
+    Ok(Some(signature))
+}
+
+/// Which part of a job's questions a store has; none where it is not made of a part.
+pub(super) fn shard(store: &Store, path: &Path) -> Result<Option<ShardDescription>, Error> {
+    let found = said(store, kgb::SHARD).map_err(|e| Error::storage("reading", path, e))?;
+    let read = |text: &String| serde_json::from_str(text);
+    found.first().map(read).transpose().map_err(|e| {
+        damaged(
+            path,
+            format!("which part of the questions it has is not what kgbuild writes ({e})"),
+        )
+    })
+}
+
+/// The texts of a property, in order.
+pub(super) fn said(
+    store: &Store,
+    predicate: NamedNodeRef<'_>,
+) -> Result<Vec<String>, StorageError> {
+    let texts = quads(store, predicate).map(|quad| Ok(text(&quad?.object).to_owned()));
+    let mut texts = texts.collect::<Result<Vec<String>, StorageError>>()?;
+    texts.sort_unstable();
+    Ok(texts)
 }
 
 /// What differs between the signature of a store and that of a run, by name of the part.
-pub(super) fn differences(was: &Signature, is: &Signature) -> Vec<Difference> {
+pub fn differences(
+    was: &BTreeMap<String, String>,
+    is: &BTreeMap<String, String>,
+) -> Vec<Difference> {
     let mut parts: Vec<&String> = was.keys().chain(is.keys()).collect();
     parts.sort_unstable();
     parts.dedup();
@@ -146,7 +188,8 @@ fn json(value: &serde_json::Value) -> Literal {
     Literal::new_typed_literal(value.to_string(), rdf::JSON)
 }
 
-fn text(term: &Term) -> &str {
+/// The text of a literal; of another term none.
+pub(super) fn text(term: &Term) -> &str {
     match term {
         Term::Literal(literal) => literal.value(),
         _ => "",

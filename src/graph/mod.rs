@@ -25,6 +25,7 @@ mod prefixes;
 mod query;
 mod records;
 mod schema;
+mod shards;
 mod syntax;
 mod table;
 mod turtle;
@@ -40,14 +41,19 @@ pub use history::{
     FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
 };
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
+pub use ledger::differences;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
     Assertion, ChunkRecord, Derivation, Durability, EntityDescription, ModelDescription, Object,
-    Origin, RunDescription,
+    Origin, RunDescription, ShardDescription,
 };
 pub use schema::{ClassSchema, RangeSchema, RelationSchema, Schema};
+pub use shards::{
+    AddStatistics, FoundShard, HandedShard, Merge, MergeError, Merged, SHARD_FILE, Shards, merge,
+};
 pub use syntax::SyntaxError;
 pub use write::{
     GraphState, GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact, look,
+    signature,
 };

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -152,4 +153,38 @@ pub struct RunDescription {
     pub version: String,
     /// What the ontology says of the relations that are asked. The signature has its hash.
     pub schema: Schema,
+    /// Which of the questions are asked, where several runs share them; the signature has nothing of it.
+    pub shard: Option<ShardDescription>,
+}
+
+/// A part of a job's questions that is asked apart from the others, to be merged with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShardDescription {
+    /// Its number, from 1; 0 where it asks no question, but what is asked once for all.
+    pub number: u32,
+    /// How many there are; 0 where this one goes with any number of others.
+    pub of: u32,
+    /// How many chunks all questions of each relation are.
+    pub chunks: BTreeMap<String, u64>,
+    /// The pipeline file, as it was named.
+    pub pipeline: PathBuf,
+    /// What its merge is told of the job, as it is.
+    pub about: serde_json::Value,
+    /// The output folder of the whole graph. What models answered for a graph that is there need not be asked
+    /// again.
+    #[serde(skip)]
+    pub whole: PathBuf,
+}
+
+impl ShardDescription {
+    /// The folder, in the output folder of the whole, in which shards have theirs.
+    pub const FOLDER: &'static str = "shards";
+
+    /// As people name it: `3/16`.
+    pub fn name(&self) -> String {
+        match self.number {
+            0 => "plan".to_owned(),
+            number => format!("{number}/{}", self.of),
+        }
+    }
 }

@@ -136,6 +136,14 @@ terms! { "https://w3id.org/kgbuild#":
     KEPT_ANSWERS = "keptAnswers";
     /// In the ledger, of itself: what is kept beside chunks.
     KEEPS = "keeps";
+    /// In the ledger: which part of a job's questions a run asks, and how many there are, as JSON.
+    SHARD = "shard";
+    /// In the ledger: which parts of a job a graph was merged of, where that is not all.
+    SHARDS = "shards";
+    /// In the ledger: on what device a run's models were asked, by which program.
+    ASKED_ON = "askedOn";
+    /// In the ledger: a hash of the models' mean predictions that a run went by.
+    MEANS_SHA256 = "meansSha256";
 }
 
 terms! { "http://www.w3.org/ns/prov#":

@@ -4,22 +4,27 @@
 //! ledger has is not written again, so that any order of interruptions ends in the same graph.
 
 mod begin;
+mod beside;
 mod derive;
 mod finish;
+mod merged;
 
-pub use begin::{GraphState, look};
+pub use begin::{GraphState, look, signature};
 pub use derive::PredictedFact;
 
-use begin::{At, Place};
+pub(super) use begin::{At, Place};
 
+use begin::Whole;
+
+use super::description::Counts;
 use super::done::{Chunk, DoneChunks};
 use super::error::Error;
 use super::folder::Folder;
 use super::history;
-use super::kept::{self, KeptQuestion};
+use super::kept;
 use super::ledger;
 use super::records::{
-    Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription,
+    Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription, ShardDescription,
 };
 use super::vocabulary as kgb;
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
@@ -68,6 +73,11 @@ pub struct GraphWriter {
     outdated: Vec<Quad>,
     uncheckpointed: usize,
     checkpoint: Instant,
+    /// Which part of the questions it has.
+    shard: Option<ShardDescription>,
+    /// What was counted of a graph that is not read again for it.
+    counted: Option<Counts>,
+    _whole: Option<Whole>,
     /// Last, so that the lock goes after the store is closed.
     folder: Folder,
 }
@@ -96,7 +106,9 @@ impl GraphWriter {
         let opening = begin::opening(&iri, &hash, &signature, run)?;
 
         let folder = Folder::claim(folder)?;
-        let made = Place::find(&folder, &signature, fresh)?;
+        let mut made = Place::find(&folder, &begin::expected(base_iri, run), fresh)?;
+        let whole = Whole::of(run)?;
+        made.others.extend(whole.iter().map(|whole| whole.store.clone()));
         if fresh {
             folder.clear_successors()?;
         }
@@ -122,6 +134,9 @@ impl GraphWriter {
             described: HashSet::new(),
             uncheckpointed: 0,
             checkpoint: Instant::now(),
+            shard: run.shard.clone(),
+            counted: None,
+            _whole: whole,
             folder,
         })
     }
@@ -129,19 +144,6 @@ impl GraphWriter {
     /// What is there of the run, and of others.
     pub fn state(&self) -> &GraphState {
         &self.state
-    }
-
-    /// Keeps what models answered beside the questions of chunks, under a name.
-    ///
-    /// # Errors
-    /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
-    pub fn keep(&mut self, name: &str, kept: &[KeptQuestion]) -> Result<(), Error> {
-        let hash = identifier([self.run.as_str(), name]);
-        let iri = NamedNode::new_unchecked(format!("{}{}:{hash}", self.base_iri, kept::BESIDE));
-        let quads = kept::quads_beside(&iri, kept);
-        let count = quads.len();
-        self.store.extend(quads).map_err(|e| self.write_error(e))?;
-        self.written(count)
     }
 
     /// Leaves the folder as it was before a graph was begun in which nothing is done; a graph that was there
@@ -305,7 +307,10 @@ impl GraphWriter {
 
     fn chunk_iri(&self, chunk: &Chunk) -> NamedNode {
         let index = chunk.index.to_string();
-        let hash = identifier([self.run.as_str(), &chunk.relation, &index]);
+        // Each shard numbers its own chunks.
+        let shard = self.shard.as_ref().map(ShardDescription::name);
+        let parts = [self.run.as_str(), &chunk.relation, &index];
+        let hash = identifier(parts.into_iter().chain(shard.as_deref()));
         NamedNode::new_unchecked(format!("{}chunk:{hash}", self.base_iri))
     }
 

@@ -171,6 +171,16 @@ impl Plan {
         Box::new(relations.map(move |(relation, block)| vec![chunk(relation, block)]))
     }
 
+    /// How many chunks the questions of each relation are.
+    pub(super) fn chunks(&self) -> Vec<u64> {
+        let mut chunks = vec![0; self.relations.len()];
+        for group in &self.groups {
+            let own = group.subjects.len().div_ceil(self.block_subjects(group));
+            group.relations.iter().for_each(|&relation| chunks[relation] += own as u64);
+        }
+        chunks
+    }
+
     /// How many subjects of a group are in a block.
     fn block_subjects(&self, group: &Group) -> usize {
         if !self.shares_subjects() {

@@ -81,7 +81,9 @@ impl Plan {
         writer: &GraphWriter,
         events: &dyn Events,
     ) -> Result<bool, Error> {
-        let Some(mut crawl) = self.crawl.clone() else { return Ok(false) };
+        // What leads on is in all shards together.
+        let crawl = self.crawl.clone().filter(|_| self.shard.is_none());
+        let Some(mut crawl) = crawl else { return Ok(false) };
         let mut added = 0;
         if crawl.rounds < crawl.settings.depth && crawl.room() > 0 {
             let asking = self.asking();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ModelsError, ReportFileError};
+use super::{ModelsError, ReportFileError, SharedMeansError};
 use crate::diagnostic::{Diagnostics, Explain, Fault};
 use crate::files::WriteError;
 use crate::{fetch, finetune, graph, lm, runtime};
@@ -92,6 +92,22 @@ pub enum Error {
     /// The report or the tuned numbers could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A pipeline is not any more what its shards were run with.
+    #[error(
+        "{} is not any more what the shards were run with: {} differ. Nothing was changed; run the shards \
+         again, which ask only what is new, or name their pipeline with --pipeline",
+        file.display(),
+        parts.join(", ")
+    )]
+    PipelineChanged {
+        /// The pipeline file.
+        file: PathBuf,
+        /// The parts of the signature that differ.
+        parts: Vec<String>,
+    },
+    /// What all shards go by cannot be used.
+    #[error(transparent)]
+    SharedMeans(#[from] SharedMeansError),
     /// The stop was set before anything was changed.
     #[error("interrupted")]
     Interrupted,
@@ -110,9 +126,11 @@ impl Explain for Error {
             Self::Graph(error) => Some(error),
             Self::Report(error) => Some(error),
             Self::Write(error) => Some(error),
+            Self::SharedMeans(error) => Some(error),
             Self::Context { .. }
             | Self::EmptyPrompt { .. }
             | Self::Ledger { .. }
+            | Self::PipelineChanged { .. }
             | Self::AnotherGraph { .. }
             | Self::NoModels
             | Self::Interrupted => None,

@@ -1,21 +1,21 @@
 //! The one front door: a pipeline file, from reading it to its graph.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::open::{open_models, take_needed_priors, threads, workers};
 use super::questions::KnownQuestions;
+use super::shared_means::MadeFor;
 use super::signature::describe;
 use super::work::Work;
 use super::{
     Environment, Error, Estimate, Inputs, LocatedModels, MeansOf, Plan, Predictor, ReportFile,
-    RunReport, estimate, locate, report_text, run, tuned,
+    RunReport, SharedMeans, estimate, locate, report_text, run, tuned,
 };
 use crate::config::{self, Pipeline};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, counted};
 use crate::files::{WriteError, write_whole};
-use crate::graph::{self, GraphState, GraphWriter, KeptQuestion, RunDescription};
+use crate::graph::{self, GraphState, GraphWriter, RunDescription};
 
 /// A pipeline file that was read and checked.
 ///
@@ -103,7 +103,9 @@ impl<'e> Job<'e> {
         let (plan, warnings) = Plan::new(&self.pipeline, inputs, prompter, &models)?;
         events.warn(&warnings);
         let Self { environment, pipeline } = self;
-        Ok(PlannedJob { environment, pipeline, plan, models, asking: None })
+        let whole = pipeline.output.folder.clone();
+        let shared = None;
+        Ok(PlannedJob { environment, pipeline, plan, models, whole, shared, asking: None })
     }
 
     /// The questions that `facts` answers, to be asked; `entities` are tables with labels of their
@@ -125,7 +127,11 @@ pub struct PlannedJob<'e> {
     pub(super) environment: &'e Environment,
     pub(super) pipeline: Pipeline,
     pub(super) plan: Plan,
-    models: LocatedModels,
+    pub(super) models: LocatedModels,
+    /// The output folder of all questions, where this job has a part of them.
+    pub(super) whole: PathBuf,
+    /// The file of what all parts go by.
+    pub(super) shared: Option<PathBuf>,
     /// The models, once a single question was asked.
     pub(super) asking: Option<Predictor>,
 }
@@ -165,9 +171,7 @@ impl PlannedJob<'_> {
     /// # Errors
     /// Where what is in the output folder cannot be read.
     pub fn share_to_ask(&self) -> Result<f64, Error> {
-        let description = describe(&self.pipeline, &self.plan, &self.models)?;
-        let output = &self.pipeline.output;
-        let state = match graph::look(&output.folder, &output.base_iri, &description) {
+        let state = match self.look(&self.describe()?) {
             // What a run does meanwhile cannot be counted.
             Err(graph::Error::InUse { .. }) => None,
             found => found?,
@@ -217,7 +221,7 @@ impl PlannedJob<'_> {
     /// # Errors
     /// See [`Error`]; what was written before stays.
     pub fn run(&mut self, fresh: bool) -> Result<RunReport, Error> {
-        let description = describe(&self.pipeline, &self.plan, &self.models)?;
+        let description = self.describe()?;
         let folder = self.pipeline.output.folder.clone();
         ReportFile::find(&folder)?;
         let report = self.build(&description, fresh)?;
@@ -231,7 +235,30 @@ impl PlannedJob<'_> {
         Ok(report)
     }
 
-    fn open_graph(&self, description: &RunDescription, fresh: bool) -> Result<GraphWriter, Error> {
+    /// What is written about a run, its signature among it.
+    ///
+    /// # Errors
+    /// Where an input cannot be read.
+    pub fn describe(&self) -> Result<RunDescription, Error> {
+        describe(&self.pipeline, &self.plan, &self.models, &self.whole)
+    }
+
+    /// What is in the output folder, or, of a shard that was not begun, in that of the whole.
+    fn look(&self, description: &RunDescription) -> Result<Option<GraphState>, graph::Error> {
+        let output = &self.pipeline.output;
+        graph::look(&output.folder, &output.base_iri, description)
+    }
+
+    /// Where models are asked.
+    pub(super) fn device(&self) -> Result<String, Error> {
+        Ok(self.environment.runtime(self.pipeline.runtime.device)?.description())
+    }
+
+    pub(super) fn open_graph(
+        &self,
+        description: &RunDescription,
+        fresh: bool,
+    ) -> Result<GraphWriter, Error> {
         let output = &self.pipeline.output;
         let (folder, base_iri) = (&output.folder, &output.base_iri);
         let writer = GraphWriter::open(folder, base_iri, description, fresh)?;
@@ -240,6 +267,11 @@ impl PlannedJob<'_> {
 
     /// Predicts and writes what is missing.
     fn build(&mut self, description: &RunDescription, fresh: bool) -> Result<RunReport, Error> {
+        if let Some(file) = &self.shared {
+            // Before the models are loaded; on which device they are is not known yet.
+            let of = MadeFor { signature: &description.signature, asked_on: None };
+            SharedMeans::read(file, &of, &self.plan)?;
+        }
         // A graph that is there is looked at before the models are loaded; a new one is made after,
         // so that a model that cannot be loaded leaves nothing behind.
         let is_there = self.pipeline.output.folder.join("store").exists() && !fresh;
@@ -251,7 +283,12 @@ impl PlannedJob<'_> {
             }
             existing => existing,
         };
-        let work = self.work(existing.as_ref().map(GraphWriter::state));
+        let begun = match &existing {
+            None if self.plan.shard.is_some() && !fresh => self.look(description)?,
+            _ => None,
+        };
+        let work = self.work(existing.as_ref().map(GraphWriter::state).or(begun.as_ref()));
+        drop(begun);
         let mut predictors = self.workers_for(&work)?;
         let mut writer = match existing {
             Some(writer) => writer,
@@ -260,12 +297,17 @@ impl PlannedJob<'_> {
         if let Some(reason) = work.reason(writer.state()) {
             writer.because(&reason)?;
         }
+        if work.to_ask.questions > 0 {
+            writer.asked_on(&self.device()?)?;
+        }
         loop {
             match self.write(&mut predictors, writer) {
                 // What was thought to be remembered is not, in part.
                 Err(Error::NoModels) => {
                     predictors = self.predictors(work.missing.prompts)?;
+                    self.environment.proceed()?;
                     writer = self.open_graph(description, false)?;
+                    writer.asked_on(&self.device()?)?;
                 }
                 ended => return ended,
             }
@@ -297,15 +339,8 @@ impl PlannedJob<'_> {
         predictors: &mut Vec<Predictor>,
         mut writer: GraphWriter,
     ) -> Result<RunReport, Error> {
+        self.take_means(predictors, &mut writer)?;
         let Self { environment, pipeline, plan, .. } = self;
-        if pipeline.output.keep > 0 {
-            let kept = Arc::clone(&writer.state().kept);
-            let remembering = |worker: Predictor| worker.remembering(Arc::clone(&kept));
-            *predictors = std::mem::take(predictors).into_iter().map(remembering).collect();
-        }
-        let keep = &mut |name: &str, learnt: Vec<KeptQuestion>| Ok(writer.keep(name, &learnt)?);
-        let of = MeansOf::CorrectedRelations;
-        take_needed_priors(pipeline, plan, predictors, environment, of, keep)?;
         let workers = workers(pipeline);
         run(plan, predictors, workers, writer, environment.events.as_ref(), &environment.stop)
     }

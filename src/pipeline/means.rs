@@ -55,13 +55,30 @@ impl RunningMeans {
     }
 }
 
+/// Both models' mean predictions of a relation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MeanPredictions {
+    /// By name, as ln p; none where no shift is removed.
+    pub priors: Option<Priors>,
+    /// By candidate, as ln p.
+    pub means: Pair<Vec<f64>>,
+}
+
+impl RunningMeans {
+    /// The means of what was counted.
+    pub(super) fn mean(self) -> MeanPredictions {
+        let priors = self.priors.map(RunningPriors::mean);
+        MeanPredictions { priors, means: self.means.map(RunningMean::mean) }
+    }
+}
+
 impl RelationPlan {
-    /// Takes both models' mean predictions of subjects that were asked about.
-    pub(super) fn set_mean_predictions(&mut self, asked: RunningMeans) {
-        if let Some(priors) = asked.priors {
-            self.set_priors(&priors.mean());
+    /// Takes both models' mean predictions.
+    pub(super) fn set_mean_predictions(&mut self, asked: &MeanPredictions) {
+        if let Some(priors) = &asked.priors {
+            self.set_priors(priors);
         }
-        self.set_means(asked.means.map(RunningMean::mean));
+        self.set_means(asked.means.clone());
     }
 
     /// Takes both models' mean predictions, by name, whose difference the correction removes as far as

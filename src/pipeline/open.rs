@@ -3,6 +3,7 @@
 use std::thread;
 
 use super::score::Keep;
+use super::shared_means::SharedMeans;
 use super::stages::Workers;
 use super::{
     Environment, Error, LocatedModels, MeansOf, Plan, Predictor, RelationPlan, prompts_per_second,
@@ -50,8 +51,8 @@ pub(super) fn open_models(
     Ok(open(workers)?)
 }
 
-/// Takes both models' mean predictions into the plan, of the relations that `of` names. Without models
-/// there is nothing to correct.
+/// Takes both models' mean predictions into the plan, of the relations that `of` names, and gives them. Without
+/// models there is nothing to correct.
 ///
 /// # Errors
 /// Where a model fails; [`Error::Interrupted`] where the stop was set.
@@ -62,16 +63,21 @@ pub(super) fn take_needed_priors(
     environment: &Environment,
     of: MeansOf,
     keep: &mut Keep<'_>,
-) -> Result<(), Error> {
-    let asks = |relation: &RelationPlan| {
-        !relation.subjects_of_means(of).is_empty() || !relation.subjects_of_text().is_empty()
-    };
-    if predictors.is_empty() || !plan.relations.iter().any(asks) {
-        return Ok(());
+) -> Result<SharedMeans, Error> {
+    if predictors.is_empty() || !needs_means(plan, of) {
+        return Ok(SharedMeans::default());
     }
     let events = environment.events.as_ref();
     events.note("taking the models' mean predictions");
     take_priors(plan, predictors, workers(pipeline), events, &environment.stop, of, keep)
+}
+
+/// Whether something is asked of the models before the questions.
+pub(super) fn needs_means(plan: &Plan, of: MeansOf) -> bool {
+    let asks = |relation: &RelationPlan| {
+        !relation.subjects_of_means(of).is_empty() || !relation.subjects_of_text().is_empty()
+    };
+    plan.relations.iter().any(asks)
 }
 
 /// As many threads as the pipeline names, else as the machine has.

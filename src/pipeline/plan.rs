@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::blocks::Group;
 use super::crawl::Crawl;
 use super::inputs::{Inputs, RelationInputs};
+use super::shard::PlannedShard;
 use super::space::Space;
 use super::tokens;
 use super::{AskedModel, LocatedModels, blocks, examples, fit, remember};
@@ -55,6 +56,8 @@ pub struct Plan {
     pub(super) groups: Vec<Group>,
     /// Where objects become subjects.
     pub(super) crawl: Option<Crawl>,
+    /// Of which part the subjects of the relations are, where they are not all.
+    pub(super) shard: Option<PlannedShard>,
 }
 
 /// How one relation is predicted.
@@ -171,6 +174,7 @@ impl Plan {
             models: models.asked_models(exampled(pipeline)),
             groups: Vec::new(),
             crawl: None,
+            shard: None,
         };
         for relation in relations {
             if let Some(planned) = plan.relation(pipeline, relation, &mut notes) {

@@ -48,7 +48,9 @@ pub fn run(
     };
     let seconds = start.elapsed().as_secs_f64();
     let after = work(predictors);
-    let complete = predicted && (writer.is_complete() || derive(plan, &mut writer, stop)?);
+    // What follows, follows from all shards together.
+    let is_last = writer.is_complete() || plan.shard.is_some();
+    let complete = predicted && (is_last || derive(plan, &mut writer, stop)?);
     let derived = writer.derived()?;
     let closed = match complete {
         true => writer.finish(Some(&|fact| plan.why_gone(fact))),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::means::RunningMeans;
 use super::progress::{self, ENCODE, PREDICT, WRITE};
+use super::shared_means::SharedMeans;
 use super::stages::{self, Workers};
 use super::{CHUNK_SUBJECTS, Encoded, Error, MeansOf, Plan, Predictor, RelationPlan, Task, encode};
 use crate::catalog::EntityId;
@@ -151,7 +152,7 @@ pub fn prompts(plan: &Plan, subjects: &[&[EntityId]]) -> usize {
 pub(super) type Keep<'a> = dyn FnMut(&str, Vec<KeptQuestion>) -> Result<(), Error> + 'a;
 
 /// Takes both models' mean predictions over each relation's own subjects into the plan: of relations
-/// of which a shift is removed over all that the plan names for it, of others over fewer.
+/// of which a shift is removed over all that the plan names for it, of others over fewer. Gives what it took.
 ///
 /// # Errors
 /// The first error of any stage; [`Error::Interrupted`] where `stop` was set.
@@ -163,7 +164,8 @@ pub fn take_priors(
     stop: &AtomicBool,
     of: MeansOf,
     keep: &mut Keep<'_>,
-) -> Result<(), Error> {
+) -> Result<SharedMeans, Error> {
+    let mut taken = SharedMeans::default();
     let of_text: Vec<Vec<EntityId>> =
         plan.relations.iter().map(RelationPlan::subjects_of_text).collect();
     let of_means: Vec<Vec<EntityId>> =
@@ -188,8 +190,10 @@ pub fn take_priors(
             let (subjects, with) = (only(&of_text[at]), (&mut *predictors, workers));
             let ask = &Predictor::text_after;
             ask_each(plan, &subjects, with, &progress, stop, ask, &mut take)?;
-            let means = running.into_iter().map(RunningMean::mean).collect();
-            plan.relations[at].space.set_text(means);
+            let means: Vec<Vec<f64>> = running.into_iter().map(RunningMean::mean).collect();
+            let relation = &mut plan.relations[at];
+            taken.of(&relation.iri).text.clone_from(&means);
+            relation.space.set_text(means);
         }
         if !of_means[at].is_empty() {
             let mut running = RunningMeans::of(&plan.relations[at]);
@@ -201,10 +205,12 @@ pub fn take_priors(
             let (subjects, with) = (only(&of_means[at]), (&mut *predictors, workers));
             let ask = &Predictor::distributions;
             ask_each(plan, &subjects, with, &progress, stop, ask, &mut take)?;
-            plan.relations[at].set_mean_predictions(running);
+            let (relation, means) = (&mut plan.relations[at], running.mean());
+            relation.set_mean_predictions(&means);
+            taken.of(&relation.iri).predictions = Some(means);
         }
     }
-    Ok(())
+    Ok(taken)
 }
 
 /// Counts what was read of a subject: by model and template and by candidate.

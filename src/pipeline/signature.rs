@@ -1,6 +1,7 @@
 //! All that a graph depends on: what makes two runs the same one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +13,7 @@ use crate::lm::Demand;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::shock::{Calibration, Pair};
 
-/// What is written about a run, its signature among it.
+/// What is written about a run, its signature among it; of a shard, the graph of all lies in `whole`.
 ///
 /// # Errors
 /// Where an input cannot be read.
@@ -20,6 +21,7 @@ pub(super) fn describe(
     pipeline: &Pipeline,
     plan: &Plan,
     models: &LocatedModels,
+    whole: &Path,
 ) -> Result<RunDescription, Error> {
     let settings = settings(pipeline, plan);
     let config_sha256 = hash_of(&settings);
@@ -62,6 +64,7 @@ pub(super) fn describe(
         },
         version,
         schema: schema::describe(plan),
+        shard: plan.describe_shard(&pipeline.file, whole),
     })
 }
 

@@ -61,8 +61,8 @@ impl Work {
             }
         }
         let mut reasons = asked_for(plan, &unknown, &state.differences);
-        // Which subjects a crawl will find is not known.
-        if plan.most_crawled() == 0 {
+        // Which subjects a crawl will find is not known, and what is kept of all shards is not for one.
+        if plan.most_crawled() == 0 && plan.shard.is_none() {
             reasons.extend(gone(plan, kept));
         }
         reasons.extend(decided_for(plan, &state.differences));
@@ -86,10 +86,12 @@ impl Work {
 
     /// Why a graph is made in the place of another, in words; none where it is not.
     pub(super) fn reason(&self, state: &GraphState) -> Option<String> {
-        if state.differences.is_empty() {
+        // A shard that is new may have answers of the graph of all.
+        if state.differences.is_empty() && state.kept.of_chunks() == 0 {
             return None;
         }
         Some(match self.reasons.is_empty() {
+            true if state.differences.is_empty() => "the graph of all shards is there".to_owned(),
             true => "the graph that is there keeps no answers of these models".to_owned(),
             false => self.reasons.join("; "),
         })
@@ -171,7 +173,7 @@ fn gone(plan: &Plan, kept: &KeptAnswers) -> Option<String> {
         relation.subjects.iter().filter(is_known).count()
     };
     let still: usize = plan.relations.iter().map(of).sum();
-    let gone = kept.len().saturating_sub(still);
+    let gone = kept.of_chunks().saturating_sub(still);
     (gone > 0).then(|| format!("{} not asked any more", counted(gone, "question")))
 }
 

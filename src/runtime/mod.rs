@@ -131,6 +131,23 @@ impl Runtime {
         self.provider
     }
 
+    /// On what device models run, and by which build of ONNX Runtime: what the last decimals of their answers
+    /// depend on.
+    pub fn description(&self) -> String {
+        let device = match self.provider {
+            Provider::Cpu => "CPU",
+            Provider::Cuda => "CUDA",
+        };
+        // `ORT Build Info: git-branch=rel-1.32.0, git-commit-id=…, build type=…, …`
+        let said = |key: &str| {
+            let mut parts = ort::info().split(&[',', ':'][..]).map(str::trim);
+            parts.find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
+        };
+        let build: Vec<&str> =
+            ["git-branch", "git-commit-id"].into_iter().filter_map(said).collect();
+        format!("{device}, ONNX Runtime {}", build.join(" "))
+    }
+
     /// Why `auto` chose the CPU, to be said once.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()

@@ -71,3 +71,30 @@ fn a_graph_under_other_numbers_says_what_is_asked_and_why() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     at.said("store/another-threshold", &ended.err).unwrap();
 }
+
+#[test]
+fn shards_that_do_not_go_together_are_refused() {
+    let at = Workplace::new();
+    at.refuses(&["merge", "out"], "shards/none");
+    at.refuses(&["run", "pipeline.toml", "--shard", "5/4"], "shards/no-such-shard");
+    at.refuses(&["run", "pipeline.toml", "--shard", "auto"], "shards/no-scheduler");
+    at.refuses(
+        &["run", "pipeline.toml", "--shard", "1/2", "--plan", "missing.json"],
+        "shards/no-plan",
+    );
+    at.done(&["run", "pipeline.toml", "--shard", "1/3"]);
+    at.refuses(&["merge", "out"], "shards/missing");
+    at.refuses(&["merge", "out", "base"], "shards/not-a-shard");
+    at.done(&["run", "pipeline.toml", "--shard", "2/3"]);
+    at.done(&["plan", "pipeline.toml"]);
+    at.edit("pipeline.toml", "threshold = 0.0", "threshold = 0.1");
+    at.refuses(&["run", "pipeline.toml", "--shard", "3/3"], "shards/plan-of-before");
+    at.done(&["plan", "pipeline.toml"]);
+    at.done(&["run", "pipeline.toml", "--shard", "3/3"]);
+    at.refuses(&["merge", "out"], "shards/of-two-jobs");
+    at.write(
+        "out/shards/plan/plan.json",
+        at.read("out/shards/plan/plan.json").replace("0.1", "0.2"),
+    );
+    at.refuses(&["run", "pipeline.toml", "--shard", "3/3"], "shards/plan-that-was-changed");
+}

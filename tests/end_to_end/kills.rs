@@ -13,12 +13,12 @@ use crate::support::{BORDER, CAPITAL, Job, LANGUAGE, assert_same_graph, kgbuild,
 /// As many as a test makes; KGBUILD_TEST_KILLS names more.
 const KILLS: usize = 20;
 
-fn kills() -> usize {
+pub fn kills() -> usize {
     env::var("KGBUILD_TEST_KILLS").map_or(KILLS, |kills| kills.parse().unwrap())
 }
 
 /// Another order each time, which is said, so that it can be had again.
-fn random() -> Random {
+pub fn random() -> Random {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let seed = env::var("KGBUILD_TEST_SEED").map_or_else(|_| clock(), |seed| seed.parse().unwrap());
     println!("KGBUILD_TEST_SEED={seed}");
@@ -27,7 +27,7 @@ fn random() -> Random {
 
 /// When a process is killed.
 #[derive(Clone, Copy, Debug)]
-enum Moment {
+pub enum Moment {
     /// So long after its start.
     Started(Duration),
     /// So long after it began to make a store.
@@ -47,7 +47,7 @@ impl Moment {
     }
 
     /// Waits for it, or for the process' own end.
-    fn wait(self, job: &Job, child: &mut Child) {
+    pub fn wait(self, job: &Job, child: &mut Child) {
         let start = Instant::now();
         let ended = |child: &mut Child| child.try_wait().unwrap().is_some();
         let delay = match self {

@@ -20,6 +20,7 @@ mod numbers;
 #[path = "../support/python.rs"]
 mod python;
 mod shapes;
+mod shards;
 mod stub;
 mod support;
 mod values;

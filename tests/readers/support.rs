@@ -36,6 +36,7 @@ pub fn write_graph(folder: &Path, schema: Schema, entities: &[Entity<'_>], facts
         correction: "linear".into(),
         version: "0".into(),
         schema,
+        shard: None,
         ..RunDescription::default()
     };
     let mut writer = GraphWriter::open(folder, "https://example.org/g/", &run, false).unwrap();

@@ -110,7 +110,7 @@ fn write(
     let mut counts = Counts::default();
     let mut add = |block: &[Triple]| -> Result<(), StorageError> {
         let said = own.say(block);
-        counts.add(&said);
+        counts.add(said.iter().map(Triple::as_ref));
         said.into_iter().try_for_each(|triple| out.push(triple.in_graph(GraphName::DefaultGraph)))
     };
     let mut with: HashMap<NamedOrBlankNode, Vec<Triple>> = HashMap::new();

@@ -27,6 +27,11 @@ pub(in super::super) struct Scan {
 }
 
 impl Scan {
+    /// That a graph has so many facts, where it is compared with none.
+    pub(in super::super) fn of_facts(facts: u64) -> Self {
+        Self { facts, blocks: Sorter::default().sorted() }
+    }
+
     /// Reads the graph of the store at a path, which `run` made, and shows `see` what is said of each subject.
     /// What is to be compared with another graph needs `prints`.
     pub(in super::super) fn of(

@@ -25,7 +25,7 @@ const HOLDS: &str = "labels, aliases, types, schema, description";
 const LAYOUT: &str = "2";
 
 /// Where the store of a run is, or is to be made.
-pub(super) struct Place {
+pub(in super::super) struct Place {
     pub at: At,
     /// Other stores, whose answers may be of use.
     pub others: Vec<PathBuf>,
@@ -34,7 +34,7 @@ pub(super) struct Place {
 }
 
 /// Where a store is.
-pub(super) enum At {
+pub(in super::super) enum At {
     There(PathBuf),
     /// To be made here, in the place of what is there.
     Instead(PathBuf),
@@ -47,12 +47,22 @@ impl Place {
     ///
     /// # Errors
     /// Where something there is none of ours, or cannot be read.
-    pub(super) fn find(folder: &Folder, signature: &Signature, fresh: bool) -> Result<Self, Error> {
+    pub(in super::super) fn find(
+        folder: &Folder,
+        signature: &Signature,
+        fresh: bool,
+    ) -> Result<Self, Error> {
         let store = folder.store_path();
         let was = folder.signature(&store)?;
         if fresh {
             let (others, differences) = (Vec::new(), Vec::new());
             return Ok(Self { at: At::Instead(store), others, differences });
+        }
+        if let Some(was) = &was
+            && was.get(ledger::SHARD) != signature.get(ledger::SHARD)
+        {
+            let [was, is] = [was, signature].map(|own| own.get(ledger::SHARD).cloned());
+            return Err(Error::OtherShard { store, was, is });
         }
         let differences = was.as_ref().map(|was| ledger::differences(was, signature));
         let differences = differences.unwrap_or_default();
@@ -113,11 +123,17 @@ pub fn look(
     base_iri: &str,
     run: &RunDescription,
 ) -> Result<Option<GraphState>, Error> {
-    if !folder.join("store").exists() {
+    if !folder.join("store").exists() && run.shard.is_none() {
         return Ok(None);
     }
     let folder = Folder::quiet(folder)?;
-    let Place { at, others, differences } = Place::find(&folder, &signature(base_iri, run), false)?;
+    let Place { at, mut others, differences } =
+        Place::find(&folder, &expected(base_iri, run), false)?;
+    let whole = Whole::of(run)?;
+    others.extend(whole.map(|whole| whole.store));
+    if others.is_empty() && matches!(at, At::Instead(_)) {
+        return Ok(None);
+    }
     let At::There(at) = at else {
         let kept = Arc::new(KeptAnswers::read(&others, None)?);
         return Ok(Some(GraphState { differences, kept, ..GraphState::default() }));
@@ -126,12 +142,41 @@ pub fn look(
     GraphState::of(others, differences, (&store, &at)).map(|(state, _)| Some(state))
 }
 
-/// The caller's signature and what this module's own output depends on besides.
-pub(super) fn signature(base_iri: &str, run: &RunDescription) -> Signature {
+/// The caller's signature and what this module's own output depends on besides: that of a store.
+pub fn signature(base_iri: &str, run: &RunDescription) -> Signature {
     let own =
         [("graph base IRI", base_iri), ("graph holds", HOLDS), ("layout of the store", LAYOUT)];
     let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
     run.signature.clone().into_iter().chain(own).collect()
+}
+
+/// The signature of a store of the run: with the part of the questions that is asked.
+pub(super) fn expected(base_iri: &str, run: &RunDescription) -> Signature {
+    let shard = run.shard.as_ref().map(|shard| (ledger::SHARD.to_owned(), shard.name()));
+    signature(base_iri, run).into_iter().chain(shard).collect()
+}
+
+/// The whole graph of which a run asks a part, as an earlier merge left it.
+pub(super) struct Whole {
+    pub store: PathBuf,
+    /// Nobody writes to it meanwhile.
+    _folder: Folder,
+}
+
+impl Whole {
+    /// Looks for it; none where the run asks all, or there is none yet.
+    ///
+    /// # Errors
+    /// Where it is being written, or is no store of ours.
+    pub(super) fn of(run: &RunDescription) -> Result<Option<Self>, Error> {
+        let Some(shard) = run.shard.as_ref().filter(|shard| shard.whole.join("store").exists())
+        else {
+            return Ok(None);
+        };
+        let folder = Folder::quiet(&shard.whole)?;
+        let store = folder.store_path();
+        Ok(folder.signature(&store)?.map(|_| Self { store, _folder: folder }))
+    }
 }
 
 /// All that a new store holds: the opening of its ledger and the description of the run.
@@ -142,6 +187,7 @@ pub(super) fn opening(
     run: &RunDescription,
 ) -> Result<Vec<Quad>, Error> {
     let mut quads = ledger::opening(iri, signature);
+    quads.extend(run.shard.as_ref().map(|shard| ledger::shard_quad(iri, shard)));
     quads.extend(schema::quads(&run.schema)?);
     let text = |predicate, value: &str| statement(iri, predicate, Literal::from(value));
     quads.extend([

@@ -1,6 +1,6 @@
 //! The end of a run: the graph described, what it changed recorded, and in its place.
 
-use oxigraph::model::{GraphNameRef, Literal, NamedNodeRef, Quad};
+use oxigraph::model::{GraphNameRef, Literal, NamedNodeRef, Quad, Triple};
 use oxigraph::store::StorageError;
 
 use super::super::description::Counts;
@@ -8,7 +8,7 @@ use super::super::error::Error;
 use super::super::folder;
 use super::super::history::{self, OldGraph, Recorded, Scan, WhyGone};
 use super::super::vocabulary as kgb;
-use super::super::{description, ledger};
+use super::super::{description, ledger, shards};
 use super::{GraphWriter, now, statement};
 
 impl GraphWriter {
@@ -35,9 +35,14 @@ impl GraphWriter {
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn finish(mut self, why: Option<&WhyGone<'_>>) -> Result<(), Error> {
         if self.state.complete {
-            let Self { store, store_path, folder, .. } = self;
-            drop(store);
-            return folder.succeed(&store_path);
+            return self.hand_over();
+        }
+        if self.shard.is_some() {
+            self.forget_outdated().map_err(|e| self.write_error(e))?;
+            let done = ledger::completion(&self.run);
+            self.store.insert(&done).map_err(|e| self.write_error(e))?;
+            self.checkpoint()?;
+            return self.hand_over();
         }
         let place = self.folder.store_path();
         let read = |error| Error::storage("reading", &place, error);
@@ -53,6 +58,8 @@ impl GraphWriter {
                 Some(OldGraph { store, run, scan })
             }
         };
+        // What was loaded at once has few files, and nothing in them that is gone.
+        let is_loaded = self.counted.is_some();
         let scan = self.conclude(old.is_some())?;
         let own = (&self.store, &*self.store_path);
         let mut quads = history::record(Recorded { own, run: &self.run, scan, old, why })?;
@@ -62,7 +69,9 @@ impl GraphWriter {
         quads.push(ledger::completion(&self.run));
         self.store.extend(quads).map_err(|e| self.write_error(e))?;
         self.checkpoint()?;
-        self.store.optimize().map_err(|e| self.write_error(e))?;
+        if !is_loaded {
+            self.store.optimize().map_err(|e| self.write_error(e))?;
+        }
         // RocksDB keeps used logs, to write into them again, until it is opened the next time.
         let Self { store, store_path, state, folder, .. } = self;
         drop((store, state));
@@ -70,18 +79,37 @@ impl GraphWriter {
         folder.succeed(&store_path)
     }
 
+    /// Puts a complete store in its place, and writes what a shard hands over.
+    fn hand_over(self) -> Result<(), Error> {
+        let Self { store, store_path, state, folder, shard, .. } = self;
+        drop((store, state));
+        folder.succeed(&store_path)?;
+        let Some(shard) = shard else { return Ok(()) };
+        let place = folder.store_path();
+        shards::hand_over(folder.path(), (&folder.open(&place)?, &place), &shard)
+    }
+
     /// Writes when the run ended unless it did before it was killed, since a history that was begun has that
     /// time, and the description. Gives what it read for that.
-    fn conclude(&self, prints: bool) -> Result<Scan, Error> {
+    fn conclude(&mut self, prints: bool) -> Result<Scan, Error> {
         let failed = |error| self.write_error(error);
         let ended = self.said(kgb::ENDED_AT_TIME, GraphNameRef::DefaultGraph).map_err(failed)?;
         if ended.is_none() {
             let end = statement(&self.run, kgb::ENDED_AT_TIME, now());
             self.store.insert(&end).map_err(failed)?;
         }
-        let mut counts = Counts::default();
-        let own = (&self.store, &*self.store_path);
-        let scan = Scan::of(own, &self.run, prints, &mut |block| counts.add(block))?;
+        let (scan, counts) = match self.counted.take().filter(|_| !prints) {
+            Some(counts) => (Scan::of_facts(counts.facts()), counts),
+            None => {
+                let mut counts = Counts::default();
+                let own = (&self.store, &*self.store_path);
+                let scan = Scan::of(own, &self.run, prints, &mut |block| {
+                    counts.add(block.iter().map(Triple::as_ref));
+                })?;
+                (scan, counts)
+            }
+        };
+        let failed = |error| self.write_error(error);
         let quads = description::quads(&self.store, &counts, &self.base_iri, &self.run);
         quads.and_then(|quads| self.store.extend(quads)).map_err(failed)?;
         Ok(scan)

@@ -1,5 +1,6 @@
 use super::*;
 use crate::files::Scratch;
+use crate::graph::KeptQuestion;
 use crate::graph::{
     Annotations, ExportFormat, ExportOptions, ModelDescription, Part, RangeSchema, RelationSchema,
     Schema, export, open_for_reading,
@@ -23,6 +24,7 @@ fn run(parts: &[(&str, &str)]) -> RunDescription {
         tuned_sha256: None,
         version: "0.1.0".into(),
         schema: Schema::default(),
+        shard: None,
     }
 }
 
@@ -216,13 +218,13 @@ fn a_graph_of_another_signature_stays_until_the_new_one_is_complete() {
     assert_eq!(parts, expected);
     assert!(writer.done().is_empty());
     assert_eq!((kept(&writer, 5).unwrap(), kept(&writer, 9).unwrap()), (b"old".to_vec(), vec![3]));
-    assert_eq!((kept(&writer, 6), writer.state().kept.len()), (None, 1));
+    assert_eq!((kept(&writer, 6), writer.state().kept.of_chunks()), (None, 1));
     commit_kept(&mut writer, 5, b"new");
     drop(writer);
     let seen = look(folder, BASE, &other).unwrap().unwrap();
     assert_eq!((seen.done.len(), seen.differences.len(), seen.complete), (1, 3, false));
     let seen = look(folder, BASE, &run(&[("ontology", "none")])).unwrap().unwrap();
-    assert_eq!((seen.done.len(), seen.kept.len()), (0, 1), "to be made");
+    assert_eq!((seen.done.len(), seen.kept.of_chunks()), (0, 1), "to be made");
     assert!(look(&folder.join("nothing"), BASE, &other).unwrap().is_none());
     assert_eq!(names(folder), [".lock", ".next-", "notes.txt", "store"]);
     assert!(ask(&open_for_reading(folder).unwrap(), "wd:Q0 ?p ?o"), "the old graph is read");

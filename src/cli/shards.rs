@@ -1,0 +1,55 @@
+//! `kgbuild plan` and `kgbuild merge`: what comes before and after the shards of a job.
+
+use super::args::{MergeArgs, PlanArgs};
+use super::environment::{stopping_environment, use_library};
+use super::failure::Failure;
+use super::report::{next_steps, program, relations, shown};
+use super::streams::Console;
+use crate::pipeline::{Job, MergeOptions, merge};
+
+/// Takes what all shards go by, and says where it is.
+pub(super) fn plan(args: &PlanArgs, console: Console) -> Result<(), Failure> {
+    let stopping = "stopping; again to stop at once";
+    let stopped = "stopped; the same command goes on after what was asked";
+    let mut environment = stopping_environment(console, stopping, stopped)?;
+    environment.locked = args.locked;
+    use_library(&mut environment, &args.library)?;
+    let job = Job::open(&args.pipeline, &environment)?.plan()?;
+    let file = job.share_means(args.output.clone(), args.fresh);
+    let (program, pipeline) = (program(), shown(&args.pipeline));
+    let again = format!("interrupted: `{program} plan {pipeline}` goes on where this stopped");
+    let file = file.map_err(|error| Failure::from(error).saying(&again))?;
+    let own = args.output.as_ref().map_or(String::new(), |file| format!(" --plan {}", shown(file)));
+    console.summary(&format!(
+        "what all shards go by: {}\ntry next, on as many machines as there are shards:\n  \
+         {program} run {pipeline} --shard 1/4{own}",
+        shown(&file)
+    ))
+}
+
+/// Merges shards and says what came of it.
+pub(super) fn merge_shards(args: &MergeArgs, console: Console) -> Result<(), Failure> {
+    let stopping = "stopping; again to stop at once";
+    let stopped = "stopped; the same command merges the shards again";
+    let mut environment = stopping_environment(console, stopping, stopped)?;
+    use_library(&mut environment, &args.library)?;
+    let options = MergeOptions {
+        shards: args.shards.clone(),
+        partial: args.partial,
+        pipeline: args.pipeline.clone(),
+    };
+    let merged = merge(&args.output, &options, &environment);
+    let again = "interrupted: the same command goes on";
+    let merged = merged.map_err(|error| Failure::from(error).saying(again))?;
+    if !merged.report.complete {
+        super::streams::to_stderr(again);
+        return Err(Failure::Stopped);
+    }
+    let (count, of) = merged.shards;
+    let of = if count as u64 == u64::from(of) { String::new() } else { format!(" of {of}") };
+    let what = if merged.before { "were merged before" } else { "merged" };
+    let mut text = relations(&merged.report);
+    text += &format!("\n\n{count}{of} shards {what}");
+    text += &next_steps(&args.output);
+    console.summary(&text)
+}

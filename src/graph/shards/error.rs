@@ -1,0 +1,155 @@
+//! Why shards are not merged.
+
+use std::path::PathBuf;
+
+use super::super::error::Difference;
+use crate::diagnostic::{Explain, counted};
+
+/// Why shards are not merged. Nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MergeError {
+    /// Something is named that is no shard.
+    #[error("{} is not the output folder of a shard", path.display())]
+    NoShard {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// There are none.
+    #[error("no shard lies in {}", folder.display())]
+    None {
+        /// Where they were looked for.
+        folder: PathBuf,
+    },
+    /// What a shard handed over cannot be read.
+    #[error("{} is not what a shard hands over: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The quads of a shard are not those that it handed over.
+    #[error("{} is not as the shard wrote it: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Two are the same one.
+    #[error("shard {name} is there twice: {} and {}", folders[0].display(), folders[1].display())]
+    Twice {
+        /// Which.
+        name: String,
+        /// Where they are.
+        folders: [PathBuf; 2],
+    },
+    /// They are not of one job.
+    #[error(
+        "{} and {} are not of one job: {}",
+        folders[0].display(),
+        folders[1].display(),
+        differing(differences)
+    )]
+    Differ {
+        /// The two that differ.
+        folders: [PathBuf; 2],
+        /// In what.
+        differences: Vec<Difference>,
+    },
+    /// Some are not done, or not there.
+    #[error("{}", lacking(unfinished, missing, *of))]
+    Lacking {
+        /// Those that were begun.
+        unfinished: Vec<u32>,
+        /// Those of which nothing is there.
+        missing: Vec<u32>,
+        /// How many there are.
+        of: u32,
+        /// The pipeline file, as it was named to the others.
+        pipeline: PathBuf,
+    },
+    /// A run that asks all questions was begun in the folder.
+    #[error(
+        "a run of all questions was begun in {}, and what it asked would be lost", folder.display()
+    )]
+    Begun {
+        /// The output folder.
+        folder: PathBuf,
+    },
+}
+
+/// What differs, by the names of parts: values are hashes, most of them.
+fn differing(differences: &[Difference]) -> String {
+    let short = |value: &Option<String>| match value.as_deref() {
+        None => "nothing".to_owned(),
+        Some(text) if text.len() <= 40 => format!("`{text}`"),
+        Some(_) => String::new(),
+    };
+    let each = differences.iter().map(|Difference { part, was, is }| {
+        let values = [was, is].map(short);
+        match values.iter().all(|value| !value.is_empty()) {
+            true => format!("{part} ({} and {})", values[0], values[1]),
+            false => part.clone(),
+        }
+    });
+    format!("they differ in {}", each.collect::<Vec<_>>().join(", "))
+}
+
+/// Which shards are not there.
+fn lacking(unfinished: &[u32], missing: &[u32], of: u32) -> String {
+    let said = |numbers: &[u32], what: &str| {
+        let all: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        let shards = if numbers.len() == 1 { "shard" } else { "shards" };
+        (!numbers.is_empty()).then(|| format!("{shards} {} of {of} {what}", all.join(", ")))
+    };
+    let verb = |numbers: &[u32], one: &'static str, many: &'static str| {
+        if numbers.len() == 1 { one } else { many }
+    };
+    let said = [
+        said(unfinished, verb(unfinished, "is not finished", "are not finished")),
+        said(missing, verb(missing, "is missing", "are missing")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", and ")
+}
+
+impl Explain for MergeError {
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoShard { .. } | Self::None { .. } => {
+                "name the folders that `kgbuild run PIPELINE --shard 1/4` and its like wrote, as \
+                 outputs/NAME/shards/1-of-4; without any, those in the output folder are taken"
+                    .to_owned()
+            }
+            Self::Unreadable { .. } | Self::Damaged { .. } => {
+                "copy the shard's folder again; where it was made, delete the file, and the command \
+                 that ran the shard writes it anew without asking anything"
+                    .to_owned()
+            }
+            Self::Twice { .. } => "name one of them".to_owned(),
+            Self::Differ { .. } => {
+                "run the shards again with the same files, device and versions: what is in their \
+                 folders is asked again only as far as it differs"
+                    .to_owned()
+            }
+            Self::Lacking { unfinished, missing, of, pipeline } => {
+                let first = unfinished.iter().chain(missing).min().copied().unwrap_or(1);
+                let others = unfinished.len() + missing.len() - 1;
+                let and = match others {
+                    0 => String::new(),
+                    others => format!(" (and so for {})", counted(others, "other shard")),
+                };
+                format!(
+                    "`kgbuild run {} --shard {first}/{of}` finishes it{and}; `--partial` merges what \
+                     is there",
+                    pipeline.display()
+                )
+            }
+            Self::Begun { .. } => {
+                "finish it with `kgbuild run`, or merge all shards, which have its answers too"
+                    .to_owned()
+            }
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! The lines of several shards, side by side: in order, each once.
+//!
+//! Each shard is unpacked, and hashed, by a thread of its own, which is only a little ahead.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use flate2::bufread::GzDecoder;
+use sha2::{Digest as _, Sha256};
+
+use super::{FoundShard, MergeError};
+
+/// How many bytes of lines go from a shard's thread at once.
+const BLOCK: usize = 1 << 18;
+/// How many blocks it is ahead.
+const AHEAD: usize = 2;
+
+/// What a thread sends: some whole lines, at last none, or why there are no more.
+type Sent = Result<Vec<u8>, MergeError>;
+
+/// The lines of shards as one text, which is read.
+pub(super) struct Lines {
+    sources: Vec<Source>,
+    /// The next line of each shard that is not at its end.
+    next: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+    /// The line that is being read, and how much of it was.
+    line: Vec<u8>,
+    read: usize,
+    /// How many bytes of the files were read.
+    bytes: Arc<AtomicU64>,
+    /// Why reading failed, which an [`io::Error`] cannot say.
+    failed: Option<MergeError>,
+}
+
+/// A shard's lines, as far as they have come.
+struct Source {
+    path: PathBuf,
+    blocks: Receiver<Sent>,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl Source {
+    /// Puts its next line in the place of another; gives whether there is one.
+    fn next(&mut self, line: &mut Vec<u8>) -> Result<bool, MergeError> {
+        if self.at == self.block.len() {
+            let sent = self.blocks.recv().map_err(|_| damaged(&self.path, "reading it broke off"));
+            (self.block, self.at) = (sent??, 0);
+            if self.block.is_empty() {
+                return Ok(false);
+            }
+        }
+        let rest = &self.block[self.at..];
+        let length = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1);
+        line.clear();
+        line.extend_from_slice(&rest[..length]);
+        self.at += length;
+        Ok(true)
+    }
+}
+
+impl Lines {
+    /// Those of `shards`.
+    ///
+    /// # Errors
+    /// Where a file cannot be opened.
+    pub(super) fn of(shards: &[FoundShard]) -> Result<Self, MergeError> {
+        let (mut sources, mut next) = (Vec::new(), BinaryHeap::new());
+        let bytes = Arc::new(AtomicU64::new(0));
+        for (number, FoundShard { folder, handed }) in shards.iter().enumerate() {
+            let path = handed.quads(folder);
+            let file = File::open(&path).map_err(|e| damaged(&path, &e.to_string()))?;
+            let (send, blocks) = bounded(AHEAD);
+            let (sha256, count) = (handed.sha256().to_owned(), Arc::clone(&bytes));
+            let mut source = Source { path: path.clone(), blocks, block: Vec::new(), at: 0 };
+            thread::spawn(move || {
+                let hashing = Hashing { file, hasher: Sha256::new(), count };
+                let ended = unpack(&path, hashing, &sha256, &send).map(|()| Vec::new());
+                // Nobody waits for it any more where the others failed first.
+                let _gone = send.send(ended);
+            });
+            let mut line = Vec::new();
+            if source.next(&mut line)? {
+                next.push(Reverse((line, number)));
+            }
+            sources.push(source);
+        }
+        Ok(Self { sources, next, line: Vec::new(), read: 0, bytes, failed: None })
+    }
+
+    /// Counts how many bytes of the files are read.
+    pub(super) fn bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
+    }
+
+    /// Why reading failed, once.
+    pub(super) fn failure(&mut self) -> Option<MergeError> {
+        self.failed.take()
+    }
+
+    /// Goes on to the next line that is another; gives whether there is one.
+    fn advance(&mut self) -> Result<bool, MergeError> {
+        loop {
+            let Some(mut first) = self.next.peek_mut() else { return Ok(false) };
+            let Reverse((line, number)) = &mut *first;
+            let is_new = *line != self.line;
+            if is_new {
+                std::mem::swap(line, &mut self.line);
+                self.read = 0;
+            }
+            if !self.sources[*number].next(line)? {
+                PeekMut::pop(first);
+            }
+            if is_new {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Read for Lines {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < out.len() {
+            if self.read == self.line.len() {
+                match self.advance() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return Err(io::Error::other("a shard could not be read"));
+                    }
+                }
+            }
+            let length = (self.line.len() - self.read).min(out.len() - written);
+            out[written..written + length]
+                .copy_from_slice(&self.line[self.read..self.read + length]);
+            self.read += length;
+            written += length;
+        }
+        Ok(written)
+    }
+}
+
+/// Hashes and counts what is read.
+struct Hashing {
+    file: File,
+    hasher: Sha256,
+    count: Arc<AtomicU64>,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(out)?;
+        self.hasher.update(&out[..read]);
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Sends the lines of a file, block after block, and fails where they were not those of its hash.
+fn unpack(path: &Path, file: Hashing, sha256: &str, send: &Sender<Sent>) -> Result<(), MergeError> {
+    let broken = |error: io::Error| damaged(path, &error.to_string());
+    let mut text = GzDecoder::new(BufReader::with_capacity(BLOCK, file));
+    let mut block: Vec<u8> = Vec::new();
+    loop {
+        let kept = block.len();
+        block.resize(kept + BLOCK, 0);
+        let read = text.read(&mut block[kept..]).map_err(broken)?;
+        block.truncate(kept + read);
+        if read == 0 {
+            break;
+        }
+        // A line may be longer than a block.
+        let Some(end) = block[kept..].iter().rposition(|&byte| byte == b'\n') else { continue };
+        let rest = block.split_off(kept + end + 1);
+        if send.send(Ok(block)).is_err() {
+            return Ok(());
+        }
+        block = rest;
+    }
+    let mut rest = text.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(broken)?;
+    let found = hex::encode(rest.into_inner().hasher.finalize());
+    match block.is_empty() && found == sha256 {
+        true => Ok(()),
+        false => Err(damaged(path, "it has another hash")),
+    }
+}
+
+fn damaged(path: &Path, why: &str) -> MergeError {
+    MergeError::Damaged { path: PathBuf::from(path), why: why.to_owned() }
+}
