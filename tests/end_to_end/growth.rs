@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use kgbuild::diagnostic::Silent;
-use kgbuild::graph::{self, ExportFormat, ExportOptions, GraphWriter, RunDescription};
+use kgbuild::graph::{GraphWriter, RunDescription};
 use kgbuild::pipeline::stages::Workers;
 use kgbuild::pipeline::{self, Environment, Job as PipelineJob, Plan, Predictor};
 
 use crate::stub::{Random, StubModel};
 use crate::support::{
-    BORDER, CAPITAL, CONTINENT, Job, LANGUAGE, assert_same_graph, refuse, repository, stderr,
-    without_times,
+    BORDER, CAPITAL, CONTINENT, Job, LANGUAGE, assert_same_graph, exported, refuse, repository,
+    stderr,
 };
 
 /// Runs the pipeline, and one like it in another folder from nothing, and holds their graphs together.
@@ -274,13 +274,6 @@ impl State {
         assert!(report.complete);
         asked.load(Ordering::Relaxed)
     }
-}
-
-fn exported(folder: &Path) -> String {
-    let mut text = Vec::new();
-    let store = graph::open_for_reading(folder).unwrap();
-    graph::export(&store, &ExportOptions::of(ExportFormat::NQuads), &mut text).unwrap();
-    without_times(&String::from_utf8(text).unwrap())
 }
 
 /// Any sequence of changes ends in the graph of a fresh run, after each of its steps.

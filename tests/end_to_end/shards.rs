@@ -8,15 +8,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kgbuild::diagnostic::Silent;
-use kgbuild::graph::{self, ExportFormat, ExportOptions, GraphWriter, Merge, Shards};
+use kgbuild::graph::{self, GraphWriter, Merge, Shards};
 use kgbuild::pipeline::stages::Workers;
 use kgbuild::pipeline::{self, Environment, Job as PipelineJob, Predictor, Shard};
 
 use crate::kills::{Moment, kills, random};
 use crate::stub::{Random, StubModel};
 use crate::support::{
-    BORDER, CAPITAL, CONTINENT, COUNTRY, Job, LANGUAGE, assert_same_graph, kgbuild, stderr,
-    succeed, without_times,
+    BORDER, CAPITAL, CONTINENT, COUNTRY, Job, LANGUAGE, assert_same_graph, exported, kgbuild,
+    stderr, succeed,
 };
 
 fn plan(job: &Job) -> Command {
@@ -162,13 +162,6 @@ fn of_stubs(job: &Job, shard: Option<Shard>, whole: &Path) -> String {
     let is_merged = shard.is_none() && whole.join("shards").exists();
     assert!(report.prompts == 0 || !is_merged, "what shards asked is not asked again");
     exported(&folder)
-}
-
-fn exported(folder: &Path) -> String {
-    let mut text = Vec::new();
-    let store = graph::open_for_reading(folder).unwrap();
-    graph::export(&store, &ExportOptions::of(ExportFormat::NQuads), &mut text).unwrap();
-    without_times(&String::from_utf8(text).unwrap())
 }
 
 /// Kills over shards and merges, of which each is then begun again: nothing lost, nothing doubled.

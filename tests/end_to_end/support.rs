@@ -249,6 +249,19 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// The graph in a folder as sorted N-Quads, without the times of the run.
+pub fn exported(folder: &Path) -> String {
+    let mut text = Vec::new();
+    let store = kgbuild::graph::open_for_reading(folder).unwrap();
+    kgbuild::graph::export(
+        &store,
+        &kgbuild::graph::ExportOptions::of(kgbuild::graph::ExportFormat::NQuads),
+        &mut text,
+    )
+    .unwrap();
+    without_times(&String::from_utf8(text).unwrap())
+}
+
 /// N-Quads without the lines that say when the run started and ended.
 pub fn without_times(quads: &str) -> String {
     let time = |line: &&str| {
