@@ -24,7 +24,7 @@ lm-kbc-2026: build
 	@$(ENVIRONMENT) scripts/lm-kbc-2026.py "$(DATA)" outputs/lm-kbc-2026 \
 		--kgbuild "$${CARGO_TARGET_DIR:-target}/release/kgbuild"
 
-.PHONY: quickstart frequency-shock lm-kbc-2026 build check test measure lint sbom bench bench-finetune \
+.PHONY: quickstart frequency-shock lm-kbc-2026 build wheel check test measure lint sbom bench bench-finetune \
 	bench-predict bench-predict-install
 
 quickstart: build
@@ -32,6 +32,11 @@ quickstart: build
 
 build:
 	@$(ENVIRONMENT) cargo build --locked --release
+
+# The Python package as a wheel, in the target folder, with the RocksDB of `build`.
+wheel: build
+	@$(ENVIRONMENT) python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir \
+		"$${CARGO_TARGET_DIR:-target}/wheels" .
 
 # That all of it compiles, without making a program of it.
 check:
@@ -48,8 +53,8 @@ measure:
 	@$(ENVIRONMENT) cargo test --locked --release --test $(TEST) -- --nocapture --test-threads 1 $(ONLY)
 
 lint:
-	@cargo fmt --check
-	@$(ENVIRONMENT) cargo clippy --locked --release --all-targets -- -D warnings
+	@cargo fmt --all --check
+	@$(ENVIRONMENT) cargo clippy --locked --release --workspace --all-targets -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
 	else echo "lint: DEPENDENCIES WERE NOT CHECKED: cargo-deny is not installed" \
 		"(cargo install --locked cargo-deny)" >&2; fi

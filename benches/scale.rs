@@ -208,8 +208,8 @@ fn write_shards(folder: &Path, facts: u64, count: u64) {
 fn merged(folder: &Path) -> String {
     let out = folder.join("merged");
     let shards = Shards::in_folder(folder).unwrap();
-    let how = Merge { partial: false, finish: true, add: &|_| json!({}) };
-    graph::merge(&out, &shards, &how, &mut |_| ()).unwrap();
+    let how = Merge { fresh: false, partial: false, finish: true, add: &|_| json!({}) };
+    graph::merge(&out, &shards, &how, &mut |_| true).unwrap();
     format!("{} facts", graph::runs(&open_for_reading(&out).unwrap()).unwrap()[0].facts)
 }
 

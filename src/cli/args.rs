@@ -4,7 +4,7 @@ mod eval;
 mod import;
 mod shards;
 
-use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,18 +35,19 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad input, 70 a bug in
                           interrupted by SIGINT (Ctrl-C), 143 by SIGTERM";
 
 impl Args {
-    /// The process' own words; where they are none, ends it and says why.
-    pub fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| with_command_meant(error).exit())
+    /// What words say, the program's name before them; where they say nothing, ends the process and says why.
+    pub fn read(words: Vec<OsString>) -> Self {
+        let read = Self::try_parse_from(&words);
+        read.unwrap_or_else(|error| with_command_meant(error, &words).exit())
     }
 }
 
 /// Clap finds no word near a short one whose letters are swapped, as `rnu`.
-fn with_command_meant(mut error: clap::Error) -> clap::Error {
+fn with_command_meant(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return error;
     };
-    let first = env::args_os().skip(1).find(|word| !word.to_string_lossy().starts_with('-'));
+    let first = words.iter().skip(1).find(|word| !word.to_string_lossy().starts_with('-'));
     if first.is_none_or(|first| first != word.as_str()) {
         // The word of a command within a command.
         return error;

@@ -2,12 +2,13 @@
 //! signal's number interrupted by it.
 
 use std::io;
-use std::process::ExitCode;
 
 use super::interrupt;
 use super::streams::{styled_to_stderr, to_stderr};
 use crate::diagnostic::{Diagnostics, Explain, Fault, explained, printable};
 
+/// The exit code of what was done.
+const DONE: u8 = 0;
 /// The exit code of what the person who called can mend.
 const BAD_INPUT: u8 = 2;
 /// The exit code of what they cannot.
@@ -29,7 +30,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Says what happened on standard error and gives the exit code.
-    pub(super) fn report(&self) -> ExitCode {
+    pub(super) fn report(&self) -> u8 {
         match self {
             Self::Error(error) => {
                 match error.mistakes() {
@@ -37,17 +38,17 @@ impl Failure {
                     None if error.fault() == Fault::Stopped => to_stderr(&error.to_string()),
                     None => explain(error.as_ref()),
                 }
-                ExitCode::from(match error.fault() {
+                match error.fault() {
                     Fault::User => BAD_INPUT,
                     Fault::Machine => FAILED,
                     Fault::Stopped => interrupt::exit_code(),
-                })
+                }
             }
-            Self::Stopped => ExitCode::from(interrupt::exit_code()),
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Self::Stopped => interrupt::exit_code(),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
             Self::Output(error) => {
                 explain(&Unprintable(error));
-                ExitCode::from(BAD_INPUT)
+                BAD_INPUT
             }
         }
     }

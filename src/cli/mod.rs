@@ -32,6 +32,7 @@ mod table;
 mod tune;
 
 use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use args::Args;
@@ -41,14 +42,20 @@ use streams::Console;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    ExitCode::from(run(env::args_os().collect()))
+}
+
+/// Runs a command by its words, the program's name before them, and gives the exit code. It takes the process for
+/// its own: signals, panics, standard input and output.
+pub fn run(words: Vec<OsString>) -> u8 {
     // ONNX Runtime 1.32 reports its use to its makers, and leaves a device number and a database
     // in the home folder, unless this is set before it is loaded.
     // SAFETY: no other thread runs yet.
     unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
     bug::end_on_panic();
-    let ended = interrupt::end_on_interrupt().and_then(|()| run_command(Args::read()));
+    let ended = interrupt::end_on_interrupt().and_then(|()| run_command(Args::read(words)));
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => failure.report(),
     }
 }

@@ -120,6 +120,7 @@ pub(super) fn shard_steps(shard: Shard, whole: &Path) -> String {
 pub(super) struct Again<'a> {
     pub pipeline: &'a Path,
     pub shard: Option<Shard>,
+    pub plan: Option<&'a Path>,
 }
 
 impl Again<'_> {
@@ -127,7 +128,10 @@ impl Again<'_> {
     pub(super) fn interrupted(&self) -> String {
         let (program, pipeline) = (program(), shown(self.pipeline));
         let shard = self.shard.map_or(String::new(), |shard| format!(" --shard {shard}"));
-        format!("interrupted: `{program} run {pipeline}{shard}` goes on where this run stopped")
+        let plan = self.plan.map_or(String::new(), |plan| format!(" --plan {}", shown(plan)));
+        format!(
+            "interrupted: `{program} run {pipeline}{shard}{plan}` goes on where this run stopped"
+        )
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
     if args.dry_run {
         return dry_run(&mut job);
     }
-    let again = Again { pipeline: &args.pipeline, shard };
+    let again = Again { pipeline: &args.pipeline, shard, plan: args.shard.plan.as_deref() };
     let ended = job.run(args.fresh);
     let report = ended.map_err(|error| Failure::from(error).saying(&again.interrupted()))?;
     let next = match shard {

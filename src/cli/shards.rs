@@ -5,19 +5,23 @@ use super::environment::{stopping_environment, use_library};
 use super::failure::Failure;
 use super::report::{next_steps, program, relations, shown};
 use super::streams::Console;
+use crate::files::writable;
 use crate::pipeline::{Job, MergeOptions, merge};
 
 /// Takes what all shards go by, and says where it is.
 pub(super) fn plan(args: &PlanArgs, console: Console) -> Result<(), Failure> {
     let stopping = "stopping; again to stop at once";
     let stopped = "stopped; the same command goes on after what was asked";
+    writable(&[("-o", args.output.as_deref())], &[])?;
     let mut environment = stopping_environment(console, stopping, stopped)?;
     environment.locked = args.locked;
     use_library(&mut environment, &args.library)?;
     let job = Job::open(&args.pipeline, &environment)?.plan()?;
     let file = job.share_means(args.output.clone(), args.fresh);
     let (program, pipeline) = (program(), shown(&args.pipeline));
-    let again = format!("interrupted: `{program} plan {pipeline}` goes on where this stopped");
+    let output = args.output.as_ref().map_or(String::new(), |file| format!(" -o {}", shown(file)));
+    let again =
+        format!("interrupted: `{program} plan {pipeline}{output}` goes on where this stopped");
     let file = file.map_err(|error| Failure::from(error).saying(&again))?;
     let own = args.output.as_ref().map_or(String::new(), |file| format!(" --plan {}", shown(file)));
     console.summary(&format!(
@@ -36,6 +40,7 @@ pub(super) fn merge_shards(args: &MergeArgs, console: Console) -> Result<(), Fai
     let options = MergeOptions {
         shards: args.shards.clone(),
         partial: args.partial,
+        fresh: args.fresh,
         pipeline: args.pipeline.clone(),
     };
     let merged = merge(&args.output, &options, &environment);

@@ -39,7 +39,8 @@ pub enum Error {
     },
     /// Another run holds the lock.
     #[error(
-        "another run is writing to {}: wait until it ends, or name another output folder",
+        "another run is writing to {}, or shards are reading from it: wait until they end, or name another \
+         output folder",
         folder.display()
     )]
     InUse {
@@ -213,7 +214,7 @@ impl Explain for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::Read(_) | Self::Sorting(_) => Fault::Machine,
-            _ => Fault::User,
+            _ => self.inner().map_or(Fault::User, Explain::fault),
         }
     }
 

@@ -50,7 +50,8 @@ pub use records::{
 };
 pub use schema::{ClassSchema, RangeSchema, RelationSchema, Schema};
 pub use shards::{
-    AddStatistics, FoundShard, HandedShard, Merge, MergeError, Merged, SHARD_FILE, Shards, merge,
+    AddStatistics, Advance, FoundShard, HandedShard, Merge, MergeError, Merged, SHARD_FILE, Shards,
+    merge,
 };
 pub use syntax::SyntaxError;
 pub use write::{

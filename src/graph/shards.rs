@@ -17,7 +17,7 @@ mod merge;
 pub use error::MergeError;
 pub use found::{FoundShard, Shards};
 pub use handed::{HandedShard, SHARD_FILE};
-pub use merge::{AddStatistics, Merge, Merged, merge};
+pub use merge::{AddStatistics, Advance, Merge, Merged, merge};
 
 pub(super) use handed::hand_over;
 

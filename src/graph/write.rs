@@ -107,8 +107,6 @@ impl GraphWriter {
 
         let folder = Folder::claim(folder)?;
         let mut made = Place::find(&folder, &begin::expected(base_iri, run), fresh)?;
-        let whole = Whole::of(run)?;
-        made.others.extend(whole.iter().map(|whole| whole.store.clone()));
         if fresh {
             folder.clear_successors()?;
         }
@@ -121,6 +119,11 @@ impl GraphWriter {
             true => folder.open(&store_path)?,
             false => folder.create(&store_path, opening)?,
         };
+        let whole = match fresh || ledger::is_complete(&store, &store_path)? {
+            true => None,
+            false => Whole::of(run)?,
+        };
+        made.others.extend(whole.iter().map(|whole| whole.store.clone()));
         let (state, outdated) =
             GraphState::of(made.others, made.differences, (&store, &store_path))?;
         Ok(Self {

@@ -1,9 +1,18 @@
-//! One question, asked without a graph.
+//! Questions, asked without a graph.
 
-use super::open::take_needed_priors;
-use super::select::select;
-use super::{Error, MeansOf, PlannedJob, Task, encode};
+use std::sync::Arc;
+
+use super::open::{take_needed_priors, workers};
+use super::progress::{self, ENCODE, PREDICT, WRITE};
+use super::select::{Triple, select};
+use super::stages::{self, Workers};
+use super::{
+    Encoded, Environment, Error, MeansOf, Plan, PlannedJob, Predictor, Selected, Task, blocks,
+    encode,
+};
+use crate::catalog::EntityId;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::graph::{DoneChunks, KeptAnswers};
 use crate::lm::Demand;
 
 /// A candidate as the answer to a question.
@@ -21,6 +30,20 @@ pub struct RankedObject {
     pub base: Option<f64>,
 }
 
+/// What was answered to a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnsweredQuestion {
+    /// The subject's IRI.
+    pub subject: String,
+    /// The relation's IRI.
+    pub relation: String,
+    /// The best candidates, the best first.
+    pub objects: Vec<RankedObject>,
+}
+
+/// By relation of the plan, whose subjects are asked about.
+type Asked = Vec<Arc<[EntityId]>>;
+
 impl PlannedJob<'_> {
     /// Asks for a subject's objects, both by their IRIs: the `most` best candidates, the best first,
     /// whatever their confidence. Nothing is written.
@@ -35,62 +58,177 @@ impl PlannedJob<'_> {
         relation: &str,
         most: usize,
     ) -> Result<Vec<RankedObject>, Error> {
-        let (index, id) = self.question(subject, relation)?;
-        let mut predictor = match self.asking.take() {
-            Some(predictor) => predictor,
-            None => {
-                let mut opened = self.predictors(1)?;
-                take_needed_priors(
-                    &self.pipeline,
-                    &mut self.plan,
-                    &mut opened,
-                    self.environment,
-                    MeansOf::CorrectedRelations,
-                    &mut |_, _| Ok(()),
-                )?;
-                opened.swap_remove(0)
-            }
-        };
-        let plan = &mut self.plan;
-        let written = plan.relations[index].rankings.mixed;
-        plan.relations[index].rankings.mixed = Demand { most, threshold: 0.0, ..written };
-        let task = Task { relation: index, index: 0, subjects: vec![id] };
-        let predicted =
-            encode(plan, task).and_then(|encoded| predictor.predict(plan, vec![encoded]));
-        plan.relations[index].rankings.mixed = written;
-        self.asking = Some(predictor);
-        let asked = plan.asked;
-        let selected = select(plan, predicted?.swap_remove(0));
-        let object = |triple: &super::select::Triple| RankedObject {
-            object: plan.object(&plan.relations[index], triple.object).into_owned(),
-            label: plan.label(&plan.relations[index], triple.object).into_owned(),
-            confidence: triple.confidence,
-            finetuned: asked.finetuned.then_some(triple.models.finetuned),
-            base: asked.base.then_some(triple.models.base),
-        };
-        Ok(selected.triples.iter().map(object).collect())
+        let mut answered = self.ask_about(&[subject], &[relation], most)?;
+        Ok(answered.pop().map(|answered| answered.objects).unwrap_or_default())
     }
 
-    /// The relation's place in the plan, and the subject.
-    fn question(
-        &self,
-        subject: &str,
-        relation: &str,
-    ) -> Result<(usize, crate::catalog::EntityId), Diagnostics> {
-        let plan = &self.plan;
-        let place = plan.relations.iter().position(|planned| &*planned.iri == relation);
-        let place = place.ok_or_else(|| {
-            let known = plan.relations.iter().map(|planned| &*planned.iri);
-            unknown("relation", relation, nearest(relation, known))
-        })?;
-        let planned = &plan.relations[place];
-        let id = plan.subjects.find(subject).filter(|id| planned.subjects.contains(id));
-        let id = id.ok_or_else(|| {
-            let known = planned.subjects.iter().map(|&id| plan.subjects.iri(id));
-            unknown("subject", subject, nearest(subject, known))
-        })?;
-        Ok((place, id))
+    /// The same of many subjects at once, by many relations, by all that fit where none is named: by relation, in
+    /// the order of their IRIs, and by subject, in the order of the tables.
+    ///
+    /// # Errors
+    /// Where the pipeline does not ask this, or a model cannot be loaded or fails; [`Error::Interrupted`] where
+    /// the stop was set.
+    pub fn ask_about(
+        &mut self,
+        subjects: &[&str],
+        relations: &[&str],
+        most: usize,
+    ) -> Result<Vec<AnsweredQuestion>, Error> {
+        let asked = self.asked(subjects, relations)?;
+        let mut predictors = match self.asking.take() {
+            Some(predictors) => predictors,
+            None => self.open_to_ask(&asked)?,
+        };
+        let answered = self.answers(asked, most, &mut predictors);
+        self.asking = Some(predictors);
+        answered
     }
+
+    /// The models, with what questions are asked with.
+    fn open_to_ask(&mut self, asked: &Asked) -> Result<Vec<Predictor>, Error> {
+        let prompts = asked.iter().zip(&self.plan.relations);
+        let prompts = prompts.map(|(subjects, of)| subjects.len() * of.templates.len()).sum();
+        let mut opened = self.predictors(prompts)?;
+        let (of, keep) = (MeansOf::CorrectedRelations, &mut |_: &str, _| Ok(()));
+        take_needed_priors(
+            &self.pipeline,
+            &mut self.plan,
+            &mut opened,
+            self.environment,
+            of,
+            keep,
+        )?;
+        Ok(opened)
+    }
+
+    /// Asks as a run does, of a plan that has these questions alone.
+    fn answers(
+        &mut self,
+        asked: Asked,
+        most: usize,
+        predictors: &mut [Predictor],
+    ) -> Result<Vec<AnsweredQuestion>, Error> {
+        let plan = &mut self.plan;
+        let groups = std::mem::replace(&mut plan.groups, blocks::groups(asked.iter()));
+        let written: Vec<Demand> = plan.relations.iter().map(|of| of.rankings.mixed).collect();
+        for relation in &mut plan.relations {
+            let asked = &mut relation.rankings.mixed;
+            *asked = Demand { most, threshold: 0.0, ..*asked };
+        }
+        let selected = ask_all(plan, predictors, self.environment, workers(&self.pipeline));
+        plan.groups = groups;
+        for (relation, written) in plan.relations.iter_mut().zip(written) {
+            relation.rankings.mixed = written;
+        }
+        let mut answered: Vec<Vec<AnsweredQuestion>> = Vec::new();
+        answered.resize_with(plan.relations.len(), Vec::new);
+        for selected in selected? {
+            answered[selected.task.relation].extend(plan.answered(&selected));
+        }
+        Ok(answered.into_iter().flatten().collect())
+    }
+
+    /// The subjects that are asked about, by relation of the plan.
+    fn asked(&self, subjects: &[&str], relations: &[&str]) -> Result<Asked, Diagnostics> {
+        let plan = &self.plan;
+        for relation in relations {
+            if !plan.relations.iter().any(|planned| &*planned.iri == *relation) {
+                let known = plan.relations.iter().map(|planned| &*planned.iri);
+                return Err(unknown("relation", relation, nearest(relation, known)));
+            }
+        }
+        let mut ids = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            let known =
+                || (0..plan.subjects.len() as u32).map(|id| plan.subjects.iri(EntityId(id)));
+            let id = plan.subjects.find(subject);
+            ids.push(id.ok_or_else(|| unknown("subject", subject, nearest(subject, known())))?);
+        }
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut asked = Asked::new();
+        for planned in &plan.relations {
+            let is_named = relations.contains(&&*planned.iri);
+            if !is_named && !relations.is_empty() {
+                asked.push(Arc::default());
+                continue;
+            }
+            // In the table's order, which is that of the numbers.
+            let fits = |id: &EntityId| planned.subjects.binary_search(id).is_ok();
+            if let Some(other) = sorted.iter().find(|id| is_named && !fits(id)) {
+                return Err(not_of_domain(plan.subjects.iri(*other), &planned.iri));
+            }
+            asked.push(sorted.iter().copied().filter(fits).collect());
+        }
+        Ok(asked)
+    }
+}
+
+/// Asks all questions of a plan.
+fn ask_all(
+    plan: &Plan,
+    predictors: &mut [Predictor],
+    environment: &Environment,
+    workers: Workers,
+) -> Result<Vec<Selected>, Error> {
+    let (done, kept) = (DoneChunks::default(), KeptAnswers::default());
+    let all = plan.size(plan.tasks(&done));
+    let progress = progress::begin(environment.events.as_ref(), all.prompts);
+    let prompts = |selected: &[Selected]| -> usize {
+        selected.iter().map(|selected| plan.prompts(&selected.task)).sum()
+    };
+    let encode = |batch: Vec<Task>| -> Result<Vec<Encoded>, Error> {
+        batch.into_iter().map(|task| encode(plan, task)).collect()
+    };
+    let predict = predictors.iter_mut().map(|predictor| {
+        move |batch: Vec<Encoded>| -> Result<Vec<Selected>, Error> {
+            let predicted = predictor.predict(plan, batch)?.into_iter();
+            Ok(predicted.map(|predicted| select(plan, predicted)).collect())
+        }
+    });
+    let mut answered = Vec::new();
+    let take = |batch: Vec<Selected>| {
+        for stage in [ENCODE, PREDICT, WRITE] {
+            progress.advance(stage, prompts(&batch));
+        }
+        answered.extend(batch);
+        Ok(())
+    };
+    let batches = plan.batches(&done, &kept);
+    stages::run(batches, workers, encode, predict.collect(), take, &environment.stop)?;
+    if answered.len() < all.chunks {
+        return Err(Error::Interrupted);
+    }
+    answered.sort_by_key(|selected| (selected.task.relation, selected.task.index));
+    Ok(answered)
+}
+
+impl Plan {
+    /// What was answered to a chunk's questions.
+    fn answered(&self, selected: &Selected) -> Vec<AnsweredQuestion> {
+        let relation = &self.relations[selected.task.relation];
+        let object = |triple: &Triple| RankedObject {
+            object: self.object(relation, triple.object).into_owned(),
+            label: self.label(relation, triple.object).into_owned(),
+            confidence: triple.confidence,
+            finetuned: self.asked.finetuned.then_some(triple.models.finetuned),
+            base: self.asked.base.then_some(triple.models.base),
+        };
+        let of = |&subject: &EntityId| AnsweredQuestion {
+            subject: self.subjects.iri(subject).to_owned(),
+            relation: relation.iri.to_string(),
+            objects: selected.triples.iter().filter(|t| t.subject == subject).map(object).collect(),
+        };
+        selected.task.subjects.iter().map(of).collect()
+    }
+}
+
+fn not_of_domain(subject: &str, relation: &str) -> Diagnostics {
+    let message =
+        format!("the pipeline does not ask about <{subject}> by the relation <{relation}>");
+    let help = "its types are not of the relation's domain, or what is known of it is not asked";
+    Diagnostic::error("unknown-question", message).help(help).into()
 }
 
 fn unknown(what: &str, iri: &str, near: Option<&str>) -> Diagnostics {

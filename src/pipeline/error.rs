@@ -105,6 +105,16 @@ pub enum Error {
         /// The parts of the signature that differ.
         parts: Vec<String>,
     },
+    /// The pipeline that shards were run with is not where it was.
+    #[error(
+        "more follows from the facts of all shards together, or a crawl goes on from them, and {}, which they were \
+         run with, is not here; name it with --pipeline",
+        file.display()
+    )]
+    PipelineGone {
+        /// The pipeline file, as it was named to the shards.
+        file: PathBuf,
+    },
     /// What all shards go by cannot be used.
     #[error(transparent)]
     SharedMeans(#[from] SharedMeansError),
@@ -131,6 +141,7 @@ impl Explain for Error {
             | Self::EmptyPrompt { .. }
             | Self::Ledger { .. }
             | Self::PipelineChanged { .. }
+            | Self::PipelineGone { .. }
             | Self::AnotherGraph { .. }
             | Self::NoModels
             | Self::Interrupted => None,

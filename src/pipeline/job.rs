@@ -132,8 +132,8 @@ pub struct PlannedJob<'e> {
     pub(super) whole: PathBuf,
     /// The file of what all parts go by.
     pub(super) shared: Option<PathBuf>,
-    /// The models, once a single question was asked.
-    pub(super) asking: Option<Predictor>,
+    /// The models, once questions were asked without a graph.
+    pub(super) asking: Option<Vec<Predictor>>,
 }
 
 impl PlannedJob<'_> {
@@ -277,7 +277,10 @@ impl PlannedJob<'_> {
         let is_there = self.pipeline.output.folder.join("store").exists() && !fresh;
         let existing = if is_there { Some(self.open_graph(description, false)?) } else { None };
         let existing = match existing {
-            Some(writer) if Work::is_of_others(&self.plan, writer.state()) => {
+            // A shard may have few subjects, and other ones than before.
+            Some(writer)
+                if self.plan.shard.is_none() && Work::is_of_others(&self.plan, writer.state()) =>
+            {
                 writer.abandon()?;
                 return Err(Error::AnotherGraph { folder: self.pipeline.output.folder.clone() });
             }
@@ -297,17 +300,15 @@ impl PlannedJob<'_> {
         if let Some(reason) = work.reason(writer.state()) {
             writer.because(&reason)?;
         }
-        if work.to_ask.questions > 0 {
-            writer.asked_on(&self.device()?)?;
-        }
+        let mut asks = work.to_ask.questions > 0;
         loop {
-            match self.write(&mut predictors, writer) {
+            match self.write(&mut predictors, writer, asks) {
                 // What was thought to be remembered is not, in part.
                 Err(Error::NoModels) => {
                     predictors = self.predictors(work.missing.prompts)?;
                     self.environment.proceed()?;
                     writer = self.open_graph(description, false)?;
-                    writer.asked_on(&self.device()?)?;
+                    asks = true;
                 }
                 ended => return ended,
             }
@@ -338,8 +339,12 @@ impl PlannedJob<'_> {
         &mut self,
         predictors: &mut Vec<Predictor>,
         mut writer: GraphWriter,
+        asks: bool,
     ) -> Result<RunReport, Error> {
         self.take_means(predictors, &mut writer)?;
+        if asks {
+            writer.asked_on(&self.device()?)?;
+        }
         let Self { environment, pipeline, plan, .. } = self;
         let workers = workers(pipeline);
         run(plan, predictors, workers, writer, environment.events.as_ref(), &environment.stop)

@@ -21,6 +21,8 @@ pub struct MergeOptions {
     pub shards: Vec<PathBuf>,
     /// Whether those that are done are merged where others are not.
     pub partial: bool,
+    /// Whether a graph that kgbuild made there before is deleted first.
+    pub fresh: bool,
     /// The pipeline file, where more follows from all facts together, or a crawl goes on from them; none for the
     /// one that the shards were run with.
     pub pipeline: Option<PathBuf>,
@@ -53,19 +55,23 @@ pub fn merge(
         true => Shards::in_folder(out)?,
         false => Shards::find(&options.shards)?,
     };
+    shards.demand(options.partial).map_err(graph::Error::from)?;
     ReportFile::find(out)?;
     let first = &shards.found()[0].handed;
     let job = SharedJob::read(first)?;
-    let goes_on = job.goes_on && (shards.is_whole() || !options.partial);
+    let goes_on = job.goes_on && shards.is_whole();
     let planned = match goes_on {
         true => Some(planned(out, options, first, environment)?),
         false => None,
     };
-    let merging = Merge { partial: options.partial, finish: !goes_on, add: &add };
+    let MergeOptions { partial, fresh, .. } = *options;
+    let merging = Merge { fresh, partial, finish: !goes_on, add: &add };
     let begun = Work { stages: &[MERGE], unit: "bytes", total: shards.bytes(), done: 0 };
     let progress = Progress::begin(environment.events.as_ref(), begun);
-    let merged =
-        graph::merge(out, &shards, &merging, &mut |bytes| progress.advance(MERGE, bytes as usize));
+    let merged = graph::merge(out, &shards, &merging, &mut |bytes| {
+        progress.advance(MERGE, bytes as usize);
+        !environment.is_stopped()
+    });
     drop(progress);
     let before = merged? == Merged::Before;
     let report = match planned {
@@ -73,9 +79,12 @@ pub fn merge(
         None => {
             let report = job.report(&shards);
             let file = ReportFile::find(out)?;
-            let text = report_text(&first.signature, &report);
-            let text = text.map_err(|error| WriteError::of(file.path())(error.into()))?;
-            write_whole(file.path(), text.as_bytes())?;
+            let signature = shards.signature();
+            if !before || !file.is_complete(&signature) {
+                let text = report_text(&signature, &report);
+                let text = text.map_err(|error| WriteError::of(file.path())(error.into()))?;
+                write_whole(file.path(), text.as_bytes())?;
+            }
             report
         }
     };
@@ -90,6 +99,9 @@ fn planned<'e>(
     environment: &'e Environment,
 ) -> Result<PlannedJob<'e>, Error> {
     let file = options.pipeline.as_ref().unwrap_or(&shard.shard.pipeline);
+    if options.pipeline.is_none() && !file.exists() {
+        return Err(Error::PipelineGone { file: file.clone() });
+    }
     let mut job = Job::open(file, environment)?;
     job.pipeline.output.folder = out.to_owned();
     let planned = job.plan()?;

@@ -49,7 +49,7 @@ mod tune;
 mod tuned;
 mod work;
 
-pub use ask::RankedObject;
+pub use ask::{AnsweredQuestion, RankedObject};
 pub use blocks::CHUNK_SUBJECTS;
 pub use encode::{Encoded, encode};
 pub use environment::Environment;

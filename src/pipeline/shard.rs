@@ -19,8 +19,8 @@ use crate::diagnostic::Explain;
 use crate::graph::{ShardDescription, print};
 use crate::shock::Pair;
 
-/// The most shards of a job.
-const MOST: u32 = 1 << 20;
+/// The most shards of a job: a merge has as many files open.
+const MOST: u32 = 512;
 
 /// One of so many parts of a job's questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,12 @@ impl Explain for ShardError {
             Self::NoScheduler => {
                 Some("write `--shard 3/16` where no scheduler numbers the shards".to_owned())
             }
-            _ => None,
+            Self::Scheduler { .. } => Some(
+                "write `--shard 7/16` for a task that is submitted again alone; `--shard auto/16` takes the task's \
+                 number, from 1 on, for the shard's"
+                    .to_owned(),
+            ),
+            Self::Text(_) => None,
         }
     }
 }
@@ -92,7 +97,7 @@ impl Shard {
     }
 
     /// Reads `3/16`, or `auto` or `auto/16`, where a scheduler's variables say which one it is: those of a
-    /// Slurm array, or of an indexed job of Kubernetes.
+    /// Slurm array from 0 or 1 on (from 1 on, with the number of shards), or of an indexed job of Kubernetes.
     ///
     /// # Errors
     /// Where it is none of these, or no scheduler says enough.
@@ -156,7 +161,8 @@ const SLURM_MIN: &str = "SLURM_ARRAY_TASK_MIN";
 const SLURM_MAX: &str = "SLURM_ARRAY_TASK_MAX";
 const KUBERNETES_INDEX: &str = "JOB_COMPLETION_INDEX";
 
-/// The shard of a task of a Slurm array, whose numbers begin and step as they like.
+/// The shard of a task of a Slurm array from 0 or from 1 on. With the number of shards it is the task's number, so
+/// that some of them can be submitted again.
 fn of_slurm(
     variable: &dyn Fn(&str) -> Option<String>,
     of: Option<u32>,
@@ -170,23 +176,22 @@ fn of_slurm(
         let parse = |text: String| text.parse().map_err(|_| wrong(name, "no number"));
         variable(name).map(parse).transpose()
     };
-    let (id, count) = (number(SLURM_ID)?.unwrap_or_default(), number(SLURM_COUNT)?);
-    let count = count.filter(|&count| (1..=MOST).contains(&count));
-    let count = count.ok_or_else(|| wrong(SLURM_COUNT, "no number of tasks"))?;
-    if of.is_some_and(|of| of != count) {
-        return Err(wrong(SLURM_COUNT, "another number of shards than `--shard` names"));
+    let id = number(SLURM_ID)?.unwrap_or_default();
+    if let Some(of) = of {
+        return Shard::new(id, of).ok_or_else(|| wrong(SLURM_ID, &format!("none of 1 to {of}")));
     }
+    let count = number(SLURM_COUNT)?.filter(|count| (1..=MOST).contains(count));
+    let count =
+        count.ok_or_else(|| wrong(SLURM_COUNT, &format!("no number of tasks from 1 to {MOST}")))?;
     let index = match (number(SLURM_MIN)?, number(SLURM_MAX)?) {
-        (Some(min), Some(max)) if count > 1 => {
-            let step = max.saturating_sub(min) / (count - 1);
-            let is_even = step > 0 && min + step * (count - 1) == max;
-            if !is_even || id < min || id > max || (id - min) % step != 0 {
-                let why = "no task of an array with even steps, as --array=1-16 or 0-30:2";
-                return Err(wrong(SLURM_ID, why));
+        (Some(min), Some(max)) => {
+            let is_whole = min <= 1 && max.checked_sub(min).is_some_and(|last| last + 1 == count);
+            if !is_whole || id < min || id > max {
+                return Err(wrong(SLURM_ID, "no task of an array of 0 to N-1 or 1 to N"));
             }
-            (id - min) / step
+            id - min
         }
-        // Consecutive numbers, wherever they begin.
+        // Consecutive numbers, as is believed.
         _ => id % count,
     };
     Ok(Shard { number: index + 1, of: count })
@@ -284,32 +289,34 @@ mod tests {
         let shard = |number, of| Ok(Shard { number, of });
         assert_eq!(read("3/16", &[]), shard(3, 16));
         assert_eq!(read("1/1", &[]), shard(1, 1));
-        for wrong in ["0/4", "5/4", "3", "3/", "/4", "a/4", "-1/4", "3/4/5", "1/0", "1/99999999"] {
+        for wrong in ["0/4", "5/4", "3", "3/", "/4", "a/4", "-1/4", "3/4/5", "1/0", "1/513"] {
             assert!(read(wrong, &[]).unwrap_err().contains("is no shard"), "{wrong}");
         }
         let id = |text| ("SLURM_ARRAY_TASK_ID", text);
         let count = ("SLURM_ARRAY_TASK_COUNT", "4");
         let range = |min, max| [("SLURM_ARRAY_TASK_MIN", min), ("SLURM_ARRAY_TASK_MAX", max)];
-        // Whatever numbers a Slurm array has, its tasks are the shards from 1 to 4.
-        for (numbers, [min, max]) in [
-            (["0", "1", "2", "3"], range("0", "3")),
-            (["1", "2", "3", "4"], range("1", "4")),
-            (["10", "12", "14", "16"], range("10", "16")),
-        ] {
+        for (numbers, [min, max]) in
+            [(["0", "1", "2", "3"], range("0", "3")), (["1", "2", "3", "4"], range("1", "4"))]
+        {
             for (number, expected) in numbers.into_iter().zip(1..) {
                 assert_eq!(read("auto", &[id(number), count, min, max]), shard(expected, 4));
-                assert_eq!(read("auto/4", &[id(number), count, min, max]), shard(expected, 4));
             }
+            let mut alone: Vec<u32> =
+                numbers.map(|number| read("auto", &[id(number), count]).unwrap().number).into();
+            alone.sort_unstable();
+            assert_eq!(alone, [1, 2, 3, 4]);
         }
-        let mut alone: Vec<u32> = ["5", "6", "7", "8"]
-            .map(|number| read("auto", &[id(number), count]).unwrap().number)
-            .into();
-        alone.sort_unstable();
-        assert_eq!(alone, [1, 2, 3, 4]);
-        let [min, max] = range("1", "9");
-        let uneven = read("auto", &[id("5"), count, min, max]).unwrap_err();
-        assert!(uneven.contains("no task of an array with even steps"), "{uneven}");
-        assert!(read("auto/5", &[id("1"), count]).unwrap_err().contains("another number"));
+        // Some tasks of an array that are submitted again are not a job of their own.
+        for (number, count, min, max) in
+            [("7", "1", "7", "7"), ("3", "2", "3", "7"), ("2", "4", "2", "5")]
+        {
+            let [min, max] = range(min, max);
+            let tasks = [id(number), ("SLURM_ARRAY_TASK_COUNT", count), min, max];
+            let said = read("auto", &tasks).unwrap_err();
+            assert!(said.contains("no task of an array of 0 to N-1 or 1 to N"), "{said}");
+            assert_eq!(read("auto/16", &tasks), shard(number.parse().unwrap(), 16));
+        }
+        assert!(read("auto/4", &[id("0"), count]).unwrap_err().contains("none of 1 to 4"));
         assert!(read("auto", &[id("1")]).unwrap_err().contains("SLURM_ARRAY_TASK_COUNT is ``"));
         assert!(read("auto", &[id("one"), count]).unwrap_err().contains("no number"));
 

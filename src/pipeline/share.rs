@@ -36,6 +36,7 @@ impl PlannedJob<'_> {
         job.shared = None;
         let file = file.unwrap_or_else(|| job.pipeline.output.folder.join(MEANS_FILE));
         let description = job.describe()?;
+        SharedMeans::replaceable(&file)?;
         let mut writer = job.open_graph(&description, fresh)?;
         let is_needed = needs_means(&job.plan, MeansOf::CorrectedRelations);
         let device = if is_needed { Some(job.device()?) } else { None };
@@ -43,6 +44,11 @@ impl PlannedJob<'_> {
         if writer.is_complete() && SharedMeans::read(&file, &of, &job.plan).is_ok() {
             writer.finish(None)?;
             return Ok(file);
+        }
+        if writer.is_complete() {
+            // Taken elsewhere, on another device, or lost.
+            drop(writer);
+            writer = job.open_graph(&description, true)?;
         }
         let mut predictors = if is_needed { job.predictors(1)? } else { Vec::new() };
         job.environment.proceed()?;

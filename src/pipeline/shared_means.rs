@@ -244,14 +244,20 @@ impl SharedMeans {
         }
     }
 
+    /// That nothing is at a path, or what `kgbuild plan` wrote.
+    ///
+    /// # Errors
+    /// [`SharedMeansError::Unreadable`].
+    pub(super) fn replaceable(path: &Path) -> Result<(), SharedMeansError> {
+        if is_taken(path) { parse(path).map(drop) } else { Ok(()) }
+    }
+
     /// Writes them, and what they were taken for.
     ///
     /// # Errors
     /// Where the file cannot be written, or one is there that `kgbuild plan` did not write.
     pub(super) fn write(&self, path: &Path, of: &MadeFor<'_>) -> Result<(), super::Error> {
-        if is_taken(path) {
-            parse(path)?;
-        }
+        Self::replaceable(path)?;
         let content = Content {
             signature: of.signature.clone(),
             asked_on: of.asked_on.map(str::to_owned),

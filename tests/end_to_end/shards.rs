@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::graph::{self, GraphWriter, Merge, Shards};
@@ -129,8 +129,13 @@ fn any_number_of_shards_makes_the_same_graph() {
             }
             let shards = Shards::in_folder(whole.path()).unwrap();
             // What follows is of all together.
-            let how = Merge { partial: false, finish: false, add: &|mut all| all.swap_remove(0) };
-            graph::merge(whole.path(), &shards, &how, &mut |_| ()).unwrap();
+            let how = Merge {
+                fresh: false,
+                partial: false,
+                finish: false,
+                add: &|mut all| all.swap_remove(0),
+            };
+            graph::merge(whole.path(), &shards, &how, &mut |_| true).unwrap();
             let what = format!("seed {seed}, round {round}: {of} shards");
             assert_same_graph(&of_stubs(&job, None, whole.path()), &alone, &what);
         }
@@ -175,6 +180,13 @@ fn kills_of_shards_and_merges_leave_no_trace() {
     alone.run(&["--quiet"]);
     let whole_run = start.elapsed();
     let expected = alone.graph();
+    for number in 1..=SHARDS {
+        shard(&job, number, SHARDS);
+    }
+    let start = Instant::now();
+    succeed(&mut merge(&job, &[]));
+    let whole_merge = start.elapsed();
+    fs::remove_dir_all(job.output()).unwrap();
     let mut random = random();
     let (mut killed, mut merges, mut graphs) = (0, 0, 0);
     while killed < kills() {
@@ -184,7 +196,7 @@ fn kills_of_shards_and_merges_leave_no_trace() {
         commands.push(merge(&job, &["--quiet"]));
         for (at, command) in commands.iter_mut().enumerate() {
             let is_merge = at as u32 == SHARDS;
-            let longest = if is_merge { Duration::from_millis(300) } else { whole_run };
+            let longest = if is_merge { 2 * whole_merge } else { whole_run };
             loop {
                 let moment = Moment::Started(longest.mul_f64(random.unit()));
                 let mut child = command.spawn().unwrap();

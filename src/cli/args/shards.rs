@@ -43,6 +43,9 @@ pub struct MergeArgs {
     /// Merge those that are done where others are not, or are missing
     #[arg(long)]
     pub partial: bool,
+    /// Delete the graph that kgbuild made in the output folder, instead of going on from it
+    #[arg(long)]
+    pub fresh: bool,
     /// The pipeline file, where that which the shards were run with is not there: it is needed where more follows
     /// from all facts together, or a crawl goes on from them
     #[arg(long, value_name = "FILE", value_parser = pipeline())]

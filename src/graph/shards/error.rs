@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::error::Difference;
-use crate::diagnostic::{Explain, counted};
+use crate::diagnostic::{Explain, Fault, counted};
 
 /// Why shards are not merged. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,8 @@ pub enum MergeError {
         missing: Vec<u32>,
         /// How many there are.
         of: u32,
+        /// How many are done.
+        done: usize,
         /// The pipeline file, as it was named to the others.
         pipeline: PathBuf,
     },
@@ -78,6 +80,33 @@ pub enum MergeError {
         /// The output folder.
         folder: PathBuf,
     },
+    /// The graph of all shards is there already.
+    #[error("the graph of all shards is in {} already, which some of them are only a part of", folder.display())]
+    WholeIsThere {
+        /// The output folder.
+        folder: PathBuf,
+    },
+    /// A part would replace an older graph of all.
+    #[error(
+        "{} has the graph of all questions as they were before, and its answers would be lost to the shards \
+         that are not done",
+        folder.display()
+    )]
+    OlderWhole {
+        /// The output folder.
+        folder: PathBuf,
+    },
+    /// The graph that would be replaced has nothing to do with the shards.
+    #[error("the graph in {} is of another job than the shards: {}", folder.display(), differing(differences))]
+    AnotherGraph {
+        /// The output folder.
+        folder: PathBuf,
+        /// In what it differs.
+        differences: Vec<Difference>,
+    },
+    /// Work was stopped before anything was changed.
+    #[error("interrupted")]
+    Stopped,
 }
 
 /// What differs, by the names of parts: values are hashes, most of them.
@@ -115,6 +144,13 @@ fn lacking(unfinished: &[u32], missing: &[u32], of: u32) -> String {
 }
 
 impl Explain for MergeError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Stopped => Fault::Stopped,
+            _ => Fault::User,
+        }
+    }
+
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::NoShard { .. } | Self::None { .. } => {
@@ -129,27 +165,33 @@ impl Explain for MergeError {
             }
             Self::Twice { .. } => "name one of them".to_owned(),
             Self::Differ { .. } => {
-                "run the shards again with the same files, device and versions: what is in their \
-                 folders is asked again only as far as it differs"
+                "run the shards again with the same files: they ask only what differs. Where it is the device or \
+                 the means, give `--fresh` to that which was run otherwise, or to `kgbuild plan`"
                     .to_owned()
             }
-            Self::Lacking { unfinished, missing, of, pipeline } => {
+            Self::Lacking { unfinished, missing, of, done, pipeline } => {
                 let first = unfinished.iter().chain(missing).min().copied().unwrap_or(1);
                 let others = unfinished.len() + missing.len() - 1;
                 let and = match others {
                     0 => String::new(),
                     others => format!(" (and so for {})", counted(others, "other shard")),
                 };
-                format!(
-                    "`kgbuild run {} --shard {first}/{of}` finishes it{and}; `--partial` merges what \
-                     is there",
-                    pipeline.display()
-                )
+                let rest = if *done > 0 { "; `--partial` merges what is there" } else { "" };
+                let pipeline = pipeline.display();
+                format!("`kgbuild run {pipeline} --shard {first}/{of}` finishes it{and}{rest}")
             }
             Self::Begun { .. } => {
                 "finish it with `kgbuild run`, or merge all shards, which have its answers too"
                     .to_owned()
             }
+            Self::WholeIsThere { .. } => "there is nothing to merge".to_owned(),
+            Self::OlderWhole { .. } => {
+                "finish the other shards, or merge into another folder".to_owned()
+            }
+            Self::AnotherGraph { .. } => {
+                "merge into another folder, or give --fresh to delete that graph".to_owned()
+            }
+            Self::Stopped => return None,
         })
     }
 }

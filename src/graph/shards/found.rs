@@ -22,7 +22,7 @@ pub struct FoundShard {
 /// The shards of one job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shards {
-    /// Those that are done, at least one with questions, in the order of their numbers.
+    /// Those that are done, in the order of their numbers.
     pub(super) found: Vec<FoundShard>,
     /// How many there are altogether.
     of: u32,
@@ -30,6 +30,8 @@ pub struct Shards {
     unfinished: Vec<u32>,
     /// Those of which nothing is there.
     missing: Vec<u32>,
+    /// The pipeline file, as it was named to one of them.
+    pipeline: PathBuf,
 }
 
 impl Shards {
@@ -58,6 +60,19 @@ impl Shards {
         found.sort_by_key(|shard| shard.handed.shard.number);
         let all = found.iter().map(|shard| (&shard.folder, &shard.handed.shard));
         let all = all.chain(begun.iter().map(|(folder, shard)| (folder, shard)));
+        let counts = all.clone().filter(|(_, shard)| shard.number > 0);
+        let counts = counts.map(|(folder, shard)| (folder, shard.of, &shard.pipeline));
+        let counts: Vec<(&PathBuf, u32, &PathBuf)> = counts.collect();
+        let Some(&(first, of, _)) = counts.first() else {
+            let folder = folders.first().cloned().unwrap_or_default();
+            return Err(MergeError::None { folder }.into());
+        };
+        if let Some((other, count, _)) = counts.iter().find(|(_, count, _)| *count != of) {
+            let [was, is] = [of, *count].map(|count| Some(count.to_string()));
+            let differences = vec![Difference { part: "number of shards".to_owned(), was, is }];
+            let folders = [first.clone(), (*other).clone()];
+            return Err(MergeError::Differ { folders, differences }.into());
+        }
         let mut folders_of: BTreeMap<u32, &PathBuf> = BTreeMap::new();
         for (folder, shard) in all.clone() {
             if let Some(other) = folders_of.insert(shard.number, folder) {
@@ -65,23 +80,13 @@ impl Shards {
                 return Err(MergeError::Twice { name: shard.name(), folders }.into());
             }
         }
-        let counts = all.clone().filter(|(_, shard)| shard.number > 0);
-        let counts: Vec<(&PathBuf, u32)> = counts.map(|(folder, s)| (folder, s.of)).collect();
-        let Some(&(first, of)) = counts.first() else {
-            let folder = folders.first().cloned().unwrap_or_default();
-            return Err(MergeError::None { folder }.into());
-        };
-        if let Some((other, count)) = counts.iter().find(|(_, count)| *count != of) {
-            let [was, is] = [of, *count].map(|count| Some(count.to_string()));
-            let differences = vec![Difference { part: "number of shards".to_owned(), was, is }];
-            let folders = [first.clone(), (*other).clone()];
-            return Err(MergeError::Differ { folders, differences }.into());
-        }
         agree(&found)?;
         let missing = (1..=of).filter(|number| !folders_of.contains_key(number)).collect();
         let unfinished = begun.iter().map(|(_, shard)| shard.number);
         let unfinished = unfinished.filter(|&number| number > 0).collect();
-        Ok(Self { found, of, unfinished, missing })
+        let pipeline = counts.first().map(|(_, _, pipeline)| (*pipeline).clone());
+        let pipeline = pipeline.unwrap_or_default();
+        Ok(Self { found, of, unfinished, missing, pipeline })
     }
 
     /// The shards in the output folder of their job.
@@ -135,21 +140,29 @@ impl Shards {
         self.unfinished.is_empty() && self.missing.is_empty()
     }
 
-    /// That all are done.
+    /// That all are done, or, where only a part of them is to be merged, any.
     ///
     /// # Errors
     /// [`MergeError::Lacking`].
-    pub(super) fn demand_whole(&self) -> Result<(), MergeError> {
-        if self.is_whole() {
+    pub fn demand(&self, partial: bool) -> Result<(), MergeError> {
+        let done = self.numbers().count();
+        if self.is_whole() || (partial && done > 0) {
             return Ok(());
         }
-        let pipeline = self.found.first().map(|s| s.handed.shard.pipeline.clone());
         Err(MergeError::Lacking {
             unfinished: self.unfinished.clone(),
             missing: self.missing.clone(),
             of: self.of,
-            pipeline: pipeline.unwrap_or_else(|| PathBuf::from("PIPELINE")),
+            done,
+            pipeline: self.pipeline.clone(),
         })
+    }
+
+    /// What tells the graph of these shards from others: that of all, or of some of them.
+    pub fn signature(&self) -> BTreeMap<String, String> {
+        let whole = self.found.first().map(|shard| shard.handed.signature.clone());
+        let part = (!self.is_whole()).then(|| (ledger::SHARDS.to_owned(), self.name()));
+        whole.unwrap_or_default().into_iter().chain(part).collect()
     }
 
     /// Which are done, in words.
@@ -176,35 +189,38 @@ fn unfinished(folder: &Path) -> Result<Option<ShardDescription>, Error> {
     Ok(shard)
 }
 
-/// That all are of one job, asked on the same device by the same versions.
+/// That all are of one job, asked on the same device by the same versions, by the same means.
 fn agree(found: &[FoundShard]) -> Result<(), MergeError> {
     let Some((first, others)) = found.split_first() else { return Ok(()) };
-    let parts = |shard: &FoundShard| {
-        let HandedShard { signature, means_sha256, .. } = &shard.handed;
-        let means = match &means_sha256[..] {
-            [] => None,
-            some => Some(("mean predictions".to_owned(), some.join(" and "))),
-        };
-        signature.clone().into_iter().chain(means).collect()
-    };
     for other in others {
-        let differences = ledger::differences(&parts(first), &parts(other));
+        let differences = ledger::differences(&first.handed.signature, &other.handed.signature);
         if !differences.is_empty() {
             let folders = [first.folder.clone(), other.folder.clone()];
             return Err(MergeError::Differ { folders, differences });
         }
     }
-    // One that had nothing to ask was asked nowhere.
-    let mut asked = found
-        .iter()
-        .flat_map(|shard| shard.handed.asked_on.iter().map(move |device| (device, &shard.folder)));
-    if let Some((device, folder)) = asked.next()
-        && let Some((other, elsewhere)) = asked.find(|(other, _)| *other != device)
+    // One that had nothing to ask was asked nowhere, and went by no means.
+    said_alike(found, "device and ONNX Runtime", |shard| &shard.asked_on)?;
+    said_alike(found, "mean predictions", |shard| &shard.means_sha256)
+}
+
+/// That all that say something say the same.
+fn said_alike(
+    found: &[FoundShard],
+    part: &str,
+    said: impl Fn(&HandedShard) -> &Vec<String>,
+) -> Result<(), MergeError> {
+    let each = |shard: &FoundShard| {
+        let folder = shard.folder.clone();
+        said(&shard.handed).clone().into_iter().map(move |said| (said, folder.clone()))
+    };
+    let mut all = found.iter().flat_map(each);
+    if let Some((first, folder)) = all.next()
+        && let Some((other, elsewhere)) = all.find(|(other, _)| *other != first)
     {
-        let [was, is] = [device, other].map(|device| Some(device.clone()));
-        let differences = vec![Difference { part: "device and ONNX Runtime".to_owned(), was, is }];
-        let folders = [folder.clone(), elsewhere.clone()];
-        return Err(MergeError::Differ { folders, differences });
+        let (was, is) = (Some(first), Some(other));
+        let differences = vec![Difference { part: part.to_owned(), was, is }];
+        return Err(MergeError::Differ { folders: [folder, elsewhere], differences });
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub struct HandedShard {
 }
 
 /// The quads of a shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QuadsFile {
     sha256: String,
@@ -133,10 +133,12 @@ impl HandedShard {
         self.progress.get(relation)?.get("statistics").cloned()
     }
 
-    /// Whether it is what a store of this signature hands over, and all of it is there.
-    fn is_whole(&self, folder: &Path, signature: &Signature) -> bool {
+    /// Whether it is what is to be handed over, but for the quads of that, and all of it is there.
+    fn is_whole(&self, folder: &Path, of: &Self) -> bool {
         let length = fs::metadata(self.quads(folder)).map(|found| found.len());
-        self.signature == *signature && length.is_ok_and(|length| length == self.quads.bytes)
+        let quads = self.quads.clone();
+        *self == Self { quads, ..of.clone() }
+            && length.is_ok_and(|length| length == self.quads.bytes)
     }
 }
 
@@ -155,30 +157,29 @@ pub(in super::super) fn hand_over(
     let signature = ledger::signature(store, path)?.unwrap_or_default();
     let signature: Signature =
         signature.into_iter().filter(|(part, _)| part != ledger::SHARD).collect();
-    if before.as_ref().is_some_and(|before| before.is_whole(folder, &signature)) {
+    let (done, _) = ledger::done(store, path)?;
+    let run = ledger::completed_run(store).map_err(read)?;
+    let mut handed = HandedShard {
+        layout: LAYOUT,
+        shard: ShardDescription { whole: PathBuf::new(), ..shard.clone() },
+        run: run.map_or(String::new(), oxigraph::model::NamedNode::into_string),
+        signature,
+        asked_on: ledger::said(store, kgb::ASKED_ON).map_err(read)?,
+        means_sha256: ledger::said(store, kgb::MEANS_SHA256).map_err(read)?,
+        started: started(store).map_err(read)?,
+        progress: done.each().map(|(relation, own)| (relation.into(), own.to_json())).collect(),
+        quads: QuadsFile::default(),
+    };
+    if before.as_ref().is_some_and(|before| before.is_whole(folder, &handed)) {
         return Ok(());
     }
     let failed = |error| Error::folder("write to the output folder", folder, error);
     for left in crate::files::left(folder, SCRATCH).map_err(failed)? {
         crate::files::remove(&left).map_err(failed)?;
     }
-    let (done, _) = ledger::done(store, path)?;
-    let run = ledger::completed_run(store).map_err(read)?;
-    let run = run.map_or(String::new(), oxigraph::model::NamedNode::into_string);
     let scratch = Scratch::new(folder, SCRATCH).map_err(failed)?;
     let new = scratch.path().join("quads");
-    let quads = write_quads(store, path, &new)?;
-    let handed = HandedShard {
-        layout: LAYOUT,
-        shard: shard.clone(),
-        signature,
-        asked_on: ledger::said(store, kgb::ASKED_ON).map_err(read)?,
-        means_sha256: ledger::said(store, kgb::MEANS_SHA256).map_err(read)?,
-        started: started(store).map_err(read)?,
-        progress: done.each().map(|(relation, own)| (relation.into(), own.to_json())).collect(),
-        run,
-        quads,
-    };
+    handed.quads = write_quads(store, path, &new)?;
     // Its name says what is in it: what is there under it is the same, or no file of ours.
     let place = handed.quads(folder);
     if is_taken(&place) && !is_plain_file(&place) {

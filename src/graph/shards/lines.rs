@@ -20,24 +20,23 @@ use super::{FoundShard, MergeError};
 
 /// How many bytes of lines go from a shard's thread at once.
 const BLOCK: usize = 1 << 18;
+/// How many bytes of lines are given together.
+const TOGETHER: usize = 1 << 16;
 /// How many blocks it is ahead.
 const AHEAD: usize = 2;
 
 /// What a thread sends: some whole lines, at last none, or why there are no more.
 type Sent = Result<Vec<u8>, MergeError>;
 
-/// The lines of shards as one text, which is read.
+/// The lines of shards.
 pub(super) struct Lines {
     sources: Vec<Source>,
     /// The next line of each shard that is not at its end.
     next: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
-    /// The line that is being read, and how much of it was.
+    /// The last line that was given.
     line: Vec<u8>,
-    read: usize,
     /// How many bytes of the files were read.
     bytes: Arc<AtomicU64>,
-    /// Why reading failed, which an [`io::Error`] cannot say.
-    failed: Option<MergeError>,
 }
 
 /// A shard's lines, as far as they have come.
@@ -81,29 +80,39 @@ impl Lines {
             let (send, blocks) = bounded(AHEAD);
             let (sha256, count) = (handed.sha256().to_owned(), Arc::clone(&bytes));
             let mut source = Source { path: path.clone(), blocks, block: Vec::new(), at: 0 };
-            thread::spawn(move || {
+            let unpacking = move || {
                 let hashing = Hashing { file, hasher: Sha256::new(), count };
                 let ended = unpack(&path, hashing, &sha256, &send).map(|()| Vec::new());
                 // Nobody waits for it any more where the others failed first.
                 let _gone = send.send(ended);
-            });
+            };
+            let spawned = thread::Builder::new().name("unpack".to_owned()).spawn(unpacking);
+            spawned.map_err(|e| damaged(&source.path, &e.to_string()))?;
             let mut line = Vec::new();
             if source.next(&mut line)? {
                 next.push(Reverse((line, number)));
             }
             sources.push(source);
         }
-        Ok(Self { sources, next, line: Vec::new(), read: 0, bytes, failed: None })
+        Ok(Self { sources, next, line: Vec::new(), bytes })
     }
 
-    /// Counts how many bytes of the files are read.
-    pub(super) fn bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.bytes)
+    /// How many bytes of the files were read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Why reading failed, once.
-    pub(super) fn failure(&mut self) -> Option<MergeError> {
-        self.failed.take()
+    /// Puts the next lines in the place of others, some together where they are short. There are none at the end,
+    /// which comes when the hashes of all files are known to be right.
+    ///
+    /// # Errors
+    /// [`MergeError::Damaged`].
+    pub(super) fn next(&mut self, lines: &mut Vec<u8>) -> Result<bool, MergeError> {
+        lines.clear();
+        while lines.len() < TOGETHER && self.advance()? {
+            lines.extend_from_slice(&self.line);
+        }
+        Ok(!lines.is_empty())
     }
 
     /// Goes on to the next line that is another; gives whether there is one.
@@ -114,7 +123,6 @@ impl Lines {
             let is_new = *line != self.line;
             if is_new {
                 std::mem::swap(line, &mut self.line);
-                self.read = 0;
             }
             if !self.sources[*number].next(line)? {
                 PeekMut::pop(first);
@@ -123,30 +131,6 @@ impl Lines {
                 return Ok(true);
             }
         }
-    }
-}
-
-impl Read for Lines {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while written < out.len() {
-            if self.read == self.line.len() {
-                match self.advance() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        self.failed = Some(error);
-                        return Err(io::Error::other("a shard could not be read"));
-                    }
-                }
-            }
-            let length = (self.line.len() - self.read).min(out.len() - written);
-            out[written..written + length]
-                .copy_from_slice(&self.line[self.read..self.read + length]);
-            self.read += length;
-            written += length;
-        }
-        Ok(written)
     }
 }
 

@@ -1,10 +1,8 @@
 //! One store of all shards.
 
-use std::io::BufReader;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use oxigraph::io::{RdfFormat, RdfParseError, RdfParser};
+use oxigraph::io::{RdfFormat, RdfParser, RdfSyntaxError};
 use oxigraph::model::vocab::xsd;
 use oxigraph::model::{GraphName, GraphNameRef, Literal, NamedNode, Quad, TermRef, TripleRef};
 use oxigraph::store::{StorageError, Store};
@@ -18,19 +16,24 @@ use super::super::ledger::{self, SHARDS, Signature};
 use super::super::vocabulary as kgb;
 use super::super::write::{At, GraphWriter, Place};
 use super::lines::Lines;
-use super::{MergeError, Shards};
+use super::{FoundShard, MergeError, Shards};
 
 /// How many bytes of what the ledger keeps enter the store at once.
 const LEDGER_BYTES: usize = 8 << 20;
 
-/// After how many quads it is told how many bytes were read.
-const TOLD_EVERY: usize = 1 << 14;
+/// How many threads sort what is loaded at most.
+const LOADER_THREADS: usize = 4;
 
 /// Adds up what was counted of the chunks of a relation.
 pub type AddStatistics<'a> = dyn Fn(Vec<Value>) -> Value + 'a;
 
+/// Is told how many bytes of the shards' files were read, and says whether to go on.
+pub type Advance<'a> = dyn FnMut(u64) -> bool + 'a;
+
 /// How shards are merged.
 pub struct Merge<'a> {
+    /// Whether a graph that kgbuild made there before is deleted first.
+    pub fresh: bool,
     /// Whether those that are done are taken where others are missing.
     pub partial: bool,
     /// Whether the merged graph is then finished; not where more is to be added to it.
@@ -48,39 +51,33 @@ pub enum Merged {
     Now,
 }
 
-/// Makes one store of shards in an output folder, in the place of the graph that is there, if any. What of the
-/// shards' files is read is told to `advance`, in bytes.
+/// Makes one store of shards in an output folder, in the place of the graph that is there, if any.
 ///
 /// # Errors
-/// [`MergeError`] where shards are missing or damaged, and what the disk refuses. Nothing is changed then.
+/// [`MergeError`] where shards are missing or damaged, or something would be lost, and what the disk refuses.
+/// Nothing is changed then.
 pub fn merge(
     out: &Path,
     shards: &Shards,
     how: &Merge<'_>,
-    advance: &mut dyn FnMut(u64),
+    advance: &mut Advance<'_>,
 ) -> Result<Merged, Error> {
-    if !how.partial {
-        shards.demand_whole()?;
-    }
+    shards.demand(how.partial)?;
     let Some(first) = shards.found.first() else {
         return Err(MergeError::None { folder: out.to_owned() }.into());
     };
     let run = NamedNode::new_unchecked(first.handed.run.clone());
-    let whole = &first.handed.signature;
-    let part = (!shards.is_whole()).then(|| (SHARDS.to_owned(), shards.name()));
-    let expected: Signature = whole.clone().into_iter().chain(part.clone()).collect();
+    let part = (!shards.is_whole()).then(|| shards.name());
+    let expected = shards.signature();
 
     let folder = Folder::claim(out)?;
-    let is_same = folder.signature(&folder.store_path())?.is_some_and(|own| own == *whole);
-    if is_same && part.is_some() {
-        // All questions, where only some are to be merged.
-        let store = folder.open(&folder.store_path())?;
-        return match ledger::is_complete(&store, &folder.store_path())? {
-            true => Ok(Merged::Before),
-            false => Err(MergeError::Begun { folder: out.to_owned() }.into()),
-        };
+    if !how.fresh {
+        refuse(&folder, &first.handed.signature, part.is_some())?;
     }
-    let place = Place::find(&folder, &expected, false)?;
+    let place = Place::find(&folder, &expected, how.fresh)?;
+    if how.fresh {
+        folder.clear_successors()?;
+    }
     let (path, is_there) = match place.at {
         At::There(path) => (path, true),
         At::Instead(path) => (path, false),
@@ -88,7 +85,12 @@ pub fn merge(
     };
     let there = if is_there { Some(folder.open(&path)?) } else { None };
     let (store, counts) = match there {
-        Some(store) if ledger::is_complete(&store, &path)? => return Ok(Merged::Before),
+        Some(store) if ledger::is_complete(&store, &path)? => {
+            drop(store);
+            // A process may have been killed before it was put in its place.
+            folder.succeed(&path)?;
+            return Ok(Merged::Before);
+        }
         // Loaded by a process that was killed before it was finished.
         Some(store) if is_loaded(&store, &path, shards)? => (store, None),
         there => {
@@ -96,7 +98,7 @@ pub fn merge(
             let mut counts = Counts::default();
             let store = folder.make(&path, |store, path| {
                 counts = load((store, path), shards, advance)?;
-                let more = beside(&run, shards, how.add, part.map(|(_, shards)| shards));
+                let more = beside(&run, shards, how.add, part);
                 store.extend(more).map_err(|e| Error::storage("making", path, e))
             })?;
             (store, Some(counts))
@@ -113,11 +115,40 @@ pub fn merge(
     Ok(Merged::Now)
 }
 
+/// That nothing is lost in a folder by a merge of shards of this signature, or of some of them.
+fn refuse(folder: &Folder, whole: &Signature, is_part: bool) -> Result<(), Error> {
+    let (path, out) = (folder.store_path(), folder.path().to_owned());
+    let was = folder.signature(&path)?;
+    let is_begun = folder.successors()?.iter().any(|(_, own)| own == whole);
+    if is_part && is_begun {
+        return Err(MergeError::Begun { folder: out }.into());
+    }
+    let Some(was) = was else { return Ok(()) };
+    if is_part && was == *whole {
+        let is_complete = ledger::is_complete(&folder.open(&path)?, &path)?;
+        return Err(match is_complete {
+            true => MergeError::WholeIsThere { folder: out },
+            false => MergeError::Begun { folder: out },
+        }
+        .into());
+    }
+    if is_part && !was.contains_key(SHARDS) {
+        return Err(MergeError::OlderWhole { folder: out }.into());
+    }
+    let differences = ledger::differences(&was, whole);
+    let differs = |part: &&str| differences.iter().any(|difference| difference.part == **part);
+    match ["ontology", "subjects", "candidates"].iter().all(differs) {
+        true => Err(MergeError::AnotherGraph { folder: out, differences }.into()),
+        false => Ok(()),
+    }
+}
+
 /// Whether all chunks of the job are in a store.
 fn is_loaded(store: &Store, path: &Path, shards: &Shards) -> Result<bool, Error> {
     let (done, _) = ledger::done(store, path)?;
+    // A crawl adds more.
     let counts = |(relation, &chunks): (&String, &u64)| {
-        chunks == done.of(relation).map_or(0, |own| own.len() as u64)
+        chunks <= done.of(relation).map_or(0, |own| own.len() as u64)
     };
     Ok(shards.is_whole() && shards.found[0].handed.shard.chunks.iter().all(counts))
 }
@@ -126,56 +157,93 @@ fn is_loaded(store: &Store, path: &Path, shards: &Shards) -> Result<bool, Error>
 fn load(
     (store, path): (&Store, &Path),
     shards: &Shards,
-    advance: &mut dyn FnMut(u64),
+    advance: &mut Advance<'_>,
 ) -> Result<Counts, Error> {
     let mut counts = Counts::default();
     let mut lines = Lines::of(&shards.found)?;
-    let (bytes, mut told, mut read) = (lines.bytes(), 0, 0_usize);
     let mut kept = Kept { store, quads: Vec::new(), bytes: 0 };
-    let mut loader = store.bulk_loader();
-    let parser = RdfParser::from_format(RdfFormat::NQuads).lenient();
-    let quads = parser.for_reader(BufReader::new(&mut lines));
-    let loaded = loader.load_ok_quads(quads.filter_map(|quad| match quad {
-        Ok(quad) if quad.graph_name.as_ref() == GraphNameRef::NamedNode(kgb::LEDGER) => {
-            kept.push(quad).err().map(Err)
+    let mut loader = store.bulk_loader().with_num_threads(loader_threads());
+    let (mut block, mut told) = (Vec::new(), 0);
+    // A text at once: a reader's lexer takes no literal of 16 MiB, and answers may be that long.
+    let mut next = || -> Result<Option<Vec<Quad>>, Broken> {
+        if !lines.next(&mut block)? {
+            return Ok(None);
         }
-        Ok(quad) => {
-            read += 1;
-            if read.is_multiple_of(TOLD_EVERY) {
-                let all = bytes.load(Ordering::Relaxed);
-                advance(all - told);
-                told = all;
+        let bytes = lines.bytes();
+        let goes_on = advance(bytes - told);
+        told = bytes;
+        if !goes_on {
+            return Err(MergeError::Stopped.into());
+        }
+        let parser = RdfParser::from_format(RdfFormat::NQuads).lenient();
+        let mut loaded = Vec::new();
+        for quad in parser.for_slice(&block) {
+            // Why a line is none is told by the hash of its file, which is known at its end.
+            let quad = match quad {
+                Ok(quad) => quad,
+                Err(error) => return Err(not_parsed(&mut lines, shards, &error).into()),
+            };
+            if quad.graph_name.as_ref() == GraphNameRef::NamedNode(kgb::LEDGER) {
+                kept.push(quad)?;
+                continue;
             }
             if quad.graph_name.is_default_graph() {
                 counts.add([TripleRef::from(quad.as_ref())]);
             }
-            Some(Ok(quad))
+            loaded.push(quad);
         }
-        Err(error) => Some(Err(Broken::Parsing(error))),
-    }));
-    let loaded = loaded.and_then(|()| kept.write());
-    let loaded = loaded.and_then(|()| loader.commit().map_err(Broken::Storing));
-    match (lines.failure(), loaded) {
-        (Some(error), _) => Err(error.into()),
-        (None, Err(Broken::Storing(error))) => Err(Error::storage("making", path, error)),
-        (None, Err(Broken::Parsing(error))) => {
-            // Its hash is not known yet at the line that is none.
-            let path = shards.found[0].folder.clone();
-            Err(MergeError::Damaged { path, why: error.to_string() }.into())
+        Ok(Some(loaded))
+    };
+    let mut some = Vec::new().into_iter();
+    let quads = std::iter::from_fn(|| {
+        loop {
+            if let Some(quad) = some.next() {
+                return Some(Ok(quad));
+            }
+            match next() {
+                Ok(Some(quads)) => some = quads.into_iter(),
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
         }
-        (None, Ok(())) => Ok(counts),
+    });
+    let loaded = loader.load_ok_quads::<Broken, Broken>(quads);
+    let loaded = loaded.and_then(|()| kept.write()).and_then(|()| Ok(loader.commit()?));
+    match loaded {
+        Err(Broken::Storing(error)) => Err(Error::storage("making", path, error)),
+        Err(Broken::Reading(error)) => Err(error.into()),
+        Ok(()) => Ok(counts),
     }
+}
+
+/// Each holds a million quads at most.
+fn loader_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(LOADER_THREADS)
+}
+
+/// Which file has a line that is none: that whose hash is another.
+fn not_parsed(lines: &mut Lines, shards: &Shards, error: &RdfSyntaxError) -> MergeError {
+    let mut rest = Vec::new();
+    loop {
+        match lines.next(&mut rest) {
+            Ok(true) => {}
+            Err(error) => return error,
+            Ok(false) => break,
+        }
+    }
+    let FoundShard { folder, handed } = &shards.found[0];
+    MergeError::Damaged { path: handed.quads(folder), why: error.to_string() }
 }
 
 /// Why loading broke off.
 enum Broken {
-    Parsing(RdfParseError),
+    Reading(MergeError),
     Storing(StorageError),
 }
 
-impl From<RdfParseError> for Broken {
-    fn from(error: RdfParseError) -> Self {
-        Self::Parsing(error)
+impl From<MergeError> for Broken {
+    fn from(error: MergeError) -> Self {
+        Self::Reading(error)
     }
 }
 

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use oxigraph::model::NamedNode;
+use oxigraph::store::Store;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::super::ledger;
 use super::*;
 use crate::diagnostic::Explain as _;
 use crate::graph::{
@@ -170,11 +173,18 @@ fn quads(folder: &Path) -> String {
 }
 
 fn merged(out: &Path, shards: &Shards) -> Result<Merged, Error> {
-    merge(out, shards, &Merge { partial: false, finish: true, add: &add }, &mut |_| ())
+    merge(
+        out,
+        shards,
+        &Merge { fresh: false, partial: false, finish: true, add: &add },
+        &mut |_| true,
+    )
 }
 
 fn merged_in_part(out: &Path, shards: &Shards) -> Result<Merged, Error> {
-    merge(out, shards, &Merge { partial: true, finish: true, add: &add }, &mut |_| ())
+    merge(out, shards, &Merge { fresh: false, partial: true, finish: true, add: &add }, &mut |_| {
+        true
+    })
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
@@ -341,8 +351,28 @@ fn what_is_missing_is_named_and_merged_in_part() {
     // And a part does not take theirs.
     fs::remove_dir_all(place(whole.path(), 3)).unwrap();
     let found = Shards::in_folder(whole.path()).unwrap();
-    assert_eq!(merged_in_part(shared.path(), &found).unwrap(), Merged::Before);
+    let said = refused(merged_in_part(shared.path(), &found));
+    assert!(said.contains("the graph of all shards is in"), "{said}");
     assert_eq!(quads(shared.path()), quads(JOB.alone().path()));
+    // Nor that of an older graph, whose answers the others need.
+    let other = Job { threshold: "0.6", ..JOB }.shared();
+    fs::remove_dir_all(place(other.path(), 3)).unwrap();
+    let found = Shards::in_folder(other.path()).unwrap();
+    let said = refused(merged_in_part(shared.path(), &found));
+    assert!(said.contains("its answers would be lost"), "{said}");
+    assert_eq!(quads(shared.path()), quads(JOB.alone().path()));
+    // Of what only was begun there is nothing to merge.
+    for number in [1, 2] {
+        fs::remove_dir_all(place(other.path(), number)).unwrap();
+    }
+    let own = place(other.path(), 1);
+    drop(JOB.open(&own, Some(1), other.path()));
+    let found = Shards::in_folder(other.path()).unwrap();
+    for merging in [merged, merged_in_part] {
+        let error = merging(other.path(), &found).unwrap_err();
+        assert!(error.to_string().starts_with("shard 1 of 3 is not finished"), "{error}");
+    }
+    assert!(!other.path().join("store").exists());
 }
 
 #[test]
@@ -368,8 +398,8 @@ fn a_run_that_was_begun_is_not_lost() {
 fn a_merge_goes_on_where_it_was_killed() {
     let shared = JOB.shared();
     let found = Shards::in_folder(shared.path()).unwrap();
-    let unfinished = Merge { partial: false, finish: false, add: &add };
-    merge(shared.path(), &found, &unfinished, &mut |_| ()).unwrap();
+    let unfinished = Merge { fresh: false, partial: false, finish: false, add: &add };
+    merge(shared.path(), &found, &unfinished, &mut |_| true).unwrap();
     let writer = JOB.open(shared.path(), None, shared.path());
     assert!(!writer.is_complete() && writer.done().len() == 5);
     drop(writer);
@@ -385,11 +415,76 @@ fn a_merge_goes_on_where_it_was_killed() {
     assert_eq!(quads(shared.path()), quads(JOB.alone().path()));
     let other = Job { threshold: "0.6", ..JOB }.shared();
     let other = Shards::in_folder(other.path()).map(|found| (found, other)).unwrap();
-    merge(shared.path(), &other.0, &unfinished, &mut |_| ()).unwrap();
+    merge(shared.path(), &other.0, &unfinished, &mut |_| true).unwrap();
     assert_eq!(quads(shared.path()), quads(JOB.alone().path()), "readers have the old one");
     merged(shared.path(), &other.0).unwrap();
     let history = runs(&open_for_reading(shared.path()).unwrap()).unwrap();
     assert_eq!((history.len(), history[1].changed), (2, 0));
+}
+
+#[test]
+fn a_merge_that_was_complete_is_put_in_its_place() {
+    let shared = JOB.shared();
+    merged(shared.path(), &Shards::in_folder(shared.path()).unwrap()).unwrap();
+    let other = Job { threshold: "0.6", ..JOB }.shared();
+    let found = Shards::in_folder(other.path()).unwrap();
+    let unfinished = Merge { fresh: false, partial: false, finish: false, add: &add };
+    merge(shared.path(), &found, &unfinished, &mut |_| true).unwrap();
+    // Killed between its completion and its move.
+    let entries = fs::read_dir(shared.path()).unwrap().map(|entry| entry.unwrap().path());
+    let next = entries.filter(|path| path.join("store").exists()).collect::<Vec<_>>();
+    let [next] = &next[..] else { panic!("{next:?}") };
+    let run = NamedNode::new(&*found.found()[0].handed.run).unwrap();
+    Store::open(next.join("store")).unwrap().insert(&ledger::completion(&run)).unwrap();
+    let is_new = || quads(shared.path()).contains(run.as_str());
+    assert!(!is_new());
+    assert_eq!(merged(shared.path(), &found).unwrap(), Merged::Before);
+    assert!(is_new() && !next.exists());
+}
+
+#[test]
+fn another_job_s_graph_is_not_replaced_unless_that_is_said() {
+    let shared = JOB.shared();
+    let found = Shards::in_folder(shared.path()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let parts = ["ontology", "subjects", "candidates"];
+    let signature = parts.map(|part| (part.to_owned(), "another".to_owned())).into();
+    let described = RunDescription { signature, ..RunDescription::default() };
+    GraphWriter::open(out.path(), BASE, &described, false).unwrap().finish(None).unwrap();
+    let before = quads(out.path());
+    let mut with_inputs = found.clone();
+    for shard in &mut with_inputs.found {
+        shard.handed.signature.extend(parts.map(|part| (part.to_owned(), "own".to_owned())));
+    }
+    let said = refused(merged(out.path(), &with_inputs));
+    assert!(said.contains("is of another job than the shards"), "{said}");
+    assert_eq!(quads(out.path()), before);
+    let fresh = Merge { fresh: true, partial: false, finish: true, add: &add };
+    merge(out.path(), &found, &fresh, &mut |_| true).unwrap();
+    assert_eq!(quads(out.path()), quads(JOB.alone().path()));
+}
+
+#[test]
+fn answers_of_any_length_are_merged_and_a_stop_changes_nothing() {
+    let shared = JOB.shared();
+    let own = place(shared.path(), 0);
+    fs::remove_dir_all(&own).unwrap();
+    let mut writer = JOB.open(&own, Some(0), shared.path());
+    // As base64 over 16 MiB, which is the most that a parser's buffer takes.
+    let answer: Vec<u8> =
+        (0..14_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let kept = KeptQuestion { question: 1000, prompts: vec![(1, answer.clone())] };
+    writer.keep("mean", &[kept]).unwrap();
+    writer.finish(None).unwrap();
+    let found = Shards::in_folder(shared.path()).unwrap();
+    let how = Merge { fresh: false, partial: false, finish: true, add: &add };
+    let stopped = merge(shared.path(), &found, &how, &mut |_| false).unwrap_err();
+    assert_eq!(stopped.fault(), crate::diagnostic::Fault::Stopped);
+    assert!(!shared.path().join("store").exists());
+    merged(shared.path(), &found).unwrap();
+    let other = Job { threshold: "0.6", ..JOB };
+    let writer = other.open(shared.path(), None, shared.path());
+    assert_eq!(writer.state().kept.get(1000).unwrap().prompts, [(1, answer)]);
 }
 
 #[test]
@@ -414,11 +509,13 @@ fn shards_of_several_jobs_are_not_merged() {
     assert!(said().contains("differ in threshold (`0.5` and `0.75`)"), "{}", said());
     make(2, job, &on("CUDA"));
     assert!(said().contains("device and ONNX Runtime (`CPU` and `CUDA`)"), "{}", said());
+    make(1, job, &|writer| writer.goes_by_means("01").unwrap());
     make(2, job, &|writer| writer.goes_by_means("00").unwrap());
-    assert!(said().contains("differ in mean predictions (nothing and `00`)"), "{}", said());
+    assert!(said().contains("differ in mean predictions (`01` and `00`)"), "{}", said());
+    make(1, job, &on("CPU"));
     make(2, Job { shards: 4, ..job }, &on("CPU"));
     assert!(said().contains("number of shards (`2` and `4`)"), "{}", said());
-    // One that had nothing to ask was asked nowhere.
+    // One that had nothing to ask was asked nowhere, and went by no means.
     make(2, job, &|_| ());
     assert!(Shards::in_folder(whole.path()).unwrap().is_whole());
 
@@ -546,9 +643,12 @@ proptest! {
             all.extend(lines);
             found.push(FoundShard { folder: own, handed });
         }
-        let mut read = String::new();
+        let (mut read, mut some) = (Vec::new(), Vec::new());
         let mut lines = super::lines::Lines::of(&found).unwrap();
-        std::io::Read::read_to_string(&mut lines, &mut read).unwrap();
+        while lines.next(&mut some).unwrap() {
+            read.extend_from_slice(&some);
+        }
+        let read = String::from_utf8(read).unwrap();
         let mut expected: Vec<String> = all.into_iter().collect();
         expected.sort();
         prop_assert_eq!(read, expected.concat());

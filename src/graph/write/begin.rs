@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{Literal, NamedNode, Quad};
@@ -23,6 +24,9 @@ const HOLDS: &str = "labels, aliases, types, schema, description";
 /// How it is written down what is done and what is kept: a store where that is otherwise is not gone on with, but
 /// what it keeps is read.
 const LAYOUT: &str = "2";
+
+/// How long a shard waits for the graph of all while that is being written.
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Where the store of a run is, or is to be made.
 pub(in super::super) struct Place {
@@ -173,7 +177,16 @@ impl Whole {
         else {
             return Ok(None);
         };
-        let folder = Folder::quiet(&shard.whole)?;
+        // A merge is soon over.
+        let begin = Instant::now();
+        let folder = loop {
+            match Folder::quiet(&shard.whole) {
+                Err(Error::InUse { .. }) if begin.elapsed() < WHOLE_WITHIN => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                quiet => break quiet?,
+            }
+        };
         let store = folder.store_path();
         Ok(folder.signature(&store)?.map(|_| Self { store, _folder: folder }))
     }
