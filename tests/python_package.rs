@@ -97,6 +97,11 @@ fn the_package_is_built_installed_and_used() {
     let examples = here.join("examples");
     let [copied, examples] = [&copied, &examples].map(|path| path.to_str().unwrap());
     println!("{}", run(&[&script("run_notebook.py"), copied, examples]));
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let blocks = readme.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks: Vec<&str> = blocks.filter(|block| block.contains("import kgbuild\n")).collect();
+    let [shown] = &blocks[..] else { panic!("README shows the package once") };
+    println!("{}", run(&["-c", shown]));
     let drawn = fs::metadata(here.join("outputs/quickstart/quickstart.png")).unwrap();
     assert!(drawn.len() > 20_000, "an empty drawing");
 }

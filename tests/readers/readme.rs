@@ -8,12 +8,14 @@ use std::process::Command;
 use crate::python::{python, said};
 use crate::support::export_in;
 
-/// What stands between fences of Python in README, where it says with a comment how its file is made.
+/// What stands between fences of Python in README and says with a comment how its file is made; the rest is of
+/// the package, whose own tests run it.
 fn blocks() -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(readme).unwrap();
     let blocks = readme.split("```python\n").skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.filter(|block| !block.contains("import kgbuild\n")).collect()
 }
 
 /// Runs the exports that the comments name, then the lines.

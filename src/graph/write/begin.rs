@@ -134,7 +134,7 @@ pub fn look(
     let Place { at, mut others, differences } =
         Place::find(&folder, &expected(base_iri, run), false)?;
     let whole = Whole::of(run)?;
-    others.extend(whole.map(|whole| whole.store));
+    others.extend(whole.as_ref().map(|whole| whole.store.clone()));
     if others.is_empty() && matches!(at, At::Instead(_)) {
         return Ok(None);
     }
