@@ -137,7 +137,10 @@ impl Again<'_> {
 
 /// How the program was called, to be typed again.
 pub(super) fn program() -> String {
-    let called = env::args().next().unwrap_or_else(|| "kgbuild".to_owned());
+    // Installed by pip it is a script, which stands behind the interpreter.
+    let is_own = |word: &String| Path::new(word).file_stem().is_some_and(|name| name == "kgbuild");
+    let called = env::args().take(2).find(is_own).or_else(|| env::args().next());
+    let called = called.unwrap_or_else(|| "kgbuild".to_owned());
     let shown = shown(Path::new(&called));
     // Without a slash a shell would look for it among the installed programs.
     if called.contains('/') && !shown.contains('/') { format!("./{shown}") } else { shown }

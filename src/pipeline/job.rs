@@ -127,7 +127,7 @@ pub struct PlannedJob<'e> {
     pub(super) environment: &'e Environment,
     pub(super) pipeline: Pipeline,
     pub(super) plan: Plan,
-    pub(super) models: LocatedModels,
+    models: LocatedModels,
     /// The output folder of all questions, where this job has a part of them.
     pub(super) whole: PathBuf,
     /// The file of what all parts go by.
@@ -302,7 +302,7 @@ impl PlannedJob<'_> {
         }
         let mut asks = work.to_ask.questions > 0;
         loop {
-            match self.write(&mut predictors, writer, asks) {
+            match self.write(&mut predictors, writer, description, asks) {
                 // What was thought to be remembered is not, in part.
                 Err(Error::NoModels) => {
                     predictors = self.predictors(work.missing.prompts)?;
@@ -339,9 +339,10 @@ impl PlannedJob<'_> {
         &mut self,
         predictors: &mut Vec<Predictor>,
         mut writer: GraphWriter,
+        description: &RunDescription,
         asks: bool,
     ) -> Result<RunReport, Error> {
-        self.take_means(predictors, &mut writer)?;
+        self.take_means(predictors, &mut writer, description)?;
         if asks {
             writer.asked_on(&self.device()?)?;
         }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use super::open::{needs_means, take_needed_priors};
 use super::shared_means::MadeFor;
-use super::signature::describe;
 use super::{Error, MeansOf, PlannedJob, Predictor, Shard, SharedMeans};
-use crate::graph::{GraphWriter, KeptQuestion, ShardDescription};
+use crate::graph::{GraphWriter, KeptQuestion, RunDescription, ShardDescription};
 
 /// The name of the file of what all shards go by.
 const MEANS_FILE: &str = "plan.json";
@@ -52,7 +51,7 @@ impl PlannedJob<'_> {
         }
         let mut predictors = if is_needed { job.predictors(1)? } else { Vec::new() };
         job.environment.proceed()?;
-        let means = job.take_means(&mut predictors, &mut writer)?;
+        let means = job.take_means(&mut predictors, &mut writer, &description)?;
         if let Some(device) = &device {
             writer.asked_on(device)?;
         }
@@ -66,8 +65,9 @@ impl PlannedJob<'_> {
         &mut self,
         predictors: &mut Vec<Predictor>,
         writer: &mut GraphWriter,
+        description: &RunDescription,
     ) -> Result<SharedMeans, Error> {
-        let Self { environment, pipeline, plan, models, whole, shared, .. } = self;
+        let Self { environment, pipeline, plan, shared, .. } = self;
         if pipeline.output.keep > 0 {
             let kept = Arc::clone(&writer.state().kept);
             let remembering = |worker: Predictor| worker.remembering(Arc::clone(&kept));
@@ -76,9 +76,9 @@ impl PlannedJob<'_> {
         let of = MeansOf::CorrectedRelations;
         let means = match shared {
             Some(file) if !predictors.is_empty() => {
-                let signature = describe(pipeline, plan, models, whole)?.signature;
                 let device = environment.runtime(pipeline.runtime.device)?.description();
-                let made_for = MadeFor { signature: &signature, asked_on: Some(&device) };
+                let signature = &description.signature;
+                let made_for = MadeFor { signature, asked_on: Some(&device) };
                 let means = SharedMeans::read(file, &made_for, plan)?;
                 means.put_into(plan);
                 means

@@ -290,8 +290,8 @@ fn beside(
         Quad::new(run.clone(), kgb::STARTED_AT_TIME, time, GraphName::DefaultGraph)
     });
     let of_relation = |(relation, &chunks): (&String, &u64)| {
-        let all = shards.found.iter().filter_map(|shard| shard.handed.statistics(relation));
-        let done = RelationDone::first(chunks, add(all.collect()))?;
+        let counts = shards.statistics(relation).collect();
+        let done = RelationDone::first(chunks, add(counts))?;
         Some(ledger::progress(&NamedNode::new_unchecked(relation), &done))
     };
     let rest: Vec<Quad> = match part {
