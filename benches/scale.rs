@@ -4,6 +4,7 @@
 //! (1,000,000 and 20; needs what `kgbuild fetch pipelines/quickstart.toml` fetches), `-- graph [FACTS]`
 //! (1,000,000) or `-- shards [FACTS [SHARDS]]` (1,000,000 and 4), merged beside oxigraph's bulk loader alone.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -193,6 +194,7 @@ fn write_shards(folder: &Path, facts: u64, count: u64) {
             number: number as u32,
             of: count as u32,
             chunks: [(iri("r", 0), facts.div_ceil(CHUNK))].into(),
+            questions: BTreeMap::new(),
             pipeline: "pipeline.toml".into(),
             about: Value::Null,
             whole: folder.to_owned(),
@@ -209,7 +211,7 @@ fn merged(folder: &Path) -> String {
     let out = folder.join("merged");
     let shards = Shards::in_folder(folder).unwrap();
     let how = Merge { fresh: false, partial: false, finish: true, add: &|_| json!({}) };
-    graph::merge(&out, &shards, &how, &mut |_| true).unwrap();
+    graph::merge(&out, (&shards, None), &how, &mut |_| true).unwrap();
     format!("{} facts", graph::runs(&open_for_reading(&out).unwrap()).unwrap()[0].facts)
 }
 

@@ -15,6 +15,8 @@ command -v "${CC:-cc}" >/dev/null || missing "there is no C compiler" "apt-get i
 command -v "${CXX:-c++}" >/dev/null || missing "there is no C++ compiler" "apt-get install g++"
 
 if [ -n "${LIBCLANG_PATH:-}" ]; then # the user's own
+    [ -e "$LIBCLANG_PATH" ] || missing "LIBCLANG_PATH is \`$LIBCLANG_PATH\`, and nothing is there" \
+        "name the folder of a libclang, or unset it to have one fetched with pip"
     echo "$LIBCLANG_PATH"
     exit 0
 fi

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::convert::to_python;
 
 create_exception!(
-    _kgbuild,
+    kgbuild._kgbuild,
     Error,
     PyException,
     "Why kgbuild could not do something.\n\n\
@@ -20,7 +20,7 @@ create_exception!(
      `message`, `file`, `line`, `help`."
 );
 create_exception!(
-    _kgbuild,
+    kgbuild._kgbuild,
     InputError,
     Error,
     "What the caller can mend: files, settings, places."

@@ -8,6 +8,7 @@ mod error;
 mod finetune;
 mod graph;
 mod pipeline;
+mod rows;
 mod work;
 
 use std::ffi::OsString;
@@ -42,6 +43,8 @@ fn _kgbuild(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Error", module.py().get_type::<error::Error>())?;
     module.add("InputError", module.py().get_type::<error::InputError>())?;
     module.add_class::<pipeline::Pipeline>()?;
+    module.add_class::<rows::RowWorker>()?;
+    module.add_class::<rows::LeftSubjects>()?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(init, module)?)?;
     module.add_function(wrap_pyfunction!(to_toml, module)?)?;

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use crate::diagnostic::{Diagnostics, Place};
 
 pub use answer_space::{Objects, answer_space, contradictions, subjects_of};
+pub use rdf::Described;
 use strings::Strings;
 
 /// The number of an entity in its [`Catalog`], in the order of the files, from 0.
@@ -60,6 +61,14 @@ impl Catalog {
     /// IRIs, empty labels, text that is not UTF-8, and rows that give an IRI different names.
     pub fn read(files: &[PathBuf], language: &str) -> Result<(Self, Diagnostics), Diagnostics> {
         read::read(files, language)
+    }
+
+    /// Of entities that no file has; warnings come with it.
+    ///
+    /// # Errors
+    /// Bad IRIs, empty labels, and entities that are there under several names.
+    pub fn of(entities: &[Described]) -> Result<(Self, Diagnostics), Diagnostics> {
+        read::described(entities)
     }
 
     /// How many entities there are.

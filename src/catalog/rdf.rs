@@ -127,13 +127,16 @@ impl<R: Read> Read for Shallow<R> {
     }
 }
 
-/// An entity of an RDF file.
-pub(super) struct Described {
+/// An entity as it is described elsewhere than in a table of CSV.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Absolute.
     pub iri: String,
+    /// Not empty.
     pub label: String,
-    /// In byte order.
+    /// Its other names; of a file in byte order.
     pub aliases: Vec<String>,
-    /// In byte order.
+    /// IRIs of its classes; of a file in byte order.
     pub types: Vec<String>,
 }
 

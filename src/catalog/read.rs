@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use oxrdf::NamedNode;
+
 use super::mistakes::{Mistakes, SHOWN, lines_at};
 use super::rdf::{self, Described};
 use super::table::{self, Columns, Row, check_iri};
@@ -38,6 +40,29 @@ pub(super) fn read(
         diagnostics.0.append(&mut found.0);
     }
     builder.finish(files, diagnostics)
+}
+
+/// See [`Catalog::of`].
+pub(super) fn described(entities: &[Described]) -> Result<(Catalog, Diagnostics), Diagnostics> {
+    let rows = [PathBuf::from("rows")];
+    let (mut builder, mut mistakes) = (Builder::default(), Mistakes::new(&rows[0]));
+    builder.first_rows.push(0);
+    for entity in entities {
+        let iris = [&entity.iri].into_iter().chain(&entity.types);
+        let wrong = iris.filter_map(|iri| Some((iri, NamedNode::new(iri.as_str()).err()?))).next();
+        if let Some((iri, error)) = wrong {
+            let message = format!("\"{iri}\" of \"{}\" is no absolute IRI: {error}", entity.label);
+            mistakes.about_file(Diagnostic::error("bad-iri", message));
+        } else if entity.label.trim().is_empty() {
+            let message = format!("<{}> has no label, and a model is asked by that", entity.iri);
+            mistakes.about_file(Diagnostic::error("empty-label", message));
+        } else {
+            builder.described(entity, &mut mistakes);
+        }
+    }
+    let (mut catalog, warnings) = builder.finish(&rows, mistakes.finish())?;
+    catalog.files.clear();
+    Ok((catalog, warnings))
 }
 
 fn no_row() -> Diagnostic {

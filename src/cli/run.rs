@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::environment::{environment, stopping_environment, use_library};
 use super::failure::Failure;
+use super::processes::{self, Teller};
 use super::report::{Again, next_steps, print_report, shard_steps};
 use super::streams::{Console, print};
 use super::table;
@@ -24,6 +25,15 @@ pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
     environment.locked = args.locked;
     environment.verify = args.verify;
     use_library(&mut environment, &args.library)?;
+    if let Some(count) = args.processes {
+        return processes::run(args, count, &environment, console);
+    }
+    let mut console = console;
+    if args.tell {
+        // Standard output is for what is told.
+        environment.events = Box::new(Teller);
+        console.quiet = true;
+    }
     let shard = args.shard.shard.as_deref().map(Shard::read).transpose()?;
     let job = Job::open(&args.pipeline, &environment)?;
     let whole = job.pipeline().output.folder.clone();

@@ -50,11 +50,9 @@ pub(super) fn merge_shards(args: &MergeArgs, console: Console) -> Result<(), Fai
         super::streams::to_stderr(again);
         return Err(Failure::Stopped);
     }
-    let (count, of) = merged.shards;
-    let of = if count as u64 == u64::from(of) { String::new() } else { format!(" of {of}") };
     let what = if merged.before { "were merged before" } else { "merged" };
     let mut text = relations(&merged.report);
-    text += &format!("\n\n{count}{of} shards {what}");
+    text += &format!("\n\n{} {what}", merged.shards);
     text += &next_steps(&args.output);
     console.summary(&text)
 }

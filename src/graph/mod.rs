@@ -46,15 +46,15 @@ pub use predictions::{Prediction, is_unfinished, labels, predictions};
 pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
 pub use records::{
     Assertion, ChunkRecord, Derivation, Durability, EntityDescription, ModelDescription, Object,
-    Origin, RunDescription, ShardDescription,
+    Origin, QuestionSet, RunDescription, ShardDescription,
 };
 pub use schema::{ClassSchema, RangeSchema, RelationSchema, Schema};
 pub use shards::{
-    AddStatistics, Advance, FoundShard, HandedShard, Merge, MergeError, Merged, SHARD_FILE, Shards,
-    merge,
+    AddStatistics, Advance, FoundShard, HandedShard, Merge, MergeError, Merged, RowOrigin,
+    SHARD_FILE, Shards, answered_rows, merge,
 };
 pub use syntax::SyntaxError;
 pub use write::{
-    GraphState, GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact, look,
-    signature,
+    GraphState, GraphWriter, PROBABILITY_DECIMALS, PROBABILITY_DIGITS, PredictedFact, RowWriter,
+    look, signature,
 };

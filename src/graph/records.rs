@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::done::Chunk;
-use super::kept::KeptQuestion;
+use super::kept::{KeptQuestion, print};
 use super::schema::Schema;
 
 /// When what is written is forced to the disk; never changes the graph. What a power cut takes is
@@ -166,6 +166,9 @@ pub struct ShardDescription {
     pub of: u32,
     /// How many chunks all questions of each relation are.
     pub chunks: BTreeMap<String, u64>,
+    /// Which questions these are; told by what is asked once for all alone.
+    #[serde(default)]
+    pub questions: BTreeMap<String, QuestionSet>,
     /// The pipeline file, as it was named.
     pub pipeline: PathBuf,
     /// What its merge is told of the job, as it is.
@@ -174,6 +177,23 @@ pub struct ShardDescription {
     /// again.
     #[serde(skip)]
     pub whole: PathBuf,
+}
+
+/// Some questions of a relation, in no order: two are the same set where both numbers are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuestionSet {
+    /// How many there are.
+    pub count: u64,
+    /// The sum of the [`print`] of their subjects, without what is beyond 64 bits.
+    pub prints: u64,
+}
+
+impl QuestionSet {
+    /// Adds one, by the IRI of its subject.
+    pub fn add(&mut self, subject: &str) {
+        self.count += 1;
+        self.prints = self.prints.wrapping_add(print([subject]));
+    }
 }
 
 impl ShardDescription {

@@ -8,11 +8,16 @@ mod beside;
 mod derive;
 mod finish;
 mod merged;
+mod rows;
+mod statements;
 
 pub use begin::{GraphState, look, signature};
 pub use derive::PredictedFact;
+pub use rows::RowWriter;
+pub use statements::{PROBABILITY_DECIMALS, PROBABILITY_DIGITS};
 
 pub(super) use begin::{At, Place};
+pub(super) use statements::named;
 
 use begin::Whole;
 
@@ -20,15 +25,10 @@ use super::description::Counts;
 use super::done::{Chunk, DoneChunks};
 use super::error::Error;
 use super::folder::Folder;
-use super::history;
 use super::kept;
 use super::ledger;
-use super::records::{
-    Assertion, ChunkRecord, Durability, EntityDescription, Object, RunDescription, ShardDescription,
-};
-use super::vocabulary as kgb;
-use oxigraph::model::vocab::{rdf, rdfs, xsd};
-use oxigraph::model::{GraphName, Literal, NamedNode, NamedNodeRef, Quad, Term, Triple};
+use super::records::{ChunkRecord, Durability, RunDescription, ShardDescription};
+use oxigraph::model::{Literal, NamedNode, NamedNodeRef, Quad};
 use oxigraph::store::{StorageError, Store};
 use oxsdatatypes::DateTime;
 use sha2::{Digest as _, Sha256};
@@ -36,16 +36,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Probabilities enter the graph rounded to this many decimal places, here and nowhere else; smaller
-/// ones to [`PROBABILITY_DIGITS`].
-pub const PROBABILITY_DECIMALS: usize = 6;
-
-/// Significant digits of a probability that would have fewer otherwise: a model's own of a long name.
-pub const PROBABILITY_DIGITS: usize = 4;
-
-/// Probabilities have no more decimal places than this; what is smaller is 0.
-const MOST_DECIMALS: usize = 30;
 
 /// How long what is committed may wait before it is forced to the disk, unless each chunk is. A
 /// killed process loses nothing of it; a power cut may.
@@ -100,9 +90,8 @@ impl GraphWriter {
         run: &RunDescription,
         fresh: bool,
     ) -> Result<Self, Error> {
-        let signature = begin::signature(base_iri, run);
-        let hash = identifier(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
-        let iri = named("base IRI", &format!("{base_iri}run:{hash}"))?;
+        let signature = begin::signature(base_iri, &run.signature);
+        let (iri, hash) = begin::run_iri(base_iri, &signature)?;
         let opening = begin::opening(&iri, &hash, &signature, run)?;
 
         let folder = Folder::claim(folder)?;
@@ -126,22 +115,33 @@ impl GraphWriter {
         made.others.extend(whole.iter().map(|whole| whole.store.clone()));
         let (state, outdated) =
             GraphState::of(made.others, made.differences, (&store, &store_path))?;
-        Ok(Self {
+        let of = Self::of(folder, (store, store_path), (iri, base_iri), (state, outdated));
+        Ok(Self { shard: run.shard.clone(), _whole: whole, ..of })
+    }
+
+    /// Of a store in a folder, for a run whose IRIs begin so, with what the ledger says and said before.
+    fn of(
+        folder: Folder,
+        (store, store_path): (Store, PathBuf),
+        (run, base_iri): (NamedNode, &str),
+        (state, outdated): (GraphState, Vec<Quad>),
+    ) -> Self {
+        Self {
             state,
             outdated,
             store,
             store_path,
             base_iri: base_iri.to_owned(),
-            run: iri,
+            run,
             durability: Durability::default(),
             described: HashSet::new(),
             uncheckpointed: 0,
             checkpoint: Instant::now(),
-            shard: run.shard.clone(),
+            shard: None,
             counted: None,
-            _whole: whole,
+            _whole: None,
             folder,
-        })
+        }
     }
 
     /// What is there of the run, and of others.
@@ -197,7 +197,7 @@ impl GraphWriter {
         }
         let mut quads = Vec::with_capacity(8 * record.assertions.len() + 16);
         for assertion in &record.assertions {
-            self.assert(assertion, &mut quads)?;
+            statements::assert(&self.run, assertion, &mut quads)?;
         }
         let mut described = HashSet::new();
         for entity in &record.entities {
@@ -206,7 +206,7 @@ impl GraphWriter {
             // No type is empty: names end where types begin.
             let print = fingerprint(names.chain([""]).chain(entity.types.iter().copied()));
             if !self.described.contains(&print) && described.insert(print) {
-                describe(entity, &mut quads)?;
+                statements::describe(entity, &mut quads)?;
             }
         }
         let relation = named("relation", &record.chunk.relation)?;
@@ -259,55 +259,6 @@ impl GraphWriter {
         transaction.commit()
     }
 
-    /// A triple, and the IRI of what is said about it.
-    fn annotated(
-        &self,
-        subject: &str,
-        relation: &str,
-        object: &Object<'_>,
-    ) -> Result<(Triple, NamedNode), Error> {
-        let object = match object {
-            Object::Entity(iri) => named("object", iri)?.into(),
-            Object::Value { text, datatype, .. } => {
-                let datatype = named("datatype", datatype)?;
-                Term::from(Literal::new_typed_literal(&**text, datatype))
-            }
-        };
-        let triple = Triple::new(named("subject", subject)?, named("relation", relation)?, object);
-        let annotation = history::annotation_iri(self.run.as_str(), &triple);
-        Ok((triple, annotation))
-    }
-
-    fn assert(&self, assertion: &Assertion<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
-        let Assertion { subject, relation, ref object, .. } = *assertion;
-        let (triple, reifier) = self.annotated(subject, relation, object)?;
-        quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
-        quads.push(triple.in_graph(GraphName::DefaultGraph));
-        let probabilities = [
-            (kgb::CONFIDENCE, "confidence", Some(assertion.confidence)),
-            (kgb::CORRECTED_PROBABILITY, "corrected probability", assertion.corrected),
-            (kgb::FINETUNED_PROBABILITY, "finetuned model's probability", assertion.finetuned),
-            (kgb::BASE_PROBABILITY, "base model's probability", assertion.base),
-        ];
-        for (predicate, role, value) in probabilities {
-            if let Some(value) = value {
-                quads.push(statement(&reifier, predicate, probability(role, value)?));
-            }
-        }
-        if let Object::Value { datatype, within: Some(within), .. } = object {
-            let datatype = named("datatype", datatype)?;
-            for (predicate, bound) in [kgb::LOWER, kgb::UPPER].into_iter().zip(within) {
-                let bound = Literal::new_typed_literal(&**bound, datatype.clone());
-                quads.push(statement(&reifier, predicate, bound));
-            }
-        }
-        if assertion.ambiguous {
-            quads.push(statement(&reifier, kgb::AMBIGUOUS, Literal::from(true)));
-        }
-        quads.push(statement(&reifier, kgb::WAS_GENERATED_BY, self.run.clone()));
-        Ok(())
-    }
-
     fn chunk_iri(&self, chunk: &Chunk) -> NamedNode {
         let index = chunk.index.to_string();
         // Each shard numbers its own chunks.
@@ -322,43 +273,8 @@ impl GraphWriter {
     }
 }
 
-fn describe(entity: &EntityDescription<'_>, quads: &mut Vec<Quad>) -> Result<(), Error> {
-    let iri = named("entity", entity.iri)?;
-    quads.push(statement(&iri, rdfs::LABEL, Literal::from(entity.label)));
-    for &alias in &entity.aliases {
-        quads.push(statement(&iri, kgb::ALT_LABEL, Literal::from(alias)));
-    }
-    for class in &entity.types {
-        quads.push(statement(&iri, rdf::TYPE, named("type", class)?));
-    }
-    Ok(())
-}
-
-fn statement(subject: &NamedNode, predicate: NamedNodeRef<'_>, object: impl Into<Term>) -> Quad {
-    Quad::new(subject.clone(), predicate, object, GraphName::DefaultGraph)
-}
-
 fn now() -> Literal {
     DateTime::now().into()
-}
-
-pub(super) fn named(role: &'static str, iri: &str) -> Result<NamedNode, Error> {
-    NamedNode::new(iri).map_err(|source| Error::Iri { role, iri: iri.to_owned(), source })
-}
-
-/// A probability as the graph holds it: an `xsd:decimal` without trailing zeros, rounded to
-/// [`PROBABILITY_DECIMALS`] places, or to [`PROBABILITY_DIGITS`] where these are more.
-fn probability(role: &'static str, value: f64) -> Result<Literal, Error> {
-    if !(0.0..=1.0).contains(&value) {
-        return Err(Error::Probability { role, value });
-    }
-    // abs: minus zero is in the range, and would keep its sign.
-    let value = value.abs();
-    let zeros = if value > 0.0 { (-value.log10()).floor() as usize } else { 0 };
-    let decimals = PROBABILITY_DECIMALS.max(zeros + PROBABILITY_DIGITS).min(MOST_DECIMALS);
-    let rounded = format!("{value:.decimals$}");
-    let shortest = rounded.trim_end_matches('0').trim_end_matches('.');
-    Ok(Literal::new_typed_literal(shortest, xsd::DECIMAL))
 }
 
 /// [`fingerprint`] in hexadecimal.

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
+use super::asking::Asking;
 use super::open::{take_needed_priors, workers};
-use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::select::{Triple, select};
-use super::stages::{self, Workers};
-use super::{
-    Encoded, Environment, Error, MeansOf, Plan, PlannedJob, Predictor, Selected, Task, blocks,
-    encode,
-};
+use super::{Error, MeansOf, Plan, PlannedJob, Predictor, RelationPlan, Selected, blocks};
 use crate::catalog::EntityId;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::graph::{DoneChunks, KeptAnswers};
-use crate::lm::Demand;
+use crate::graph::DoneChunks;
+use crate::lm::{CandidateIndex, Demand};
+use crate::shock::Pair;
 
 /// A candidate as the answer to a question.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +112,13 @@ impl PlannedJob<'_> {
             let asked = &mut relation.rankings.mixed;
             *asked = Demand { most, threshold: 0.0, ..*asked };
         }
-        let selected = ask_all(plan, predictors, self.environment, workers(&self.pipeline));
+        let asking = Asking {
+            plan,
+            workers: workers(&self.pipeline),
+            events: self.environment.events.as_ref(),
+            stop: &self.environment.stop,
+        };
+        let selected = ask_all(&asking, predictors);
         plan.groups = groups;
         for (relation, written) in plan.relations.iter_mut().zip(written) {
             relation.rankings.mixed = written;
@@ -166,38 +169,16 @@ impl PlannedJob<'_> {
 }
 
 /// Asks all questions of a plan.
-fn ask_all(
-    plan: &Plan,
-    predictors: &mut [Predictor],
-    environment: &Environment,
-    workers: Workers,
-) -> Result<Vec<Selected>, Error> {
-    let (done, kept) = (DoneChunks::default(), KeptAnswers::default());
-    let all = plan.size(plan.tasks(&done));
-    let progress = progress::begin(environment.events.as_ref(), all.prompts);
-    let prompts = |selected: &[Selected]| -> usize {
-        selected.iter().map(|selected| plan.prompts(&selected.task)).sum()
-    };
-    let encode = |batch: Vec<Task>| -> Result<Vec<Encoded>, Error> {
-        batch.into_iter().map(|task| encode(plan, task)).collect()
-    };
-    let predict = predictors.iter_mut().map(|predictor| {
-        move |batch: Vec<Encoded>| -> Result<Vec<Selected>, Error> {
-            let predicted = predictor.predict(plan, batch)?.into_iter();
-            Ok(predicted.map(|predicted| select(plan, predicted)).collect())
-        }
-    });
-    let mut answered = Vec::new();
-    let take = |batch: Vec<Selected>| {
-        for stage in [ENCODE, PREDICT, WRITE] {
-            progress.advance(stage, prompts(&batch));
-        }
-        answered.extend(batch);
+fn ask_all(asking: &Asking<'_>, predictors: &mut [Predictor]) -> Result<Vec<Selected>, Error> {
+    let (plan, done) = (asking.plan, DoneChunks::default());
+    let chunks = plan.tasks(&done).count();
+    let mut answered = Vec::with_capacity(chunks);
+    let take = |selected: Selected| {
+        answered.push(selected);
         Ok(())
     };
-    let batches = plan.batches(&done, &kept);
-    stages::run(batches, workers, encode, predict.collect(), take, &environment.stop)?;
-    if answered.len() < all.chunks {
+    asking.ask(predictors, &done, |predicted| select(plan, predicted), take)?;
+    if answered.len() < chunks {
         return Err(Error::Interrupted);
     }
     answered.sort_by_key(|selected| (selected.task.relation, selected.task.index));
@@ -208,12 +189,8 @@ impl Plan {
     /// What was answered to a chunk's questions.
     fn answered(&self, selected: &Selected) -> Vec<AnsweredQuestion> {
         let relation = &self.relations[selected.task.relation];
-        let object = |triple: &Triple| RankedObject {
-            object: self.object(relation, triple.object).into_owned(),
-            label: self.label(relation, triple.object).into_owned(),
-            confidence: triple.confidence,
-            finetuned: self.asked.finetuned.then_some(triple.models.finetuned),
-            base: self.asked.base.then_some(triple.models.base),
+        let object = |triple: &Triple| {
+            self.ranked(relation, triple.object, triple.confidence, triple.models)
         };
         let of = |&subject: &EntityId| AnsweredQuestion {
             subject: self.subjects.iri(subject).to_owned(),
@@ -221,6 +198,23 @@ impl Plan {
             objects: selected.triples.iter().filter(|t| t.subject == subject).map(object).collect(),
         };
         selected.task.subjects.iter().map(of).collect()
+    }
+
+    /// A relation's candidate as an answer.
+    pub(super) fn ranked(
+        &self,
+        relation: &RelationPlan,
+        object: CandidateIndex,
+        confidence: f64,
+        models: Pair<f64>,
+    ) -> RankedObject {
+        RankedObject {
+            object: self.object(relation, object).into_owned(),
+            label: self.label(relation, object).into_owned(),
+            confidence,
+            finetuned: self.asked.finetuned.then_some(models.finetuned),
+            base: self.asked.base.then_some(models.base),
+        }
     }
 }
 

@@ -72,6 +72,16 @@ impl Inputs {
         Self::read_asking(pipeline, entities, facts, Ask::SubjectsOfFacts)
     }
 
+    /// Reads what `pipeline` names but its subjects, which come later.
+    ///
+    /// # Errors
+    /// As those of [`Inputs::read`].
+    pub(super) fn read_without_subjects(
+        pipeline: &Pipeline,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        Self::read_asking(pipeline, &[], &pipeline.inputs.gold, Ask::Nothing)
+    }
+
     /// The relations of these names, all where there are none; a mistake without a place is one of the
     /// ontology's `file`.
     fn selected(
@@ -100,8 +110,11 @@ impl Inputs {
         let ontology = notes.keep(Ontology::read(&files.ontology));
         let more = entities.iter().filter(|file| !files.subjects.contains(file));
         let tables: Vec<PathBuf> = files.subjects.iter().chain(more).cloned().collect();
-        let subjects = notes.keep(read_subjects(&tables, &files.language, ask));
-        let candidates = if files.candidates == tables {
+        let subjects = match ask {
+            Ask::Nothing => Some(Catalog::default()),
+            _ => notes.keep(read_subjects(&tables, &files.language, ask)),
+        };
+        let candidates = if files.candidates == tables && ask != Ask::Nothing {
             subjects.clone()
         } else {
             notes.keep(Catalog::read(&files.candidates, &files.language))
@@ -112,7 +125,7 @@ impl Inputs {
             files => notes.keep(Facts::read(files, objects)),
         };
         let gold = facts_of(facts);
-        let known = if ask == Ask::EverySubject { facts_of(&files.known) } else { None };
+        let known = if ask == Ask::SubjectsOfFacts { None } else { facts_of(&files.known) };
         let (Some(ontology), Some(subjects), Some(candidates)) = (ontology, subjects, candidates)
         else {
             return Err(each_once(notes));
@@ -132,7 +145,11 @@ impl Inputs {
             }
         };
         let own = own_tables(pipeline, &tables);
-        let examples = Examples::read(pipeline, &inputs.ontology, &mut notes);
+        // What is asked without subjects is told of its examples.
+        let examples = match ask {
+            Ask::Nothing => None,
+            _ => Examples::read(pipeline, &inputs.ontology, &mut notes),
+        };
         for relation in selected {
             if let Some(mut read) =
                 inputs.relation(relation, ask, own.as_ref(), answered.as_ref(), &mut notes)
@@ -144,11 +161,14 @@ impl Inputs {
                 take(&mut inputs.relations, read);
             }
         }
-        if inputs.relations.iter().all(|r| r.subjects.is_empty()) && !notes.has_errors() {
+        if ask != Ask::Nothing
+            && inputs.relations.iter().all(|r| r.subjects.is_empty())
+            && !notes.has_errors()
+        {
             notes.push(inputs.nothing_to_ask(pipeline, facts, ask));
         }
         notes.0.extend(inputs.unused_numbers(pipeline));
-        if let Some(gold) = &inputs.gold {
+        if let Some(gold) = inputs.gold.as_ref().filter(|_| ask != Ask::Nothing) {
             notes.0.extend(
                 gold.unasked(ask.role(), |relation, subject| inputs.asks(relation, subject)),
             );
@@ -281,13 +301,15 @@ fn take(relations: &mut Vec<RelationInputs>, mut read: RelationInputs) {
 enum Ask {
     EverySubject,
     SubjectsOfFacts,
+    /// None yet.
+    Nothing,
 }
 
 impl Ask {
     /// What the known facts are called.
     fn role(self) -> &'static str {
         match self {
-            Self::EverySubject => "gold facts",
+            Self::EverySubject | Self::Nothing => "gold facts",
             Self::SubjectsOfFacts => "facts",
         }
     }

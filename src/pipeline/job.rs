@@ -92,10 +92,18 @@ impl<'e> Job<'e> {
     ///
     /// # Errors
     /// All mistakes of the inputs, and what keeps the models from being asked.
-    pub fn plan(mut self) -> Result<PlannedJob<'e>, Error> {
+    pub fn plan(self) -> Result<PlannedJob<'e>, Error> {
+        self.plan_of(Inputs::read)
+    }
+
+    /// The same of inputs that are read so.
+    pub(super) fn plan_of(
+        mut self,
+        read: impl Fn(&Pipeline) -> Result<(Inputs, Diagnostics), Diagnostics>,
+    ) -> Result<PlannedJob<'e>, Error> {
         let events = &self.environment.events;
         self.take_tuned()?;
-        let (inputs, warnings) = Inputs::read(&self.pipeline)?;
+        let (inputs, warnings) = read(&self.pipeline)?;
         events.warn(&warnings);
         let models = self.fetch()?;
         models.fit_tuned_numbers(&self.pipeline)?;
@@ -247,6 +255,11 @@ impl PlannedJob<'_> {
     fn look(&self, description: &RunDescription) -> Result<Option<GraphState>, graph::Error> {
         let output = &self.pipeline.output;
         graph::look(&output.folder, &output.base_iri, description)
+    }
+
+    /// The models.
+    pub(super) fn models(&self) -> &LocatedModels {
+        &self.models
     }
 
     /// Where models are asked.

@@ -10,8 +10,8 @@ use super::{
     report_text,
 };
 use crate::diagnostic::{Progress, Work};
-use crate::files::{WriteError, write_whole};
-use crate::graph::{self, HandedShard, Merge, Merged, Shards};
+use crate::files::{Sorted, WriteError, write_whole};
+use crate::graph::{self, FoundShard, HandedShard, Merge, MergeError, Merged, SHARD_FILE, Shards};
 use crate::shock::Pair;
 
 /// How shards are merged.
@@ -33,13 +33,14 @@ pub struct MergeOptions {
 pub struct MergedGraph {
     /// What is in the graph.
     pub report: RunReport,
-    /// How many shards are in it, and how many there are.
-    pub shards: (usize, u32),
+    /// How many shards are in it, and how many there are, in words.
+    pub shards: String,
     /// Whether it was there before.
     pub before: bool,
 }
 
-/// The stage of a merge.
+/// The stages of a merge: rows of answers are read and sorted before.
+const READ: &str = "read";
 const MERGE: &str = "merge";
 
 /// Makes one graph of shards in an output folder, and report.json beside it.
@@ -51,24 +52,25 @@ pub fn merge(
     options: &MergeOptions,
     environment: &Environment,
 ) -> Result<MergedGraph, Error> {
-    let shards = match options.shards.is_empty() {
+    let mut shards = match options.shards.is_empty() {
         true => Shards::in_folder(out)?,
         false => Shards::find(&options.shards)?,
     };
+    let rows = read_rows(&mut shards, environment)?;
     shards.demand(options.partial).map_err(graph::Error::from)?;
     ReportFile::find(out)?;
-    let first = &shards.found()[0].handed;
+    let first = &shards.found()[0];
     let job = SharedJob::read(first)?;
     let goes_on = job.goes_on && shards.is_whole();
     let planned = match goes_on {
-        true => Some(planned(out, options, first, environment)?),
+        true => Some(planned(out, options, &first.handed, environment)?),
         false => None,
     };
     let MergeOptions { partial, fresh, .. } = *options;
     let merging = Merge { fresh, partial, finish: !goes_on, add: &add };
     let begun = Work { stages: &[MERGE], unit: "bytes", total: shards.bytes(), done: 0 };
     let progress = Progress::begin(environment.events.as_ref(), begun);
-    let merged = graph::merge(out, &shards, &merging, &mut |bytes| {
+    let merged = graph::merge(out, (&shards, rows), &merging, &mut |bytes| {
         progress.advance(MERGE, bytes as usize);
         !environment.is_stopped()
     });
@@ -91,6 +93,21 @@ pub fn merge(
     Ok(MergedGraph { report, shards: shards.count(), before })
 }
 
+/// Reads the rows of a job, if it was answered in rows, and gives their lines in order.
+fn read_rows(shards: &mut Shards, environment: &Environment) -> Result<Option<Sorted>, Error> {
+    let total = shards.row_bytes();
+    if total == 0 {
+        return Ok(None);
+    }
+    let begun = Work { stages: &[READ], unit: "bytes", total, done: 0 };
+    let progress = Progress::begin(environment.events.as_ref(), begun);
+    let rows = shards.read_rows(&add, &mut |bytes| {
+        progress.advance(READ, bytes as usize);
+        !environment.is_stopped()
+    });
+    Ok(rows.map_err(graph::Error::from)?)
+}
+
 /// The job of the shards, to go on from what they found.
 fn planned<'e>(
     out: &Path,
@@ -105,7 +122,7 @@ fn planned<'e>(
     let mut job = Job::open(file, environment)?;
     job.pipeline.output.folder = out.to_owned();
     let planned = job.plan()?;
-    let is = graph::signature(&planned.pipeline.output.base_iri, &planned.describe()?);
+    let is = graph::signature(&planned.pipeline.output.base_iri, &planned.describe()?.signature);
     let differences = graph::differences(&shard.signature, &is);
     let parts: Vec<String> = differences.into_iter().map(|difference| difference.part).collect();
     match parts.is_empty() {
@@ -118,10 +135,13 @@ impl SharedJob {
     /// What a shard says of its job.
     ///
     /// # Errors
-    /// Where it is not what a shard says.
-    fn read(shard: &HandedShard) -> Result<Self, Error> {
-        serde_json::from_value(shard.shard.about.clone())
-            .map_err(|source| Error::Ledger { relation: "all relations".to_owned(), source })
+    /// [`MergeError::Unreadable`] where it is not what a shard says.
+    fn read(FoundShard { folder, handed }: &FoundShard) -> Result<Self, graph::Error> {
+        serde_json::from_value(handed.shard.about.clone()).map_err(|error| {
+            let (path, why) =
+                (folder.join(SHARD_FILE), format!("what it says of its job: {error}"));
+            MergeError::Unreadable { path, why }.into()
+        })
     }
 
     /// What is in the graph of shards.

@@ -10,6 +10,7 @@
 //! is predicted together.
 
 mod ask;
+mod asking;
 mod blocks;
 mod crawl;
 mod derive;
@@ -34,6 +35,7 @@ mod questions;
 mod remember;
 mod report;
 mod report_file;
+mod rows;
 mod run;
 mod schema;
 mod score;
@@ -63,10 +65,12 @@ pub use merge::{MergeOptions, MergedGraph, merge};
 pub use models::{LocatedModels, ModelsError, locate};
 pub use plan::{Plan, RelationPlan, Size, Task};
 pub use predict::{ModelWork, Predicted, Predictor};
+pub use progress::STAGES;
 pub use questions::{KnownQuestions, ScoredQuestions};
 pub use remember::AskedModel;
 pub use report::{RelationReport, RunReport, Statistics};
 pub use report_file::{ReportFile, ReportFileError, report_text};
+pub use rows::{AnsweredRow, RowWorker, SubjectRow};
 pub use run::run;
 pub use score::{Distributions, Scored, prompts, prompts_per_second, take_priors};
 pub use select::{Selected, select};

@@ -9,8 +9,11 @@ pub(super) const PREDICT: &str = "predict";
 /// Writing to the graph.
 pub(super) const WRITE: &str = "write";
 
+/// All of them, in their order.
+pub const STAGES: &[&str] = &[ENCODE, PREDICT, WRITE];
+
 /// Begins work on so many prompts.
 pub(super) fn begin(events: &dyn Events, prompts: usize) -> Progress<'_> {
-    let stages = &[ENCODE, PREDICT, WRITE];
-    Progress::begin(events, Work { stages, unit: "prompts", total: prompts as u64, done: 0 })
+    let total = prompts as u64;
+    Progress::begin(events, Work { stages: STAGES, unit: "prompts", total, done: 0 })
 }

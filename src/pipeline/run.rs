@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use serde::Deserialize as _;
 
+use super::asking::Asking;
 use super::derive::Deriving;
 use super::predict::ModelWork;
-use super::progress::{self, ENCODE, PREDICT, WRITE};
 use super::report::{RelationReport, RunReport, Statistics};
 use super::select::FoundCandidates;
-use super::stages::{self, Workers};
-use super::{Encoded, Error, Plan, Predictor, RelationPlan, Selected, Task, encode, select};
+use super::stages::Workers;
+use super::{Error, Plan, Predictor, RelationPlan, Selected, select};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::diagnostic::Events;
 use crate::graph::{Assertion, ChunkRecord, DoneChunks, EntityDescription, GraphWriter, Object};
@@ -40,7 +40,8 @@ pub fn run(
     let before = work(predictors);
     let mut counts = Counts::resume(plan, writer.done())?;
     let predicted = loop {
-        round(plan, predictors, workers, &mut writer, (events, stop), &mut counts)?;
+        let asking = Asking { plan, workers, events, stop };
+        round(&asking, predictors, &mut writer, &mut counts)?;
         let is_done = plan.tasks(writer.done()).next().is_none();
         if !is_done || !plan.crawl(&writer, events)? {
             break is_done;
@@ -94,52 +95,21 @@ impl Counts {
 
 /// Predicts and writes all planned chunks that `writer` does not have.
 fn round(
-    plan: &Plan,
+    asking: &Asking<'_>,
     predictors: &mut [Predictor],
-    workers: Workers,
     writer: &mut GraphWriter,
-    (events, stop): (&dyn Events, &AtomicBool),
     counts: &mut Counts,
 ) -> Result<(), Error> {
-    let done = writer.done().clone();
-    let missing = plan.size(plan.tasks(&done)).prompts;
-    if missing == 0 {
-        return Ok(());
-    }
-    if predictors.is_empty() {
-        return Err(Error::NoModels);
-    }
-    let shown = progress::begin(events, missing);
-    let progress = &shown;
-    let encode = |batch: Vec<Task>| -> Result<Vec<Encoded>, Error> {
-        let prompts = batch.iter().map(|task| plan.prompts(task)).sum();
-        let encoded = batch.into_iter().map(|task| encode(plan, task)).collect();
-        progress.advance(ENCODE, prompts);
-        encoded
-    };
-    let kept = predictors.first().and_then(Predictor::kept).unwrap_or_default();
-    let predict = predictors.iter_mut().map(|predictor| {
-        move |batch: Vec<Encoded>| -> Result<Vec<Selected>, Error> {
-            let predicted = predictor.predict(plan, batch)?.into_iter();
-            let selected: Vec<Selected> = predicted.map(|p| select(plan, p)).collect();
-            let prompts = selected.iter().map(|selected| plan.prompts(&selected.task)).sum();
-            progress.advance(PREDICT, prompts);
-            Ok(selected)
-        }
-    });
-    let write = |batch: Vec<Selected>| {
-        for selected in batch {
-            let of_relation = &mut counts.statistics[selected.task.relation];
-            of_relation.add(&selected.statistics);
-            let written = plan.prompts(&selected.task);
-            writer.commit(&record(plan, selected, of_relation))?;
-            counts.prompts += written;
-            progress.advance(WRITE, written);
-        }
+    let (plan, done) = (asking.plan, writer.done().clone());
+    let write = |selected: Selected| {
+        let of_relation = &mut counts.statistics[selected.task.relation];
+        of_relation.add(&selected.statistics);
+        let prompts = plan.prompts(&selected.task);
+        writer.commit(&record(plan, selected, of_relation))?;
+        counts.prompts += prompts;
         Ok(())
     };
-    let batches = plan.batches(&done, &kept);
-    stages::run(batches, workers, encode, predict.collect(), write, stop)
+    asking.ask(predictors, &done, |predicted| select(plan, predicted), write)
 }
 
 /// Writes what follows from what was predicted and known; gives whether it got to its end.
@@ -176,7 +146,11 @@ fn work(predictors: &[Predictor]) -> ModelWork {
 }
 
 /// What is written for a chunk, with which so much was counted of its relation.
-fn record<'a>(plan: &'a Plan, selected: Selected, counted: &Statistics) -> ChunkRecord<'a> {
+pub(super) fn record<'a>(
+    plan: &'a Plan,
+    selected: Selected,
+    counted: &Statistics,
+) -> ChunkRecord<'a> {
     let relation = &plan.relations[selected.task.relation];
     let mut entities = Vec::new();
     if !selected.triples.is_empty() {

@@ -16,7 +16,7 @@ use super::blocks;
 use super::plan::Plan;
 use crate::catalog::EntityId;
 use crate::diagnostic::Explain;
-use crate::graph::{ShardDescription, print};
+use crate::graph::{QuestionSet, ShardDescription, print};
 use crate::shock::Pair;
 
 /// The most shards of a job: a merge has as many files open.
@@ -203,6 +203,8 @@ pub(super) struct PlannedShard {
     shard: Shard,
     /// How many chunks all questions of each relation are.
     chunks: BTreeMap<String, u64>,
+    /// Which questions these are, of the part that asks none.
+    questions: BTreeMap<String, QuestionSet>,
     /// What its merge has to know.
     job: SharedJob,
 }
@@ -242,7 +244,8 @@ impl Plan {
             (relation.iri.to_string(), SharedRelation { name, candidates, majority })
         });
         let job = SharedJob { relations: relations.collect(), finetuned, base, goes_on };
-        self.shard = Some(PlannedShard { shard, chunks, job });
+        let questions = if shard == Shard::PLAN { self.question_sets() } else { BTreeMap::new() };
+        self.shard = Some(PlannedShard { shard, chunks, questions, job });
         let is_own = |subject: &&EntityId| shard.has(self.subjects.iri(**subject));
         // Relations with the same subjects go on sharing them.
         let mut taken: Vec<[Arc<[EntityId]>; 2]> = Vec::new();
@@ -259,13 +262,33 @@ impl Plan {
         self.groups = blocks::groups(self.relations.iter().map(|relation| &relation.subjects));
     }
 
+    /// Which questions are asked, by relation.
+    fn question_sets(&self) -> BTreeMap<String, QuestionSet> {
+        // Relations with the same subjects share them.
+        let mut sets: Vec<(&Arc<[EntityId]>, QuestionSet)> = Vec::new();
+        let mut questions = BTreeMap::new();
+        for relation in &self.relations {
+            let known = sets.iter().find(|(other, _)| Arc::ptr_eq(other, &relation.subjects));
+            let set = known.map(|(_, set)| *set).unwrap_or_else(|| {
+                let mut set = QuestionSet::default();
+                let subjects = relation.subjects.iter();
+                subjects.for_each(|&subject| set.add(self.subjects.iri(subject)));
+                set
+            });
+            sets.push((&relation.subjects, set));
+            questions.insert(relation.iri.to_string(), set);
+        }
+        questions
+    }
+
     /// What a shard's store says of it; none of a plan of all questions.
     pub(super) fn describe_shard(&self, pipeline: &Path, whole: &Path) -> Option<ShardDescription> {
-        let PlannedShard { shard, chunks, job } = self.shard.as_ref()?;
+        let PlannedShard { shard, chunks, questions, job } = self.shard.as_ref()?;
         Some(ShardDescription {
             number: shard.number,
             of: shard.of,
             chunks: chunks.clone(),
+            questions: questions.clone(),
             pipeline: pipeline.to_owned(),
             about: json!(job),
             whole: whole.to_owned(),

@@ -55,7 +55,7 @@ impl PlannedJob<'_> {
         if let Some(device) = &device {
             writer.asked_on(device)?;
         }
-        means.write(&file, &of)?;
+        means.write(&file, &of, job.without_subjects()?)?;
         writer.finish(None)?;
         Ok(file)
     }

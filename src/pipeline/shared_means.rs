@@ -14,10 +14,11 @@ use super::means::MeanPredictions;
 use super::{Plan, RelationPlan};
 use crate::diagnostic::Explain;
 use crate::files::{WriteError, is_plain_file, is_taken, write_whole};
+use crate::graph;
 use crate::shock::{Pair, Priors};
 
 /// How the file is written; others are not read.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// By relation, what its questions are asked with.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,6 +96,16 @@ pub(super) struct MadeFor<'a> {
     pub asked_on: Option<&'a str>,
 }
 
+/// What the file tells those who do not have the subjects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WithoutSubjects {
+    /// All that the graph depends on, but its subjects.
+    pub signature: BTreeMap<String, String>,
+    /// By relation, what stands before the prompts.
+    pub examples: BTreeMap<String, String>,
+}
+
 /// The file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,11 +116,13 @@ struct File {
     plan: Content,
 }
 
+/// What the file says.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Content {
-    signature: BTreeMap<String, String>,
-    asked_on: Option<String>,
+pub(super) struct Content {
+    pub signature: BTreeMap<String, String>,
+    pub asked_on: Option<String>,
+    pub without_subjects: WithoutSubjects,
     means: BTreeMap<String, Written>,
 }
 
@@ -256,9 +269,15 @@ impl SharedMeans {
     ///
     /// # Errors
     /// Where the file cannot be written, or one is there that `kgbuild plan` did not write.
-    pub(super) fn write(&self, path: &Path, of: &MadeFor<'_>) -> Result<(), super::Error> {
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        of: &MadeFor<'_>,
+        without_subjects: WithoutSubjects,
+    ) -> Result<(), super::Error> {
         Self::replaceable(path)?;
         let content = Content {
+            without_subjects,
             signature: of.signature.clone(),
             asked_on: of.asked_on.map(str::to_owned),
             means: self.0.iter().map(|(iri, own)| (iri.clone(), Written::from(own))).collect(),
@@ -280,32 +299,47 @@ impl SharedMeans {
         plan: &Plan,
     ) -> Result<Self, SharedMeansError> {
         let content = parse(path)?;
-        let was = &content.signature;
-        let mut parts: Vec<String> = was.keys().chain(of.signature.keys()).cloned().collect();
-        parts.sort_unstable();
-        parts.dedup();
-        parts.retain(|part| was.get(part) != of.signature.get(part));
+        content.fits(path, &content.signature, of)?;
+        content.means(path, plan)
+    }
+}
+
+impl Content {
+    /// That it is of a job, by what of its signature is known, and made where models are asked.
+    pub(super) fn fits(
+        &self,
+        path: &Path,
+        was: &BTreeMap<String, String>,
+        of: &MadeFor<'_>,
+    ) -> Result<(), SharedMeansError> {
+        let parts = graph::differences(was, of.signature);
+        let parts: Vec<String> = parts.into_iter().map(|difference| difference.part).collect();
         if !parts.is_empty() {
             return Err(SharedMeansError::OtherJob { path: path.to_owned(), parts });
         }
-        if let (Some(was), Some(is)) = (&content.asked_on, of.asked_on)
+        if let (Some(was), Some(is)) = (&self.asked_on, of.asked_on)
             && was != is
         {
             let (was, is) = (was.clone(), is.to_owned());
             return Err(SharedMeansError::OtherDevice { path: path.to_owned(), was, is });
         }
+        Ok(())
+    }
+
+    /// What was taken for a plan.
+    pub(super) fn means(&self, path: &Path, plan: &Plan) -> Result<SharedMeans, SharedMeansError> {
         let read = |(iri, own): (&String, &Written)| Some((iri.clone(), own.read()?));
-        let means: Option<BTreeMap<_, _>> = content.means.iter().map(read).collect();
+        let means: Option<BTreeMap<_, _>> = self.means.iter().map(read).collect();
         let unreadable = || SharedMeansError::Unreadable {
             path: path.to_owned(),
             why: "its numbers are not those of this job".to_owned(),
         };
-        means.map(Self).filter(|means| means.fits(plan)).ok_or_else(unreadable)
+        means.map(SharedMeans).filter(|means| means.fits(plan)).ok_or_else(unreadable)
     }
 }
 
 /// What a file says, if it says what its hash is of.
-fn parse(path: &Path) -> Result<Content, SharedMeansError> {
+pub(super) fn parse(path: &Path) -> Result<Content, SharedMeansError> {
     let unreadable = |why: String| SharedMeansError::Unreadable { path: path.to_owned(), why };
     if !is_taken(path) {
         return Err(SharedMeansError::Missing { path: path.to_owned() });

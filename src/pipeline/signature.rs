@@ -13,6 +13,8 @@ use crate::lm::Demand;
 use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::shock::{Calibration, Pair};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// What is written about a run, its signature among it; of a shard, the graph of all lies in `whole`.
 ///
 /// # Errors
@@ -23,13 +25,48 @@ pub(super) fn describe(
     models: &LocatedModels,
     whole: &Path,
 ) -> Result<RunDescription, Error> {
-    let settings = settings(pipeline, plan);
-    let config_sha256 = hash_of(&settings);
-    let mut signature = settings;
-    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let config_sha256 = hash_of(&settings(pipeline, plan, Whose::All));
+    let signature = sign(pipeline, plan, models, Whose::All)?;
+    Ok(RunDescription {
+        signature,
+        base_model: models.base().cloned(),
+        finetuned_model: models.finetuned().cloned(),
+        config_sha256,
+        lambda: shared_lambda(pipeline, plan),
+        correction: pipeline.correction.name().to_owned(),
+        tuned_sha256: match &pipeline.tuning {
+            Some(tuning) => Some(fetch::sha256_of(&tuning.file)?),
+            None => None,
+        },
+        version: VERSION.to_owned(),
+        schema: schema::describe(plan),
+        shard: plan.describe_shard(&pipeline.file, whole),
+    })
+}
+
+/// Of which subjects is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Of all.
+    All,
+    /// Of none, which others know.
+    Nobody,
+}
+
+/// All that a graph depends on, but what is told elsewhere of its subjects.
+///
+/// # Errors
+/// Where an input cannot be read.
+pub(super) fn sign(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    models: &LocatedModels,
+    whose: Whose,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut signature = settings(pipeline, plan, whose);
     signature.insert(
         "kgbuild".to_owned(),
-        format!("{version}, importer {IMPORTER_VERSION}, preparer {PREPARER_VERSION}"),
+        format!("{VERSION}, importer {IMPORTER_VERSION}, preparer {PREPARER_VERSION}"),
     );
     for (part, model) in [("base model", models.base()), ("finetuned model", models.finetuned())] {
         if let Some(model) = model {
@@ -44,6 +81,9 @@ pub(super) fn describe(
         ("gold", &inputs.gold),
         ("known facts", &inputs.known),
     ] {
+        if part == "subjects" && whose == Whose::Nobody {
+            continue;
+        }
         let hashes: Result<Vec<String>, _> = files.iter().map(|f| fetch::sha256_of(f)).collect();
         signature.insert(part.to_owned(), hashes?.join(" "));
     }
@@ -51,32 +91,18 @@ pub(super) fn describe(
         // What the ontology says is in its hash; graphs of before lack what follows.
         signature.insert("inference".to_owned(), "properties of relations".to_owned());
     }
-    Ok(RunDescription {
-        signature,
-        base_model: models.base().cloned(),
-        finetuned_model: models.finetuned().cloned(),
-        config_sha256,
-        lambda: shared_lambda(pipeline, plan),
-        correction: pipeline.correction.name().to_owned(),
-        tuned_sha256: match &pipeline.tuning {
-            Some(tuning) => Some(fetch::sha256_of(&tuning.file)?),
-            None => None,
-        },
-        version,
-        schema: schema::describe(plan),
-        shard: plan.describe_shard(&pipeline.file, whole),
-    })
+    Ok(signature)
 }
 
 /// The settings and numbers, by what they are of.
-fn settings(pipeline: &Pipeline, plan: &Plan) -> BTreeMap<String, String> {
+fn settings(pipeline: &Pipeline, plan: &Plan, whose: Whose) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     settings.insert("prediction".to_owned(), describe_prediction(&pipeline.prediction));
     settings.insert("subjects a chunk".to_owned(), CHUNK_SUBJECTS.to_string());
     settings.insert("prompts a batch".to_owned(), plan.batch_prompts.to_string());
     settings.extend(plan.crawl_text().map(|text| ("crawl".to_owned(), text)));
     for relation in &plan.relations {
-        let numbers = describe_relation(pipeline, plan, relation);
+        let numbers = describe_relation(pipeline, plan, relation, whose);
         settings.insert(format!("relation <{}>", relation.iri), numbers);
     }
     settings
@@ -107,7 +133,16 @@ fn shared_lambda(pipeline: &Pipeline, plan: &Plan) -> Option<f64> {
 }
 
 /// All numbers that a relation's triples depend on.
-fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) -> String {
+fn describe_relation(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    relation: &RelationPlan,
+    whose: Whose,
+) -> String {
+    let over = |subjects: usize| match whose {
+        Whose::All => format!(" over {subjects} subjects"),
+        Whose::Nobody => String::new(),
+    };
     let mut text = pipeline.correction.name().to_owned();
     if pipeline.correction != config::CorrectionMethod::None {
         text += &format!(", lambda {}", pipeline.lambda(&relation.iri));
@@ -116,14 +151,15 @@ fn describe_relation(pipeline: &Pipeline, plan: &Plan, relation: &RelationPlan) 
         text += ", all names";
     }
     if let Some(tau) = relation.tau {
-        text += &format!(", tau {tau} over {} subjects", relation.prior_subjects.len());
+        text += &format!(", tau {tau}{}", over(relation.prior_subjects.len()));
     }
-    if !relation.subjects_of_text().is_empty() {
-        text += &format!(", text after over {} subjects", relation.subjects_of_text().len());
+    let subjects = relation.subjects_of_text().len();
+    if subjects > 0 || (whose == Whose::Nobody && relation.texts.iter().any(|t| !t.is_empty())) {
+        text += &format!(", text after{}", over(subjects));
     }
     if relation.mean != 0.0 {
         let subjects = relation.subjects_of_means(MeansOf::CorrectedRelations).len();
-        text += &format!(", mean {} over {subjects} subjects", relation.mean);
+        text += &format!(", mean {}{}", relation.mean, over(subjects));
     }
     let Demand { most, calibration, threshold } = relation.rankings.mixed;
     if calibration != Calibration::IDENTITY {

@@ -135,7 +135,7 @@ fn any_number_of_shards_makes_the_same_graph() {
                 finish: false,
                 add: &|mut all| all.swap_remove(0),
             };
-            graph::merge(whole.path(), &shards, &how, &mut |_| true).unwrap();
+            graph::merge(whole.path(), (&shards, None), &how, &mut |_| true).unwrap();
             let what = format!("seed {seed}, round {round}: {of} shards");
             assert_same_graph(&of_stubs(&job, None, whole.path()), &alone, &what);
         }

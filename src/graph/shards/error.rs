@@ -58,6 +58,64 @@ pub enum MergeError {
         /// In what.
         differences: Vec<Difference>,
     },
+    /// A file of rows cannot be read.
+    #[error("the rows of {} cannot be read: {why}", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A file of rows has other columns.
+    #[error(
+        "{} has not the columns of answered questions: {} of text {} missing; it has {}",
+        path.display(),
+        missing.join(", "),
+        if missing.len() == 1 { "is" } else { "are" },
+        found.join(", ")
+    )]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Those that it lacks.
+        missing: Vec<String>,
+        /// Those that it has.
+        found: Vec<String>,
+    },
+    /// Rows are of another run than that which is gone on with.
+    #[error("the rows of {} are of another job, or of this one before it was changed", path.display())]
+    OtherRun {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Rows come without what they were asked by.
+    #[error("the rows of {} come without what `kgbuild plan` took for them", path.display())]
+    NoPlan {
+        /// Where they are.
+        path: PathBuf,
+    },
+    /// Rows and shards of one job.
+    #[error("the rows of {} and the shards of {} are two ways to do one job", rows.display(), shard.display())]
+    Both {
+        /// Where the rows are.
+        rows: PathBuf,
+        /// Where a shard is.
+        shard: PathBuf,
+    },
+    /// The rows are not those of the job's questions.
+    #[error("the rows of {} do not answer the questions of the job: {}", path.display(), others.join(", "))]
+    Questions {
+        /// Where they are.
+        path: PathBuf,
+        /// By relation, how many they answer and how many there are.
+        others: Vec<String>,
+    },
+    /// The temporary folder cannot be written.
+    #[error("the rows cannot be sorted: {why}")]
+    Sorting {
+        /// Why.
+        why: String,
+    },
     /// Some are not done, or not there.
     #[error("{}", lacking(unfinished, missing, *of))]
     Lacking {
@@ -147,6 +205,7 @@ impl Explain for MergeError {
     fn fault(&self) -> Fault {
         match self {
             Self::Stopped => Fault::Stopped,
+            Self::Sorting { .. } => Fault::Machine,
             _ => Fault::User,
         }
     }
@@ -163,6 +222,25 @@ impl Explain for MergeError {
                  that ran the shard writes it anew without asking anything"
                     .to_owned()
             }
+            Self::Rows { .. } => {
+                "delete the file where its writer was killed: its questions are asked again. Of compressed ones, those \
+                 by snappy are read"
+                    .to_owned()
+            }
+            Self::Columns { .. } => {
+                "give the rows as `kgbuild.ray` and `kgbuild.spark` make them, all columns kept".to_owned()
+            }
+            Self::OtherRun { .. } => "name another folder, or delete these rows".to_owned(),
+            Self::NoPlan { .. } => {
+                "name its folder too, as OUTPUT/shards/plan, which `kgbuild plan` has written".to_owned()
+            }
+            Self::Both { .. } => "name those that are to be merged".to_owned(),
+            Self::Questions { .. } => {
+                "`kgbuild.ray.run` goes on where it was stopped; `--partial` merges what is there, \
+                 whatever subjects it is of"
+                    .to_owned()
+            }
+            Self::Sorting { .. } => "make room in the temporary folder, or name another as TMPDIR".to_owned(),
             Self::Twice { .. } => "name one of them".to_owned(),
             Self::Differ { .. } => {
                 "run the shards again with the same files: they ask only what differs. Where it is the device or \

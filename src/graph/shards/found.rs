@@ -8,7 +8,10 @@ use super::super::error::{Difference, Error};
 use super::super::folder::Folder;
 use super::super::ledger;
 use super::super::records::ShardDescription;
-use super::{HandedShard, MergeError, SHARD_FILE};
+use super::rows::Rows;
+use super::{AddStatistics, Advance, HandedShard, MergeError, SHARD_FILE};
+use crate::diagnostic::counted;
+use crate::files::Sorted;
 
 /// A shard that is done, and where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,17 +35,24 @@ pub struct Shards {
     missing: Vec<u32>,
     /// The pipeline file, as it was named to one of them.
     pipeline: PathBuf,
+    /// What was answered without shards that have numbers.
+    pub(super) rows: Rows,
 }
 
 impl Shards {
-    /// Looks at shards by their output folders.
+    /// Looks at shards by their output folders. Of rows in files of Parquet, or in folders of some, only the names
+    /// are looked at.
     ///
     /// # Errors
     /// [`MergeError`] where one of the folders is none, or they are not of one job; that some are
     /// missing is none.
     pub fn find(folders: &[PathBuf]) -> Result<Self, Error> {
         let (mut found, mut begun) = (Vec::new(), Vec::new());
+        let mut rows = Rows::default();
         for named in folders {
+            if rows.add(named) {
+                continue;
+            }
             // The file as well as the folder that it is in.
             let folder = match named.file_name() {
                 Some(name) if name == SHARD_FILE => named.parent().unwrap_or(named),
@@ -63,6 +73,16 @@ impl Shards {
         let counts = all.clone().filter(|(_, shard)| shard.number > 0);
         let counts = counts.map(|(folder, shard)| (folder, shard.of, &shard.pipeline));
         let counts: Vec<(&PathBuf, u32, &PathBuf)> = counts.collect();
+        if !rows.is_empty() {
+            let path = rows.place().to_owned();
+            if let Some((shard, _, _)) = counts.first() {
+                return Err(MergeError::Both { rows: path, shard: (*shard).clone() }.into());
+            }
+            let [plan] = &found[..] else { return Err(MergeError::NoPlan { path }.into()) };
+            let pipeline = plan.handed.shard.pipeline.clone();
+            let (unfinished, missing) = (Vec::new(), Vec::new());
+            return Ok(Self { found, of: 0, unfinished, missing, pipeline, rows });
+        }
         let Some(&(first, of, _)) = counts.first() else {
             let folder = folders.first().cloned().unwrap_or_default();
             return Err(MergeError::None { folder }.into());
@@ -86,7 +106,7 @@ impl Shards {
         let unfinished = unfinished.filter(|&number| number > 0).collect();
         let pipeline = counts.first().map(|(_, _, pipeline)| (*pipeline).clone());
         let pipeline = pipeline.unwrap_or_default();
-        Ok(Self { found, of, unfinished, missing, pipeline })
+        Ok(Self { found, of, unfinished, missing, pipeline, rows })
     }
 
     /// The shards in the output folder of their job.
@@ -100,7 +120,8 @@ impl Shards {
         let mut folders = Vec::new();
         for entry in entries {
             let path = entry.map_err(|e| Error::folder("read", &shards, e))?.path();
-            if path.join(SHARD_FILE).exists() || path.join("store").exists() {
+            let has_rows = Rows::default().add(&path);
+            if has_rows || path.join(SHARD_FILE).exists() || path.join("store").exists() {
                 folders.push(path);
             }
         }
@@ -116,9 +137,14 @@ impl Shards {
         &self.found
     }
 
-    /// How many have questions and are done, and how many there are.
-    pub fn count(&self) -> (usize, u32) {
-        (self.numbers().count(), self.of)
+    /// How many have questions and are done, and how many there are, in words.
+    pub fn count(&self) -> String {
+        let done = self.numbers().count();
+        match (self.rows.count(), done == self.of as usize) {
+            (0, true) => counted(done, "shard"),
+            (0, false) => format!("{done} of {}", counted(self.of as usize, "shard")),
+            (rows, _) => counted(rows as usize, "answered question"),
+        }
     }
 
     /// How many bytes the files of their quads have.
@@ -126,9 +152,50 @@ impl Shards {
         self.found.iter().map(|shard| shard.handed.bytes()).sum()
     }
 
+    /// How many bytes the files of rows have; 0 where there are none.
+    pub fn row_bytes(&self) -> u64 {
+        self.rows.bytes()
+    }
+
     /// What each counted of its chunks of a relation.
     pub fn statistics(&self, relation: &str) -> impl Iterator<Item = serde_json::Value> {
-        self.found.iter().filter_map(move |shard| shard.handed.statistics(relation))
+        let of_shards = self.found.iter().filter_map(move |own| own.handed.statistics(relation));
+        of_shards.chain(self.rows.statistics(relation))
+    }
+
+    /// Reads the rows, if there are any, and gives their lines in order.
+    ///
+    /// # Errors
+    /// [`MergeError`] where one cannot be read, has other columns, or is of another job.
+    pub fn read_rows(
+        &mut self,
+        add: &AddStatistics<'_>,
+        advance: &mut Advance<'_>,
+    ) -> Result<Option<Sorted>, MergeError> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let FoundShard { folder, handed } = &self.found[0];
+        self.rows.read((folder, handed), add, advance).map(Some)
+    }
+
+    /// By relation of which the rows do not answer the job's questions, how many they answer, in words.
+    fn other_questions(&self) -> Vec<String> {
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        let planned = &self.found[0].handed.shard.questions;
+        let unplanned = self.rows.relations().filter(|relation| !planned.contains_key(*relation));
+        let unplanned = unplanned.map(|relation| format!("<{relation}> is not asked"));
+        let differ = planned.iter().filter_map(|(relation, all)| {
+            let own = self.rows.questions(relation);
+            let how = match own.count == all.count {
+                true => "others than".to_owned(),
+                false => format!("{} of", own.count),
+            };
+            (own != *all).then(|| format!("{how} the {} of <{relation}>", all.count))
+        });
+        differ.chain(unplanned).collect()
     }
 
     fn numbers(&self) -> impl Iterator<Item = u32> {
@@ -137,7 +204,7 @@ impl Shards {
 
     /// Whether all are done.
     pub fn is_whole(&self) -> bool {
-        self.unfinished.is_empty() && self.missing.is_empty()
+        self.unfinished.is_empty() && self.missing.is_empty() && self.other_questions().is_empty()
     }
 
     /// That all are done, or, where only a part of them is to be merged, any.
@@ -146,8 +213,12 @@ impl Shards {
     /// [`MergeError::Lacking`].
     pub fn demand(&self, partial: bool) -> Result<(), MergeError> {
         let done = self.numbers().count();
-        if self.is_whole() || (partial && done > 0) {
+        if self.is_whole() || (partial && (done > 0 || self.rows.count() > 0)) {
             return Ok(());
+        }
+        if !self.rows.is_empty() {
+            let path = self.rows.place().to_owned();
+            return Err(MergeError::Questions { path, others: self.other_questions() });
         }
         Err(MergeError::Lacking {
             unfinished: self.unfinished.clone(),
@@ -167,6 +238,9 @@ impl Shards {
 
     /// Which are done, in words.
     pub(super) fn name(&self) -> String {
+        if !self.rows.is_empty() {
+            return self.rows.name();
+        }
         let numbers: Vec<String> = self.numbers().map(|number| number.to_string()).collect();
         format!("{} of {}", numbers.join(", "), self.of)
     }

@@ -30,7 +30,7 @@ const SUFFIX: &str = ".nq.gz";
 const SCRATCH: &str = ".shard-";
 
 /// How it is written; others are not read.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// A shard that is done: what its `shard.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,6 @@ pub struct HandedShard {
 struct QuadsFile {
     sha256: String,
     bytes: u64,
-    lines: u64,
 }
 
 impl QuadsFile {
@@ -120,7 +119,7 @@ impl HandedShard {
     #[cfg(test)]
     pub(super) fn set_quads(&mut self, bytes: &[u8]) {
         let sha256 = hex::encode(Sha256::digest(bytes));
-        self.quads = QuadsFile { sha256, bytes: bytes.len() as u64, lines: 0 };
+        self.quads = QuadsFile { sha256, bytes: bytes.len() as u64 };
     }
 
     /// When it was begun.
@@ -227,15 +226,14 @@ fn write_quads(store: &Store, path: &Path, file: &Path) -> Result<QuadsFile, Err
     let out = fs::File::create_new(file).map_err(failed)?;
     let out = Hashing { out: BufWriter::new(out), hasher: Sha256::new(), bytes: 0 };
     let mut out = GzEncoder::new(out, Compression::fast());
-    let (mut sorted, mut count) = (lines.sorted(), 0);
+    let mut sorted = lines.sorted();
     for line in sorted.each().map_err(Error::Sorting)? {
         out.write_all(&line.map_err(Error::Sorting)?).map_err(failed)?;
-        count += 1;
     }
     let Hashing { out, hasher, bytes } = out.finish().map_err(failed)?;
     let out = out.into_inner().map_err(|error| failed(error.into_error()))?;
     out.sync_all().map_err(failed)?;
-    Ok(QuadsFile { sha256: hex::encode(hasher.finalize()), bytes, lines: count })
+    Ok(QuadsFile { sha256: hex::encode(hasher.finalize()), bytes })
 }
 
 /// Hashes and counts what is written.

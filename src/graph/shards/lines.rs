@@ -17,6 +17,7 @@ use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::{FoundShard, MergeError};
+use crate::files::Sorted;
 
 /// How many bytes of lines go from a shard's thread at once.
 const BLOCK: usize = 1 << 18;
@@ -67,34 +68,53 @@ impl Source {
 }
 
 impl Lines {
-    /// Those of `shards`.
+    /// Those of `shards`, and of rows at a place, which are in order.
     ///
     /// # Errors
     /// Where a file cannot be opened.
-    pub(super) fn of(shards: &[FoundShard]) -> Result<Self, MergeError> {
-        let (mut sources, mut next) = (Vec::new(), BinaryHeap::new());
+    pub(super) fn of(
+        shards: &[FoundShard],
+        rows: Option<(&Path, Sorted)>,
+    ) -> Result<Self, MergeError> {
         let bytes = Arc::new(AtomicU64::new(0));
-        for (number, FoundShard { folder, handed }) in shards.iter().enumerate() {
+        let (sources, next, line) = (Vec::new(), BinaryHeap::new(), Vec::new());
+        let mut lines = Self { sources, next, line, bytes };
+        for FoundShard { folder, handed } in shards {
             let path = handed.quads(folder);
             let file = File::open(&path).map_err(|e| damaged(&path, &e.to_string()))?;
-            let (send, blocks) = bounded(AHEAD);
-            let (sha256, count) = (handed.sha256().to_owned(), Arc::clone(&bytes));
-            let mut source = Source { path: path.clone(), blocks, block: Vec::new(), at: 0 };
-            let unpacking = move || {
-                let hashing = Hashing { file, hasher: Sha256::new(), count };
-                let ended = unpack(&path, hashing, &sha256, &send).map(|()| Vec::new());
-                // Nobody waits for it any more where the others failed first.
-                let _gone = send.send(ended);
-            };
-            let spawned = thread::Builder::new().name("unpack".to_owned()).spawn(unpacking);
-            spawned.map_err(|e| damaged(&source.path, &e.to_string()))?;
-            let mut line = Vec::new();
-            if source.next(&mut line)? {
-                next.push(Reverse((line, number)));
-            }
-            sources.push(source);
+            let (sha256, count) = (handed.sha256().to_owned(), Arc::clone(&lines.bytes));
+            let hashing = Hashing { file, hasher: Sha256::new(), count };
+            let own = path.clone();
+            lines.add(&path, "unpack", move |send| unpack(&own, hashing, &sha256, send))?;
         }
-        Ok(Self { sources, next, line: Vec::new(), bytes })
+        if let Some((path, mut rows)) = rows {
+            lines.add(path, "rows", move |send| send_rows(&mut rows, send))?;
+        }
+        Ok(lines)
+    }
+
+    /// Adds those that a thread sends.
+    fn add(
+        &mut self,
+        path: &Path,
+        name: &str,
+        sending: impl FnOnce(&Sender<Sent>) -> Result<(), MergeError> + Send + 'static,
+    ) -> Result<(), MergeError> {
+        let (send, blocks) = bounded(AHEAD);
+        let mut source = Source { path: path.to_owned(), blocks, block: Vec::new(), at: 0 };
+        let sending = move || {
+            let ended = sending(&send).map(|()| Vec::new());
+            // Nobody waits for it any more where the others failed first.
+            let _gone = send.send(ended);
+        };
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(sending);
+        spawned.map_err(|e| damaged(path, &e.to_string()))?;
+        let mut line = Vec::new();
+        if source.next(&mut line)? {
+            self.next.push(Reverse((line, self.sources.len())));
+        }
+        self.sources.push(source);
+        Ok(())
     }
 
     /// How many bytes of the files were read.
@@ -178,6 +198,23 @@ fn unpack(path: &Path, file: Hashing, sha256: &str, send: &Sender<Sent>) -> Resu
         true => Ok(()),
         false => Err(damaged(path, "it has another hash")),
     }
+}
+
+/// Sends lines that are in order, block after block.
+fn send_rows(rows: &mut Sorted, send: &Sender<Sent>) -> Result<(), MergeError> {
+    let failed = |error: io::Error| MergeError::Sorting { why: error.to_string() };
+    let mut block = Vec::new();
+    for line in rows.each().map_err(failed)? {
+        block.extend(line.map_err(failed)?);
+        if block.len() >= BLOCK && send.send(Ok(std::mem::take(&mut block))).is_err() {
+            return Ok(());
+        }
+    }
+    if !block.is_empty() {
+        // Nobody waits for it any more where the others failed first.
+        let _gone = send.send(Ok(block));
+    }
+    Ok(())
 }
 
 fn damaged(path: &Path, why: &str) -> MergeError {

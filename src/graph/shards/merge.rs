@@ -17,6 +17,7 @@ use super::super::vocabulary as kgb;
 use super::super::write::{At, GraphWriter, Place};
 use super::lines::Lines;
 use super::{FoundShard, MergeError, Shards};
+use crate::files::Sorted;
 
 /// How many bytes of what the ledger keeps enter the store at once.
 const LEDGER_BYTES: usize = 8 << 20;
@@ -51,14 +52,15 @@ pub enum Merged {
     Now,
 }
 
-/// Makes one store of shards in an output folder, in the place of the graph that is there, if any.
+/// Makes one store of shards in an output folder, in the place of the graph that is there, if any. `rows` are those
+/// that [`Shards::read_rows`] gave.
 ///
 /// # Errors
 /// [`MergeError`] where shards are missing or damaged, or something would be lost, and what the disk refuses.
 /// Nothing is changed then.
 pub fn merge(
     out: &Path,
-    shards: &Shards,
+    (shards, rows): (&Shards, Option<Sorted>),
     how: &Merge<'_>,
     advance: &mut Advance<'_>,
 ) -> Result<Merged, Error> {
@@ -97,7 +99,7 @@ pub fn merge(
             drop(there);
             let mut counts = Counts::default();
             let store = folder.make(&path, |store, path| {
-                counts = load((store, path), shards, advance)?;
+                counts = load((store, path), (shards, rows), advance)?;
                 let more = beside(&run, shards, how.add, part);
                 store.extend(more).map_err(|e| Error::storage("making", path, e))
             })?;
@@ -107,7 +109,8 @@ pub fn merge(
     let is_changed = !place.differences.is_empty();
     let mut writer = GraphWriter::of_merged(folder, (store, path), run, place.differences, counts)?;
     if is_changed {
-        writer.because(&format!("shards {} were merged", shards.name()))?;
+        let what = if shards.rows.is_empty() { "shards " } else { "" };
+        writer.because(&format!("{what}{} were merged", shards.name()))?;
     }
     if how.finish {
         writer.finish(None)?;
@@ -156,11 +159,12 @@ fn is_loaded(store: &Store, path: &Path, shards: &Shards) -> Result<bool, Error>
 /// Loads the quads of all shards into an empty store, and counts them.
 fn load(
     (store, path): (&Store, &Path),
-    shards: &Shards,
+    (shards, rows): (&Shards, Option<Sorted>),
     advance: &mut Advance<'_>,
 ) -> Result<Counts, Error> {
     let mut counts = Counts::default();
-    let mut lines = Lines::of(&shards.found)?;
+    let rows = rows.map(|rows| (shards.rows.place(), rows));
+    let mut lines = Lines::of(&shards.found, rows)?;
     let mut kept = Kept { store, quads: Vec::new(), bytes: 0 };
     let mut loader = store.bulk_loader().with_num_threads(loader_threads());
     let (mut block, mut told) = (Vec::new(), 0);

@@ -15,11 +15,11 @@ use tempfile::TempDir;
 
 use super::super::ledger;
 use super::*;
-use crate::diagnostic::Explain as _;
+use crate::diagnostic::{Explain as _, counted};
 use crate::graph::{
     Assertion, Chunk, ChunkRecord, EntityDescription, Error, ExportFormat, ExportOptions,
-    GraphWriter, KeptQuestion, Object, RunDescription, ShardDescription, export, open_for_reading,
-    runs,
+    GraphWriter, KeptQuestion, Object, QuestionSet, RowWriter, RunDescription, ShardDescription,
+    export, open_for_reading, runs, signature,
 };
 
 const RELATION: &str = "http://example.org/r";
@@ -55,12 +55,19 @@ impl Job {
                 number,
                 of: if number == 0 { 0 } else { self.shards },
                 chunks: [(RELATION.to_owned(), chunks)].into(),
+                questions: [(RELATION.to_owned(), self.questions())].into(),
                 pipeline: "my pipeline.toml".into(),
                 about: Value::Null,
                 whole: whole.to_owned(),
             }),
             ..RunDescription::default()
         }
+    }
+
+    fn questions(self) -> QuestionSet {
+        let mut all = QuestionSet::default();
+        (0..self.subjects).for_each(|subject| all.add(&format!("http://example.org/s{subject}")));
+        all
     }
 
     /// The subjects of a shard, of all where it is none.
@@ -123,6 +130,10 @@ fn place(whole: &Path, number: u32) -> PathBuf {
 
 fn write_chunk(writer: &mut GraphWriter, index: u64, subjects: &[u64], counted: u64) {
     let iris: Vec<String> = subjects.iter().map(|s| format!("http://example.org/s{s}")).collect();
+    writer.commit(&record(&iris, index, subjects, counted)).unwrap();
+}
+
+fn record<'a>(iris: &'a [String], index: u64, subjects: &[u64], counted: u64) -> ChunkRecord<'a> {
     let assertions = iris.iter().zip(subjects).map(|(subject, &number)| Assertion {
         subject,
         relation: RELATION,
@@ -144,15 +155,14 @@ fn write_chunk(writer: &mut GraphWriter, index: u64, subjects: &[u64], counted: 
         question,
         prompts: vec![(question, vec![question as u8; 300])],
     });
-    let record = ChunkRecord {
+    ChunkRecord {
         chunk: Chunk { relation: Arc::from(RELATION), index },
         assertions: assertions.collect(),
         entities: entities.collect(),
         statistics: json!(counted),
         kept: kept.collect(),
         candidates: json!({ "subjects": subjects }),
-    };
-    writer.commit(&record).unwrap();
+    }
 }
 
 fn quads(folder: &Path) -> String {
@@ -175,16 +185,19 @@ fn quads(folder: &Path) -> String {
 fn merged(out: &Path, shards: &Shards) -> Result<Merged, Error> {
     merge(
         out,
-        shards,
+        (shards, None),
         &Merge { fresh: false, partial: false, finish: true, add: &add },
         &mut |_| true,
     )
 }
 
 fn merged_in_part(out: &Path, shards: &Shards) -> Result<Merged, Error> {
-    merge(out, shards, &Merge { fresh: false, partial: true, finish: true, add: &add }, &mut |_| {
-        true
-    })
+    merge(
+        out,
+        (shards, None),
+        &Merge { fresh: false, partial: true, finish: true, add: &add },
+        &mut |_| true,
+    )
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
@@ -199,7 +212,7 @@ fn shards_make_the_graph_of_one_run() {
         let job = Job { shards, ..JOB };
         let (alone, shared) = (job.alone(), job.shared());
         let found = Shards::in_folder(shared.path()).unwrap();
-        assert_eq!((found.count(), found.is_whole()), ((shards as usize, shards), true));
+        assert_eq!((found.count(), found.is_whole()), (counted(shards as usize, "shard"), true));
         assert_eq!(merged(shared.path(), &found).unwrap(), Merged::Now);
         assert_eq!(quads(shared.path()), quads(alone.path()), "{shards} shards");
         let history = |folder: &Path| runs(&open_for_reading(folder).unwrap()).unwrap();
@@ -399,7 +412,7 @@ fn a_merge_goes_on_where_it_was_killed() {
     let shared = JOB.shared();
     let found = Shards::in_folder(shared.path()).unwrap();
     let unfinished = Merge { fresh: false, partial: false, finish: false, add: &add };
-    merge(shared.path(), &found, &unfinished, &mut |_| true).unwrap();
+    merge(shared.path(), (&found, None), &unfinished, &mut |_| true).unwrap();
     let writer = JOB.open(shared.path(), None, shared.path());
     assert!(!writer.is_complete() && writer.done().len() == 5);
     drop(writer);
@@ -415,7 +428,7 @@ fn a_merge_goes_on_where_it_was_killed() {
     assert_eq!(quads(shared.path()), quads(JOB.alone().path()));
     let other = Job { threshold: "0.6", ..JOB }.shared();
     let other = Shards::in_folder(other.path()).map(|found| (found, other)).unwrap();
-    merge(shared.path(), &other.0, &unfinished, &mut |_| true).unwrap();
+    merge(shared.path(), (&other.0, None), &unfinished, &mut |_| true).unwrap();
     assert_eq!(quads(shared.path()), quads(JOB.alone().path()), "readers have the old one");
     merged(shared.path(), &other.0).unwrap();
     let history = runs(&open_for_reading(shared.path()).unwrap()).unwrap();
@@ -429,7 +442,7 @@ fn a_merge_that_was_complete_is_put_in_its_place() {
     let other = Job { threshold: "0.6", ..JOB }.shared();
     let found = Shards::in_folder(other.path()).unwrap();
     let unfinished = Merge { fresh: false, partial: false, finish: false, add: &add };
-    merge(shared.path(), &found, &unfinished, &mut |_| true).unwrap();
+    merge(shared.path(), (&found, None), &unfinished, &mut |_| true).unwrap();
     // Killed between its completion and its move.
     let entries = fs::read_dir(shared.path()).unwrap().map(|entry| entry.unwrap().path());
     let next = entries.filter(|path| path.join("store").exists()).collect::<Vec<_>>();
@@ -460,7 +473,7 @@ fn another_job_s_graph_is_not_replaced_unless_that_is_said() {
     assert!(said.contains("is of another job than the shards"), "{said}");
     assert_eq!(quads(out.path()), before);
     let fresh = Merge { fresh: true, partial: false, finish: true, add: &add };
-    merge(out.path(), &found, &fresh, &mut |_| true).unwrap();
+    merge(out.path(), (&found, None), &fresh, &mut |_| true).unwrap();
     assert_eq!(quads(out.path()), quads(JOB.alone().path()));
 }
 
@@ -478,7 +491,7 @@ fn answers_of_any_length_are_merged_and_a_stop_changes_nothing() {
     writer.finish(None).unwrap();
     let found = Shards::in_folder(shared.path()).unwrap();
     let how = Merge { fresh: false, partial: false, finish: true, add: &add };
-    let stopped = merge(shared.path(), &found, &how, &mut |_| false).unwrap_err();
+    let stopped = merge(shared.path(), (&found, None), &how, &mut |_| false).unwrap_err();
     assert_eq!(stopped.fault(), crate::diagnostic::Fault::Stopped);
     assert!(!shared.path().join("store").exists());
     merged(shared.path(), &found).unwrap();
@@ -586,7 +599,7 @@ fn what_is_damaged_is_not_merged() {
     for (wrong, why) in [
         ("mine".to_owned(), "expected value"),
         ("{}".to_owned(), "missing field"),
-        (text.replace("\"layout\": 1", "\"layout\": 2"), "its layout is 2"),
+        (text.replace("\"layout\": 2", "\"layout\": 3"), "its layout is 3"),
         (text.replace("\"sha256\": \"", "\"sha256\": \"x/../"), "names no file"),
         (text[..text.len() / 2].to_owned(), "EOF"),
     ] {
@@ -644,7 +657,7 @@ proptest! {
             found.push(FoundShard { folder: own, handed });
         }
         let (mut read, mut some) = (Vec::new(), Vec::new());
-        let mut lines = super::lines::Lines::of(&found).unwrap();
+        let mut lines = super::lines::Lines::of(&found, None).unwrap();
         while lines.next(&mut some).unwrap() {
             read.extend_from_slice(&some);
         }
@@ -661,4 +674,193 @@ fn a_name_is_short() {
     assert_eq!(described.name(), "2/3");
     let planned: BTreeMap<String, u64> = described.chunks;
     assert_eq!(planned[RELATION], 5);
+}
+
+/// A job that was answered in rows: the folder of what these go by is there.
+fn plan_of_rows(job: Job) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    job.run(&place(folder.path(), 0), Some(0), folder.path());
+    folder
+}
+
+/// The columns of answered questions, a row a question; some together keep their answers in the first one's.
+fn rows_of(job: Job, batches: &[Vec<u64>]) -> Vec<[String; 6]> {
+    let described = job.describe(None, Path::new(""));
+    let writer = RowWriter::new(BASE, &described.signature).unwrap();
+    let origin = RowOrigin {
+        signature: signature(BASE, &described.signature),
+        asked_on: "CPU".to_owned(),
+        means_sha256: Some("00ff".to_owned()),
+    };
+    let mut rows = Vec::new();
+    for batch in batches {
+        let iris: Vec<String> = batch.iter().map(|s| format!("http://example.org/s{s}")).collect();
+        for (at, (iri, &subject)) in iris.iter().zip(batch).enumerate() {
+            let own = record(std::slice::from_ref(iri), 0, &[subject], 1);
+            let mut quads = writer.facts(&own).unwrap();
+            if at == 0 {
+                let all = iris.iter().zip(batch).map(|(iri, &subject)| {
+                    (iri.as_str(), record(std::slice::from_ref(iri), 0, &[subject], 1))
+                });
+                quads += &writer.kept(all).unwrap();
+            }
+            let made_by = if at == 0 { json!(origin).to_string() } else { String::new() };
+            let run = writer.run().to_owned();
+            rows.push([iri.clone(), RELATION.to_owned(), run, quads, "1".to_owned(), made_by]);
+        }
+    }
+    rows
+}
+
+const COLUMNS: [&str; 6] = ["subject", "relation", "run", "quads", "statistics", "made_by"];
+
+fn write_parquet(path: &Path, columns: [&str; 6], rows: &[[String; 6]]) {
+    use parquet::basic::Compression;
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    // In another order than they are read in, and beside another one.
+    let order = [3, 0, 5, 1, 2, 4];
+    let fields = order.map(|at| format!("optional binary {} (string);", columns[at]));
+    let schema = format!("message rows {{ {} optional int32 other; }}", fields.join(" "));
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let snappy = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(snappy)).unwrap();
+    for rows in rows.chunks(3) {
+        let mut group = writer.next_row_group().unwrap();
+        for at in order {
+            let values: Vec<ByteArray> = rows.iter().map(|row| row[at].as_str().into()).collect();
+            let mut column = group.next_column().unwrap().unwrap();
+            let levels = vec![1; values.len()];
+            column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+            column.close().unwrap();
+        }
+        let mut column = group.next_column().unwrap().unwrap();
+        let levels = vec![0; rows.len()];
+        column
+            .typed::<parquet::data_type::Int32Type>()
+            .write_batch(&[], Some(&levels), None)
+            .unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+/// Merges what is in the folder of a job.
+fn merged_rows(out: &Path, partial: bool) -> Result<(Merged, Shards), Error> {
+    let mut shards = Shards::in_folder(out)?;
+    let rows = shards.read_rows(&add, &mut |_| true)?;
+    let how = Merge { fresh: false, partial, finish: true, add: &add };
+    let merged = merge(out, (&shards, rows), &how, &mut |_| true)?;
+    Ok((merged, shards))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_in_any_order_and_twice_make_the_graph_of_one_run(
+        order in Just((0..JOB.subjects).collect::<Vec<u64>>()).prop_shuffle(),
+        batch in 1_usize..5,
+        twice in 0_usize..4,
+        files in 1_usize..4,
+    ) {
+        let shared = plan_of_rows(JOB);
+        let mut batches: Vec<Vec<u64>> = order.chunks(batch).map(<[u64]>::to_vec).collect();
+        batches.extend(order.chunks(3).take(twice).map(<[u64]>::to_vec));
+        let rows = rows_of(JOB, &batches);
+        for (at, part) in rows.chunks(rows.len().div_ceil(files)).enumerate() {
+            write_parquet(&shared.path().join(format!("shards/rows/{at}.parquet")), COLUMNS, part);
+        }
+        let (merged, shards) = merged_rows(shared.path(), false).unwrap();
+        prop_assert_eq!(merged, Merged::Now);
+        prop_assert_eq!(quads(shared.path()), quads(JOB.alone().path()));
+        prop_assert_eq!(shards.statistics(RELATION).collect::<Vec<_>>(), [json!(JOB.subjects)]);
+        prop_assert_eq!(shards.count(), format!("{} answered questions", JOB.subjects));
+        let writer = JOB.open(shared.path(), None, shared.path());
+        prop_assert!(writer.is_complete());
+        prop_assert_eq!(writer.done().len(), 5);
+        prop_assert_eq!(writer.done().statistics(RELATION), Some(&json!(JOB.subjects)));
+        drop(writer);
+        // It goes on growing: another run takes the answers.
+        let other = Job { threshold: "0.6", ..JOB };
+        let writer = other.open(shared.path(), None, shared.path());
+        for subject in 0..JOB.subjects {
+            let kept = writer.state().kept.get(subject).unwrap();
+            prop_assert_eq!(kept.prompts, [(subject, vec![subject as u8; 300])]);
+        }
+    }
+}
+
+#[test]
+fn rows_of_a_part_are_merged_where_that_is_said() {
+    let shared = plan_of_rows(JOB);
+    let file = shared.path().join("shards/rows/0.parquet");
+    write_parquet(&file, COLUMNS, &rows_of(JOB, &[vec![1, 2], vec![7]]));
+    let said = refused(merged_rows(shared.path(), false));
+    assert!(said.contains(&format!("3 of the 10 of <{RELATION}>")), "{said}");
+    assert!(!shared.path().join("store").exists());
+    merged_rows(shared.path(), true).unwrap();
+    let found = quads(shared.path());
+    assert!([1, 2, 7].iter().all(|subject| found.contains(&format!("/s{subject}> <{RELATION}>"))));
+    assert!(!found.contains(&format!("/s3> <{RELATION}>")));
+    assert!(!JOB.open(shared.path(), None, shared.path()).is_complete(), "not the whole graph");
+    // As many questions, of which one is another.
+    let others: Vec<u64> = (1..=JOB.subjects).collect();
+    write_parquet(&file, COLUMNS, &rows_of(JOB, &[others]));
+    let said = refused(merged_rows(shared.path(), false));
+    assert!(said.contains("others than the 10 of"), "{said}");
+}
+
+#[test]
+fn rows_that_are_none_of_the_job_s_are_refused() {
+    let shared = plan_of_rows(JOB);
+    let file = shared.path().join("shards/rows/0.parquet");
+    let all = vec![(0..JOB.subjects).collect::<Vec<u64>>()];
+    let refusal = || {
+        let said = refused(merged_rows(shared.path(), false));
+        assert!(!shared.path().join("store").exists(), "{said}");
+        said
+    };
+    let own = rows_of(JOB, &all);
+    write_parquet(&file, COLUMNS.map(|name| if name == "quads" { "quad" } else { name }), &own);
+    let said = refusal();
+    assert!(said.contains("quads of text is missing; it has quad, subject, made_by"), "{said}");
+    write_parquet(&file, COLUMNS, &rows_of(Job { threshold: "0.6", ..JOB }, &all));
+    assert!(refusal().contains("threshold (`0.5` and `0.6`)"));
+    let changed = |what: &str, by: &str| {
+        let mut rows = own.clone();
+        rows.iter_mut().for_each(|row| row[5] = row[5].replace(what, by));
+        write_parquet(&file, COLUMNS, &rows);
+    };
+    changed("00ff", "00fe");
+    assert!(refusal().contains("mean predictions (`00ff` and `00fe`)"));
+    changed("signature", "signatures");
+    assert!(refusal().contains("column made_by"));
+    let mut rows = own.clone();
+    rows[3][2] = "urn:kgbuild:run:0123".to_owned();
+    write_parquet(&file, COLUMNS, &rows);
+    assert!(refusal().contains("they differ in run"));
+    fs::write(&file, b"PAR1, and then the writer was killed").unwrap();
+    assert!(refusal().contains("cannot be read"));
+    let (prints, broken) = answered_rows(file.parent().unwrap(), &own[0][2]).unwrap();
+    assert_eq!((prints.len(), broken), (0, vec![file.clone()]));
+    write_parquet(&file, COLUMNS, &own);
+    let (prints, broken) = answered_rows(file.parent().unwrap(), &own[0][2]).unwrap();
+    assert_eq!((prints.len(), broken.len()), (10, 0));
+    assert!(answered_rows(file.parent().unwrap(), "urn:other").is_err());
+    // Shards that have numbers are another way to do the same.
+    JOB.run(&place(shared.path(), 2), Some(2), shared.path());
+    assert!(refusal().contains("two ways to do one job"));
+    let named = |own: &[&str]| {
+        let folders: Vec<PathBuf> = own.iter().map(|name| shared.path().join(name)).collect();
+        Shards::find(&folders)
+    };
+    assert!(refused(named(&["shards/rows"])).contains("without what `kgbuild plan` took"));
+    assert_eq!(named(&["shards/rows", "shards/0"]).unwrap().found().len(), 1);
 }

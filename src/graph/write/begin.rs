@@ -16,7 +16,8 @@ use super::super::ledger::{self, Signature};
 use super::super::records::RunDescription;
 use super::super::schema;
 use super::super::vocabulary as kgb;
-use super::{now, probability, statement};
+use super::statements::{named, probability, statement};
+use super::{identifier, now};
 
 /// What is written beside facts: a store that holds less is not gone on with.
 const HOLDS: &str = "labels, aliases, types, schema, description";
@@ -147,17 +148,23 @@ pub fn look(
 }
 
 /// The caller's signature and what this module's own output depends on besides: that of a store.
-pub fn signature(base_iri: &str, run: &RunDescription) -> Signature {
+pub fn signature(base_iri: &str, of_run: &Signature) -> Signature {
     let own =
         [("graph base IRI", base_iri), ("graph holds", HOLDS), ("layout of the store", LAYOUT)];
     let own = own.map(|(part, value)| (part.to_owned(), value.to_owned()));
-    run.signature.clone().into_iter().chain(own).collect()
+    of_run.clone().into_iter().chain(own).collect()
 }
 
 /// The signature of a store of the run: with the part of the questions that is asked.
 pub(super) fn expected(base_iri: &str, run: &RunDescription) -> Signature {
     let shard = run.shard.as_ref().map(|shard| (ledger::SHARD.to_owned(), shard.name()));
-    signature(base_iri, run).into_iter().chain(shard).collect()
+    signature(base_iri, &run.signature).into_iter().chain(shard).collect()
+}
+
+/// The IRI of the run of a store of a signature, and the hash in it.
+pub(super) fn run_iri(base_iri: &str, signature: &Signature) -> Result<(NamedNode, String), Error> {
+    let hash = identifier(signature.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
+    Ok((named("base IRI", &format!("{base_iri}run:{hash}"))?, hash))
 }
 
 /// The whole graph of which a run asks a part, as an earlier merge left it.

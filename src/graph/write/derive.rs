@@ -13,7 +13,8 @@ use oxigraph::store::{StorageError, Store};
 use super::super::error::Error;
 use super::super::records::{Derivation, EntityDescription, Origin};
 use super::super::vocabulary as kgb;
-use super::{GraphWriter, describe, probability, statement};
+use super::GraphWriter;
+use super::statements::{annotated, describe, probability, statement};
 
 /// A fact that the models predicted.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +115,7 @@ impl GraphWriter {
         let mut quads = Vec::with_capacity(6 * derivations.len() + 3 * entities.len());
         for derivation in derivations {
             let Derivation { subject, relation, object, .. } = derivation;
-            let (triple, reifier) = self.annotated(subject, relation, object)?;
+            let (triple, reifier) = annotated(&self.run, subject, relation, object)?;
             quads.push(statement(&reifier, rdf::REIFIES, triple.clone()));
             quads.push(triple.in_graph(GraphName::DefaultGraph));
             let confidence = probability("confidence", derivation.confidence)?;
@@ -138,7 +139,7 @@ impl GraphWriter {
         match origin {
             Origin::Predicted(annotation) => super::named("annotation", annotation),
             Origin::Known { subject, relation, object } => {
-                let (triple, reifier) = self.annotated(subject, relation, object)?;
+                let (triple, reifier) = annotated(&self.run, subject, relation, object)?;
                 quads.push(statement(&reifier, rdf::REIFIES, triple));
                 quads.push(statement(&reifier, kgb::KNOWN, Literal::from(true)));
                 Ok(reifier)

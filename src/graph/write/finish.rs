@@ -9,7 +9,8 @@ use super::super::folder;
 use super::super::history::{self, OldGraph, Recorded, Scan, WhyGone};
 use super::super::vocabulary as kgb;
 use super::super::{description, ledger, shards};
-use super::{GraphWriter, now, statement};
+use super::statements::statement;
+use super::{GraphWriter, now};
 
 impl GraphWriter {
     /// Keeps why this run changes the graph that is there, in words, for its history. What was kept first

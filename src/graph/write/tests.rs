@@ -1,10 +1,14 @@
+use super::super::vocabulary as kgb;
+use super::statements::{probability, statement};
 use super::*;
 use crate::files::Scratch;
 use crate::graph::KeptQuestion;
 use crate::graph::{
-    Annotations, ExportFormat, ExportOptions, ModelDescription, Part, RangeSchema, RelationSchema,
-    Schema, export, open_for_reading,
+    Annotations, Assertion, EntityDescription, ExportFormat, ExportOptions, ModelDescription,
+    Object, Part, RangeSchema, RelationSchema, Schema, export, open_for_reading,
 };
+use oxigraph::model::Term;
+use oxigraph::model::vocab::rdf;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
