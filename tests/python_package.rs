@@ -4,8 +4,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
+
+#[path = "support/python.rs"]
+#[expect(dead_code, reason = "the readers are for other tests")]
+mod support;
+
+use support::said;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -13,11 +19,6 @@ fn repository() -> &'static Path {
 
 fn scripts() -> PathBuf {
     repository().join("tests/python")
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
 fn succeed(command: &mut Command) -> String {
@@ -29,34 +30,9 @@ fn succeed(command: &mut Command) -> String {
     said
 }
 
-/// Python with what the tests need; none where pip cannot fetch it, which is told. The package is not in it yet.
+/// Python with what the tests need; none where pip cannot fetch it. The package is not in it yet.
 fn python() -> Option<PathBuf> {
-    let wanted = fs::read_to_string(scripts().join("requirements.txt")).unwrap();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("package");
-    // Tests run beside each other, in one process or in several.
-    let lock = fs::File::create(folder.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    let (python, mark) = (folder.join("bin/python"), folder.join("requirements.txt"));
-    if fs::read_to_string(&mark).is_ok_and(|has| has == wanted) {
-        return Some(python);
-    }
-    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
-    let installed = made.ok().filter(|made| made.status.success()).and_then(|_| {
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-        pip.arg(scripts().join("requirements.txt")).stdin(Stdio::null()).output().ok()
-    });
-    match installed {
-        Some(done) if done.status.success() => {
-            fs::write(&mark, wanted).unwrap();
-            Some(python)
-        }
-        failed => {
-            let why = failed.map_or("python3 -m venv failed".to_owned(), |done| said(&done));
-            println!("SKIPPED: WHAT THE PYTHON PACKAGE NEEDS COULD NOT BE INSTALLED: {why}");
-            None
-        }
-    }
+    support::environment("package", &scripts().join("requirements.txt"))
 }
 
 #[test]
@@ -80,7 +56,14 @@ fn the_package_is_built_installed_and_used() {
         succeed(command.args(arguments).current_dir(here))
     };
     let script = |name: &str| scripts().join(name).to_str().unwrap().to_owned();
-    println!("{}", run(&[&script("test_package.py")]));
+    // What the notebook and the quickstart read, so that they write their graphs there.
+    let mut copy = Command::new("cp");
+    copy.arg("-r")
+        .args(["pipelines", "ontologies", "examples"].map(|name| repository().join(name)));
+    succeed(copy.arg(here));
+    for tests in ["test_package.py", "test_rows.py", "test_ray.py"] {
+        println!("{}", run(&[&script(tests)]));
+    }
 
     let notebook = repository().join("examples/quickstart.ipynb");
     let cells = run(&[&script("cells.py"), notebook.to_str().unwrap()]);
@@ -88,11 +71,6 @@ fn the_package_is_built_installed_and_used() {
     println!("{}", run(&["-m", "mypy", "--strict", "-p", "kgbuild"]));
     println!("{}", run(&["-m", "mypy", "--strict", "cells.py"]));
 
-    // A copy of what the notebook reads, so that it writes its graph there.
-    let mut copy = Command::new("cp");
-    copy.arg("-r")
-        .args(["pipelines", "ontologies", "examples"].map(|name| repository().join(name)));
-    succeed(copy.arg(here));
     let copied = here.join("examples/quickstart.ipynb");
     let examples = here.join("examples");
     let [copied, examples] = [&copied, &examples].map(|path| path.to_str().unwrap());

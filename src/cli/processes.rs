@@ -186,13 +186,13 @@ fn begin(
     Ok(Running { shard, child, said })
 }
 
-/// This program, as it was called.
+/// This program, as it was called: installed by pip, it stands behind an interpreter, whose place says where its
+/// packages are, so that no link is followed.
 fn own_command() -> Command {
-    let is_own = |path: &PathBuf| path.file_stem().is_some_and(|name| name == "kgbuild");
-    let own = std::env::current_exe().ok().filter(is_own);
-    // Installed by pip it is a script, which stands behind the interpreter.
-    let called = || std::env::args_os().take(2).map(PathBuf::from).find(is_own);
-    Command::new(own.or_else(called).unwrap_or_else(|| "kgbuild".into()))
+    let mut words = std::env::args_os();
+    let mut command = Command::new(words.next().unwrap_or_else(|| "kgbuild".into()));
+    command.args(words.take_while(|word| word != "run"));
+    command
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -112,11 +112,12 @@ mod linux {
         }
         let is_given = mask.iter().any(|word| *word != 0);
         let begin = move || {
-            // SAFETY: both are system calls that keep nothing of what they are given.
-            let failed = unsafe {
-                prctl(PR_SET_PDEATHSIG, SIGTERM) != 0
-                    || (is_given && sched_setaffinity(0, size_of_val(&mask), mask.as_ptr()) != 0)
-            };
+            // SAFETY: a system call that is given numbers.
+            let failed = unsafe { prctl(PR_SET_PDEATHSIG, SIGTERM) } != 0;
+            let size = size_of_val(&mask);
+            // SAFETY: it reads so many bytes, and keeps nothing of them.
+            let failed =
+                failed || is_given && unsafe { sched_setaffinity(0, size, mask.as_ptr()) } != 0;
             if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
         };
         // SAFETY: between fork and exec nothing is done but system calls.

@@ -146,10 +146,9 @@ impl Inputs {
         };
         let own = own_tables(pipeline, &tables);
         // What is asked without subjects is told of its examples.
-        let examples = match ask {
-            Ask::Nothing => None,
-            _ => Examples::read(pipeline, &inputs.ontology, &mut notes),
-        };
+        let has_examples = ask != Ask::Nothing;
+        let examples = || Examples::read(pipeline, &inputs.ontology, &mut notes);
+        let examples = has_examples.then(examples).flatten();
         for relation in selected {
             if let Some(mut read) =
                 inputs.relation(relation, ask, own.as_ref(), answered.as_ref(), &mut notes)
@@ -161,19 +160,27 @@ impl Inputs {
                 take(&mut inputs.relations, read);
             }
         }
-        if ask != Ask::Nothing
-            && inputs.relations.iter().all(|r| r.subjects.is_empty())
-            && !notes.has_errors()
-        {
-            notes.push(inputs.nothing_to_ask(pipeline, facts, ask));
-        }
         notes.0.extend(inputs.unused_numbers(pipeline));
-        if let Some(gold) = inputs.gold.as_ref().filter(|_| ask != Ask::Nothing) {
-            notes.0.extend(
-                gold.unasked(ask.role(), |relation, subject| inputs.asks(relation, subject)),
-            );
+        if ask != Ask::Nothing {
+            let has_errors = notes.has_errors();
+            notes.0.extend(inputs.of_subjects(pipeline, facts, ask, has_errors));
         }
         each_once(notes).or(inputs)
+    }
+
+    /// What the subjects leave to say, of inputs that have errors or none.
+    fn of_subjects(
+        &self,
+        pipeline: &Pipeline,
+        facts: &[PathBuf],
+        ask: Ask,
+        has_errors: bool,
+    ) -> Vec<Diagnostic> {
+        let nothing = !has_errors && self.relations.iter().all(|r| r.subjects.is_empty());
+        let nothing = nothing.then(|| self.nothing_to_ask(pipeline, facts, ask));
+        let asks = |relation: &str, subject: &str| self.asks(relation, subject);
+        let unasked = self.gold.as_ref().map(|gold| gold.unasked(ask.role(), asks));
+        nothing.into_iter().chain(unasked.into_iter().flatten()).collect()
     }
 
     /// Why no relation asks about any subject.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -230,4 +230,59 @@ fn kills_of_shards_and_merges_leave_no_trace() {
         fs::remove_dir_all(job.output()).unwrap();
     }
     println!("{killed} kills, {merges} of them of merges, {graphs} graphs, all the same");
+}
+
+/// Shards in processes of this machine, which are one command: also where one of them, or the command, is killed.
+#[test]
+fn processes_make_the_graph_of_one_run() {
+    let job = Job::small(&[CAPITAL, COUNTRY], 6);
+    let alone = job.elsewhere();
+    alone.run(&["--quiet"]);
+    let run = || {
+        let mut command = kgbuild();
+        command.arg("run").arg(job.pipeline()).args(["--processes", "2"]);
+        command
+    };
+    let output = succeed(&mut run());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("graph and report:") && said.contains("capital"), "{said}");
+    assert_same_graph(&job.graph(), &alone.graph(), "two processes");
+    assert_eq!(job.counts(), alone.counts());
+    succeed(&mut run());
+    assert_same_graph(&job.graph(), &alone.graph(), "two processes, again");
+
+    // The shards go with the command that began them, and what they have is gone on with.
+    job.set("correction", "lambda", 0.3);
+    alone.set("correction", "lambda", 0.3);
+    let mut begun =
+        run().arg("--fresh").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let children = || {
+        let own = format!("/proc/{0}/task/{0}/children", begun.id());
+        fs::read_to_string(own).unwrap_or_default()
+    };
+    let begin = Instant::now();
+    while children().split_whitespace().count() < 2 && begin.elapsed().as_secs() < 120 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let shards: Vec<PathBuf> =
+        children().split_whitespace().map(|id| Path::new("/proc").join(id)).collect();
+    assert_eq!(shards.len(), 2, "they were begun");
+    begun.kill().unwrap();
+    begun.wait().unwrap();
+    while shards.iter().any(|shard| shard.join("exe").exists()) {
+        assert!(begin.elapsed().as_secs() < 240, "they have not ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    succeed(&mut run());
+    alone.run(&["--quiet"]);
+    assert_same_graph(&job.graph(), &alone.graph(), "after a kill");
+
+    // What is wrong is said once, with the code that it has.
+    let wrong = run().arg("--shard=1/2").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
+    fs::remove_file(job.output().join("shards/1-of-2/shard.json")).unwrap();
+    fs::create_dir(job.output().join("shards/1-of-2/shard.json")).unwrap();
+    let wrong = run().output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
+    assert!(stderr(&wrong).contains("shard 1/2 ended with the exit code 2"), "{}", stderr(&wrong));
 }

@@ -3,6 +3,7 @@
 import glob
 import os
 import pathlib
+import shutil
 import signal
 import tempfile
 import threading
@@ -50,6 +51,7 @@ class Noted(kgbuild.ray.Worker):
 
 class OnRay(unittest.TestCase):
     cluster: ray.cluster_utils.Cluster
+    alone: tempfile.TemporaryDirectory[str]
     expected: list[str]
 
     @classmethod
@@ -59,17 +61,20 @@ class OnRay(unittest.TestCase):
         )
         ray.init(address=cls.cluster.address, log_to_driver=False)
         ray.data.DataContext.get_current().enable_progress_bars = False
-        with tempfile.TemporaryDirectory() as folder:
-            pipeline = cls.pipeline_in(pathlib.Path(folder))
-            start = time.monotonic()
-            pipeline.run()
-            print(f"one run: {time.monotonic() - start:.1f} s", flush=True)
-            cls.expected = lines(pipeline, pathlib.Path(folder))
+        cls.alone = tempfile.TemporaryDirectory()
+        pipeline = cls.pipeline_in(pathlib.Path(cls.alone.name))
+        pipeline.run()
+        cls.expected = lines(pipeline, pathlib.Path(cls.alone.name))
+        # Of what the graph keeps: nothing is asked for it again.
+        pipeline.share_means()
+        pipeline.file.unlink()
 
     @classmethod
     def tearDownClass(cls) -> None:
         ray.shutdown()
-        cls.cluster.shutdown()
+        cls.alone.cleanup()
+        # A graceful end waits half a minute for work that there is none of.
+        cls.cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
 
     @staticmethod
     def pipeline_in(folder: pathlib.Path) -> kgbuild.Pipeline:
@@ -84,13 +89,15 @@ class OnRay(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.pipeline = self.pipeline_in(self.folder)
+        plan = pathlib.Path("output", "shards", "plan")
+        shutil.copytree(pathlib.Path(self.alone.name, plan), self.folder / plan)
         self.second = self.cluster.add_node(num_cpus=1)
         self.cluster.wait_for_nodes()
 
     def tearDown(self) -> None:
         self.pipeline.file.unlink()
         if self.second in self.cluster.list_all_nodes():
-            self.cluster.remove_node(self.second)
+            self.cluster.remove_node(self.second, allow_graceful=False)
 
     def test_two_workers_make_the_graph_of_one_run(self) -> None:
         start = time.monotonic()
@@ -141,7 +148,7 @@ class OnRay(unittest.TestCase):
 
         harming = threading.Thread(target=wait_and_harm)
         harming.start()
-        asked.write_parquet(str(rows))
+        asked.write_parquet(str(rows), ray_remote_args={"num_cpus": 0})
         harming.join()
         kgbuild.merge(self.pipeline.output)
         self.assertEqual(lines(self.pipeline, self.folder), self.expected)

@@ -1,4 +1,4 @@
-//! The real readers of exports: Python with what tests/readers/requirements.txt pins.
+//! Python with what a file of requirements pins: the real readers of exports, or the package's own needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,17 @@ pub fn said(output: &Output) -> String {
 
 /// Python with the readers; none where pip cannot fetch them, which is told.
 pub fn python() -> Option<PathBuf> {
-    let requirements = here().join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    environment("readers", &here().join("requirements.txt"))
+}
+
+/// Python in a folder of this name for all tests, with what a file of requirements pins; none where pip cannot
+/// fetch it, which is told.
+pub fn environment(name: &str, requirements: &Path) -> Option<PathBuf> {
+    let wanted = fs::read_to_string(requirements).unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     // Tests run beside each other, in one process or in several.
-    let lock = fs::File::create(parent.join("readers.lock")).unwrap();
+    let lock = fs::File::create(folder.with_extension("lock")).unwrap();
     lock.lock().unwrap();
-    let folder = parent.join("readers");
     let (python, mark) = (folder.join("bin/python"), folder.join("requirements.txt"));
     if fs::read_to_string(&mark).is_ok_and(|has| has == wanted) {
         return Some(python);
@@ -30,7 +34,7 @@ pub fn python() -> Option<PathBuf> {
     let installed = made.ok().filter(|made| made.status.success()).and_then(|_| {
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-        pip.arg(&requirements).stdin(Stdio::null()).output().ok()
+        pip.arg(requirements).stdin(Stdio::null()).output().ok()
     });
     match installed {
         Some(done) if done.status.success() => {
@@ -39,7 +43,8 @@ pub fn python() -> Option<PathBuf> {
         }
         failed => {
             let why = failed.map_or("python3 -m venv failed".to_owned(), |done| said(&done));
-            println!("SKIPPED: THE READERS COULD NOT BE INSTALLED, NOTHING WAS TESTED: {why}");
+            let file = requirements.display();
+            println!("SKIPPED: {file} COULD NOT BE INSTALLED, NOTHING WAS TESTED: {why}");
             None
         }
     }

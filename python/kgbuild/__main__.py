@@ -1,0 +1,5 @@
+"""`python -m kgbuild`: the command."""
+
+from ._command import main
+
+main()
