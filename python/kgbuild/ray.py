@@ -10,10 +10,11 @@ have to be where all nodes see them. Of your own datasets::
     plan = kgbuild.Pipeline("pipeline.toml").share_means()
     rows = ray.data.read_parquet("s3://…/subjects").map_batches(
         kgbuild.ray.Worker,
-        fn_constructor_args=("pipeline.toml", plan),
+        fn_constructor_args=(os.path.abspath("pipeline.toml"), os.path.abspath(plan), 4),
         batch_format="pyarrow",
         batch_size=256,
         compute=ray.data.ActorPoolStrategy(size=16),
+        num_cpus=4,  # as many as a worker has threads; some have to be left for the reading
     )
     rows.write_parquet("outputs/mine/shards/rows", ray_remote_args={"num_cpus": 0})
     kgbuild.merge("outputs/mine")
@@ -22,8 +23,11 @@ have to be where all nodes see them. Of your own datasets::
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
+import re
+import uuid
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +46,11 @@ __all__ = ["SCHEMA", "Worker", "run"]
 # Subjects that a worker is given at once, where nothing else is said.
 _FEWEST_SUBJECTS, _MOST_SUBJECTS = 16, 256
 # More files of answers are hardly listed fast.
-_MOST_FILES = 4096
+_MOST_FILES = 65536
+
+# What `_Writer` names its files, those that are whole and those that are not yet.
+_WHOLE = re.compile(r"[0-9a-f]{24}\.parquet")
+_HALF = re.compile(r"\.[0-9a-f]{24}-[0-9a-f]{32}")
 
 
 class _Writer(Worker):
@@ -57,10 +65,12 @@ class _Writer(Worker):
     def __call__(self, batch: pa.Table) -> pa.Table:
         """How many questions were answered."""
         rows = super().__call__(batch)
-        subjects = "\n".join(map(str, batch.column("iri").to_pylist()))
-        name = hashlib.sha256(subjects.encode()).hexdigest()[:24]
-        half = self._folder / f".{name}-{os.getpid()}"
-        pq.write_table(rows, half)
+        name = hashlib.sha256(json.dumps(batch.to_pydict()).encode()).hexdigest()[:24]
+        half = self._folder / f".{name}-{uuid.uuid4().hex}"
+        with half.open("wb") as file:
+            pq.write_table(rows, file)
+            file.flush()
+            os.fsync(file.fileno())
         half.replace(self._folder / f"{name}.parquet")
         return pa.table({"answered": [rows.num_rows]})
 
@@ -85,8 +95,9 @@ def run(
     asks all again.
 
     `subjects` are others: a dataset with the columns that `Worker` takes, of any size and from anywhere. The pipeline's own
-    tables then give only what the mean predictions are taken of. All of the dataset is asked, and the graph is marked as one
-    that is not of the pipeline's own questions.
+    tables then give only what the mean predictions are taken of. All of the dataset is asked, again at each call, and the
+    graph is marked as one that is not of the pipeline's own questions: give it an output folder of its own. Reading the dataset
+    takes CPUs beside those of the workers.
     """
     file = os.path.abspath(Pipeline(pipeline).file)
     own = Pipeline(file)
@@ -95,8 +106,7 @@ def run(
     plan = own.share_means(fresh=fresh, progress=progress)
     folder = own.output / "shards" / "rows"
     if fresh:
-        for old in folder.glob("*.parquet"):
-            old.unlink()
+        _delete(folder, _WHOLE)
     workers, num_cpus = _sizes(workers, num_cpus)
     asked = _left(file, folder, workers, batch_size) if subjects is None else subjects
     if asked is not None:
@@ -118,6 +128,13 @@ def run(
     )
 
 
+def _delete(folder: pathlib.Path, names: re.Pattern[str]) -> None:
+    """Deletes files that a `_Writer` named so, and no others."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if names.fullmatch(file.name):
+            file.unlink()
+
+
 def _sizes(workers: int | None, num_cpus: float | None) -> tuple[int, float]:
     """How many workers there are, and with how many CPUs each."""
     all_nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -137,9 +154,8 @@ def _left(
     """The subjects of a pipeline that are to be asked about, in blocks of which each becomes a file; None where all are
     answered."""
     left = _kgbuild.LeftSubjects(file, os.fspath(folder))
-    # Their writers were killed; their questions are among those that are left.
-    for broken in [*map(pathlib.Path, left.broken), *folder.glob(".*-*[0-9]")]:
-        broken.unlink()
+    # What a worker had not written to its end when it was killed.
+    _delete(folder, _HALF)
     if not len(left):
         return None
     starts, start = [], 0

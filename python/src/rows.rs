@@ -87,9 +87,6 @@ fn columns<'py>(py: Python<'py>, rows: &[AnsweredRow]) -> PyResult<Bound<'py, Py
 pub(crate) struct LeftSubjects {
     job: Mutex<PlannedJob<'static>>,
     left: Vec<EntityId>,
-    /// Files that were not written to their end.
-    #[pyo3(get)]
-    broken: Vec<PathBuf>,
 }
 
 #[pymethods]
@@ -98,8 +95,8 @@ impl LeftSubjects {
     fn new(py: Python<'_>, file: PathBuf, folder: PathBuf) -> PyResult<Self> {
         work(py, None, |environment| {
             let job = Job::open(&file, environment).and_then(Job::plan).or_raise()?;
-            let (left, broken) = job.subjects_without_rows(&folder).or_raise()?;
-            Ok(Self { job: Mutex::new(job), left, broken })
+            let left = job.subjects_without_rows(&folder).or_raise()?;
+            Ok(Self { job: Mutex::new(job), left })
         })
     }
 

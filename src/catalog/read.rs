@@ -57,7 +57,9 @@ pub(super) fn described(entities: &[Described]) -> Result<(Catalog, Diagnostics)
             let message = format!("<{}> has no label, and a model is asked by that", entity.iri);
             mistakes.about_file(Diagnostic::error("empty-label", message));
         } else {
-            builder.described(entity, &mut mistakes);
+            // As a table's cells are.
+            let label = entity.label.trim().to_owned();
+            builder.described(&Described { label, ..entity.clone() }, &mut mistakes);
         }
     }
     let (mut catalog, warnings) = builder.finish(&rows, mistakes.finish())?;

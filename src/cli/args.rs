@@ -187,8 +187,7 @@ pub struct RunArgs {
     pub verify: bool,
     #[command(flatten)]
     pub shard: ShardArgs,
-    /// Ask in so many processes, each with its share of the processors, of a NUMA node where there are several, and a
-    /// GPU of its own where there are several, and merge what they find
+    /// Ask in so many processes, each with its share of the processors and a GPU of its own, and merge what they find
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=512), conflicts_with_all = ["shard", "dry_run"])]
     pub processes: Option<u32>,
     /// Tell the process that began this one how far it is

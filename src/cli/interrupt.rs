@@ -101,14 +101,6 @@ fn code_of(signal: c_int) -> u8 {
 // The standard library links the C library, but has no name for this.
 unsafe extern "C" {
     fn signal(number: c_int, action: usize) -> usize;
-    fn kill(process: c_int, signal: c_int) -> c_int;
-}
-
-/// Asks another process to end, whose end was not waited for yet.
-pub(super) fn terminate(process: u32) {
-    let Ok(process) = c_int::try_from(process) else { return };
-    // SAFETY: nothing of this process is touched. One that has ended is there until it was waited for.
-    let _is_gone = unsafe { kill(process, SIGTERM) };
 }
 
 const SIG_IGN: usize = 1;

@@ -20,8 +20,6 @@ mod init;
 mod inspect;
 mod interrupt;
 mod manual;
-mod processes;
-mod processors;
 mod query;
 mod report;
 mod reproduce;

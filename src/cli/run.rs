@@ -1,15 +1,17 @@
 //! `kgbuild run`: from a pipeline file to a graph and a report.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::args::RunArgs;
 use super::environment::{environment, stopping_environment, use_library};
 use super::failure::Failure;
-use super::processes::{self, Teller};
 use super::report::{Again, next_steps, print_report, shard_steps};
+use super::shards::print_merged;
 use super::streams::{Console, print};
 use super::table;
-use crate::pipeline::{Job, PlannedJob, Shard, WorkCounts};
+use crate::pipeline::{Environment, Job, PlannedJob, Shard, Teller, WorkCounts, run_processes};
 
 /// Runs the pipeline, or says what a run would take.
 pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
@@ -26,14 +28,13 @@ pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
     environment.verify = args.verify;
     use_library(&mut environment, &args.library)?;
     if let Some(count) = args.processes {
-        return processes::run(args, count, &environment, console);
+        return in_processes(args, count, &environment, console);
     }
-    let mut console = console;
     if args.tell {
-        // Standard output is for what is told.
         environment.events = Box::new(Teller);
-        console.quiet = true;
     }
+    // Standard output is then for what is told.
+    let console = Console { quiet: console.quiet || args.tell };
     let shard = args.shard.shard.as_deref().map(Shard::read).transpose()?;
     let job = Job::open(&args.pipeline, &environment)?;
     let whole = job.pipeline().output.folder.clone();
@@ -52,6 +53,26 @@ pub(super) fn run(args: &RunArgs, console: Console) -> Result<(), Failure> {
         Some(shard) => shard_steps(shard, &whole),
     };
     print_report(&report, &again, &next, console)
+}
+
+/// Runs the pipeline in so many processes.
+fn in_processes(
+    args: &RunArgs,
+    count: u32,
+    environment: &Environment,
+    console: Console,
+) -> Result<(), Failure> {
+    // Installed by pip this program stands behind an interpreter, whose place says where its packages are.
+    let command = |shard: Shard| {
+        let mut words = std::env::args_os();
+        let mut command = Command::new(words.next().unwrap_or_else(|| "kgbuild".into()));
+        command.args(words.take_while(|word| word != "run")).arg("run").arg(&args.pipeline);
+        command.args(["--tell", "--shard", &shard.to_string()]);
+        command.args(args.fresh.then_some("--fresh")).args(args.locked.then_some("--locked"));
+        command.args(args.library.path.iter().flat_map(|path| [Path::new("--library"), path]));
+        command
+    };
+    print_merged(run_processes(&args.pipeline, count, args.fresh, &command, environment), console)
 }
 
 /// Prints what a run would do, and how long that would take.

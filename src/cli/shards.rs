@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::report::{next_steps, program, relations, shown};
 use super::streams::Console;
 use crate::files::writable;
-use crate::pipeline::{Job, MergeOptions, merge};
+use crate::pipeline::{Error, Job, MergeOptions, MergedGraph, merge};
 
 /// Takes what all shards go by, and says where it is.
 pub(super) fn plan(args: &PlanArgs, console: Console) -> Result<(), Failure> {
@@ -43,7 +43,14 @@ pub(super) fn merge_shards(args: &MergeArgs, console: Console) -> Result<(), Fai
         fresh: args.fresh,
         pipeline: args.pipeline.clone(),
     };
-    let merged = merge(&args.output, &options, &environment);
+    print_merged(merge(&args.output, &options, &environment), console)
+}
+
+/// Says what came of a merge.
+pub(super) fn print_merged(
+    merged: Result<MergedGraph, Error>,
+    console: Console,
+) -> Result<(), Failure> {
     let again = "interrupted: the same command goes on";
     let merged = merged.map_err(|error| Failure::from(error).saying(again))?;
     if !merged.report.complete {
@@ -51,8 +58,7 @@ pub(super) fn merge_shards(args: &MergeArgs, console: Console) -> Result<(), Fai
         return Err(Failure::Stopped);
     }
     let what = if merged.before { "were merged before" } else { "merged" };
-    let mut text = relations(&merged.report);
-    text += &format!("\n\n{} {what}", merged.shards);
-    text += &next_steps(&args.output);
-    console.summary(&text)
+    let text = relations(&merged.report);
+    let next = next_steps(&merged.folder);
+    console.summary(&format!("{text}\n\n{} {what}{next}", merged.shards))
 }

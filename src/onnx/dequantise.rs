@@ -16,15 +16,21 @@ pub(super) enum Quantisation {
     Q5_0,
     Q5_1,
     Q8_0,
+    Q2K,
+    Q3K,
     Q4K,
     Q5K,
     Q6K,
+    Iq4Nl,
+    Iq4Xs,
 }
 
-use Quantisation::{Bf16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+use Quantisation::{
+    Bf16, F16, F32, Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
+};
 
 /// Number in the file, name, values a block, bytes a block.
-const TYPES: [(Quantisation, u32, &str, usize, usize); 11] = [
+const TYPES: [(Quantisation, u32, &str, usize, usize); 15] = [
     (F32, 0, "F32", 1, 4),
     (F16, 1, "F16", 1, 2),
     (Bf16, 30, "BF16", 1, 2),
@@ -33,9 +39,13 @@ const TYPES: [(Quantisation, u32, &str, usize, usize); 11] = [
     (Q5_0, 6, "Q5_0", 32, 22),
     (Q5_1, 7, "Q5_1", 32, 24),
     (Q8_0, 8, "Q8_0", 32, 34),
+    (Q2K, 10, "Q2_K", 256, 84),
+    (Q3K, 11, "Q3_K", 256, 110),
     (Q4K, 12, "Q4_K", 256, 144),
     (Q5K, 13, "Q5_K", 256, 176),
     (Q6K, 14, "Q6_K", 256, 210),
+    (Iq4Nl, 20, "IQ4_NL", 32, 18),
+    (Iq4Xs, 23, "IQ4_XS", 256, 136),
 ];
 
 impl Quantisation {
@@ -80,9 +90,13 @@ impl Quantisation {
             Q5_0 => q5_0,
             Q5_1 => q5_1,
             Q8_0 => q8_0,
+            Q2K => q2_k,
+            Q3K => q3_k,
             Q4K => q4_k,
             Q5K => q5_k,
             Q6K => q6_k,
+            Iq4Nl => iq4_nl,
+            Iq4Xs => iq4_xs,
         };
         for (b, y) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(values)) {
             block(b, y);
@@ -148,6 +162,71 @@ fn q8_0(b: &[u8], y: &mut [f32]) {
     let d = half(b, 0);
     for (y, &q) in y.iter_mut().zip(&b[2..]) {
         *y = f32::from(q.cast_signed()) * d;
+    }
+}
+
+/// Of the 16 values of sub-block `j` of sixteen, in order, which byte of 64 holds each, and by how many bits it is
+/// shifted there: half a block of 128 values lies in 32 bytes, two bits a value.
+fn two_bits(j: usize) -> impl Iterator<Item = (usize, usize)> {
+    let (half, quarter, side) = (j / 8, j % 8 / 2, j % 2);
+    (0..16).map(move |l| (32 * half + 16 * side + l, 2 * quarter))
+}
+
+/// y = d scale q - d_min minimum, in sixteen sub-blocks of 16, whose scale and minimum are the halves of a byte.
+fn q2_k(b: &[u8], y: &mut [f32]) {
+    let (d, d_min) = (half(b, 80), half(b, 82));
+    for (j, y) in y.chunks_exact_mut(16).enumerate() {
+        let (scale, minimum) = nibbles(b[j]);
+        let (scale, minimum) = (d * f32::from(scale), d_min * f32::from(minimum));
+        for (y, (byte, shift)) in y.iter_mut().zip(two_bits(j)) {
+            *y = scale * f32::from(b[16 + byte] >> shift & 3) - minimum;
+        }
+    }
+}
+
+/// y = d (scale - 32) q, in sixteen sub-blocks of 16; q has its low two bits in 64 bytes, and is 4 less where its bit in
+/// the 32 bytes in front is not set. Scales have their low four bits in halves of eight bytes, their high two in
+/// four bytes behind these.
+fn q3_k(b: &[u8], y: &mut [f32]) {
+    let (d, scales) = (half(b, 108), &b[96..108]);
+    for (j, y) in y.chunks_exact_mut(16).enumerate() {
+        let (low, high) = nibbles(scales[j % 8]);
+        let low = if j < 8 { low } else { high };
+        let high = scales[8 + j % 4] >> (2 * (j / 4)) & 3;
+        let scale = d * (f32::from(low | high << 4) - 32.0);
+        for (y, (byte, shift)) in y.iter_mut().zip(two_bits(j)) {
+            let bit = 4 * (j / 8) + shift / 2;
+            let less = if b[byte % 32] >> bit & 1 == 1 { 0.0 } else { 4.0 };
+            *y = scale * (f32::from(b[32 + byte] >> shift & 3) - less);
+        }
+    }
+}
+
+/// What the four bits of the types IQ4 stand for.
+const UNEVEN: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// y = scale of what each half of 16 bytes stands for; the low halves are the first 16 values, the high halves the last.
+fn uneven(scale: f32, bytes: &[u8], y: &mut [f32]) {
+    for (j, &q) in bytes.iter().enumerate() {
+        let (low, high) = nibbles(q);
+        y[j] = scale * f32::from(UNEVEN[usize::from(low)]);
+        y[j + 16] = scale * f32::from(UNEVEN[usize::from(high)]);
+    }
+}
+
+fn iq4_nl(b: &[u8], y: &mut [f32]) {
+    uneven(half(b, 0), &b[2..], y);
+}
+
+/// As IQ4_NL in eight sub-blocks of 32, each times (scale - 32): six bits, of which the low four are halves of four
+/// bytes and the high two stand in the two bytes before these.
+fn iq4_xs(b: &[u8], y: &mut [f32]) {
+    let (d, high) = (half(b, 0), u16::from_le_bytes([b[2], b[3]]));
+    for (j, (bytes, y)) in b[8..].chunks_exact(16).zip(y.chunks_exact_mut(32)).enumerate() {
+        let (even, odd) = nibbles(b[4 + j / 2]);
+        let low = if j % 2 == 0 { even } else { odd };
+        let scale = f32::from(low) + f32::from(high >> (2 * j) & 3) * 16.0 - 32.0;
+        uneven(d * scale, bytes, y);
     }
 }
 
@@ -218,6 +297,30 @@ fn q6_k(b: &[u8], y: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// By the reference of the format: see scripts/quantised-blocks.py.
+    #[test]
+    fn every_type_has_the_values_of_the_reference() {
+        let text = include_str!("../../tests/data/quantised-blocks.json");
+        let all: std::collections::BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(text).unwrap();
+        assert_eq!(all.len(), TYPES.len() - 3, "all but plain numbers");
+        for (name, own) in all {
+            let number = own["number"].as_u64().unwrap() as u32;
+            let kind = Quantisation::from_number(number).unwrap();
+            let bytes = |key: &str| hex::decode(own[key].as_str().unwrap()).unwrap();
+            let values = bytes("values");
+            let bits = values.as_chunks::<4>().0.iter();
+            let expected: Vec<f32> = bits.map(|bits| f32::from_be_bytes(*bits)).collect();
+            let found = kind.dequantise(&bytes("bytes"));
+            assert_eq!(found.len(), expected.len(), "{name}");
+            for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                // The same numbers, multiplied in another order.
+                let near = (found - expected).abs() <= 2e-6 * expected.abs().max(1.0);
+                assert!(near, "{name} at {at}: {found} instead of {expected}");
+            }
+        }
+    }
 
     const HALF: [u8; 2] = [0x00, 0x38]; // 0.5
     const TWO: [u8; 2] = [0x00, 0x40]; // 2.0

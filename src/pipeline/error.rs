@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ModelsError, ReportFileError, SharedMeansError};
+use super::{ModelsError, ProcessError, ReportFileError, SharedMeansError};
 use crate::diagnostic::{Diagnostics, Explain, Fault};
 use crate::files::WriteError;
 use crate::{fetch, finetune, graph, lm, runtime};
@@ -118,6 +118,9 @@ pub enum Error {
     /// What all shards go by cannot be used.
     #[error(transparent)]
     SharedMeans(#[from] SharedMeansError),
+    /// A process of a shard did not get to its end.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// The stop was set before anything was changed.
     #[error("interrupted")]
     Interrupted,
@@ -137,6 +140,7 @@ impl Explain for Error {
             Self::Report(error) => Some(error),
             Self::Write(error) => Some(error),
             Self::SharedMeans(error) => Some(error),
+            Self::Process(error) => Some(error),
             Self::Context { .. }
             | Self::EmptyPrompt { .. }
             | Self::Ledger { .. }

@@ -31,6 +31,8 @@ pub struct MergeOptions {
 /// What a merge made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MergedGraph {
+    /// Its output folder.
+    pub folder: PathBuf,
     /// What is in the graph.
     pub report: RunReport,
     /// How many shards are in it, and how many there are, in words.
@@ -90,7 +92,7 @@ pub fn merge(
             report
         }
     };
-    Ok(MergedGraph { report, shards: shards.count(), before })
+    Ok(MergedGraph { folder: out.to_owned(), report, shards: shards.count(), before })
 }
 
 /// Reads the rows of a job, if it was answered in rows, and gives their lines in order.

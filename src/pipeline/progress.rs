@@ -10,7 +10,7 @@ pub(super) const PREDICT: &str = "predict";
 pub(super) const WRITE: &str = "write";
 
 /// All of them, in their order.
-pub const STAGES: &[&str] = &[ENCODE, PREDICT, WRITE];
+pub(super) const STAGES: &[&str] = &[ENCODE, PREDICT, WRITE];
 
 /// Begins work on so many prompts.
 pub(super) fn begin(events: &dyn Events, prompts: usize) -> Progress<'_> {

@@ -124,19 +124,14 @@ impl PlannedJob<'_> {
         })
     }
 
-    /// The subjects of questions of this job that rows in a folder do not answer, in the order of the tables, and files
-    /// there that cannot be read.
+    /// The subjects of questions of this job that rows in a folder do not answer, in the order of the tables.
     ///
     /// # Errors
-    /// [`graph::MergeError`] where the rows are of another run.
-    pub fn subjects_without_rows(
-        &self,
-        folder: &Path,
-    ) -> Result<(Vec<EntityId>, Vec<std::path::PathBuf>), Error> {
+    /// [`graph::MergeError`] where the rows cannot be read, or are of another run.
+    pub fn subjects_without_rows(&self, folder: &Path) -> Result<Vec<EntityId>, Error> {
         let description = self.describe()?;
         let writer = RowWriter::new(&self.pipeline.output.base_iri, &description.signature)?;
-        let (answered, broken) =
-            graph::answered_rows(folder, writer.run()).map_err(graph::Error::from)?;
+        let answered = graph::answered_rows(folder, writer.run()).map_err(graph::Error::from)?;
         let plan = &self.plan;
         let is_left = |relation: &super::RelationPlan, subject: EntityId| {
             relation.subjects.binary_search(&subject).is_ok()
@@ -147,7 +142,7 @@ impl PlannedJob<'_> {
                 ))
         };
         let left = plan.subjects.ids().filter(|&s| plan.relations.iter().any(|r| is_left(r, s)));
-        Ok((left.collect(), broken))
+        Ok(left.collect())
     }
 
     /// What a subject of the tables is called and is.

@@ -52,6 +52,14 @@ pub enum SharedMeansError {
         /// Why.
         why: String,
     },
+    /// It is of another version.
+    #[error("the layout of {} is {layout}, and this kgbuild reads {LAYOUT}", path.display())]
+    OtherLayout {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        layout: u64,
+    },
     /// It is another job's.
     #[error(
         "{} is of another job, or of this one before it was changed: it differs in {}",
@@ -262,7 +270,11 @@ impl SharedMeans {
     /// # Errors
     /// [`SharedMeansError::Unreadable`].
     pub(super) fn replaceable(path: &Path) -> Result<(), SharedMeansError> {
-        if is_taken(path) { parse(path).map(drop) } else { Ok(()) }
+        match is_taken(path).then(|| parse(path)) {
+            // Of another version of kgbuild.
+            None | Some(Ok(_) | Err(SharedMeansError::OtherLayout { .. })) => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
     }
 
     /// Writes them, and what they were taken for.
@@ -348,11 +360,12 @@ pub(super) fn parse(path: &Path) -> Result<Content, SharedMeansError> {
         return Err(unreadable("it is not a file".to_owned()));
     }
     let text = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let file: File = serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
-    if file.layout != LAYOUT {
-        let why = format!("its layout is {}, and this kgbuild reads {LAYOUT}", file.layout);
-        return Err(unreadable(why));
+    let value: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))?;
+    if let Some(layout) = value["layout"].as_u64().filter(|own| *own != u64::from(LAYOUT)) {
+        return Err(SharedMeansError::OtherLayout { path: path.to_owned(), layout });
     }
+    let file: File = serde_json::from_value(value).map_err(|e| unreadable(e.to_string()))?;
     match file.plan.sha256() {
         Ok(sha256) if sha256 == file.sha256 => Ok(file.plan),
         _ => Err(unreadable("it was changed since".to_owned())),

@@ -82,6 +82,14 @@ pub enum MergeError {
         /// Those that it has.
         found: Vec<String>,
     },
+    /// A question was answered twice, and not alike.
+    #[error("the rows of {} answer {question} twice, and not alike", path.display())]
+    Disagree {
+        /// Where the rows are.
+        path: PathBuf,
+        /// Which question.
+        question: String,
+    },
     /// Rows are of another run than that which is gone on with.
     #[error("the rows of {} are of another job, or of this one before it was changed", path.display())]
     OtherRun {
@@ -201,6 +209,38 @@ fn lacking(unfinished: &[u32], missing: &[u32], of: u32) -> String {
     said.into_iter().flatten().collect::<Vec<_>>().join(", and ")
 }
 
+impl MergeError {
+    /// How rows are mended, where something is wrong with them.
+    fn help_with_rows(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Rows { .. } => {
+                "delete the file where its writer was killed: its questions are asked again. Of compressed ones, those \
+                 by snappy are read"
+            }
+            Self::Columns { .. } => {
+                "give the rows as `kgbuild.ray` and `kgbuild.spark` make them, all columns kept"
+            }
+            Self::Disagree { .. } => {
+                "a subject has one name, and stands in one batch; on a GPU, where a batch changes the last decimals, \
+                 give one of both answers"
+            }
+            Self::OtherRun { .. } => {
+                "delete these rows, as `kgbuild.ray.run` with `fresh=True` does, or name another folder"
+            }
+            Self::NoPlan { .. } => {
+                "name its folder too, as OUTPUT/shards/plan, which `kgbuild plan` has written"
+            }
+            Self::Both { .. } => "name those that are to be merged",
+            Self::Questions { .. } => {
+                "`kgbuild.ray.run` goes on where it was stopped; `--partial` merges what is there, \
+                 whatever subjects it is of"
+            }
+            Self::Sorting { .. } => "make room in the temporary folder, or name another as TMPDIR",
+            _ => return None,
+        })
+    }
+}
+
 impl Explain for MergeError {
     fn fault(&self) -> Fault {
         match self {
@@ -211,6 +251,9 @@ impl Explain for MergeError {
     }
 
     fn help(&self) -> Option<String> {
+        if let Some(help) = self.help_with_rows() {
+            return Some(help.to_owned());
+        }
         Some(match self {
             Self::NoShard { .. } | Self::None { .. } => {
                 "name the folders that `kgbuild run PIPELINE --shard 1/4` and its like wrote, as \
@@ -222,25 +265,6 @@ impl Explain for MergeError {
                  that ran the shard writes it anew without asking anything"
                     .to_owned()
             }
-            Self::Rows { .. } => {
-                "delete the file where its writer was killed: its questions are asked again. Of compressed ones, those \
-                 by snappy are read"
-                    .to_owned()
-            }
-            Self::Columns { .. } => {
-                "give the rows as `kgbuild.ray` and `kgbuild.spark` make them, all columns kept".to_owned()
-            }
-            Self::OtherRun { .. } => "name another folder, or delete these rows".to_owned(),
-            Self::NoPlan { .. } => {
-                "name its folder too, as OUTPUT/shards/plan, which `kgbuild plan` has written".to_owned()
-            }
-            Self::Both { .. } => "name those that are to be merged".to_owned(),
-            Self::Questions { .. } => {
-                "`kgbuild.ray.run` goes on where it was stopped; `--partial` merges what is there, \
-                 whatever subjects it is of"
-                    .to_owned()
-            }
-            Self::Sorting { .. } => "make room in the temporary folder, or name another as TMPDIR".to_owned(),
             Self::Twice { .. } => "name one of them".to_owned(),
             Self::Differ { .. } => {
                 "run the shards again with the same files: they ask only what differs. Where it is the device or \
@@ -269,7 +293,7 @@ impl Explain for MergeError {
             Self::AnotherGraph { .. } => {
                 "merge into another folder, or give --fresh to delete that graph".to_owned()
             }
-            Self::Stopped => return None,
+            _ => return None,
         })
     }
 }

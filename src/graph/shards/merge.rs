@@ -235,6 +235,10 @@ fn not_parsed(lines: &mut Lines, shards: &Shards, error: &RdfSyntaxError) -> Mer
             Ok(false) => break,
         }
     }
+    if !shards.rows.is_empty() {
+        let path = shards.rows.place().to_owned();
+        return MergeError::Rows { path, why: error.to_string() };
+    }
     let FoundShard { folder, handed } = &shards.found[0];
     MergeError::Damaged { path: handed.quads(folder), why: error.to_string() }
 }

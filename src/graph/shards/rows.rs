@@ -18,7 +18,8 @@ use super::super::error::Difference;
 use super::super::kept::{print, question_print};
 use super::super::ledger::{self, Signature};
 use super::super::records::QuestionSet;
-use super::{AddStatistics, Advance, HandedShard, MergeError};
+use super::super::vocabulary as kgb;
+use super::{AddStatistics, Advance, HandedShard, MergeError, SHARD_FILE};
 use crate::files::{Sorted, Sorter};
 
 /// The columns that a merge reads.
@@ -63,6 +64,7 @@ impl Rows {
         let is_parquet = |path: &Path| {
             path.is_file() && path.extension().is_some_and(|extension| extension == "parquet")
         };
+        let is_shard = path.join(SHARD_FILE).exists() || path.join("store").exists();
         let inside = || {
             let entries = fs::read_dir(path).into_iter().flatten().flatten();
             let mut files: Vec<PathBuf> =
@@ -70,7 +72,11 @@ impl Rows {
             files.sort();
             files
         };
-        let found = if is_parquet(path) { vec![path.to_owned()] } else { inside() };
+        let found = match is_parquet(path) {
+            true => vec![path.to_owned()],
+            false if is_shard => Vec::new(),
+            false => inside(),
+        };
         let before = self.files.len();
         self.files.extend(found);
         self.files.len() > before
@@ -134,6 +140,7 @@ impl Rows {
         let (mut lines, mut counts) = (Sorter::default(), Sorter::default());
         let sorting = |error: std::io::Error| MergeError::Sorting { why: error.to_string() };
         let mut origins = Origins::default();
+        let ledger = format!("{} .", kgb::LEDGER);
         for file in &self.files {
             for_each(file, &mut |row| {
                 for line in row.quads.split_inclusive('\n') {
@@ -144,6 +151,10 @@ impl Rows {
                     count.extend_from_slice(part.as_bytes());
                     count.push(END);
                 }
+                // What is kept of a batch is in one of its rows, and of another batch another.
+                let facts = row.quads.lines().filter(|line| !line.ends_with(&ledger));
+                count.extend_from_slice(format!("{:016x}", print(facts)).as_bytes());
+                count.push(END);
                 count.extend_from_slice(row.statistics.as_bytes());
                 counts.push(&count).map_err(sorting)?;
                 origins.add(file, row);
@@ -158,7 +169,7 @@ impl Rows {
         let mut last: Vec<u8> = Vec::new();
         for count in counts.sorted().each().map_err(sorting)? {
             let count = count.map_err(sorting)?;
-            self.count_one(&count, &mut last, add);
+            self.count_one(&count, &mut last, add)?;
         }
         for own in self.counted.values_mut() {
             own.statistics = vec![add(std::mem::take(&mut own.statistics))];
@@ -167,13 +178,23 @@ impl Rows {
     }
 
     /// Counts a question, unless it is the last one again.
-    fn count_one(&mut self, count: &[u8], last: &mut Vec<u8>, add: &AddStatistics<'_>) {
-        let mut parts = count.splitn(3, |&byte| byte == END);
+    ///
+    /// # Errors
+    /// [`MergeError::Disagree`] where it is that with another answer.
+    fn count_one(
+        &mut self,
+        count: &[u8],
+        last: &mut Vec<u8>,
+        add: &AddStatistics<'_>,
+    ) -> Result<(), MergeError> {
+        let mut parts = count.splitn(4, |&byte| byte == END);
         let mut next = || std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
-        let (relation, subject, statistics) = (next(), next(), next());
+        let (relation, subject, _, statistics) = (next(), next(), next(), next());
         let question = &count[..relation.len() + subject.len() + 2];
         if last == question {
-            return;
+            let path = self.place().to_owned();
+            let question = format!("<{subject}> by <{relation}>");
+            return Err(MergeError::Disagree { path, question });
         }
         question.clone_into(last);
         let own = self.counted.entry(relation.to_owned()).or_default();
@@ -182,6 +203,7 @@ impl Rows {
         if own.statistics.len() == TOGETHER {
             own.statistics = vec![add(std::mem::take(&mut own.statistics))];
         }
+        Ok(())
     }
 }
 
@@ -306,28 +328,21 @@ fn is_text(column: &Arc<Type>) -> bool {
     column.is_primitive() && column.get_physical_type() == parquet::basic::Type::BYTE_ARRAY
 }
 
-/// The questions that rows in a folder answer, by their prints; files that cannot be read are given apart.
+/// The questions that rows in a folder answer, by their prints.
 ///
 /// # Errors
-/// Where the files are of another run than `run`.
-pub fn answered_rows(folder: &Path, run: &str) -> Result<(HashSet<u64>, Vec<PathBuf>), MergeError> {
-    let (mut prints, mut broken) = (HashSet::new(), Vec::new());
-    let mut rows = Rows::default();
+/// Where a file cannot be read, or is of another run than `run`.
+pub fn answered_rows(folder: &Path, run: &str) -> Result<HashSet<u64>, MergeError> {
+    let (mut prints, mut rows) = (HashSet::new(), Rows::default());
     rows.add(folder);
     for file in rows.files {
-        let mut own = Vec::new();
-        let read = for_each(&file, &mut |row| {
+        for_each(&file, &mut |row| {
             if row.run != run {
                 return Err(MergeError::OtherRun { path: file.clone() });
             }
-            own.push(question_print(&row.subject, &row.relation, ""));
+            prints.insert(question_print(&row.subject, &row.relation, ""));
             Ok(())
-        });
-        match read {
-            Ok(()) => prints.extend(own),
-            Err(MergeError::Rows { .. }) => broken.push(file),
-            Err(other) => return Err(other),
-        }
+        })?;
     }
-    Ok((prints, broken))
+    Ok(prints)
 }

@@ -89,7 +89,7 @@ fn gpus() -> Vec<String> {
 mod linux {
     use std::ffi::c_int;
     use std::io;
-    use std::os::unix::process::CommandExt as _;
+    use std::os::unix::process::{CommandExt as _, parent_id};
     use std::process::Command;
 
     use signal_hook::consts::SIGTERM;
@@ -111,9 +111,14 @@ mod linux {
             mask[own / 64] |= 1 << (own % 64);
         }
         let is_given = mask.iter().any(|word| *word != 0);
+        let parent = std::process::id();
         let begin = move || {
             // SAFETY: a system call that is given numbers.
             let failed = unsafe { prctl(PR_SET_PDEATHSIG, SIGTERM) } != 0;
+            if parent_id() != parent {
+                // It died before the kernel was told.
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let size = size_of_val(&mask);
             // SAFETY: it reads so many bytes, and keeps nothing of them.
             let failed =
