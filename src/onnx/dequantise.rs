@@ -425,6 +425,6 @@ mod tests {
         assert_eq!(Q4_1.bytes(64), Some(40));
         assert_eq!(Q4_1.bytes(33), None);
         assert_eq!(F32.bytes(u64::MAX), None);
-        assert!(Quantisation::from_number(10).unwrap_err().contains("Q4_K"));
+        assert!(Quantisation::from_number(16).unwrap_err().contains("Q4_K"));
     }
 }

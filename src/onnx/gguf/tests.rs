@@ -91,9 +91,9 @@ fn another_format_and_an_unknown_type_are_named() {
     assert!(message.contains("version 1"), "{message}");
     let mut unknown = sample();
     let at = unknown.windows(9).position(|w| w == b"\x01\0\0\0\0\0\0\0b").unwrap();
-    unknown[at + 9 + 4 + 16] = 10;
+    unknown[at + 9 + 4 + 16] = 16;
     let message = explained(&open(&unknown).err().unwrap());
-    assert!(message.contains("`b`") && message.contains("type 10"), "{message}");
+    assert!(message.contains("`b`") && message.contains("type 16"), "{message}");
     assert!(message.contains("Q4_K"), "{message}");
 }
 
