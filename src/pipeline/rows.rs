@@ -47,7 +47,7 @@ pub struct AnsweredRow {
     pub quads: String,
     /// What was counted, as JSON.
     pub statistics: String,
-    /// How it was made, as JSON ([`RowOrigin`]); of a batch that is in one row of each relation alone.
+    /// How it was made, as JSON ([`RowOrigin`]); of the questions that were asked together it is in the first row alone.
     pub made_by: String,
 }
 
@@ -158,8 +158,8 @@ impl PlannedJob<'_> {
 }
 
 impl RowWorker<'_> {
-    /// Asks about subjects, and gives a row a question: by relation, in the order of their IRIs, and by subject, in the
-    /// given order. What the known facts answer is left out, as is a subject that no relation's domain admits.
+    /// Asks about subjects, and gives a row a question: by relation, in the order of their IRIs, and by subject, those of
+    /// the same relations together. What the known facts answer is left out, as is a subject that no relation's domain admits.
     ///
     /// # Errors
     /// Where a row names no entity or no relation of the pipeline, or a model fails; [`Error::Interrupted`] where the
