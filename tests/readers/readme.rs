@@ -15,7 +15,7 @@ fn blocks() -> Vec<String> {
     let readme = fs::read_to_string(readme).unwrap();
     let blocks = readme.split("```python\n").skip(1);
     let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
-    blocks.filter(|block| !block.contains("import kgbuild\n")).collect()
+    blocks.filter(|block| !block.starts_with("import kgbuild")).collect()
 }
 
 /// Runs the exports that the comments name, then the lines.
