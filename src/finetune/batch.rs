@@ -1,7 +1,7 @@
 //! What one step of training sees.
 
 use super::EngineError;
-use crate::onnx::LlamaConfig;
+use crate::onnx::DecoderConfig;
 
 /// Sequences that are trained on together, laid end to end without padding.
 ///
@@ -29,7 +29,7 @@ pub struct Target {
 
 impl Batch {
     /// Checks that a model can be asked about this batch.
-    pub(super) fn check(&self, config: &LlamaConfig) -> Result<(), EngineError> {
+    pub(super) fn check(&self, config: &DecoderConfig) -> Result<(), EngineError> {
         let tokens = self.tokens.len();
         let refuse = |problem: String| Err(EngineError::Batch { problem });
         if self.lengths.iter().sum::<usize>() != tokens {

@@ -3,7 +3,7 @@
 
 use candle_core::{D, Device, Tensor};
 
-use super::llama::{Layer, Linear, Model, Weight};
+use super::model::{Layer, Linear, Model, Weight};
 use super::{Batch, EngineError, Gradients};
 
 type Result<T> = candle_core::Result<T>;
@@ -52,7 +52,7 @@ fn forward(model: &Model, batch: &Batch, followed: bool) -> Result<Tensor> {
     let tokens = Tensor::new(&batch.tokens[..], &model.device)?;
     let mut x = graph.weight(&model.embedding).index_select(&tokens, 0)?;
     let longest = batch.lengths.iter().copied().max().unwrap_or(0);
-    let rotation = Rotation::new(&model.config.rope_frequencies, longest, &model.device)?;
+    let rotation = Rotation::new(&model.config.rotations[0].frequencies, longest, &model.device)?;
     for layer in &model.layers {
         x = graph.layer(layer, &x, &rotation, &batch.spans())?;
     }

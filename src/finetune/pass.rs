@@ -7,7 +7,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::llama::{Layer, Linear, Model};
+use super::model::{Layer, Linear, Model};
 use super::ops::attention::{self, Heads};
 use super::ops::cross_entropy::{self, Derivatives, Goal};
 use super::ops::linear::{self, Adapter, Columns};
@@ -135,7 +135,7 @@ impl Shape {
             config.heads,
             config.kv_heads,
             config.head_size,
-            &config.rope_frequencies,
+            &config.rotations[0].frequencies,
             longest,
         );
         let rows = batch.targets.iter().map(|target| target.position).collect();
@@ -179,7 +179,7 @@ fn add_rows(from: &[f32], width: usize, rows: &[usize], to: &mut [f32]) {
 /// The way back through a norm: adds to `dx` and to the weight's sum, where they are wanted.
 fn norm_backward(
     model: &Model,
-    weight: &super::llama::Weight,
+    weight: &super::model::Weight,
     x: &[f32],
     dy: &[f32],
     dx: Option<&mut [f32]>,

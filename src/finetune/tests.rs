@@ -11,7 +11,7 @@ use super::{
 use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
 use crate::onnx::tiny::{self, Tensors};
-use crate::onnx::{self, LlamaConfig, Weights, lora};
+use crate::onnx::{self, DecoderConfig, Weights, lora};
 
 impl Weights for Tensors {
     fn names(&self) -> Vec<String> {
@@ -29,7 +29,7 @@ impl Weights for Tensors {
 
 /// The tiny model, with another vocabulary where that is asked for, and weights to match.
 fn model(trainable: &Trainable, tied: bool) -> Model {
-    let config = LlamaConfig { tied, vocabulary: 11, ..tiny::config() };
+    let config = DecoderConfig { tied, vocabulary: 11, ..tiny::config() };
     let model = Model::new(&config, &tiny::tensors(&config), trainable, 7, &Device::Cpu).unwrap();
     // B begins as zero, which would hide A.
     for (i, (name, var)) in model.parameters().iter().enumerate() {
@@ -178,7 +178,7 @@ fn with_threads(threads: usize, model: &Model, batch: &Batch) -> (Vec<f64>, Vec<
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     // Wide enough for products to be shared among threads.
-    let config = LlamaConfig {
+    let config = DecoderConfig {
         width: 64,
         heads: 4,
         kv_heads: 2,
@@ -186,7 +186,10 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
         feed_forward: 192,
         vocabulary: 600,
         context: 128,
-        rope_frequencies: (0..8).map(|i| 0.5f64.powi(i)).collect(),
+        rotations: vec![Rotation {
+            frequencies: (0..8).map(|i| 0.5f64.powi(i)).collect(),
+            scale: 1.0,
+        }],
         ..tiny::config()
     };
     for trainable in [lora(&Module::ALL), Trainable::All] {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Error, lora, safetensors_llama};
+use super::{Error, lora, safetensors_decoder};
 
 /// Where the exporters of the field put a language model's or a decoder's graph, the preferred first.
 const GRAPHS: [&str; 6] = [
@@ -48,7 +48,7 @@ impl Form {
             if let Some(graph) = GRAPHS.iter().map(|name| source.join(name)).find(|p| p.is_file()) {
                 return Ok(Self::Onnx(graph));
             }
-            if safetensors_llama::is_checkpoint(source) {
+            if safetensors_decoder::is_checkpoint(source) {
                 return Ok(Self::Safetensors);
             }
             let problem = if lora::is_lora_folder(source) {

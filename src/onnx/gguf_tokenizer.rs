@@ -1,69 +1,39 @@
 //! The tokenizer inside a GGUF file, as a `tokenizer.json`.
 //!
-//! Byte-level BPE only. How text is split before merging is not in the file but named in
-//! `tokenizer.ggml.pre`; each name is spelt out in [`splitting`].
+//! Byte-level BPE, which brings its merges and names how text is split ([`super::gguf_pre_tokenizer`]),
+//! and SentencePiece, whose merges are told by the pieces' scores.
 
+use std::collections::HashMap;
+
+use tokenizers::decoders::byte_fallback::ByteFallback;
+use tokenizers::decoders::fuse::Fuse;
+use tokenizers::decoders::sequence::Sequence as Decoders;
+use tokenizers::decoders::strip::Strip;
 use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::replace::Replace;
 use tokenizers::normalizers::unicode::NFC;
+use tokenizers::normalizers::utils::Sequence as Normalizers;
+use tokenizers::normalizers::{NormalizerWrapper, Prepend};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{AddedToken, DecoderWrapper, Tokenizer};
 
 use super::Error;
 use super::gguf::{Gguf, Value};
+use super::gguf_pre_tokenizer::{names, splitting};
 use super::tokenizer_json::{built, check_merge};
 
-/// `tokenizer.ggml.token_type` of a token that is never made from text.
+/// `tokenizer.ggml.token_type` of a token for what no other token covers.
+const UNKNOWN: u64 = 2;
+/// The same of a token that is never made from text.
 const CONTROL: u64 = 3;
 /// The same of a token that a model's maker added and that is found in text whole.
 const USER_DEFINED: u64 = 4;
+/// The same of a token that stands for a byte.
+const BYTE: u64 = 6;
 
-/// Words, numbers of `digits` digits, punctuation, spaces: the split of Llama 3 and Qwen 2.
-fn words(digits: &str) -> String {
-    format!(
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-}
-
-/// How text is split, as the model's family does it.
-struct Splitting {
-    pre_tokenizer: PreTokenizerWrapper,
-    normalised: bool,
-    /// A word that is a token is that token, whatever the merges make of it.
-    whole_words_first: bool,
-    begins_by_default: bool,
-}
-
-fn splitting(name: &str) -> Result<Option<Splitting>, tokenizers::Error> {
-    let byte_level = |splits: bool| ByteLevel::new(false, true, splits);
-    let by_regex = |regex: String| -> Result<PreTokenizerWrapper, tokenizers::Error> {
-        let pattern = SplitPattern::Regex(regex);
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
-        Ok(Sequence::new(vec![split.into(), byte_level(false).into()]).into())
-    };
-    let plain = |pre_tokenizer| Splitting {
-        pre_tokenizer,
-        normalised: false,
-        whole_words_first: false,
-        begins_by_default: false,
-    };
-    Ok(Some(match name {
-        "gpt-2" | "default" => plain(byte_level(true).into()),
-        "smollm" => {
-            plain(Sequence::new(vec![Digits::new(true).into(), byte_level(true).into()]).into())
-        }
-        "llama-bpe" => Splitting {
-            whole_words_first: true,
-            begins_by_default: true,
-            ..plain(by_regex(words("{1,3}"))?)
-        },
-        "qwen2" => Splitting { normalised: true, ..plain(by_regex(words(""))?) },
-        _ => return Ok(None),
-    }))
-}
+/// SentencePiece's letter for a space.
+const MARK: &str = "▁";
 
 /// Builds the tokenizer, with as many tokens as the model's vocabulary.
 ///
@@ -71,119 +41,228 @@ fn splitting(name: &str) -> Result<Option<Splitting>, tokenizers::Error> {
 /// [`Error::Corrupt`] where lists are missing or contradict each other, [`Error::Unsupported`] for
 /// another kind of tokenizer.
 pub(super) fn tokenizer(gguf: &Gguf, vocabulary: usize) -> Result<Tokenizer, Error> {
-    let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
-    let broken = |error: tokenizers::Error| corrupt(format!("its tokenizer is unsound: {error}"));
-    let help = "name a folder with the same model and a tokenizer.json";
-
-    let model = text(gguf, "tokenizer.ggml.model").unwrap_or_default();
-    if model != "gpt2" {
-        let problem = format!("its tokenizer is `{model}`, and only byte-level BPE can be read");
-        return Err(Error::unsupported(gguf.path(), problem, help));
-    }
-    let name = text(gguf, "tokenizer.ggml.pre").unwrap_or("default");
-    let Some(splitting) = splitting(name).map_err(broken)? else {
-        let problem = format!(
-            "its tokenizer splits text as `{name}`; known are gpt-2, default, smollm, llama-bpe \
-             and qwen2"
-        );
-        return Err(Error::unsupported(gguf.path(), problem, help));
-    };
-
-    let tokens = texts(gguf, "tokenizer.ggml.tokens")
-        .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.tokens`".to_owned()))?;
-    if tokens.len() != vocabulary {
-        let problem = format!("{} tokens, but {vocabulary} rows of embeddings", tokens.len());
-        return Err(corrupt(problem));
-    }
-    let bpe = byte_pairs(gguf, &tokens, splitting.whole_words_first)?;
-    let mut tokenizer = Tokenizer::new(bpe);
-    if splitting.normalised {
-        tokenizer.with_normalizer(Some(NFC)).map_err(broken)?;
-    }
-    tokenizer.with_pre_tokenizer(Some(splitting.pre_tokenizer));
-    tokenizer.with_decoder(Some(ByteLevel::new(false, true, true)));
-    add_whole_tokens(&mut tokenizer, gguf, &tokens).map_err(broken)?;
-    if tokenizer.get_vocab_size(true) != vocabulary {
-        return Err(corrupt("two of its tokens are the same".to_owned()));
-    }
-    add_first_token(&mut tokenizer, gguf, &tokens, splitting.begins_by_default)?;
-    Ok(tokenizer)
+    Reader::new(gguf, vocabulary)?.tokenizer()
 }
 
-/// Puts the token in front of texts that the file wants there, if it wants one.
-fn add_first_token(
-    tokenizer: &mut Tokenizer,
-    gguf: &Gguf,
-    tokens: &[&str],
-    by_default: bool,
-) -> Result<(), Error> {
-    let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
-    let begins = match gguf.metadata("tokenizer.ggml.add_bos_token") {
-        Some(Value::Bool(begins)) => *begins,
-        _ => by_default,
-    };
-    if begins {
-        let id = match gguf.metadata("tokenizer.ggml.bos_token_id") {
+struct Reader<'a> {
+    gguf: &'a Gguf,
+    tokens: Vec<&'a str>,
+    /// By token; empty where the file does not say.
+    types: Vec<u64>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(gguf: &'a Gguf, vocabulary: usize) -> Result<Self, Error> {
+        let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
+        let tokens = texts(gguf, "tokenizer.ggml.tokens")
+            .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.tokens`".to_owned()))?;
+        if tokens.len() != vocabulary {
+            let problem = format!("{} tokens, but {vocabulary} rows of embeddings", tokens.len());
+            return Err(corrupt(problem));
+        }
+        let types = match gguf.metadata("tokenizer.ggml.token_type") {
+            Some(Value::Array(types)) => types.iter().map(number).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Self { gguf, tokens, types })
+    }
+
+    fn corrupt(&self, problem: impl Into<String>) -> Error {
+        Error::corrupt(self.gguf.path(), "GGUF", problem.into())
+    }
+
+    fn unsound(&self, problem: impl std::fmt::Display) -> Error {
+        self.corrupt(format!("its tokenizer is unsound: {problem}"))
+    }
+
+    fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        let (mut tokenizer, begins) = match text(self.gguf, "tokenizer.ggml.model") {
+            Some("gpt2") => self.byte_level()?,
+            Some("llama") => (self.sentencepiece()?, true),
+            other => {
+                let name = other.unwrap_or_default();
+                let problem = format!(
+                    "its tokenizer is `{name}`; byte-level BPE (`gpt2`) and SentencePiece (`llama`) can \
+                     be read"
+                );
+                return Err(Error::unsupported(self.gguf.path(), problem, HELP));
+            }
+        };
+        self.add_whole_tokens(&mut tokenizer).map_err(|error| self.unsound(error))?;
+        if tokenizer.get_vocab_size(true) != self.tokens.len() {
+            return Err(self.corrupt("two of its tokens are the same"));
+        }
+        self.add_first_token(&mut tokenizer, begins)?;
+        Ok(tokenizer)
+    }
+
+    /// Byte-level BPE, and whether a text begins with a token of its own if the file does not say.
+    fn byte_level(&self) -> Result<(Tokenizer, bool), Error> {
+        let name = text(self.gguf, "tokenizer.ggml.pre").unwrap_or("default");
+        let Some(splitting) = splitting(name).map_err(|error| self.unsound(error))? else {
+            let known = names();
+            let problem = format!("its tokenizer splits text as `{name}`; known are {known}");
+            return Err(Error::unsupported(self.gguf.path(), problem, HELP));
+        };
+        let bpe = self.byte_pairs(splitting.whole_words_first)?;
+        let mut tokenizer = Tokenizer::new(bpe);
+        if splitting.normalised {
+            tokenizer.with_normalizer(Some(NFC)).map_err(|error| self.unsound(error))?;
+        }
+        tokenizer.with_pre_tokenizer(Some(splitting.pre_tokenizer));
+        tokenizer.with_decoder(Some(ByteLevel::new(false, true, true)));
+        Ok((tokenizer, splitting.begins_by_default))
+    }
+
+    /// The tokens and how they are merged.
+    fn byte_pairs(&self, whole_words_first: bool) -> Result<BPE, Error> {
+        let ids = self.numbered();
+        let texts = texts(self.gguf, "tokenizer.ggml.merges")
+            .ok_or_else(|| self.corrupt("it has no list `tokenizer.ggml.merges`"))?;
+        let mut merges = Vec::with_capacity(texts.len());
+        for merge in texts {
+            let (left, right) = merge
+                .split_once(' ')
+                .ok_or_else(|| self.corrupt("a merge does not have two parts"))?;
+            check_merge(left, right, 0, |part| ids.contains_key(part))
+                .map_err(|problem| self.corrupt(problem))?;
+            merges.push((left.to_owned(), right.to_owned()));
+        }
+        let builder = BPE::builder().vocab_and_merges(ids, merges).ignore_merges(whole_words_first);
+        built(|| builder.build()).map_err(|problem| self.unsound(problem))
+    }
+
+    /// BPE over a whole text, its spaces marked, with bytes for what is no token (Kudo and Richardson
+    /// 2018).
+    fn sentencepiece(&self) -> Result<Tokenizer, Error> {
+        let unknown = self.of_type(UNKNOWN).next();
+        let has_bytes = self.of_type(BYTE).next().is_some();
+        let mut builder = BPE::builder()
+            .vocab_and_merges(self.numbered(), self.merges_by_score()?)
+            .byte_fallback(has_bytes)
+            .fuse_unk(true);
+        if let Some(unknown) = unknown {
+            builder = builder.unk_token(unknown.to_owned());
+        }
+        let bpe = built(|| builder.build()).map_err(|problem| self.unsound(problem))?;
+        let prefix = match self.gguf.metadata("tokenizer.ggml.add_space_prefix") {
+            Some(Value::Bool(prefix)) => *prefix,
+            _ => true,
+        };
+        let unsound = |error: tokenizers::Error| self.unsound(error);
+        let marked: NormalizerWrapper = Replace::new(" ", MARK).map_err(unsound)?.into();
+        let normalizer = if prefix {
+            Normalizers::new(vec![Prepend::new(MARK.to_owned()).into(), marked]).into()
+        } else {
+            marked
+        };
+        let spaced = Replace::new(MARK, " ").map_err(unsound)?;
+        let mut decoders: Vec<DecoderWrapper> =
+            vec![spaced.into(), ByteFallback::new().into(), Fuse::new().into()];
+        if prefix {
+            decoders.push(Strip::new(' ', 1, 0).into());
+        }
+        let mut tokenizer = Tokenizer::new(bpe);
+        tokenizer.with_normalizer(Some(normalizer)).map_err(unsound)?;
+        tokenizer.with_decoder(Some(Decoders::new(decoders)));
+        Ok(tokenizer)
+    }
+
+    /// Every way to make a piece from two others, in the order in which SentencePiece takes them: the
+    /// piece with the highest score first.
+    fn merges_by_score(&self) -> Result<Vec<(String, String)>, Error> {
+        let key = "tokenizer.ggml.scores";
+        let scores = match self.gguf.metadata(key) {
+            Some(Value::Array(scores)) if scores.len() == self.tokens.len() => scores,
+            _ => return Err(self.corrupt(format!("it has no list `{key}` as long as its tokens"))),
+        };
+        let mergeable = |id: usize| {
+            let kind = self.types.get(id).copied().unwrap_or_default();
+            ![UNKNOWN, CONTROL, USER_DEFINED, BYTE].contains(&kind)
+        };
+        let ids: HashMap<&str, usize> =
+            self.tokens.iter().enumerate().map(|(id, token)| (*token, id)).collect();
+        let is_piece = |part: &str| ids.get(part).is_some_and(|&id| mergeable(id));
+        let mut merges: Vec<(f64, &str, &str)> = Vec::new();
+        for (id, (token, score)) in self.tokens.iter().zip(scores).enumerate() {
+            let score = match score {
+                Value::Float(score) if !score.is_nan() => *score,
+                _ => return Err(self.corrupt(format!("a score of `{key}` is no number"))),
+            };
+            if !mergeable(id) {
+                continue;
+            }
+            for (at, _) in token.char_indices().skip(1) {
+                let (left, right) = token.split_at(at);
+                if is_piece(left) && is_piece(right) {
+                    merges.push((score, left, right));
+                }
+            }
+        }
+        // Of one piece the longer left part comes first.
+        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.len().cmp(&a.1.len())));
+        Ok(merges.into_iter().map(|(_, l, r)| (l.to_owned(), r.to_owned())).collect())
+    }
+
+    fn numbered(&self) -> Vocab {
+        let numbered = self.tokens.iter().enumerate();
+        numbered.map(|(id, token)| ((*token).to_owned(), id as u32)).collect()
+    }
+
+    fn of_type(&self, wanted: u64) -> impl Iterator<Item = &'a str> {
+        let both = self.tokens.iter().zip(&self.types);
+        both.filter(move |(_, kind)| **kind == wanted).map(|(token, _)| *token)
+    }
+
+    /// Puts the token in front of texts that the file wants there, if it wants one.
+    fn add_first_token(&self, tokenizer: &mut Tokenizer, by_default: bool) -> Result<(), Error> {
+        let begins = match self.gguf.metadata("tokenizer.ggml.add_bos_token") {
+            Some(Value::Bool(begins)) => *begins,
+            _ => by_default,
+        };
+        if !begins {
+            return Ok(());
+        }
+        let id = match self.gguf.metadata("tokenizer.ggml.bos_token_id") {
             Some(Value::Unsigned(id)) => usize::try_from(*id).unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
-        let token = tokens.get(id).ok_or_else(|| {
-            corrupt("it asks for a first token, but `tokenizer.ggml.bos_token_id` is none".into())
+        let token = self.tokens.get(id).ok_or_else(|| {
+            self.corrupt("it asks for a first token, but `tokenizer.ggml.bos_token_id` is none")
         })?;
         let template = TemplateProcessing::builder()
             .try_single(format!("{token} $A"))
-            .map_err(|problem| corrupt(format!("its first token is `{token}`: {problem}")))?
+            .map_err(|problem| self.corrupt(format!("its first token is `{token}`: {problem}")))?
             .special_tokens(vec![((*token).to_owned(), id as u32)])
             .build()
-            .map_err(|error| corrupt(format!("its first token is `{token}`: {error}")))?;
+            .map_err(|error| self.corrupt(format!("its first token is `{token}`: {error}")))?;
         tokenizer.with_post_processor(Some(template));
+        Ok(())
     }
-    Ok(())
+
+    /// Marks the tokens that text is searched for before anything is split.
+    fn add_whole_tokens(&self, tokenizer: &mut Tokenizer) -> Result<(), tokenizers::Error> {
+        let whole = |token: &str, special| AddedToken::from(token, special).normalized(false);
+        let special = self.of_type(CONTROL).chain(self.of_type(UNKNOWN));
+        let special: Vec<AddedToken> = special.map(|token| whole(token, true)).collect();
+        let added: Vec<AddedToken> =
+            self.of_type(USER_DEFINED).map(|token| whole(token, false)).collect();
+        tokenizer.add_special_tokens(special)?;
+        tokenizer.add_tokens(added)?;
+        Ok(())
+    }
 }
 
-/// The tokens and how they are merged.
-fn byte_pairs(gguf: &Gguf, tokens: &[&str], whole_words_first: bool) -> Result<BPE, Error> {
-    let corrupt = |problem: String| Error::corrupt(gguf.path(), "GGUF", problem);
-    let ids = tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id as u32));
-    let ids: Vocab = ids.collect();
-    let texts = texts(gguf, "tokenizer.ggml.merges")
-        .ok_or_else(|| corrupt("it has no list `tokenizer.ggml.merges`".to_owned()))?;
-    let mut merges = Vec::with_capacity(texts.len());
-    for merge in texts {
-        let (left, right) = merge
-            .split_once(' ')
-            .ok_or_else(|| corrupt("a merge does not have two parts".to_owned()))?;
-        check_merge(left, right, 0, |part| ids.contains_key(part)).map_err(corrupt)?;
-        merges.push((left.to_owned(), right.to_owned()));
-    }
-    let builder = BPE::builder().vocab_and_merges(ids, merges).ignore_merges(whole_words_first);
-    built(|| builder.build())
-        .map_err(|problem| corrupt(format!("its tokenizer is unsound: {problem}")))
-}
+/// What helps where a tokenizer cannot be read.
+const HELP: &str = "name a folder with the same model and a tokenizer.json";
 
-/// Marks the tokens that text is searched for before anything is split.
-fn add_whole_tokens(
-    tokenizer: &mut Tokenizer,
-    gguf: &Gguf,
-    tokens: &[&str],
-) -> Result<(), tokenizers::Error> {
-    let Some(Value::Array(types)) = gguf.metadata("tokenizer.ggml.token_type") else {
-        return Ok(());
-    };
-    let of_type = |wanted: u64, special: bool| -> Vec<AddedToken> {
-        let both = tokens.iter().zip(types);
-        let is_wanted = |kind: &Value| match kind {
-            Value::Signed(kind) => u64::try_from(*kind) == Ok(wanted),
-            Value::Unsigned(kind) => *kind == wanted,
-            _ => false,
-        };
-        both.filter(|(_, kind)| is_wanted(kind))
-            .map(|(token, _)| AddedToken::from(*token, special).normalized(false))
-            .collect()
-    };
-    tokenizer.add_special_tokens(of_type(CONTROL, true))?;
-    tokenizer.add_tokens(of_type(USER_DEFINED, false))?;
-    Ok(())
+/// A type of a token; 0 is none.
+fn number(value: &Value) -> u64 {
+    match value {
+        Value::Signed(kind) => u64::try_from(*kind).unwrap_or_default(),
+        Value::Unsigned(kind) => *kind,
+        _ => 0,
+    }
 }
 
 fn text<'a>(gguf: &'a Gguf, key: &str) -> Option<&'a str> {
@@ -205,25 +284,6 @@ fn texts<'a>(gguf: &'a Gguf, key: &str) -> Option<Vec<&'a str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pieces(name: &str, text: &str) -> Vec<String> {
-        use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
-
-        let splitting = splitting(name).unwrap().unwrap();
-        let mut pre_tokenized = PreTokenizedString::from(text);
-        splitting.pre_tokenizer.pre_tokenize(&mut pre_tokenized).unwrap();
-        let splits = pre_tokenized.get_splits(OffsetReferential::Original, OffsetType::Byte);
-        splits.into_iter().map(|(piece, _, _)| piece.replace('Ġ', "_")).collect()
-    }
-
-    #[test]
-    fn each_family_splits_in_its_way() {
-        assert_eq!(pieces("gpt-2", "In 1984 he's"), ["In", "_1984", "_he", "'s"]);
-        assert_eq!(pieces("smollm", "In 1984 he's"), ["In", "_", "1", "9", "8", "4", "_he", "'s"]);
-        assert_eq!(pieces("llama-bpe", "In 1984 he's"), ["In", "_", "198", "4", "_he", "'s"]);
-        assert_eq!(pieces("qwen2", "In 198"), ["In", "_", "1", "9", "8"]);
-        assert!(splitting("unheard-of").unwrap().is_none());
-    }
 
     /// Longer than any token is what the merge makes: the library would write beyond its room.
     #[test]

@@ -1,7 +1,8 @@
 //! The output matrix of a packed graph's model, for logits of single tokens.
 
 use super::Error;
-use super::llama::{EMBEDDING, OUTPUT};
+use super::decoder::{EMBEDDING, OUTPUT};
+use super::decoder_checkpoint::OUTPUT_CAP;
 use super::model_folder::ModelFolder;
 use super::proto::data_type;
 use super::validate::{External, external, read_model};
@@ -19,6 +20,8 @@ pub struct Head {
     /// Where the matrix begins.
     offset: u64,
     width: usize,
+    /// c in c · tanh(logit / c), if logits are kept below it.
+    cap: Option<f64>,
     rows: Vec<Option<Box<[f32]>>>,
 }
 
@@ -40,11 +43,12 @@ impl Head {
         else {
             return Err(corrupt("its output matrix is no matrix in a file of its own"));
         };
+        let cap = model.settings.get(OUTPUT_CAP).and_then(|cap| cap.as_f64());
         let file = PiecedFile::open(&model.graph.with_file_name(location))?;
         let sizes = within(offset, vocabulary, width, file.length());
         match sizes.filter(|_| tensor.data_type == Some(data_type::FLOAT)) {
             Some([vocabulary, width]) => {
-                Ok(Self { file, offset, width, rows: vec![None; vocabulary] })
+                Ok(Self { file, offset, width, cap, rows: vec![None; vocabulary] })
             }
             None => Err(corrupt("its output matrix is not in f32, or cut off")),
         }
@@ -92,7 +96,8 @@ impl Head {
             }
         }
         let rest = rest.iter().zip(rest_of_states).map(|(w, x)| w * x);
-        sums.iter().copied().chain(rest).map(f64::from).sum::<f64>() as f32
+        let logit = sums.iter().copied().chain(rest).map(f64::from).sum::<f64>();
+        self.cap.map_or(logit, |cap| cap * (logit / cap).tanh()) as f32
     }
 }
 

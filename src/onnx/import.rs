@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::family::Family;
-use super::form::{BEGINS, ENCODER, Form, WITH_PAST};
-use super::llama_checkpoint::{
+use super::decoder_checkpoint::{
     CONFIG, Checkpoint, GRAPH, TOKENIZER, from_gguf, from_safetensors, parse_settings,
 };
+use super::family::Family;
+use super::form::{BEGINS, ENCODER, Form, WITH_PAST};
 use super::model_folder::ModelFolder;
 use super::precision::{self, Precision};
 use super::prepare::prepare;
@@ -17,7 +17,7 @@ use crate::diagnostic::Events;
 use crate::fetch::{self, Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
-pub const IMPORTER_VERSION: u32 = 4;
+pub const IMPORTER_VERSION: u32 = 5;
 
 /// The files beside a graph that say how its model is asked, the first that has a key counting.
 const SETTINGS: [&str; 4] =
@@ -168,8 +168,9 @@ fn converted(
         read_settings(&folder.join(CONFIG))
     };
     let settings = cache.entry(&folder, events, settings, |scratch| {
-        events.note(&format!("converting {} to ONNX, once", source.display()));
+        // Nothing is converted before all is known to be supported.
         let checkpoint = open(source)?;
+        events.note(&format!("converting {} to ONNX, once", source.display()));
         fetch::unchanged(source, &sha256, &checkpoint.files)?;
         checkpoint.write(checkpoint.weights.as_ref(), scratch)
     })?;

@@ -1,26 +1,28 @@
 //! Models as ONNX: a graph builder, and the import of checkpoints in other formats.
 //!
-//! [`import`] turns a GGUF file or a safetensors folder of the Llama family into an ONNX folder,
-//! once, in the cache ([`llama_graph`]); an ONNX folder is checked and its graphs rewritten, once
+//! [`import`] turns a GGUF file or a safetensors folder of a decoder into an ONNX folder,
+//! once, in the cache ([`decoder_graph`]); an ONNX folder is checked and its graphs rewritten, once
 //! too, so that they compute logits only where they are asked for ([`prepare()`]). [`lora`] puts a
 //! PEFT adapter into a graph. [`open_checkpoint`] reads what an import would convert, for training.
 
+mod architecture;
 pub mod builder;
 pub(crate) mod checkpoint;
 mod data_file;
+pub(crate) mod decoder;
+mod decoder_checkpoint;
+pub mod decoder_graph;
 mod dequantise;
 mod describe;
 mod error;
 mod family;
 mod form;
 mod gguf;
-mod gguf_llama;
+mod gguf_decoder;
+mod gguf_pre_tokenizer;
 mod gguf_tokenizer;
 mod head;
 mod import;
-pub(crate) mod llama;
-mod llama_checkpoint;
-pub mod llama_graph;
 pub mod lora;
 mod model_folder;
 mod module;
@@ -28,23 +30,24 @@ pub mod precision;
 mod prepare;
 pub mod probe;
 pub mod proto;
-mod safetensors_llama;
+mod safetensors_decoder;
 mod tensor_file;
 #[cfg(test)]
 pub(crate) mod tiny;
 pub(crate) mod tokenizer_json;
 mod validate;
 
+pub use architecture::Architecture;
 pub use checkpoint::Weights;
+pub use decoder::DecoderConfig;
+pub use decoder_checkpoint::{Checkpoint, open_checkpoint};
+pub use decoder_graph::UNSEEN;
 pub use describe::{Interface, ValueDescription, describe};
 pub use error::Error;
 pub use family::Family;
 pub use form::exported_graphs;
 pub use head::Head;
 pub use import::{IMPORTER_VERSION, import};
-pub use llama::LlamaConfig;
-pub use llama_checkpoint::{Checkpoint, open_checkpoint};
-pub use llama_graph::UNSEEN;
 pub use lora::ADAPTED;
 pub use model_folder::ModelFolder;
 pub use module::Module;

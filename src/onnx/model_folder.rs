@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::decoder_checkpoint::DATA;
 use super::family::Family;
-use super::llama_checkpoint::DATA;
 use super::precision::Precision;
 
 /// Types of models that count positions from behind the padding token's number.
@@ -42,7 +42,7 @@ pub struct ModelFolder {
     pub precision: Precision,
     /// Whether logits are computed only where they are asked for.
     pub cut: bool,
-    /// Whether `graph` is a packed one, which kgbuild wrote: see [`super::llama_graph`].
+    /// Whether `graph` is a packed one, which kgbuild wrote: see [`super::decoder_graph`].
     pub packed: bool,
     /// What its files of settings say, the first that has a key counting.
     pub settings: serde_json::Map<String, serde_json::Value>,

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::LlamaConfig;
+use super::DecoderConfig;
 
 /// A linear layer of a model of the Llama family.
 #[derive(
@@ -68,7 +68,7 @@ impl Module {
     }
 
     /// Its weight's shape, (out, in).
-    pub(crate) fn shape(self, config: &LlamaConfig) -> (usize, usize) {
+    pub(crate) fn shape(self, config: &DecoderConfig) -> (usize, usize) {
         let queries = config.heads * config.head_size;
         let keys = config.kv_heads * config.head_size;
         match self {

@@ -8,7 +8,8 @@ use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use serde_json::json;
 
-use super::llama::{LlamaConfig, rope_frequencies};
+use super::architecture::Architecture;
+use super::decoder::{Biases, DecoderConfig, LayerKind, Rotation, rope_frequencies};
 
 /// The tokens; the fourth is merged from the first two, the last is a control token.
 pub(crate) const TOKENS: [&str; 6] = ["a", "b", "c", "ab", "Ġ", "<end>"];
@@ -17,9 +18,10 @@ pub(crate) const TOKENS: [&str; 6] = ["a", "b", "c", "ab", "Ġ", "<end>"];
 pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Two layers, grouped queries, heads wider than width / heads, an output of its own.
-pub(crate) fn config() -> LlamaConfig {
-    LlamaConfig {
-        layers: 2,
+pub(crate) fn config() -> DecoderConfig {
+    DecoderConfig {
+        architecture: Architecture::named("llama").unwrap(),
+        layers: vec![LayerKind { rotation: Some(0), windowed: false }; 2],
         width: 8,
         heads: 4,
         kv_heads: 2,
@@ -28,13 +30,19 @@ pub(crate) fn config() -> LlamaConfig {
         vocabulary: TOKENS.len(),
         context: 16,
         rms_epsilon: 1e-5,
-        rope_frequencies: rope_frequencies(100.0, 4),
+        rotations: vec![Rotation { frequencies: rope_frequencies(100.0, 4), scale: 1.0 }],
+        window: 16,
+        biases: Biases::default(),
+        embedding_scale: 1.0,
+        query_scale: 0.5,
+        score_cap: None,
+        output_cap: None,
         tied: false,
     }
 }
 
 /// Weights between -0.5 and 0.5, multiples of 1/1024, all different.
-pub(crate) fn tensors(config: &LlamaConfig) -> Tensors {
+pub(crate) fn tensors(config: &DecoderConfig) -> Tensors {
     let mut state = 1u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -67,7 +75,7 @@ pub(crate) fn write_safetensors(folder: &Path) {
     let config = config();
     let json = json!({
         "model_type": "llama",
-        "num_hidden_layers": config.layers,
+        "num_hidden_layers": config.layers.len(),
         "hidden_size": config.width,
         "num_attention_heads": config.heads,
         "num_key_value_heads": config.kv_heads,
@@ -102,7 +110,7 @@ pub(crate) fn gguf() -> Vec<u8> {
 }
 
 /// What the file says of the model: keys, their types in the format, and values as they are written.
-fn metadata(config: &LlamaConfig, merge: &str) -> Vec<(&'static str, u32, Vec<u8>)> {
+fn metadata(config: &DecoderConfig, merge: &str) -> Vec<(&'static str, u32, Vec<u8>)> {
     let mut metadata: Vec<(&str, u32, Vec<u8>)> = Vec::new();
     let string = |value: &str| {
         let mut out = Vec::new();
@@ -117,7 +125,7 @@ fn metadata(config: &LlamaConfig, merge: &str) -> Vec<(&'static str, u32, Vec<u8
     };
     metadata.push(("general.architecture", 8, string("llama")));
     for (key, value) in [
-        ("llama.block_count", config.layers),
+        ("llama.block_count", config.layers.len()),
         ("llama.embedding_length", config.width),
         ("llama.attention.head_count", config.heads),
         ("llama.attention.head_count_kv", config.kv_heads),
@@ -164,7 +172,7 @@ pub(crate) fn gguf_merging(merge: &str) -> Vec<u8> {
     let mut data: Vec<u8> = Vec::new();
     for (name, (shape, values)) in &tensors {
         data.resize(data.len().next_multiple_of(32), 0);
-        text(&mut out, &super::gguf_llama::to_gguf(name).unwrap());
+        text(&mut out, &super::gguf_decoder::to_gguf(name, config.architecture).unwrap());
         out.extend((shape.len() as u32).to_le_bytes());
         out.extend(shape.iter().rev().flat_map(|&size| (size as u64).to_le_bytes()));
         out.extend(0u32.to_le_bytes());

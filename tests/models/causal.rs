@@ -107,6 +107,17 @@ fn llama_with_tied_output_and_scaled_rope_agrees_with_pytorch() {
     check("llama-tied", 2);
 }
 
+/// As safetensors, and as GGUF with weights of a few bits.
+#[test]
+fn decoders_of_each_architecture_agree_with_pytorch() {
+    for name in [
+        "gemma", "gemma2", "gemma3", "llama-linear", "mistral", "mistral-windowed", "olmo2", "phi3",
+        "qwen2", "qwen3", "smollm3",
+    ] {
+        check(&format!("decoders/{name}"), 2);
+    }
+}
+
 #[test]
 fn gpt2_agrees_with_pytorch() {
     check("gpt2", 4);

@@ -1,5 +1,5 @@
 //! A packed graph in a session: trees of tokens in, what was asked of them out. Its inputs and
-//! outputs are told at [`crate::onnx::llama_graph`].
+//! outputs are told at [`crate::onnx::decoder_graph`].
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokenizers::Tokenizer;
 
-use super::super::llama_checkpoint::{DATA, IMPORTER_KEY};
+use super::super::decoder_checkpoint::{DATA, IMPORTER_KEY};
 use super::super::tiny;
 use super::*;
 use crate::diagnostic::{Silent, explained};
@@ -281,18 +281,21 @@ fn what_is_no_model_is_told_what_is() {
 }
 
 #[test]
-fn a_checkpoint_that_is_no_plain_llama_is_refused() {
+fn a_checkpoint_that_cannot_be_read_is_refused() {
     let (_folder, _, checkpoint, cache) = sources();
     let path = checkpoint.join(CONFIG);
     let sound: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     for (key, value, part) in [
         ("model_type", json!("mamba"), "`mamba`"),
-        ("attention_bias", json!(true), "biases"),
+        ("attention_bias", json!(true), "no `model.layers.0.self_attn.q_proj.bias`"),
         ("rope_scaling", json!({"type": "yarn"}), "`yarn`"),
+        ("hidden_act", json!("relu"), "`relu`, not `silu`"),
+        ("layer_types", json!(["linear_attention"]), "`linear_attention`"),
+        ("final_logit_softcapping", json!(0.0), "cap of logits is 0"),
         ("num_hidden_layers", json!(3), "model.layers.2"),
-        ("num_hidden_layers", json!(1), "belongs to no plain Llama"),
-        ("num_hidden_layers", json!(1_000_000_000), "do not make"),
+        ("num_hidden_layers", json!(1), "belongs to no plain llama"),
+        ("num_hidden_layers", json!(1_000_000_000), "number of layers is 1000000000"),
         ("hidden_size", json!(9), "has shape"),
         ("head_dim", json!(1_000_000_000_000u64), "head size"),
         ("num_key_value_heads", json!(3), "cannot share"),

@@ -7,12 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use super::lora::{initial_a, tensor_name};
 use super::pass::Pass;
 use super::{Batch, EngineError, Gradients, Module, Trainable, graph};
-use crate::onnx::llama::{EMBEDDING, LAST_NORM, OUTPUT, layer_tensor};
-use crate::onnx::{LlamaConfig, Weights};
+use crate::onnx::decoder::{EMBEDDING, LAST_NORM, OUTPUT, layer_tensor};
+use crate::onnx::{DecoderConfig, Weights};
 
 /// A causal language model of the Llama family and what of it is trained, in f32 on one device.
 pub struct Model {
-    pub(super) config: LlamaConfig,
+    pub(super) config: DecoderConfig,
     pub(super) trainable: Trainable,
     pub(super) device: Device,
     pub(super) embedding: Weight,
@@ -58,7 +58,7 @@ impl Model {
     /// [`EngineError::Rank`], [`EngineError::NoModules`]; [`EngineError::Model`] where a weight cannot be read;
     /// [`EngineError::Tensor`] where the device has no room.
     pub fn new(
-        config: &LlamaConfig,
+        config: &DecoderConfig,
         weights: &dyn Weights,
         trainable: &Trainable,
         seed: u64,
@@ -74,7 +74,7 @@ impl Model {
             parameters: Vec::new(),
         };
         let embedding = builder.weight(EMBEDDING, &[config.vocabulary, config.width])?;
-        let layers = (0..config.layers).map(|layer| builder.layer(layer));
+        let layers = (0..config.layers.len()).map(|layer| builder.layer(layer));
         let layers = layers.collect::<Result<_, EngineError>>()?;
         let last_norm = builder.weight(LAST_NORM, &[config.width])?;
         let output = if config.tied {
@@ -101,7 +101,7 @@ impl Model {
     }
 
     /// The model's sizes.
-    pub fn config(&self) -> &LlamaConfig {
+    pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
 
@@ -165,7 +165,7 @@ impl Model {
 }
 
 struct Builder<'a> {
-    config: &'a LlamaConfig,
+    config: &'a DecoderConfig,
     weights: &'a dyn Weights,
     trainable: &'a Trainable,
     device: &'a Device,

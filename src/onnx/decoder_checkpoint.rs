@@ -1,4 +1,4 @@
-//! Checkpoints of the Llama family, opened, whatever their format, and written as ONNX folders.
+//! Checkpoints of decoders, opened, whatever their format, and written as ONNX folders.
 
 use std::fs;
 use std::path::Path;
@@ -7,27 +7,30 @@ use serde_json::json;
 use tokenizers::Tokenizer;
 
 use super::checkpoint::Weights;
+use super::decoder::DecoderConfig;
 use super::form::Form;
 use super::gguf::{Gguf, Value};
-use super::gguf_llama::GgufWeights;
+use super::gguf_decoder::GgufWeights;
 use super::import::IMPORTER_VERSION;
-use super::llama::LlamaConfig;
-use super::safetensors_llama::SafetensorsWeights;
-use super::{Error, gguf_llama, gguf_tokenizer, llama_graph, safetensors_llama, validate};
+use super::safetensors_decoder::SafetensorsWeights;
+use super::{Error, decoder_graph, gguf_decoder, gguf_tokenizer, safetensors_decoder, validate};
 use crate::fetch::{FileHashes, digest_of_bytes};
 
 /// The key under which an imported `config.json` names its importer.
 pub(super) const IMPORTER_KEY: &str = "kgbuild_importer";
+
+/// The key of what logits are kept below by tanh, if they are.
+pub(super) const OUTPUT_CAP: &str = "final_logit_softcapping";
 
 pub(super) const GRAPH: &str = "model.onnx";
 pub(super) const DATA: &str = "model.onnx.data";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const CONFIG: &str = "config.json";
 
-/// A model of the Llama family as its source has it, whatever the format.
+/// A decoder as its source has it, whatever the format.
 pub struct Checkpoint {
     /// Its sizes, as the weights bear them out.
-    pub config: LlamaConfig,
+    pub config: DecoderConfig,
     /// By Hugging Face name, in the row order of Hugging Face.
     pub weights: Box<dyn Weights>,
     /// Made of the text of `tokenizer.json`, or of what a GGUF file says.
@@ -41,25 +44,36 @@ pub struct Checkpoint {
     pub(super) files: FileHashes,
 }
 
-/// Opens a GGUF file or a safetensors folder of the Llama family. Weights are read when asked for.
+/// Opens a GGUF file or a safetensors folder of a decoder. Weights are read when asked for.
 ///
 /// # Errors
 /// See [`Error`]: [`Error::Unsupported`] for an ONNX folder too, which can be run, not trained.
 pub fn open_checkpoint(source: &Path) -> Result<Checkpoint, Error> {
-    match Form::of(source)? {
-        Form::Gguf => from_gguf(source),
-        Form::Safetensors => from_safetensors(source),
-        Form::Onnx(graph) => Err(Error::unsupported(
-            &graph,
-            "it is an ONNX graph, which can be used but not trained",
-            "name the GGUF file or the safetensors folder that it was made from",
-        )),
+    let checkpoint = match Form::of(source)? {
+        Form::Gguf => from_gguf(source)?,
+        Form::Safetensors => from_safetensors(source)?,
+        Form::Onnx(graph) => {
+            return Err(Error::unsupported(
+                &graph,
+                "it is an ONNX graph, which can be used but not trained",
+                "name the GGUF file or the safetensors folder that it was made from",
+            ));
+        }
+    };
+    if !checkpoint.config.is_plain() {
+        let name = checkpoint.config.architecture.name;
+        return Err(Error::unsupported(
+            source,
+            format!("its architecture is `{name}`, which can be used but not trained yet"),
+            "train a model of the architecture `llama`",
+        ));
     }
+    Ok(checkpoint)
 }
 
 pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
     let gguf = Gguf::open(source)?;
-    let config = gguf_llama::config(&gguf)?;
+    let config = gguf_decoder::config(&gguf)?;
     let weights = Box::new(GgufWeights::new(gguf, &config));
     config.check(weights.as_ref(), source, "GGUF")?;
     let gguf = weights.gguf();
@@ -85,9 +99,9 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
     let mut files = FileHashes::new();
     let path = source.join(CONFIG);
     let text = read_text(&path, &mut files)?;
-    let config = safetensors_llama::config(&path, &text)?;
+    let config = safetensors_decoder::config(&path, &text)?;
     let keys = parse_settings(&path, &text)?;
-    let weights = Box::new(SafetensorsWeights::open(source, config.tied, &mut files)?);
+    let weights = Box::new(SafetensorsWeights::open(source, &config, &mut files)?);
     config.check(weights.as_ref(), source, "safetensors")?;
     let from = source.join(TOKENIZER);
     let tokenizer_json = read_text(&from, &mut files)?;
@@ -135,9 +149,9 @@ impl Checkpoint {
         fs::write(&path, &self.tokenizer_json).map_err(Error::io("write", &path))?;
         let config = &self.config;
         let keys = json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "num_hidden_layers": config.layers,
+            "architectures": [config.architecture.class],
+            "model_type": config.architecture.name,
+            "num_hidden_layers": config.layers.len(),
             "hidden_size": config.width,
             "num_attention_heads": config.heads,
             "num_key_value_heads": config.kv_heads,
@@ -147,6 +161,7 @@ impl Checkpoint {
             "max_position_embeddings": config.context,
             "rms_norm_eps": config.rms_epsilon,
             "tie_word_embeddings": config.tied,
+            OUTPUT_CAP: config.output_cap,
             "torch_dtype": "float32",
             IMPORTER_KEY: IMPORTER_VERSION,
         });
@@ -157,6 +172,6 @@ impl Checkpoint {
         let path = folder.join(CONFIG);
         let text = format!("{:#}\n", serde_json::Value::Object(all));
         fs::write(&path, text).map_err(Error::io("write", &path))?;
-        llama_graph::write(config, weights, &folder.join(GRAPH), &folder.join(DATA))
+        decoder_graph::write(config, weights, &folder.join(GRAPH), &folder.join(DATA))
     }
 }

@@ -1,0 +1,227 @@
+//! A decoder as an ONNX graph in f32, with plain operators only.
+//!
+//! The graph takes *trees of tokens* behind a cache: prompts and the branches of an answer space,
+//! of any number and length, ride in one run without padding, and what several share is computed
+//! once. Everything but attention works on a flat list of tokens; attention is worked out tree by
+//! tree, each token seeing the cached tokens before its tree and its ancestors within it.
+//!
+//! | input | shape | what |
+//! | --- | --- | --- |
+//! | `tokens`, `positions` | `[tokens]` | the new tokens, and where in their text each stands |
+//! | `trees` | `[trees, width]` | which tokens make up each tree; any where `mask` hides them |
+//! | `seen` | `[trees, past]` | which cached tokens stand before each tree; `past` may be 0 |
+//! | `mask` | `[trees, width, past + width]` | what is added to a token's score of another: 0, or [`UNSEEN`] |
+//! | `places` | `[tokens]` | each token's place in `trees`, counted through |
+//! | `wanted` | `[wanted]` | the tokens after which something is asked |
+//! | `whole` | any number | which of `wanted` are asked for the whole vocabulary |
+//! | `part` | any number | which of `wanted` are asked for some tokens: see [`super::Head`] |
+//! | `cache.{i}.key`, `.value` | `[cached, kv_heads * head_size]` | keys and values of earlier runs |
+//!
+//! | output | shape | what |
+//! | --- | --- | --- |
+//! | `log_probabilities` | `[whole, vocabulary]` | natural logarithms, of the `whole` ones |
+//! | `hidden` | `[part, width]` | what the `part` ones have before the output projection |
+//! | `new.{i}.key`, `.value` | `[tokens, kv_heads * head_size]` | keys and values of the new tokens |
+//!
+//! No operator but attention looks across tokens, and attention does not look across trees. Every
+//! weight is an initializer in external data under its Hugging Face name; linear layers are stored
+//! `[in, out]`, as MatMul takes them. An adapter finds its places by these names ([`super::lora`]).
+
+use std::path::Path;
+
+use super::Error;
+use super::architecture::Activation;
+use super::builder::{Attribute, Dim, Element, GraphBuilder, Tensor};
+use super::checkpoint::{Weights, transpose};
+use super::decoder::{
+    DecoderConfig, EMBEDDING, LAST_NORM, Linear, OUTPUT, layer_bias, layer_tensor,
+};
+
+mod attention;
+mod rotation;
+
+/// Added to the score of what may not be seen. Finite, so that a row that sees nothing (padding)
+/// gives numbers and not NaN; e^-1e9 is zero in f32.
+pub const UNSEEN: f32 = -1e9;
+
+/// 2 √(2/π), and what z³ is multiplied by: see [`Activation::Gelu`].
+const GELU: f64 = 2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+const GELU_CUBE: f64 = 0.044_715;
+
+/// Writes `graph` and, in the same folder, `data`.
+///
+/// # Errors
+/// Where a weight cannot be read or a file not be written.
+pub(super) fn write(
+    config: &DecoderConfig,
+    weights: &dyn Weights,
+    graph: &Path,
+    data: &Path,
+) -> Result<(), Error> {
+    let mut writer =
+        Writer { config, weights, graph: GraphBuilder::new(config.architecture.name, data)? };
+    writer.model()?;
+    writer.graph.finish(graph)
+}
+
+struct Writer<'a> {
+    config: &'a DecoderConfig,
+    weights: &'a dyn Weights,
+    graph: GraphBuilder,
+}
+
+impl Writer<'_> {
+    fn model(&mut self) -> Result<(), Error> {
+        let flat = |name| [Dim::Named(name)];
+        let tokens = self.graph.input("tokens", Element::I64, &flat("tokens"));
+        let positions = self.graph.input("positions", Element::I64, &flat("tokens"));
+        let width = [Dim::Named("trees"), Dim::Named("width")];
+        let trees = self.graph.input("trees", Element::I64, &width);
+        let past = [Dim::Named("trees"), Dim::Named("past")];
+        let seen = self.graph.input("seen", Element::I64, &past);
+        let scores = [Dim::Named("trees"), Dim::Named("width"), Dim::Named("past + width")];
+        let mask = self.graph.input("mask", Element::F32, &scores);
+        let places = self.graph.input("places", Element::I64, &flat("tokens"));
+        let wanted = self.graph.input("wanted", Element::I64, &flat("wanted"));
+
+        let shape = [self.config.vocabulary, self.config.width];
+        let embedding = self.graph.weight(EMBEDDING, &shape, &self.weights.read(EMBEDDING)?)?;
+        let mut hidden = self.graph.gather(&embedding, &tokens, 0);
+        if self.config.embedding_scale != 1.0 {
+            let scale = self.graph.number(self.config.embedding_scale);
+            hidden = self.graph.mul(&hidden, &scale);
+        }
+
+        let attending = self.attending(&positions, &trees, &seen, &mask, &places)?;
+        let norms = &self.config.architecture.norms;
+        for (layer, &kind) in self.config.layers.iter().enumerate() {
+            let normed = self.normed(&hidden, layer, norms.before_attention)?;
+            let mut attended = self.attention((layer, kind), &normed, &attending)?;
+            // After the last attention only the wanted tokens go on to the output.
+            if layer + 1 == self.config.layers.len() {
+                hidden = self.graph.gather(&hidden, &wanted, 0);
+                attended = self.graph.gather(&attended, &wanted, 0);
+            }
+            let attended = self.linear(&attended, layer, "self_attn.o_proj")?;
+            let attended = self.normed(&attended, layer, norms.after_attention)?;
+            hidden = self.graph.add(&hidden, &attended);
+            let normed = self.normed(&hidden, layer, norms.before_feed_forward)?;
+            let fed = self.feed_forward(layer, &normed)?;
+            let fed = self.normed(&fed, layer, norms.after_feed_forward)?;
+            hidden = self.graph.add(&hidden, &fed);
+        }
+        let hidden = self.norm(&hidden, LAST_NORM, self.config.width)?;
+        self.outputs(&hidden, &embedding)
+    }
+
+    /// Gemm multiplies by the transposed matrix, so that a tied output reads the embedding as it
+    /// is: it is stored once, and the runtime packs it for the product without a transposed copy.
+    fn outputs(&mut self, hidden: &Tensor, embedding: &Tensor) -> Result<(), Error> {
+        let output = if self.config.tied {
+            embedding.clone()
+        } else {
+            let shape = [self.config.vocabulary, self.config.width];
+            self.graph.weight(OUTPUT, &shape, &self.weights.read(OUTPUT)?)?
+        };
+        let transposed = [("transB", Attribute::Int(1))];
+        let whole = self.graph.input("whole", Element::I64, &[Dim::Named("whole")]);
+        let rows = self.graph.gather(hidden, &whole, 0);
+        let logits = self.graph.node("Gemm", &[&rows, &output], &transposed);
+        let logits = self.capped(&logits, self.config.output_cap);
+        // The sum over the vocabulary is the runtime's: it has the threads and the vectors for it.
+        let along = [("axis", Attribute::Int(1))];
+        let probabilities = self.graph.node("LogSoftmax", &[&logits], &along);
+        let dims = [Dim::Named("whole"), Dim::Size(self.config.vocabulary)];
+        self.graph.output(probabilities, "log_probabilities", Element::F32, &dims);
+
+        let part = self.graph.input("part", Element::I64, &[Dim::Named("part")]);
+        let rows = self.graph.gather(hidden, &part, 0);
+        let dims = [Dim::Named("part"), Dim::Size(self.config.width)];
+        self.graph.output(rows, "hidden", Element::F32, &dims);
+        Ok(())
+    }
+
+    /// c · tanh(x / c), where there is a c.
+    fn capped(&mut self, x: &Tensor, cap: Option<f32>) -> Tensor {
+        let Some(cap) = cap else { return x.clone() };
+        let cap = self.graph.number(cap);
+        let share = self.graph.node("Div", &[x, &cap], &[]);
+        let bent = self.graph.node("Tanh", &[&share], &[]);
+        self.graph.mul(&bent, &cap)
+    }
+
+    /// The norm of a layer, where it has one there.
+    fn normed(&mut self, x: &Tensor, layer: usize, part: Option<&str>) -> Result<Tensor, Error> {
+        match part {
+            Some(part) => self.norm(x, &layer_tensor(layer, part), self.config.width),
+            None => Ok(x.clone()),
+        }
+    }
+
+    /// x / sqrt(mean(x²) + ε) · weight, over the last axis of so many values. These operators in this
+    /// order are what runtimes know to replace by one.
+    fn norm(&mut self, x: &Tensor, weight: &str, size: usize) -> Result<Tensor, Error> {
+        let weight = self.graph.weight(weight, &[size], &self.weights.read(weight)?)?;
+        let (two, epsilon) = (self.graph.number(2.0), self.graph.number(self.config.rms_epsilon));
+        let square = self.graph.node("Pow", &[x, &two], &[]);
+        let last_axis = [("axes", Attribute::Ints(vec![-1])), ("keepdims", Attribute::Int(1))];
+        let mean = self.graph.node("ReduceMean", &[&square], &last_axis);
+        let sum = self.graph.add(&mean, &epsilon);
+        let root = self.graph.node("Sqrt", &[&sum], &[]);
+        let normed = self.graph.node("Div", &[x, &root], &[]);
+        Ok(self.graph.mul(&normed, &weight))
+    }
+
+    /// x · W + b, W from the checkpoint's `[out, in]`, b where the layer has one.
+    fn linear(&mut self, x: &Tensor, layer: usize, part: &str) -> Result<Tensor, Error> {
+        let linears = self.config.linears();
+        let Some(&Linear { out, inner, biased, .. }) = linears.iter().find(|l| l.part == part)
+        else {
+            unreachable!("{part} is a linear layer of {}", self.config.architecture.name)
+        };
+        let name = layer_tensor(layer, part);
+        let values = transpose(&self.weights.read(&name)?, out, inner);
+        let weight = self.graph.weight(&name, &[inner, out], &values)?;
+        let product = self.graph.matmul(x, &weight);
+        if !biased {
+            return Ok(product);
+        }
+        let name = layer_bias(layer, part);
+        let bias = self.graph.weight(&name, &[out], &self.weights.read(&name)?)?;
+        Ok(self.graph.add(&product, &bias))
+    }
+
+    /// down(act(gate(x)) · up(x)).
+    fn feed_forward(&mut self, layer: usize, x: &Tensor) -> Result<Tensor, Error> {
+        let [gate, up] = if self.config.architecture.fused {
+            let both = self.linear(x, layer, "mlp.gate_up_proj")?;
+            let inner = self.config.feed_forward as i64;
+            let sizes = self.graph.ints(&[inner, inner]);
+            let along_last = [("axis", Attribute::Int(-1))];
+            self.graph.node_with_outputs("Split", &[&both, &sizes], &along_last)
+        } else {
+            [self.linear(x, layer, "mlp.gate_proj")?, self.linear(x, layer, "mlp.up_proj")?]
+        };
+        let open = self.activated(&gate);
+        let inner = self.graph.mul(&open, &up);
+        self.linear(&inner, layer, "mlp.down_proj")
+    }
+
+    /// What opens the gate: z σ(z), or z σ(2 √(2/π) (z + 0.044715 z³)).
+    fn activated(&mut self, z: &Tensor) -> Tensor {
+        let graph = &mut self.graph;
+        let inner = match self.config.architecture.activation {
+            Activation::Silu => z.clone(),
+            Activation::Gelu => {
+                let (once, thrice) =
+                    (graph.number(GELU as f32), graph.number((GELU * GELU_CUBE) as f32));
+                let square = graph.mul(z, z);
+                let bent = graph.mul(&square, &thrice);
+                let factor = graph.add(&bent, &once);
+                graph.mul(z, &factor)
+            }
+        };
+        let sigmoid = graph.node("Sigmoid", &[&inner], &[]);
+        graph.mul(z, &sigmoid)
+    }
+}

@@ -1,0 +1,374 @@
+//! A GGUF file of a decoder, seen as a Hugging Face checkpoint.
+
+use std::path::Path;
+
+use super::Error;
+use super::architecture::Architecture;
+use super::checkpoint::Weights;
+use super::decoder::{
+    Biases, DecoderConfig, EMBEDDING, LAST_NORM, LayerKind, OUTPUT, Rotation, layers,
+    rope_frequencies,
+};
+use super::gguf::{Gguf, Value};
+
+/// One factor a pair of a head, by which its frequency is divided (Llama 3's scaling).
+const ROPE_FACTORS: &str = "rope_freqs.weight";
+/// The same within Phi-3's original context, and beyond it.
+const SHORT_FACTORS: &str = "rope_factors_short.weight";
+const LONG_FACTORS: &str = "rope_factors_long.weight";
+
+/// Part of a layer: its name in GGUF and its name in Hugging Face checkpoints.
+const PARTS: [(&str, &str); 6] = [
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+];
+/// The same of the feed-forward layer.
+const FEED_FORWARD: [(&str, &str); 3] =
+    [("ffn_gate", "mlp.gate_proj"), ("ffn_up", "mlp.up_proj"), ("ffn_down", "mlp.down_proj")];
+/// The same where several are one.
+const FUSED: [(&str, &str); 3] = [
+    ("attn_qkv", "self_attn.qkv_proj"),
+    ("ffn_up", "mlp.gate_up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
+/// What helps where a model is of another kind.
+const HELP: &str = "export the model to ONNX with its own tools and name that folder";
+
+/// The parts of an architecture's layers, by both names.
+fn parts(architecture: &Architecture) -> Vec<(&'static str, &'static str)> {
+    let norms = &architecture.norms;
+    let around = [
+        ("attn_norm", norms.before_attention),
+        ("post_attention_norm", norms.after_attention),
+        ("ffn_norm", norms.before_feed_forward),
+        ("post_ffw_norm", norms.after_feed_forward),
+    ];
+    let norms = around.into_iter().filter_map(|(gguf, name)| Some((gguf, name?)));
+    let others = if architecture.fused { FUSED } else { FEED_FORWARD };
+    norms.chain(PARTS).chain(others).collect()
+}
+
+/// The model's description, from the metadata.
+///
+/// # Errors
+/// [`Error::Corrupt`] for what is missing, [`Error::Unsupported`] for what is not in the table of
+/// architectures.
+pub(super) fn config(gguf: &Gguf) -> Result<DecoderConfig, Error> {
+    let path = gguf.path();
+    let architecture = match gguf.metadata("general.architecture") {
+        Some(Value::Text(name)) => Architecture::of_gguf(name).ok_or_else(|| {
+            let known = Architecture::gguf_names();
+            let problem = format!("its architecture is `{name}`; known are {known}");
+            Error::unsupported(path, problem, HELP)
+        })?,
+        _ => return Err(missing(path, "general.architecture")),
+    };
+    Reader { gguf, architecture }.config()
+}
+
+struct Reader<'a> {
+    gguf: &'a Gguf,
+    architecture: &'static Architecture,
+}
+
+impl Reader<'_> {
+    fn config(&self) -> Result<DecoderConfig, Error> {
+        let Self { gguf, architecture } = self;
+        if self.size_or("expert_count", 0)? > 0 {
+            return self.unsupported("it is a mixture of experts".to_owned());
+        }
+        let width = self.size("embedding_length")?;
+        let heads = self.size("attention.head_count")?;
+        if heads == 0 {
+            return Err(Error::corrupt(gguf.path(), "GGUF", "it has no attention head"));
+        }
+        let head_size = self.size_or("attention.key_length", width / heads)?;
+        if self.size_or("attention.value_length", head_size)? != head_size {
+            return self.unsupported("its keys and values differ in size".to_owned());
+        }
+        let mut context = self.size("context_length")?;
+        let rotations = self.rotations(head_size, &mut context)?;
+        let count = self.size("block_count")?;
+        let window = self.size_or("attention.sliding_window", 0)?;
+        let kind = |layer: usize| {
+            let slides = window > 0 && architecture.windows.has(layer);
+            let rotation = usize::from(slides && rotations.len() > 1);
+            LayerKind {
+                rotation: architecture.is_rotated(layer).then_some(rotation),
+                // A window that holds every text is none.
+                windowed: slides && window < context,
+            }
+        };
+        let layers =
+            layers(count, kind).map_err(|problem| Error::corrupt(gguf.path(), "GGUF", problem))?;
+        let has = |name: &str| gguf.shape(name).is_some();
+        let biases = Biases {
+            inputs: has("blk.0.attn_q.bias") || has("blk.0.attn_qkv.bias"),
+            output: has("blk.0.attn_output.bias"),
+            feed_forward: has("blk.0.ffn_down.bias"),
+        };
+        let scale = if architecture.scaled_embedding { (width as f64).sqrt() } else { 1.0 };
+        let cap = |key: &str| -> Result<Option<f32>, Error> {
+            Ok(self.number_if(key)?.map(|cap| cap as f32))
+        };
+        Ok(DecoderConfig {
+            architecture,
+            layers,
+            width,
+            heads,
+            kv_heads: self.size_or("attention.head_count_kv", heads)?,
+            head_size,
+            feed_forward: self.size("feed_forward_length")?,
+            vocabulary: gguf.shape("token_embd.weight").map_or(0, |shape| shape[0]),
+            context,
+            rms_epsilon: self.number("attention.layer_norm_rms_epsilon")? as f32,
+            rotations,
+            window: if window > 0 { window.min(context) } else { context },
+            biases,
+            embedding_scale: scale as f32,
+            query_scale: 1.0 / (self.score_size(count, width / heads, head_size) as f64).sqrt(),
+            score_cap: cap("attn_logit_softcapping")?,
+            output_cap: cap("final_logit_softcapping")?,
+            tied: !has("output.weight"),
+        })
+    }
+
+    /// Whose root scores are divided by. The files do not say it: of Gemma's models it is a head's size
+    /// but for those of 27 billion weights, which are known by their layers.
+    fn score_size(&self, layers: usize, per_head: usize, head_size: usize) -> usize {
+        match (self.architecture.name, layers) {
+            ("gemma2", 46) | ("gemma3_text", 62) => per_head,
+            _ => head_size,
+        }
+    }
+
+    /// The rotation of full layers, and that of layers with a window where it differs.
+    fn rotations(&self, head_size: usize, context: &mut usize) -> Result<Vec<Rotation>, Error> {
+        let rotated = self.size_or("rope.dimension_count", head_size)?;
+        let theta = self.number_if("rope.freq_base")?.unwrap_or(10_000.0);
+        let mut full = Rotation { frequencies: rope_frequencies(theta, rotated), scale: 1.0 };
+        match self.gguf.metadata(&self.key("rope.scaling.type")) {
+            Some(Value::Text(kind)) if kind == "linear" => {
+                let factor = self.number("rope.scaling.factor")?;
+                full.frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
+            }
+            Some(Value::Text(kind)) if kind != "none" && kind != "longrope" => {
+                return self.unsupported(format!("it uses RoPE scaling of type `{kind}`"));
+            }
+            _ => {}
+        }
+        let original = self.size_or("rope.scaling.original_context_length", *context)?;
+        for name in [ROPE_FACTORS, SHORT_FACTORS] {
+            let Some(factors) = self.gguf.tensor(name)? else { continue };
+            if factors.len() != full.frequencies.len() {
+                let problem = format!("`{name}` has {} values", factors.len());
+                return Err(Error::corrupt(self.gguf.path(), "GGUF", problem));
+            }
+            for (frequency, factor) in full.frequencies.iter_mut().zip(factors) {
+                *frequency /= f64::from(factor);
+            }
+            if name == SHORT_FACTORS {
+                full.scale = self.number_if("rope.scaling.attn_factor")?.unwrap_or(1.0);
+                *context = original.min(*context);
+            }
+        }
+        let near = match self.architecture.theta_in_window {
+            Some(usual) => {
+                let theta = self.number_if("rope.freq_base_swa")?.unwrap_or(usual);
+                Some(Rotation { frequencies: rope_frequencies(theta, rotated), scale: 1.0 })
+            }
+            None => None,
+        };
+        Ok(std::iter::once(full).chain(near).collect())
+    }
+
+    fn unsupported<T>(&self, problem: String) -> Result<T, Error> {
+        Err(Error::unsupported(self.gguf.path(), problem, HELP))
+    }
+
+    /// A key of this architecture.
+    fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture.gguf)
+    }
+
+    fn size(&self, key: &str) -> Result<usize, Error> {
+        let key = self.key(key);
+        match self.gguf.metadata(&key) {
+            // No model's size is near 2^31: what is larger would overflow products of sizes.
+            Some(Value::Unsigned(size)) if *size < 1 << 31 => Ok(*size as usize),
+            _ => Err(missing(self.gguf.path(), &key)),
+        }
+    }
+
+    fn size_or(&self, key: &str, default: usize) -> Result<usize, Error> {
+        match self.gguf.metadata(&self.key(key)) {
+            Some(_) => self.size(key),
+            None => Ok(default),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<f64, Error> {
+        let key = self.key(key);
+        match self.gguf.metadata(&key) {
+            Some(Value::Float(number)) if *number > 0.0 && number.is_finite() => Ok(*number),
+            _ => Err(missing(self.gguf.path(), &key)),
+        }
+    }
+
+    fn number_if(&self, key: &str) -> Result<Option<f64>, Error> {
+        match self.gguf.metadata(&self.key(key)) {
+            Some(_) => self.number(key).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn missing(path: &Path, key: &str) -> Error {
+    Error::corrupt(path, "GGUF", format!("its metadata has no usable `{key}`"))
+}
+
+/// The file's tensors under their Hugging Face names and in that row order.
+pub(super) struct GgufWeights {
+    gguf: Gguf,
+    architecture: &'static Architecture,
+    heads: usize,
+    kv_heads: usize,
+    head_size: usize,
+}
+
+impl GgufWeights {
+    pub(super) fn new(gguf: Gguf, config: &DecoderConfig) -> Self {
+        let DecoderConfig { architecture, heads, kv_heads, head_size, .. } = *config;
+        Self { gguf, architecture, heads, kv_heads, head_size }
+    }
+
+    /// The file itself.
+    pub(super) fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
+}
+
+impl Weights for GgufWeights {
+    fn names(&self) -> Vec<String> {
+        let beside = [ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS];
+        let names = self.gguf.tensor_names().filter(|name| !beside.contains(name));
+        let renamed = |name: &str| to_hugging_face(name, self.architecture);
+        names.map(|name| renamed(name).unwrap_or_else(|| name.to_owned())).collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.gguf.shape(&to_gguf(name, self.architecture)?).map(<[usize]>::to_vec)
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let found = match to_gguf(name, self.architecture) {
+            Some(name) => self.gguf.tensor(&name)?,
+            None => None,
+        };
+        let values = found.ok_or_else(|| {
+            Error::corrupt(self.gguf.path(), "GGUF", format!("it has no `{name}`"))
+        })?;
+        let heads = match name.rsplit('.').nth(1) {
+            Some("q_proj") => self.heads,
+            Some("k_proj") => self.kv_heads,
+            _ => return Ok(values),
+        };
+        if self.architecture.interleaved {
+            Ok(to_half_split(&values, heads, self.head_size))
+        } else {
+            Ok(values)
+        }
+    }
+}
+
+/// GGUF stores the rows of a head's queries and keys so that the two of a rotated pair are
+/// neighbours; Hugging Face has them half a head apart. Row `2 i + p` becomes row
+/// `p * head_size / 2 + i`.
+fn to_half_split(values: &[f32], heads: usize, head_size: usize) -> Vec<f32> {
+    let row = values.len() / (heads * head_size);
+    let mut out = Vec::with_capacity(values.len());
+    for head in values.chunks_exact(head_size * row) {
+        for p in 0..2 {
+            for i in 0..head_size / 2 {
+                out.extend_from_slice(&head[(2 * i + p) * row..][..row]);
+            }
+        }
+    }
+    out
+}
+
+/// The names of what belongs to no layer.
+const WHOLE: [(&str, &str); 3] = [
+    ("token_embd.weight", EMBEDDING),
+    ("output_norm.weight", LAST_NORM),
+    ("output.weight", OUTPUT),
+];
+
+pub(super) fn to_gguf(name: &str, architecture: &Architecture) -> Option<String> {
+    if let Some((gguf, _)) = WHOLE.iter().find(|(_, hugging_face)| *hugging_face == name) {
+        return Some((*gguf).to_owned());
+    }
+    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    let (part, kind) = part.rsplit_once('.')?;
+    let parts = parts(architecture);
+    let (gguf, _) = parts.iter().find(|(_, hugging_face)| *hugging_face == part)?;
+    Some(format!("blk.{layer}.{gguf}.{kind}"))
+}
+
+fn to_hugging_face(name: &str, architecture: &Architecture) -> Option<String> {
+    if let Some((_, hugging_face)) = WHOLE.iter().find(|(gguf, _)| *gguf == name) {
+        return Some((*hugging_face).to_owned());
+    }
+    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
+    let (part, kind) = part.rsplit_once('.')?;
+    let parts = parts(architecture);
+    let (_, hugging_face) = parts.iter().find(|(gguf, _)| *gguf == part)?;
+    Some(format!("model.layers.{layer}.{hugging_face}.{kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways() {
+        for (architecture, name) in [
+            ("llama", EMBEDDING),
+            ("gemma", LAST_NORM),
+            ("qwen2", OUTPUT),
+            ("llama", "model.layers.12.self_attn.q_proj.weight"),
+            ("qwen2", "model.layers.12.self_attn.q_proj.bias"),
+            ("phi3", "model.layers.0.mlp.gate_up_proj.weight"),
+            ("llama", "model.layers.0.mlp.up_proj.weight"),
+            ("gemma2", "model.layers.0.post_attention_layernorm.weight"),
+            ("gemma2", "model.layers.0.pre_feedforward_layernorm.weight"),
+            ("olmo2", "model.layers.0.self_attn.q_norm.weight"),
+        ] {
+            let architecture = Architecture::named(architecture).unwrap();
+            let gguf = to_gguf(name, architecture).unwrap();
+            assert_eq!(to_hugging_face(&gguf, architecture).unwrap(), name);
+        }
+        let gguf = |name: &str, architecture: &str| {
+            to_gguf(name, Architecture::named(architecture).unwrap()).unwrap()
+        };
+        let norm = "model.layers.3.post_attention_layernorm.weight";
+        assert_eq!(gguf(norm, "llama"), "blk.3.ffn_norm.weight");
+        assert_eq!(gguf(norm, "olmo2"), "blk.3.post_attention_norm.weight");
+        let llama = Architecture::named("llama").unwrap();
+        assert_eq!(to_gguf("model.layers.0.self_attn.rotary", llama), None);
+        assert_eq!(to_hugging_face("blk.0.attn_qkv.weight", llama), None);
+    }
+
+    #[test]
+    fn pairs_move_half_a_head_apart() {
+        // Two heads of size 4 with rows of one value, named head and row.
+        let interleaved = [0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0, 13.0];
+        let half_split = [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0];
+        assert_eq!(to_half_split(&interleaved, 2, 4), half_split);
+    }
+}

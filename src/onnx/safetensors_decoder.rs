@@ -1,0 +1,387 @@
+//! A safetensors checkpoint of a decoder: `config.json` and `model.safetensors`, or its shards with
+//! `model.safetensors.index.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Error;
+use super::architecture::Architecture;
+use super::checkpoint::Weights;
+use super::decoder::{
+    Biases, DecoderConfig, LayerKind, OUTPUT, Rotation, layers, rope_frequencies,
+};
+use super::decoder_checkpoint::read_text;
+use super::tensor_file::TensorFile;
+use crate::fetch::FileHashes;
+
+const FORMAT: &str = "safetensors";
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Whether a folder holds a checkpoint of this kind.
+pub(super) fn is_checkpoint(folder: &Path) -> bool {
+    folder.join(SINGLE).is_file() || folder.join(INDEX).is_file()
+}
+
+/// The keys of a `config.json` that make a difference here.
+#[derive(Deserialize)]
+struct RawConfig {
+    num_hidden_layers: usize,
+    hidden_size: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    intermediate_size: usize,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    #[serde(default = "usual_epsilon")]
+    rms_norm_eps: f32,
+    rope_theta: Option<f64>,
+    rope_local_base_freq: Option<f64>,
+    rope_scaling: Option<serde_json::Value>,
+    /// Where newer exports keep θ and the scaling.
+    rope_parameters: Option<serde_json::Value>,
+    partial_rotary_factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    tie_word_embeddings: Option<bool>,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    hidden_act: Option<String>,
+    hidden_activation: Option<String>,
+    query_pre_attn_scalar: Option<f64>,
+    attn_logit_softcapping: Option<f32>,
+    final_logit_softcapping: Option<f32>,
+    sliding_window: Option<usize>,
+    use_sliding_window: Option<bool>,
+    layer_types: Option<Vec<String>>,
+    /// 1 for a layer that is rotated.
+    no_rope_layers: Option<Vec<u8>>,
+}
+
+/// What transformers takes where a configuration says nothing.
+fn usual_epsilon() -> f32 {
+    1e-6
+}
+
+/// Llama 3's scaling of long wavelengths.
+#[derive(Deserialize)]
+struct Llama3Scaling {
+    factor: f64,
+    low_freq_factor: f64,
+    high_freq_factor: f64,
+    original_max_position_embeddings: f64,
+}
+
+/// Phi-3's scaling, a factor a pair; the short ones hold within the original context.
+#[derive(Deserialize)]
+struct LongScaling {
+    short_factor: Vec<f64>,
+    attention_factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+}
+
+/// Reads the `text` of the `config.json` at `path`.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is not one, [`Error::Unsupported`] for what is not in the table of
+/// architectures.
+pub(super) fn config(path: &Path, text: &str) -> Result<DecoderConfig, Error> {
+    Reader::new(path, text)?.config()
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    raw: RawConfig,
+    architecture: &'static Architecture,
+}
+
+impl<'a> Reader<'a> {
+    fn new(path: &'a Path, text: &str) -> Result<Self, Error> {
+        /// Read first: others of a model that is not known mean something else.
+        #[derive(Deserialize)]
+        struct Kind {
+            model_type: String,
+        }
+        let corrupt =
+            |error: serde_json::Error| Error::corrupt(path, "config.json", error.to_string());
+        let Kind { model_type } = serde_json::from_str(text).map_err(corrupt)?;
+        let Some(architecture) = Architecture::named(&model_type) else {
+            let known = Architecture::names();
+            let problem = format!("its model type is `{model_type}`; known are {known}");
+            return Err(Error::unsupported(path, problem, HELP));
+        };
+        let raw = serde_json::from_str(text).map_err(corrupt)?;
+        Ok(Self { path, raw, architecture })
+    }
+
+    fn unsupported<T>(&self, problem: String) -> Result<T, Error> {
+        Err(Error::unsupported(self.path, problem, HELP))
+    }
+
+    fn corrupt<T>(&self, problem: String) -> Result<T, Error> {
+        Err(Error::corrupt(self.path, "config.json", problem))
+    }
+
+    fn config(self) -> Result<DecoderConfig, Error> {
+        let Self { raw, architecture, .. } = &self;
+        let mut acts = raw.hidden_activation.iter().chain(&raw.hidden_act);
+        let known = architecture.activation.names();
+        if let Some(act) = acts.next()
+            && !known.contains(&act.as_str())
+        {
+            return self.unsupported(format!("its activation is `{act}`, not `{}`", known[0]));
+        }
+        if raw.num_attention_heads == 0 {
+            return self.corrupt("it has no attention head".to_owned());
+        }
+        let head_size = raw.head_dim.unwrap_or(raw.hidden_size / raw.num_attention_heads);
+        let width = raw.hidden_size;
+        let (rotations, context) = self.rotations(head_size)?;
+        let layers = self.layers(rotations.len(), context)?;
+        let score_size = raw.query_pre_attn_scalar.unwrap_or(head_size as f64);
+        let biases = Biases {
+            inputs: architecture.biased || raw.attention_bias,
+            output: raw.attention_bias,
+            feed_forward: raw.mlp_bias,
+        };
+        let scale = if architecture.scaled_embedding { (width as f64).sqrt() } else { 1.0 };
+        Ok(DecoderConfig {
+            architecture,
+            layers,
+            width,
+            heads: raw.num_attention_heads,
+            kv_heads: raw.num_key_value_heads.unwrap_or(raw.num_attention_heads),
+            head_size,
+            feed_forward: raw.intermediate_size,
+            vocabulary: raw.vocab_size,
+            context,
+            rms_epsilon: raw.rms_norm_eps,
+            rotations,
+            window: raw.sliding_window.unwrap_or(context).min(context),
+            biases,
+            embedding_scale: scale as f32,
+            query_scale: 1.0 / score_size.sqrt(),
+            score_cap: raw.attn_logit_softcapping,
+            output_cap: raw.final_logit_softcapping,
+            // Gemma's are, whether they say so or not.
+            tied: raw.tie_word_embeddings.unwrap_or(architecture.scaled_embedding),
+        })
+    }
+
+    /// Which of so many rotations each layer uses, and which see a window of a context.
+    fn layers(&self, rotations: usize, context: usize) -> Result<Vec<LayerKind>, Error> {
+        let Self { raw, architecture, .. } = self;
+        let window = raw.sliding_window.filter(|_| raw.use_sliding_window != Some(false));
+        if let Some(types) = &raw.layer_types {
+            let known = ["full_attention", "sliding_attention"];
+            if let Some(other) = types.iter().find(|kind| !known.contains(&kind.as_str())) {
+                return self.unsupported(format!("it has a layer of the type `{other}`"));
+            }
+        }
+        let slides = |layer: usize| match raw.layer_types.as_ref().and_then(|all| all.get(layer)) {
+            Some(kind) => kind == "sliding_attention",
+            None => architecture.windows.has(layer),
+        };
+        let is_rotated =
+            |layer: usize| match raw.no_rope_layers.as_ref().and_then(|all| all.get(layer)) {
+                Some(&is_rotated) => is_rotated != 0,
+                None => architecture.is_rotated(layer),
+            };
+        let kind = |layer: usize| {
+            let slides = slides(layer);
+            let rotation = usize::from(slides && rotations > 1);
+            LayerKind {
+                rotation: is_rotated(layer).then_some(rotation),
+                // A window that holds every text is none.
+                windowed: slides && window.is_some_and(|window| window < context),
+            }
+        };
+        layers(raw.num_hidden_layers, kind).or_else(|problem| self.corrupt(problem))
+    }
+
+    /// The rotation of full layers, that of layers with a window where it differs, and the context
+    /// within which they hold.
+    fn rotations(&self, head_size: usize) -> Result<(Vec<Rotation>, usize), Error> {
+        let Self { raw, architecture, .. } = self;
+        let parameters = raw.rope_parameters.as_ref().filter(|value| !value.is_null());
+        // Models with two kinds of layers keep parameters by kind since transformers 5.
+        let of_kind = |kind: &str| parameters.map(|all| all.get(kind).unwrap_or(all));
+        let nested = of_kind("full_attention");
+        let theta_of = |nested: Option<&serde_json::Value>| nested?.get("rope_theta")?.as_f64();
+        let theta = raw.rope_theta.or_else(|| theta_of(nested)).unwrap_or(10_000.0);
+        let part = raw.partial_rotary_factor;
+        let part = part.or_else(|| nested?.get("partial_rotary_factor")?.as_f64()).unwrap_or(1.0);
+        let rotated = (head_size as f64 * part) as usize;
+        let mut full = Rotation { frequencies: rope_frequencies(theta, rotated), scale: 1.0 };
+        let mut context = raw.max_position_embeddings;
+        let scaling = raw.rope_scaling.as_ref().filter(|value| !value.is_null()).or(nested);
+        if let Some(scaling) = scaling {
+            self.scale(&mut full, scaling, &mut context)?;
+        }
+        let near = raw
+            .rope_local_base_freq
+            .or_else(|| theta_of(parameters.and_then(|all| all.get("sliding_attention"))));
+        let near = near.or(architecture.theta_in_window);
+        let near = near
+            .map(|theta| Rotation { frequencies: rope_frequencies(theta, rotated), scale: 1.0 });
+        Ok((std::iter::once(full).chain(near).collect(), context))
+    }
+
+    fn scale(
+        &self,
+        rotation: &mut Rotation,
+        scaling: &serde_json::Value,
+        context: &mut usize,
+    ) -> Result<(), Error> {
+        let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
+        let each = &mut rotation.frequencies;
+        let unsound = |error: serde_json::Error| {
+            Error::corrupt(self.path, "config.json", format!("its scaling of RoPE: {error}"))
+        };
+        match kind.and_then(|kind| kind.as_str()).unwrap_or("default") {
+            "default" => {}
+            "linear" => {
+                let factor = scaling.get("factor").and_then(|factor| factor.as_f64());
+                let Some(factor) = factor else {
+                    return self.corrupt("its scaling of RoPE has no `factor`".to_owned());
+                };
+                each.iter_mut().for_each(|frequency| *frequency /= factor);
+            }
+            "llama3" => {
+                let scaling = Llama3Scaling::deserialize(scaling).map_err(unsound)?;
+                each.iter_mut().for_each(|frequency| *frequency = scaling.scaled(*frequency));
+            }
+            "longrope" | "su" => {
+                let long = LongScaling::deserialize(scaling).map_err(unsound)?;
+                if long.short_factor.len() != each.len() {
+                    let (factors, pairs) = (long.short_factor.len(), each.len());
+                    return self.corrupt(format!("{factors} factors of RoPE for {pairs} pairs"));
+                }
+                each.iter_mut().zip(&long.short_factor).for_each(|(f, factor)| *f /= factor);
+                let original = self.raw.original_max_position_embeddings;
+                let original =
+                    original.or(long.original_max_position_embeddings).unwrap_or(*context);
+                rotation.scale =
+                    long.attention_factor.unwrap_or(attention_factor(*context, original));
+                *context = original.min(*context);
+            }
+            other => return self.unsupported(format!("it uses RoPE scaling of type `{other}`")),
+        }
+        Ok(())
+    }
+}
+
+/// What helps where a model is of another kind.
+const HELP: &str = "export the model to ONNX with its own tools and name that folder";
+
+/// What LongRoPE multiplies cosines and sines by: √(1 + ln s / ln L) where a model of a context of L
+/// was stretched to s L (Ding et al. 2024).
+pub(super) fn attention_factor(context: usize, original: usize) -> f64 {
+    let stretch = context as f64 / original.max(1) as f64;
+    if stretch > 1.0 && original > 1 {
+        (1.0 + stretch.ln() / (original as f64).ln()).sqrt()
+    } else {
+        1.0
+    }
+}
+
+impl Llama3Scaling {
+    /// Short wavelengths stay, those beyond the original context are stretched by `factor`, and
+    /// between them the two are mixed linearly in the number of turns.
+    fn scaled(&self, frequency: f64) -> f64 {
+        let turns = self.original_max_position_embeddings * frequency / std::f64::consts::TAU;
+        let span = self.high_freq_factor - self.low_freq_factor;
+        let kept = ((turns - self.low_freq_factor) / span).clamp(0.0, 1.0);
+        frequency * (kept + (1.0 - kept) / self.factor)
+    }
+}
+
+/// All tensors of a checkpoint's files.
+pub(super) struct SafetensorsWeights {
+    folder: PathBuf,
+    files: Vec<TensorFile>,
+    /// Shape, and which of the files.
+    tensors: BTreeMap<String, (Vec<usize>, usize)>,
+    /// Whether norms hold the difference from 1.
+    norms_from_one: bool,
+}
+
+impl SafetensorsWeights {
+    /// Opens the files of a folder with a model as `config` describes it, and adds their hashes to
+    /// `read`. Where the output is the embedding, a copy of it is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Io`] naming the file.
+    pub(super) fn open(
+        folder: &Path,
+        config: &DecoderConfig,
+        read: &mut FileHashes,
+    ) -> Result<Self, Error> {
+        let mut this = Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            norms_from_one: config.architecture.norms_from_one,
+        };
+        for name in shards(folder, read)? {
+            let path = folder.join(name);
+            let (file, sha256) = TensorFile::hashed(&path)?;
+            read.insert(path, sha256);
+            for (name, shape) in file.shapes() {
+                let is_copy = config.tied && name == OUTPUT;
+                if !is_copy && !name.ends_with(".rotary_emb.inv_freq") {
+                    this.tensors.insert(name, (shape, this.files.len()));
+                }
+            }
+            this.files.push(file);
+        }
+        Ok(this)
+    }
+}
+
+fn shards(folder: &Path, read: &mut FileHashes) -> Result<Vec<String>, Error> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let path = folder.join(INDEX);
+    if !path.is_file() {
+        return Ok(vec![SINGLE.to_owned()]);
+    }
+    let text = read_text(&path, read)?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|error| Error::corrupt(&path, "safetensors index", error.to_string()))?;
+    let mut files: Vec<String> = index.weight_map.into_values().collect();
+    files.sort();
+    files.dedup();
+    if let Some(file) = files.iter().find(|file| file.contains(['/', '\\'])) {
+        let problem = format!("the shard `{file}` is not in the same folder");
+        return Err(Error::corrupt(&path, "safetensors index", problem));
+    }
+    Ok(files)
+}
+
+impl Weights for SafetensorsWeights {
+    fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.tensors.get(name).map(|(shape, _)| shape.clone())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let Some((_, file)) = self.tensors.get(name) else {
+            return Err(Error::corrupt(&self.folder.join(SINGLE), FORMAT, format!("no `{name}`")));
+        };
+        let mut values = self.files[*file].read(name)?;
+        if self.norms_from_one && name.ends_with("norm.weight") {
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
+        Ok(values)
+    }
+}
