@@ -186,7 +186,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
         feed_forward: 192,
         vocabulary: 600,
         context: 128,
-        rotations: vec![Rotation {
+        rotations: vec![crate::onnx::decoder::Rotation {
             frequencies: (0..8).map(|i| 0.5f64.powi(i)).collect(),
             scale: 1.0,
         }],
