@@ -28,6 +28,9 @@ STEPS, WARM_UP = 20, 5
 CLIP, WEIGHT_DECAY = 1.0, 0.1
 RANK, ALPHA = 4, 10.0
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# Of models that keep several as one.
+FUSED = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
+DECODERS = ["gemma", "gemma2", "gemma3", "mistral-windowed", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"]
 
 
 class Generator:
@@ -87,15 +90,20 @@ def loss_of(model, batch):
     return loss
 
 
+def modules_of(model):
+    return FUSED if model.config.model_type == "phi3" else MODULES
+
+
 def adapted(model):
     """The model with LoRA, and its matrices in the order of layers, modules, A before B."""
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=MODULES, task_type="CAUSAL_LM")
+    modules = modules_of(model)
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=modules, task_type="CAUSAL_LM")
     model = get_peft_model(model, config)
     parameters = dict(model.named_parameters())
     names = []
     for layer in range(model.config.num_hidden_layers):
-        for module in MODULES:
-            block = "mlp" if module in MODULES[4:] else "self_attn"
+        for module in modules:
+            block = "mlp" if module in ["gate_proj", "up_proj", "gate_up_proj", "down_proj"] else "self_attn"
             stem = f"base_model.model.model.layers.{layer}.{block}.{module}"
             names += [f"{stem}.lora_{side}.default.weight" for side in "AB"]
     assert set(names) == {name for name, parameter in parameters.items() if parameter.requires_grad}
@@ -106,7 +114,7 @@ def adapted(model):
 
 
 def run(model, base, lora, top_rate, text_length):
-    vocabulary = model.config.vocab_size
+    vocabulary, modules = model.config.vocab_size, modules_of(model)
     if lora:
         model = adapted(model)
     model.train()
@@ -135,7 +143,7 @@ def run(model, base, lora, top_rate, text_length):
         print(f"{base} {'lora' if lora else 'all'} {step}: {loss.item():.6f}, {norm.item():.4f}")
     return {
         "base": base,
-        "lora": {"rank": RANK, "alpha": ALPHA, "modules": MODULES} if lora else None,
+        "lora": {"rank": RANK, "alpha": ALPHA, "modules": modules} if lora else None,
         "clip": CLIP,
         "weight_decay": WEIGHT_DECAY,
         "steps": steps,
@@ -158,13 +166,16 @@ def main():
         text = head + ', "steps": [\n' + ",\n".join(lines) + "\n]}\n"
         (arguments.output / f"{name}.json").write_text(text)
 
-    for base in ["llama", "llama-tied"]:
+    for base in ["llama", "llama-tied", *(f"decoders/{name}" for name in DECODERS)]:
         for lora in [True, False]:
+            # Windows and caps are in the plain way to attend.
             model = AutoModelForCausalLM.from_pretrained(
-                arguments.models / base / "checkpoint", dtype=torch.float32
+                arguments.models / base / "checkpoint", dtype=torch.float32,
+                attn_implementation="eager" if "/" in base else None,
             )
-            result = run(model, base, lora, 0.02 if lora else 0.005, 20)
-            write(f"{base}-{'lora' if lora else 'all'}", result)
+            name = base.rpartition("/")[2]
+            result = run(model, name, lora, 0.02 if lora else 0.005, 20)
+            write(f"{name}-{'lora' if lora else 'all'}", result)
     if arguments.smollm2:
         model = AutoModelForCausalLM.from_pretrained(
             arguments.smollm2.parent, gguf_file=arguments.smollm2.name, dtype=torch.float32

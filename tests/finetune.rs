@@ -133,6 +133,27 @@ fn training_all_weights_agrees_with_pytorch() {
     agrees("llama-tied-all", &tiny("llama-tied"));
 }
 
+/// LoRA and all weights of the tiny model of an architecture.
+fn decoder_agrees(name: &str) {
+    let checkpoint = tiny(&format!("decoders/{name}"));
+    agrees(&format!("{name}-lora"), &checkpoint);
+    agrees(&format!("{name}-all"), &checkpoint);
+}
+
+#[test]
+fn decoders_of_each_architecture_agree_with_pytorch() {
+    for name in ["mistral-windowed", "qwen2", "qwen3", "phi3", "smollm3", "olmo2"] {
+        decoder_agrees(name);
+    }
+}
+
+#[test]
+fn gemma_agrees_with_pytorch() {
+    for name in ["gemma", "gemma2", "gemma3"] {
+        decoder_agrees(name);
+    }
+}
+
 #[test]
 fn lora_on_the_real_base_agrees_with_pytorch() {
     let cache = Cache::from_environment().unwrap();

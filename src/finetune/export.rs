@@ -44,13 +44,16 @@ impl Model {
         alpha: f64,
         modules: &[Module],
     ) -> Result<(), EngineError> {
+        // As this model has them: parts that it keeps together are one.
+        let linears = self.config.linears().into_iter().map(|linear| linear.module);
+        let modules = linears.filter(|module| module.is_among(modules));
         let config = json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
             "base_model_name_or_path": base,
             "r": rank,
             "lora_alpha": alpha,
-            "target_modules": modules.iter().map(|module| module.name()).collect::<Vec<_>>(),
+            "target_modules": modules.map(Module::name).collect::<Vec<_>>(),
             "bias": "none",
             "fan_in_fan_out": false,
             "inference_mode": true,

@@ -5,6 +5,8 @@ use candle_core::{D, Device, Tensor};
 
 use super::model::{Layer, Linear, Model, Weight};
 use super::{Batch, EngineError, Gradients};
+use crate::onnx::architecture::Activation;
+use crate::onnx::decoder::Rotation;
 
 type Result<T> = candle_core::Result<T>;
 
@@ -50,16 +52,21 @@ struct Graph<'a> {
 fn forward(model: &Model, batch: &Batch, followed: bool) -> Result<Tensor> {
     let graph = Graph { model, followed };
     let tokens = Tensor::new(&batch.tokens[..], &model.device)?;
-    let mut x = graph.weight(&model.embedding).index_select(&tokens, 0)?;
+    let scale = f64::from(model.config.embedding_scale);
+    let mut x = (graph.weight(&model.embedding).index_select(&tokens, 0)? * scale)?;
     let longest = batch.lengths.iter().copied().max().unwrap_or(0);
-    let rotation = Rotation::new(&model.config.rotations[0].frequencies, longest, &model.device)?;
+    let rotations = model.config.rotations.iter();
+    let turns = rotations.map(|rotation| Turns::new(rotation, longest, &model.device));
+    let turns = turns.collect::<Result<Vec<Turns>>>()?;
     for layer in &model.layers {
-        x = graph.layer(layer, &x, &rotation, &batch.spans())?;
+        let turns = layer.kind.rotation.map(|number| &turns[number]);
+        x = graph.layer(layer, &x, turns, &batch.spans())?;
     }
     let positions: Vec<u32> = batch.targets.iter().map(|target| target.position as u32).collect();
     let rows = x.index_select(&Tensor::new(positions, &model.device)?, 0)?;
     let rows = norm(&rows, &graph.weight(&model.last_norm), model.config.rms_epsilon)?;
     let logits = rows.matmul(&graph.weight(&model.output).t()?)?;
+    let logits = capped(logits, model.config.output_cap)?;
     let tokens: Vec<u32> = batch.targets.iter().map(|target| target.token).collect();
     cross_entropy(&logits, &Tensor::new(tokens, &model.device)?)
 }
@@ -70,7 +77,10 @@ impl Graph<'_> {
     }
 
     fn linear(&self, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight(&linear.weight).t()?)?;
+        let mut y = x.matmul(&self.weight(&linear.weight).t()?)?;
+        if let Some(bias) = &linear.bias {
+            y = y.broadcast_add(&self.weight(bias))?;
+        }
         let Some((a, b)) = linear.adapter else { return Ok(y) };
         let tensor = |at: usize| {
             let var = &self.model.parameters[at].1;
@@ -79,27 +89,77 @@ impl Graph<'_> {
         y + (x.matmul(&tensor(a).t()?)?.matmul(&tensor(b).t()?)? * self.model.scale())?
     }
 
+    /// Linear layers side by side.
+    fn linears(&self, linears: &[Linear], x: &Tensor) -> Result<Tensor> {
+        let all = linears.iter().map(|linear| self.linear(linear, x));
+        Tensor::cat(&all.collect::<Result<Vec<Tensor>>>()?, 1)
+    }
+
+    /// The norm of rows, where there is one.
+    fn normed(&self, weight: Option<&Weight>, x: Tensor) -> Result<Tensor> {
+        match weight {
+            Some(weight) => norm(&x, &self.weight(weight), self.model.config.rms_epsilon),
+            None => Ok(x),
+        }
+    }
+
+    /// Queries or keys with their norm: of each head or of all together, as long as its weight is.
+    fn norm_heads(&self, weight: Option<&Weight>, x: Tensor) -> Result<Tensor> {
+        let Some(weight) = weight else { return Ok(x) };
+        let (rows, columns) = x.dims2()?;
+        let size = weight.tensor.elem_count();
+        let heads = x.reshape((rows, columns / size, size))?;
+        self.normed(Some(weight), heads)?.reshape((rows, columns))
+    }
+
     fn layer(
         &self,
         layer: &Layer,
         x: &Tensor,
-        rotation: &Rotation,
+        turns: Option<&Turns>,
         spans: &[(usize, usize)],
     ) -> Result<Tensor> {
         let config = &self.model.config;
-        let normed = norm(x, &self.weight(&layer.input_norm), config.rms_epsilon)?;
-        let [q, k, v] = [&layer.q, &layer.k, &layer.v].map(|linear| self.linear(linear, &normed));
-        let (q, k, v) = (q?, k?, v?);
+        let normed = self.normed(layer.before_attention.as_ref(), x.clone())?;
+        let qkv = self.linears(&layer.inputs, &normed)?;
+        let [queries, keys] = config.columns();
+        let norms = layer.head_norms.as_ref();
+        let q = self.norm_heads(norms.map(|[q, _]| q), qkv.narrow(1, 0, queries)?)?;
+        let k = self.norm_heads(norms.map(|[_, k]| k), qkv.narrow(1, queries, keys)?)?;
+        let v = qkv.narrow(1, queries + keys, keys)?;
+        let looks = Looks {
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            turns,
+            window: if layer.kind.windowed { config.window } else { usize::MAX },
+            scale: config.query_scale,
+            cap: config.score_cap,
+        };
         let mut seen = Vec::with_capacity(spans.len());
         for &(start, length) in spans {
             let [q, k, v] = [&q, &k, &v].map(|all| all.narrow(0, start, length));
-            seen.push(attention(&q?, &k?, &v?, config.heads, config.kv_heads, rotation)?);
+            seen.push(attention(&q?, &k?, &v?, &looks)?);
         }
-        let x = (x + self.linear(&layer.o, &Tensor::cat(&seen, 0)?)?)?;
-        let normed = norm(&x, &self.weight(&layer.post_norm), config.rms_epsilon)?;
-        let gated =
-            (self.linear(&layer.gate, &normed)?.silu()? * self.linear(&layer.up, &normed)?)?;
-        x + self.linear(&layer.down, &gated)?
+        let attended = self.linear(&layer.o, &Tensor::cat(&seen, 0)?)?;
+        let x = (x + self.normed(layer.after_attention.as_ref(), attended)?)?;
+        let normed = self.normed(layer.before_feed_forward.as_ref(), x.clone())?;
+        let gate_up = self.linears(&layer.gates, &normed)?;
+        let gate = gate_up.narrow(1, 0, config.feed_forward)?;
+        let up = gate_up.narrow(1, config.feed_forward, config.feed_forward)?;
+        let open = match config.architecture.activation {
+            Activation::Silu => gate.silu()?,
+            Activation::Gelu => gate.gelu()?,
+        };
+        let fed = self.linear(&layer.down, &(open * up)?)?;
+        x + self.normed(layer.after_feed_forward.as_ref(), fed)?
+    }
+}
+
+/// c · tanh(x / c), where there is a c.
+pub(super) fn capped(x: Tensor, cap: Option<f32>) -> Result<Tensor> {
+    match cap {
+        Some(cap) => (x / f64::from(cap))?.tanh()? * f64::from(cap),
+        None => Ok(x),
     }
 }
 
@@ -117,17 +177,18 @@ pub(super) fn cross_entropy(logits: &Tensor, tokens: &Tensor) -> Result<Tensor> 
     normaliser - own
 }
 
-/// Cosines and sines, [positions, head_size / 2].
-pub(super) struct Rotation {
+/// Cosines and sines of a rotation, [positions, pairs].
+pub(super) struct Turns {
     cos: Tensor,
     sin: Tensor,
 }
 
-impl Rotation {
-    pub(super) fn new(frequencies: &[f64], positions: usize, device: &Device) -> Result<Self> {
+impl Turns {
+    pub(super) fn new(rotation: &Rotation, positions: usize, device: &Device) -> Result<Self> {
+        let Rotation { frequencies, scale } = rotation;
         let angles = (0..positions).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
-        let (cos, sin): (Vec<f32>, Vec<f32>) =
-            angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+        let turn = |angle: f64| ((scale * angle.cos()) as f32, (scale * angle.sin()) as f32);
+        let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(turn).unzip();
         let shape = (positions, frequencies.len());
         let tensor = |values| Tensor::from_vec(values, shape, device);
         Ok(Self { cos: tensor(cos)?, sin: tensor(sin)? })
@@ -136,30 +197,42 @@ impl Rotation {
     /// Rotates heads [heads, length, size].
     fn apply(&self, heads: &Tensor) -> Result<Tensor> {
         let (_, length, size) = heads.dims3()?;
+        let pairs = self.cos.dim(1)?;
         let (cos, sin) = (self.cos.narrow(0, 0, length)?, self.sin.narrow(0, 0, length)?);
-        let first = heads.narrow(2, 0, size / 2)?;
-        let second = heads.narrow(2, size / 2, size / 2)?;
-        let turned = [
+        let first = heads.narrow(2, 0, pairs)?;
+        let second = heads.narrow(2, pairs, pairs)?;
+        let mut turned = vec![
             (first.broadcast_mul(&cos)? - second.broadcast_mul(&sin)?)?,
             (second.broadcast_mul(&cos)? + first.broadcast_mul(&sin)?)?,
         ];
+        if size > 2 * pairs {
+            turned.push(heads.narrow(2, 2 * pairs, size - 2 * pairs)?);
+        }
         Tensor::cat(&turned, 2)
     }
 }
 
+/// How attention weighs: see [`super::ops::attention::Heads`].
+pub(super) struct Looks<'a> {
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub turns: Option<&'a Turns>,
+    pub window: usize,
+    pub scale: f64,
+    pub cap: Option<f32>,
+}
+
 /// Causal attention over one sequence: q [length, heads · size], k and v [length, kv_heads · size].
-pub(super) fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    heads: usize,
-    kv_heads: usize,
-    rotation: &Rotation,
-) -> Result<Tensor> {
+pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, looks: &Looks<'_>) -> Result<Tensor> {
+    let Looks { heads, kv_heads, turns, window, scale, cap } = *looks;
     let length = q.dim(0)?;
     let size = q.dim(1)? / heads;
     let by_head =
         |x: &Tensor, heads: usize| x.reshape((length, heads, size))?.transpose(0, 1)?.contiguous();
+    let turned = |x: Tensor| match turns {
+        Some(turns) => turns.apply(&x),
+        None => Ok(x),
+    };
     // Each key-value head serves neighbouring query heads.
     let repeated = |x: Tensor| {
         let group = heads / kv_heads;
@@ -167,14 +240,15 @@ pub(super) fn attention(
             .broadcast_as((kv_heads, group, length, size))?
             .reshape((heads, length, size))
     };
-    let q = rotation.apply(&by_head(q, heads)?)?;
-    let k = repeated(rotation.apply(&by_head(k, kv_heads)?)?)?;
+    let q = turned(by_head(q, heads)?)?;
+    let k = repeated(turned(by_head(k, kv_heads)?)?)?;
     let v = repeated(by_head(v, kv_heads)?)?;
-    let scores = (q.matmul(&k.transpose(1, 2)?.contiguous()?)? / (size as f64).sqrt())?;
-    let later: Vec<f32> = (0..length)
-        .flat_map(|i| (0..length).map(move |j| if j > i { f32::NEG_INFINITY } else { 0.0 }))
+    let scores = capped((q.matmul(&k.transpose(1, 2)?.contiguous()?)? * scale)?, cap)?;
+    let hidden = |i: usize, j: usize| j > i || i - j >= window;
+    let hidden: Vec<f32> = (0..length)
+        .flat_map(|i| (0..length).map(move |j| if hidden(i, j) { f32::NEG_INFINITY } else { 0.0 }))
         .collect();
-    let scores = scores.broadcast_add(&Tensor::from_vec(later, (length, length), q.device())?)?;
+    let scores = scores.broadcast_add(&Tensor::from_vec(hidden, (length, length), q.device())?)?;
     let shifted = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
     let p = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
     p.matmul(&v.contiguous()?)?.transpose(0, 1)?.reshape((length, heads * size))

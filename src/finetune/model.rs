@@ -7,10 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use super::lora::{initial_a, tensor_name};
 use super::pass::Pass;
 use super::{Batch, EngineError, Gradients, Module, Trainable, graph};
-use crate::onnx::decoder::{EMBEDDING, LAST_NORM, OUTPUT, layer_tensor};
+use crate::onnx::decoder::{
+    EMBEDDING, LAST_NORM, LayerKind, Linear as Sizes, OUTPUT, layer_bias, layer_tensor,
+};
 use crate::onnx::{DecoderConfig, Weights};
 
-/// A causal language model of the Llama family and what of it is trained, in f32 on one device.
+/// A decoder and what of it is trained, in f32 on one device.
 pub struct Model {
     pub(super) config: DecoderConfig,
     pub(super) trainable: Trainable,
@@ -30,22 +32,28 @@ pub(super) struct Weight {
     pub trained: Option<usize>,
 }
 
+/// The weights of one layer; what it has none of is not there.
 pub(super) struct Layer {
-    pub input_norm: Weight,
-    pub q: Linear,
-    pub k: Linear,
-    pub v: Linear,
+    pub kind: LayerKind,
+    pub before_attention: Option<Weight>,
+    /// What queries, keys and values are made by, in this order: one linear layer or three.
+    pub inputs: Vec<Linear>,
+    /// Of queries and keys.
+    pub head_norms: Option<[Weight; 2]>,
     pub o: Linear,
-    pub post_norm: Weight,
-    pub gate: Linear,
-    pub up: Linear,
+    pub after_attention: Option<Weight>,
+    pub before_feed_forward: Option<Weight>,
+    /// What the gate and what it lets through are made by, in this order: one linear layer or two.
+    pub gates: Vec<Linear>,
     pub down: Linear,
+    pub after_feed_forward: Option<Weight>,
 }
 
 /// A linear layer, weight [out, in].
 pub(super) struct Linear {
     pub module: Module,
     pub weight: Weight,
+    pub bias: Option<Weight>,
     pub inner: usize,
     /// Places of A [rank, in] and B [out, rank] among the parameters.
     pub adapter: Option<(usize, usize)>,
@@ -196,25 +204,53 @@ impl Builder<'_> {
     }
 
     fn layer(&mut self, layer: usize) -> Result<Layer, EngineError> {
-        let width = [self.config.width];
+        let norms = &self.config.architecture.norms;
+        let before_attention = self.norm(layer, norms.before_attention)?;
+        let (mut inputs, mut gates, mut o, mut down) = (Vec::new(), Vec::new(), None, None);
+        for sizes in self.config.linears() {
+            let linear = self.linear(layer, sizes)?;
+            match sizes.module {
+                Module::Q | Module::K | Module::V | Module::Qkv => inputs.push(linear),
+                Module::O => o = Some(linear),
+                Module::Gate | Module::Up | Module::GateUp => gates.push(linear),
+                Module::Down => down = Some(linear),
+            }
+        }
+        let (Some(o), Some(down)) = (o, down) else {
+            unreachable!("every layer gives back what attention and feed-forward layer took")
+        };
+        let head_norms = match self.config.head_norms() {
+            Some([queries, keys]) => Some([
+                self.weight(&layer_tensor(layer, "self_attn.q_norm"), &[queries])?,
+                self.weight(&layer_tensor(layer, "self_attn.k_norm"), &[keys])?,
+            ]),
+            None => None,
+        };
         Ok(Layer {
-            input_norm: self.weight(&layer_tensor(layer, "input_layernorm"), &width)?,
-            q: self.linear(layer, Module::Q)?,
-            k: self.linear(layer, Module::K)?,
-            v: self.linear(layer, Module::V)?,
-            o: self.linear(layer, Module::O)?,
-            post_norm: self.weight(&layer_tensor(layer, "post_attention_layernorm"), &width)?,
-            gate: self.linear(layer, Module::Gate)?,
-            up: self.linear(layer, Module::Up)?,
-            down: self.linear(layer, Module::Down)?,
+            kind: self.config.layers[layer],
+            before_attention,
+            inputs,
+            head_norms,
+            o,
+            after_attention: self.norm(layer, norms.after_attention)?,
+            before_feed_forward: self.norm(layer, norms.before_feed_forward)?,
+            gates,
+            down,
+            after_feed_forward: self.norm(layer, norms.after_feed_forward)?,
         })
     }
 
-    fn linear(&mut self, layer: usize, module: Module) -> Result<Linear, EngineError> {
-        let (out, inner) = module.shape(self.config);
+    fn norm(&mut self, layer: usize, part: Option<&str>) -> Result<Option<Weight>, EngineError> {
+        let width = [self.config.width];
+        part.map(|part| self.weight(&layer_tensor(layer, part), &width)).transpose()
+    }
+
+    fn linear(&mut self, layer: usize, sizes: Sizes) -> Result<Linear, EngineError> {
+        let Sizes { module, out, inner, biased } = sizes;
         let weight = self.weight(&layer_tensor(layer, &module.part()), &[out, inner])?;
+        let bias = biased.then(|| self.weight(&layer_bias(layer, &module.part()), &[out]));
         let adapter = match self.trainable {
-            Trainable::Lora { rank, modules, .. } if modules.contains(&module) => {
+            Trainable::Lora { rank, modules, .. } if module.is_among(modules) => {
                 let a = initial_a(*rank, inner, &mut self.random);
                 let a = self.parameter(tensor_name(layer, module, "A"), a, &[*rank, inner])?;
                 let b = vec![0.0; out * rank];
@@ -223,7 +259,7 @@ impl Builder<'_> {
             }
             _ => None,
         };
-        Ok(Linear { module, weight, inner, adapter })
+        Ok(Linear { module, weight, bias: bias.transpose()?, inner, adapter })
     }
 }
 

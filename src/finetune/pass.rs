@@ -7,14 +7,17 @@
 
 use candle_core::{Device, Tensor};
 
-use super::model::{Layer, Linear, Model};
-use super::ops::attention::{self, Heads};
-use super::ops::cross_entropy::{self, Derivatives, Goal};
-use super::ops::linear::{self, Adapter, Columns};
-use super::ops::matrix::Earlier;
-use super::ops::{gate, norm};
+use self::step::{Step, Tape};
+use super::model::{Model, Weight};
+use super::ops::attention::{Angles, Heads};
+use super::ops::cross_entropy::{self, Derivatives, Goal, Output};
+use super::ops::norm;
 use super::values::Values;
-use super::{Batch, EngineError, Gradients, Module};
+use super::{Batch, EngineError, Gradients};
+use crate::onnx::DecoderConfig;
+use crate::onnx::decoder::LayerKind;
+
+mod step;
 
 /// What is known after the way forth.
 pub(super) struct Pass<'a> {
@@ -32,33 +35,11 @@ pub(super) struct Pass<'a> {
 
 /// How a batch's rows hang together.
 struct Shape {
-    heads: Heads,
+    /// Of each of the model's rotations.
+    angles: Vec<Angles>,
     spans: Vec<(usize, usize)>,
     /// The row of each target.
     rows: Vec<usize>,
-}
-
-/// What a layer leaves for the way back; rows of `middle` and behind it are those of the targets in
-/// the last layer.
-struct Tape {
-    x: Vec<f32>,
-    normed: Vec<f32>,
-    qkv: Vec<f32>,
-    seen: Vec<f32>,
-    middle: Vec<f32>,
-    middle_normed: Vec<f32>,
-    gate_up: Vec<f32>,
-    gated: Vec<f32>,
-    /// x Aᵀ of each adapter, by [`Module`].
-    inner: [Vec<f32>; 7],
-}
-
-/// A layer's input and its position.
-struct Step<'a> {
-    model: &'a Model,
-    layer: &'a Layer,
-    is_last: bool,
-    shape: &'a Shape,
 }
 
 impl<'a> Pass<'a> {
@@ -75,8 +56,8 @@ impl<'a> Pass<'a> {
         let mut d_normed = vec![0.0; normed.len()];
         let mut d_output = model.output.trained.map(|_| vec![0.0; output.len()]);
         let derivatives = Derivatives { hidden: &mut d_normed, output: d_output.as_deref_mut() };
-        let nll =
-            cross_entropy::evaluate(&normed, &output, width, &goals(batch), Some(derivatives));
+        let head = Output { weight: &output, width, cap: model.config.output_cap };
+        let nll = cross_entropy::evaluate(&normed, head, &goals(batch), Some(derivatives));
         drop(output);
         if let Some(at) = model.output.trained {
             sums[at] = d_output;
@@ -91,8 +72,9 @@ impl<'a> Pass<'a> {
         let weight = Values::of(&model.last_norm.tensor)?;
         let normed = norm::forward(&last, &weight, model.config.rms_epsilon);
         let output = Values::of(&model.output.tensor)?;
-        let width = model.config.width;
-        Ok(cross_entropy::evaluate(&normed, &output, width, &goals(batch), None))
+        let (width, cap) = (model.config.width, model.config.output_cap);
+        let head = Output { weight: &output, width, cap };
+        Ok(cross_entropy::evaluate(&normed, head, &goals(batch), None))
     }
 
     /// The derivatives of the loss by all parameters.
@@ -110,9 +92,10 @@ impl<'a> Pass<'a> {
         if let Some(at) = model.embedding.trained {
             let width = model.config.width;
             let sum = sums[at].get_or_insert_with(|| vec![0.0; model.config.vocabulary * width]);
+            let scale = model.config.embedding_scale;
             for (token, dx) in tokens.iter().zip(dx.chunks_exact(width)) {
                 let row = &mut sum[*token as usize * width..][..width];
-                row.iter_mut().zip(dx).for_each(|(sum, dx)| *sum += dx);
+                row.iter_mut().zip(dx).for_each(|(sum, dx)| *sum += scale * dx);
             }
         }
         let tensors = sums.into_iter().zip(&model.parameters).map(|(sum, (_, var))| match sum {
@@ -129,17 +112,23 @@ fn goals(batch: &Batch) -> Vec<Goal> {
 
 impl Shape {
     fn new(model: &Model, batch: &Batch) -> Self {
-        let config = &model.config;
         let longest = batch.lengths.iter().copied().max().unwrap_or(0);
-        let heads = Heads::new(
-            config.heads,
-            config.kv_heads,
-            config.head_size,
-            &config.rotations[0].frequencies,
-            longest,
-        );
+        let angles = model.config.rotations.iter().map(|rotation| Angles::new(rotation, longest));
         let rows = batch.targets.iter().map(|target| target.position).collect();
-        Self { heads, spans: batch.spans(), rows }
+        Self { angles: angles.collect(), spans: batch.spans(), rows }
+    }
+
+    /// How a layer attends.
+    fn heads(&self, config: &DecoderConfig, kind: LayerKind) -> Heads<'_> {
+        Heads {
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            size: config.head_size,
+            angles: kind.rotation.map(|number| &self.angles[number]),
+            window: if kind.windowed { config.window } else { usize::MAX },
+            scale: config.query_scale as f32,
+            cap: config.score_cap,
+        }
     }
 }
 
@@ -153,7 +142,8 @@ fn forward(
     let width = model.config.width;
     let embedding = Values::of(&model.embedding.tensor)?;
     let rows = batch.tokens.iter().map(|&token| &embedding[token as usize * width..][..width]);
-    let mut x: Vec<f32> = rows.flatten().copied().collect();
+    let scale = model.config.embedding_scale;
+    let mut x: Vec<f32> = rows.flatten().map(|value| scale * value).collect();
     drop(embedding);
     for (at, layer) in model.layers.iter().enumerate() {
         let is_last = at + 1 == model.layers.len();
@@ -179,160 +169,18 @@ fn add_rows(from: &[f32], width: usize, rows: &[usize], to: &mut [f32]) {
 /// The way back through a norm: adds to `dx` and to the weight's sum, where they are wanted.
 fn norm_backward(
     model: &Model,
-    weight: &super::model::Weight,
+    weight: &Weight,
     x: &[f32],
     dy: &[f32],
     dx: Option<&mut [f32]>,
     sums: &mut [Option<Vec<f32>>],
 ) -> Result<(), EngineError> {
-    let epsilon = model.config.rms_epsilon;
+    let (epsilon, size) = (model.config.rms_epsilon, weight.tensor.elem_count());
     if let Some(at) = weight.trained {
-        sums[at] = Some(norm::backward_weight(x, model.config.width, epsilon, dy));
+        sums[at] = Some(norm::backward_weight(x, size, epsilon, dy));
     }
     if let Some(dx) = dx {
         norm::backward(x, &Values::of(&weight.tensor)?, epsilon, dy, dx);
     }
     Ok(())
-}
-
-impl Step<'_> {
-    /// Where the results of queries, keys and values lie, and of gate and value.
-    fn columns(&self, module: Module) -> Columns {
-        let config = &self.model.config;
-        let (queries, keys) = (config.heads * config.head_size, config.kv_heads * config.head_size);
-        let stride = queries + 2 * keys;
-        let inner = config.feed_forward;
-        match module {
-            Module::Q => Columns { from: 0, count: queries, stride },
-            Module::K => Columns { from: queries, count: keys, stride },
-            Module::V => Columns { from: queries + keys, count: keys, stride },
-            Module::Gate => Columns { from: 0, count: inner, stride: 2 * inner },
-            Module::Up => Columns { from: inner, count: inner, stride: 2 * inner },
-            Module::O | Module::Down => Columns::all(config.width),
-        }
-    }
-
-    fn forward(&self, x: Vec<f32>) -> Result<(Vec<f32>, Tape), EngineError> {
-        let Self { model, layer, shape, .. } = *self;
-        let config = &model.config;
-        let (width, epsilon) = (config.width, config.rms_epsilon);
-        let normed = norm::forward(&x, &Values::of(&layer.input_norm.tensor)?, epsilon);
-        let rows = x.len() / width;
-        let mut qkv = vec![0.0; rows * shape.heads.columns()];
-        let q = self.linear(&layer.q, &normed, &mut qkv)?;
-        let k = self.linear(&layer.k, &normed, &mut qkv)?;
-        let v = self.linear(&layer.v, &normed, &mut qkv)?;
-        let mut seen = attention::forward(&shape.heads, &shape.spans, &qkv);
-        let residual = if self.is_last {
-            seen = select(&seen, layer.o.inner, &shape.rows);
-            &select(&x, width, &shape.rows)
-        } else {
-            &x
-        };
-        let mut middle = vec![0.0; residual.len()];
-        let o = self.linear(&layer.o, &seen, &mut middle)?;
-        add(&mut middle, residual);
-        let middle_normed = norm::forward(&middle, &Values::of(&layer.post_norm.tensor)?, epsilon);
-        let mut gate_up = vec![0.0; middle.len() / width * 2 * config.feed_forward];
-        let gate = self.linear(&layer.gate, &middle_normed, &mut gate_up)?;
-        let up = self.linear(&layer.up, &middle_normed, &mut gate_up)?;
-        let gated = gate::forward(&gate_up, config.feed_forward);
-        let mut y = vec![0.0; middle.len()];
-        let down = self.linear(&layer.down, &gated, &mut y)?;
-        add(&mut y, &middle);
-        let inner = [q, k, v, o, gate, up, down];
-        Ok((y, Tape { x, normed, qkv, seen, middle, middle_normed, gate_up, gated, inner }))
-    }
-
-    /// Writes a linear layer's result to its columns of `y`. Gives x Aᵀ, empty without an adapter.
-    fn linear(&self, linear: &Linear, x: &[f32], y: &mut [f32]) -> Result<Vec<f32>, EngineError> {
-        let columns = self.columns(linear.module);
-        linear::forward(x, linear.inner, &Values::of(&linear.weight.tensor)?, y, columns);
-        let Some((a, b)) = linear.adapter else { return Ok(Vec::new()) };
-        let parameter = |at: usize| Values::of(self.model.parameters[at].1.as_tensor());
-        let (a, b) = (parameter(a)?, parameter(b)?);
-        let adapter = self.adapter(&a, &b);
-        Ok(linear::forward_adapter(x, linear.inner, &adapter, y, columns))
-    }
-
-    fn adapter<'b>(&self, a: &'b [f32], b: &'b [f32]) -> Adapter<'b> {
-        Adapter { a, b, rank: self.model.rank(), scale: self.model.scale() as f32 }
-    }
-
-    /// The derivatives by the layer's input, from those by its result; nothing where they are not
-    /// wanted.
-    fn backward(
-        &self,
-        tape: &Tape,
-        mut dy: Vec<f32>,
-        wants_input: bool,
-        sums: &mut [Option<Vec<f32>>],
-    ) -> Result<Vec<f32>, EngineError> {
-        let Self { model, layer, shape, .. } = *self;
-        let config = &model.config;
-        let width = config.width;
-        let mut d_gated = vec![0.0; tape.gated.len()];
-        self.linear_backward(&layer.down, &tape.gated, tape, &dy, Some(&mut d_gated), sums)?;
-        let d_gate_up = gate::backward(&tape.gate_up, config.feed_forward, &d_gated);
-        let mut d_normed = vec![0.0; tape.middle_normed.len()];
-        for linear in [&layer.gate, &layer.up] {
-            let input = &tape.middle_normed;
-            self.linear_backward(linear, input, tape, &d_gate_up, Some(&mut d_normed), sums)?;
-        }
-        norm_backward(model, &layer.post_norm, &tape.middle, &d_normed, Some(&mut dy), sums)?;
-        let mut d_seen = vec![0.0; tape.seen.len()];
-        self.linear_backward(&layer.o, &tape.seen, tape, &dy, Some(&mut d_seen), sums)?;
-        if self.is_last {
-            let (all_dy, all_seen) = (dy, d_seen);
-            dy = vec![0.0; tape.x.len()];
-            add_rows(&all_dy, width, &shape.rows, &mut dy);
-            d_seen = vec![0.0; tape.x.len() / width * layer.o.inner];
-            add_rows(&all_seen, layer.o.inner, &shape.rows, &mut d_seen);
-        }
-        let d_qkv = attention::backward(&shape.heads, &shape.spans, &tape.qkv, &d_seen);
-        let mut d_normed = vec![0.0; if wants_input { tape.normed.len() } else { 0 }];
-        for linear in [&layer.q, &layer.k, &layer.v] {
-            let dx = wants_input.then_some(&mut d_normed[..]);
-            self.linear_backward(linear, &tape.normed, tape, &d_qkv, dx, sums)?;
-        }
-        if wants_input {
-            norm_backward(model, &layer.input_norm, &tape.x, &d_normed, Some(&mut dy), sums)?;
-        }
-        Ok(dy)
-    }
-
-    /// Adds to `dx`, where it is wanted, and gives `sums` the parameters' derivatives.
-    fn linear_backward(
-        &self,
-        linear: &Linear,
-        x: &[f32],
-        tape: &Tape,
-        dy: &[f32],
-        mut dx: Option<&mut [f32]>,
-        sums: &mut [Option<Vec<f32>>],
-    ) -> Result<(), EngineError> {
-        let columns = self.columns(linear.module);
-        if let Some(dx) = dx.as_deref_mut() {
-            let weight = Values::of(&linear.weight.tensor)?;
-            linear::backward_input(dy, columns, &weight, linear.inner, dx, Earlier::Added);
-        }
-        if let Some(at) = linear.weight.trained {
-            sums[at] = Some(linear::backward_weight(x, linear.inner, dy, columns));
-        }
-        if let Some((a_at, b_at)) = linear.adapter {
-            let parameter = |at: usize| Values::of(self.model.parameters[at].1.as_tensor());
-            let (a, b) = (parameter(a_at)?, parameter(b_at)?);
-            let adapter = self.adapter(&a, &b);
-            let inner = &tape.inner[linear.module as usize];
-            let (da, db) =
-                linear::backward_adapter(x, linear.inner, inner, &adapter, dy, columns, dx);
-            sums[a_at] = Some(da);
-            sums[b_at] = Some(db);
-        }
-        Ok(())
-    }
-}
-
-fn add(to: &mut [f32], from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
 }

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
+use crate::onnx::decoder::{Biases, LayerKind, Rotation};
 use crate::onnx::tiny::{self, Tensors};
-use crate::onnx::{self, DecoderConfig, Weights, lora};
+use crate::onnx::{self, Architecture, DecoderConfig, Weights, lora};
 
 impl Weights for Tensors {
     fn names(&self) -> Vec<String> {
@@ -27,9 +28,63 @@ impl Weights for Tensors {
     }
 }
 
+/// The linear layers of a model that keeps none together.
+const LAYERS: [Module; 7] =
+    [Module::Q, Module::K, Module::V, Module::O, Module::Gate, Module::Up, Module::Down];
+
+/// The tiny model as other architectures would have it.
+const KINDS: [&str; 7] = ["llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "olmo2"];
+
+/// The tiny model's sizes in an architecture, with all that is special to it.
+fn config_of(architecture: &str) -> DecoderConfig {
+    let plain = DecoderConfig {
+        architecture: Architecture::named(architecture).unwrap(),
+        ..tiny::config()
+    };
+    let rotation = |pairs: usize, scale: f64| Rotation {
+        frequencies: (0..pairs).map(|i| 0.6f64.powi(i as i32)).collect(),
+        scale,
+    };
+    let near = LayerKind { rotation: Some(0), windowed: true };
+    let far = LayerKind { rotation: Some(0), windowed: false };
+    match architecture {
+        "qwen2" => DecoderConfig {
+            biases: Biases { inputs: true, output: true, feed_forward: true },
+            ..plain
+        },
+        "gemma2" => DecoderConfig {
+            layers: vec![near, far],
+            window: 3,
+            embedding_scale: 8f32.sqrt(),
+            query_scale: 0.7,
+            score_cap: Some(1.5),
+            output_cap: Some(3.0),
+            ..plain
+        },
+        "gemma3_text" => DecoderConfig {
+            layers: vec![LayerKind { rotation: Some(1), ..near }, far],
+            rotations: vec![rotation(2, 1.0), rotation(2, 1.0)],
+            window: 2,
+            embedding_scale: 8f32.sqrt(),
+            ..plain
+        },
+        "phi3" => DecoderConfig {
+            layers: vec![far, LayerKind { rotation: None, ..near }],
+            rotations: vec![rotation(1, 1.2)],
+            window: 4,
+            ..plain
+        },
+        _ => plain,
+    }
+}
+
 /// The tiny model, with another vocabulary where that is asked for, and weights to match.
 fn model(trainable: &Trainable, tied: bool) -> Model {
-    let config = DecoderConfig { tied, vocabulary: 11, ..tiny::config() };
+    model_of("llama", trainable, tied)
+}
+
+fn model_of(architecture: &str, trainable: &Trainable, tied: bool) -> Model {
+    let config = DecoderConfig { tied, vocabulary: 11, ..config_of(architecture) };
     let model = Model::new(&config, &tiny::tensors(&config), trainable, 7, &Device::Cpu).unwrap();
     // B begins as zero, which would hide A.
     for (i, (name, var)) in model.parameters().iter().enumerate() {
@@ -76,17 +131,18 @@ fn both_ways(model: &Model, batch: &Batch) -> [(Vec<f64>, Gradients); 2] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn the_pass_agrees_with_the_graph(
         lengths in prop::collection::vec(1usize..9, 1..6),
-        modules in prop::sample::subsequence(Module::ALL.to_vec(), 0..=7),
+        kind in prop::sample::select(KINDS.to_vec()),
+        modules in prop::sample::subsequence(LAYERS.to_vec(), 0..=7),
         tied: bool,
         seed in 0usize..100,
     ) {
         let trainable = if modules.is_empty() { Trainable::All } else { lora(&modules) };
-        let model = model(&trainable, tied);
+        let model = model_of(kind, &trainable, tied);
         let batch = batch(&lengths, seed);
         let [(nll, gradients), (expected_nll, expected)] = both_ways(&model, &batch);
         prop_assert_eq!(&model.evaluate(&batch).unwrap(), &nll);
@@ -105,9 +161,9 @@ proptest! {
 }
 
 /// Central differences along the gradient's own direction and along others, for each tensor.
-fn assert_agrees_with_differences(trainable: &Trainable, tied: bool) {
+fn assert_agrees_with_differences(kind: &str, trainable: &Trainable, tied: bool) {
     const STEP: f64 = 4e-3;
-    let model = model(trainable, tied);
+    let model = model_of(kind, trainable, tied);
     let batch = batch(&[5, 2, 7], 1);
     let gradients = model.loss(&batch).unwrap().backward().unwrap();
     for ((name, var), gradient) in model.parameters().iter().zip(gradients.tensors()) {
@@ -142,9 +198,11 @@ fn assert_agrees_with_differences(trainable: &Trainable, tied: bool) {
 
 #[test]
 fn every_gradient_is_not_zero_and_agrees_with_differences() {
-    assert_agrees_with_differences(&lora(&Module::ALL), false);
-    assert_agrees_with_differences(&Trainable::All, false);
-    assert_agrees_with_differences(&Trainable::All, true);
+    for kind in KINDS {
+        assert_agrees_with_differences(kind, &lora(&Module::ALL), false);
+        assert_agrees_with_differences(kind, &Trainable::All, false);
+        assert_agrees_with_differences(kind, &Trainable::All, true);
+    }
 }
 
 /// Where B is zero, A's gradient is too: it is dyᵀ-weighted by B. It is B that moves first.
@@ -186,7 +244,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
         feed_forward: 192,
         vocabulary: 600,
         context: 128,
-        rotations: vec![crate::onnx::decoder::Rotation {
+        rotations: vec![Rotation {
             frequencies: (0..8).map(|i| 0.5f64.powi(i)).collect(),
             scale: 1.0,
         }],

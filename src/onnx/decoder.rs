@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Error;
 use super::architecture::{Architecture, HeadNorms};
 use super::checkpoint::Weights;
+use super::{Error, Module};
 
 /// Name of the token embedding, `[vocab, width]`.
 pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -86,10 +86,10 @@ pub struct Biases {
     pub feed_forward: bool,
 }
 
-/// A linear layer: its place within a layer of the model, its sizes, and whether it has a bias.
+/// A linear layer, its sizes, and whether it has a bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Linear {
-    pub part: &'static str,
+    pub module: Module,
     pub out: usize,
     pub inner: usize,
     pub biased: bool,
@@ -136,16 +136,6 @@ pub(super) fn layers(
 }
 
 impl DecoderConfig {
-    /// Whether it is as Llama: all that the training engine knows.
-    pub(super) fn is_plain(&self) -> bool {
-        let layer = LayerKind { rotation: Some(0), windowed: false };
-        let full = |rotation: &Rotation| 2 * rotation.frequencies.len() == self.head_size;
-        ["llama", "mistral"].contains(&self.architecture.name)
-            && self.layers.iter().all(|&kind| kind == layer)
-            && self.rotations.iter().all(|rotation| full(rotation) && rotation.scale == 1.0)
-            && self.biases == Biases::default()
-    }
-
     /// The columns of all queries of a token, and of its keys.
     pub(crate) fn columns(&self) -> [usize; 2] {
         [self.heads * self.head_size, self.kv_heads * self.head_size]
@@ -157,23 +147,19 @@ impl DecoderConfig {
         let [queries, keys] = self.columns();
         let Biases { inputs, output, feed_forward } = self.biases;
         let (attention, gates): (&[_], &[_]) = if self.architecture.fused {
-            (&[("self_attn.qkv_proj", queries + 2 * keys)], &[("mlp.gate_up_proj", 2 * inner)])
+            (&[(Module::Qkv, queries + 2 * keys)], &[(Module::GateUp, 2 * inner)])
         } else {
             (
-                &[
-                    ("self_attn.q_proj", queries),
-                    ("self_attn.k_proj", keys),
-                    ("self_attn.v_proj", keys),
-                ],
-                &[("mlp.gate_proj", inner), ("mlp.up_proj", inner)],
+                &[(Module::Q, queries), (Module::K, keys), (Module::V, keys)],
+                &[(Module::Gate, inner), (Module::Up, inner)],
             )
         };
-        let from_width = |all: &[(&'static str, usize)], biased: bool| {
-            let linear = |&(part, out): &_| Linear { part, out, inner: width, biased };
+        let from_width = |all: &[(Module, usize)], biased: bool| {
+            let linear = |&(module, out): &_| Linear { module, out, inner: width, biased };
             all.iter().map(linear).collect::<Vec<Linear>>()
         };
-        let o = Linear { part: "self_attn.o_proj", out: width, inner: queries, biased: output };
-        let down = Linear { part: "mlp.down_proj", out: width, inner, biased: feed_forward };
+        let o = Linear { module: Module::O, out: width, inner: queries, biased: output };
+        let down = Linear { module: Module::Down, out: width, inner, biased: feed_forward };
         [from_width(attention, inputs), vec![o], from_width(gates, feed_forward), vec![down]]
             .concat()
     }
@@ -206,10 +192,10 @@ impl DecoderConfig {
     pub(crate) fn weights(&self) -> Vec<(String, Vec<usize>)> {
         let mut all = vec![(EMBEDDING.to_owned(), vec![self.vocabulary, self.width])];
         for layer in 0..self.layers.len() {
-            for Linear { part, out, inner, biased } in self.linears() {
-                all.push((layer_tensor(layer, part), vec![out, inner]));
+            for Linear { module, out, inner, biased } in self.linears() {
+                all.push((layer_tensor(layer, &module.part()), vec![out, inner]));
                 if biased {
-                    all.push((layer_bias(layer, part), vec![out]));
+                    all.push((layer_bias(layer, &module.part()), vec![out]));
                 }
             }
             let norms = self.norms().into_iter();

@@ -49,26 +49,15 @@ pub struct Checkpoint {
 /// # Errors
 /// See [`Error`]: [`Error::Unsupported`] for an ONNX folder too, which can be run, not trained.
 pub fn open_checkpoint(source: &Path) -> Result<Checkpoint, Error> {
-    let checkpoint = match Form::of(source)? {
-        Form::Gguf => from_gguf(source)?,
-        Form::Safetensors => from_safetensors(source)?,
-        Form::Onnx(graph) => {
-            return Err(Error::unsupported(
-                &graph,
-                "it is an ONNX graph, which can be used but not trained",
-                "name the GGUF file or the safetensors folder that it was made from",
-            ));
-        }
-    };
-    if !checkpoint.config.is_plain() {
-        let name = checkpoint.config.architecture.name;
-        return Err(Error::unsupported(
-            source,
-            format!("its architecture is `{name}`, which can be used but not trained yet"),
-            "train a model of the architecture `llama`",
-        ));
+    match Form::of(source)? {
+        Form::Gguf => from_gguf(source),
+        Form::Safetensors => from_safetensors(source),
+        Form::Onnx(graph) => Err(Error::unsupported(
+            &graph,
+            "it is an ONNX graph, which can be used but not trained",
+            "name the GGUF file or the safetensors folder that it was made from",
+        )),
     }
-    Ok(checkpoint)
 }
 
 pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {

@@ -29,13 +29,13 @@
 
 use std::path::Path;
 
-use super::Error;
 use super::architecture::Activation;
 use super::builder::{Attribute, Dim, Element, GraphBuilder, Tensor};
 use super::checkpoint::{Weights, transpose};
 use super::decoder::{
     DecoderConfig, EMBEDDING, LAST_NORM, Linear, OUTPUT, layer_bias, layer_tensor,
 };
+use super::{Error, Module};
 
 mod attention;
 mod rotation;
@@ -45,8 +45,9 @@ mod rotation;
 pub const UNSEEN: f32 = -1e9;
 
 /// 2 √(2/π), and what z³ is multiplied by: see [`Activation::Gelu`].
-const GELU: f64 = 2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-const GELU_CUBE: f64 = 0.044_715;
+pub(crate) const GELU: f64 =
+    2.0 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+pub(crate) const GELU_CUBE: f64 = 0.044_715;
 
 /// Writes `graph` and, in the same folder, `data`.
 ///
@@ -102,7 +103,7 @@ impl Writer<'_> {
                 hidden = self.graph.gather(&hidden, &wanted, 0);
                 attended = self.graph.gather(&attended, &wanted, 0);
             }
-            let attended = self.linear(&attended, layer, "self_attn.o_proj")?;
+            let attended = self.linear(&attended, layer, Module::O)?;
             let attended = self.normed(&attended, layer, norms.after_attention)?;
             hidden = self.graph.add(&hidden, &attended);
             let normed = self.normed(&hidden, layer, norms.before_feed_forward)?;
@@ -173,20 +174,20 @@ impl Writer<'_> {
     }
 
     /// x · W + b, W from the checkpoint's `[out, in]`, b where the layer has one.
-    fn linear(&mut self, x: &Tensor, layer: usize, part: &str) -> Result<Tensor, Error> {
+    fn linear(&mut self, x: &Tensor, layer: usize, module: Module) -> Result<Tensor, Error> {
         let linears = self.config.linears();
-        let Some(&Linear { out, inner, biased, .. }) = linears.iter().find(|l| l.part == part)
+        let Some(&Linear { out, inner, biased, .. }) = linears.iter().find(|l| l.module == module)
         else {
-            unreachable!("{part} is a linear layer of {}", self.config.architecture.name)
+            unreachable!("{module} is a linear layer of {}", self.config.architecture.name)
         };
-        let name = layer_tensor(layer, part);
+        let name = layer_tensor(layer, &module.part());
         let values = transpose(&self.weights.read(&name)?, out, inner);
         let weight = self.graph.weight(&name, &[inner, out], &values)?;
         let product = self.graph.matmul(x, &weight);
         if !biased {
             return Ok(product);
         }
-        let name = layer_bias(layer, part);
+        let name = layer_bias(layer, &module.part());
         let bias = self.graph.weight(&name, &[out], &self.weights.read(&name)?)?;
         Ok(self.graph.add(&product, &bias))
     }
@@ -194,17 +195,17 @@ impl Writer<'_> {
     /// down(act(gate(x)) · up(x)).
     fn feed_forward(&mut self, layer: usize, x: &Tensor) -> Result<Tensor, Error> {
         let [gate, up] = if self.config.architecture.fused {
-            let both = self.linear(x, layer, "mlp.gate_up_proj")?;
+            let both = self.linear(x, layer, Module::GateUp)?;
             let inner = self.config.feed_forward as i64;
             let sizes = self.graph.ints(&[inner, inner]);
             let along_last = [("axis", Attribute::Int(-1))];
             self.graph.node_with_outputs("Split", &[&both, &sizes], &along_last)
         } else {
-            [self.linear(x, layer, "mlp.gate_proj")?, self.linear(x, layer, "mlp.up_proj")?]
+            [self.linear(x, layer, Module::Gate)?, self.linear(x, layer, Module::Up)?]
         };
         let open = self.activated(&gate);
         let inner = self.graph.mul(&open, &up);
-        self.linear(&inner, layer, "mlp.down_proj")
+        self.linear(&inner, layer, Module::Down)
     }
 
     /// What opens the gate: z σ(z), or z σ(2 √(2/π) (z + 0.044715 z³)).

@@ -159,7 +159,7 @@ fn converted(
     source: &Path,
     cache: &Cache,
     events: &dyn Events,
-    open: fn(&Path) -> Result<Checkpoint, Error>,
+    open: impl FnOnce(&Path) -> Result<Checkpoint, Error>,
 ) -> Result<ModelFolder, Error> {
     let sha256 = sha256_of(source)?;
     let folder = cache.root().join("models").join(format!("{sha256}-{IMPORTER_VERSION}"));

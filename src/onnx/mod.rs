@@ -5,7 +5,7 @@
 //! too, so that they compute logits only where they are asked for ([`prepare()`]). [`lora`] puts a
 //! PEFT adapter into a graph. [`open_checkpoint`] reads what an import would convert, for training.
 
-mod architecture;
+pub(crate) mod architecture;
 pub mod builder;
 pub(crate) mod checkpoint;
 mod data_file;

@@ -1,13 +1,12 @@
-//! The linear layers of a model of the Llama family, which a LoRA adapter can change.
+//! The linear layers of a decoder, which a LoRA adapter can change.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::DecoderConfig;
-
-/// A linear layer of a model of the Llama family.
+/// A linear layer of a decoder. Of a model that keeps several as one weight, the names of the parts stand
+/// for the whole.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -21,6 +20,9 @@ pub enum Module {
     /// Values.
     #[serde(rename = "v_proj")]
     V,
+    /// Queries, keys and values as one weight.
+    #[serde(rename = "qkv_proj")]
+    Qkv,
     /// The attention's output.
     #[serde(rename = "o_proj")]
     O,
@@ -30,15 +32,37 @@ pub enum Module {
     /// The feed-forward layer's way up.
     #[serde(rename = "up_proj")]
     Up,
+    /// The feed-forward layer's gate and way up as one weight.
+    #[serde(rename = "gate_up_proj")]
+    GateUp,
     /// The feed-forward layer's way down.
     #[serde(rename = "down_proj")]
     Down,
 }
 
 impl Module {
-    /// All seven, in the order of the forward pass.
-    pub const ALL: [Self; 7] =
-        [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
+    /// All, in the order of the forward pass.
+    pub const ALL: [Self; 9] = [
+        Self::Q,
+        Self::K,
+        Self::V,
+        Self::Qkv,
+        Self::O,
+        Self::Gate,
+        Self::Up,
+        Self::GateUp,
+        Self::Down,
+    ];
+
+    /// Whether a list of modules names this one, or a part of it.
+    pub(crate) fn is_among(self, modules: &[Self]) -> bool {
+        let parts: &[Self] = match self {
+            Self::Qkv => &[Self::Q, Self::K, Self::V],
+            Self::GateUp => &[Self::Gate, Self::Up],
+            _ => &[],
+        };
+        modules.contains(&self) || parts.iter().any(|part| modules.contains(part))
+    }
 
     /// Its name in Hugging Face checkpoints and PEFT's `target_modules`.
     pub fn name(self) -> &'static str {
@@ -46,9 +70,11 @@ impl Module {
             Self::Q => "q_proj",
             Self::K => "k_proj",
             Self::V => "v_proj",
+            Self::Qkv => "qkv_proj",
             Self::O => "o_proj",
             Self::Gate => "gate_proj",
             Self::Up => "up_proj",
+            Self::GateUp => "gate_up_proj",
             Self::Down => "down_proj",
         }
     }
@@ -61,23 +87,10 @@ impl Module {
     /// Its place within a layer: `self_attn.q_proj`.
     pub(crate) fn part(self) -> String {
         let block = match self {
-            Self::Q | Self::K | Self::V | Self::O => "self_attn",
-            Self::Gate | Self::Up | Self::Down => "mlp",
+            Self::Q | Self::K | Self::V | Self::Qkv | Self::O => "self_attn",
+            Self::Gate | Self::Up | Self::GateUp | Self::Down => "mlp",
         };
         format!("{block}.{}", self.name())
-    }
-
-    /// Its weight's shape, (out, in).
-    pub(crate) fn shape(self, config: &DecoderConfig) -> (usize, usize) {
-        let queries = config.heads * config.head_size;
-        let keys = config.kv_heads * config.head_size;
-        match self {
-            Self::Q => (queries, config.width),
-            Self::K | Self::V => (keys, config.width),
-            Self::O => (config.width, queries),
-            Self::Gate | Self::Up => (config.feed_forward, config.width),
-            Self::Down => (config.width, config.feed_forward),
-        }
     }
 }
 

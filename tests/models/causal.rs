@@ -111,8 +111,17 @@ fn llama_with_tied_output_and_scaled_rope_agrees_with_pytorch() {
 #[test]
 fn decoders_of_each_architecture_agree_with_pytorch() {
     for name in [
-        "gemma", "gemma2", "gemma3", "llama-linear", "mistral", "mistral-windowed", "olmo2", "phi3",
-        "qwen2", "qwen3", "smollm3",
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "llama-linear",
+        "mistral",
+        "mistral-windowed",
+        "olmo2",
+        "phi3",
+        "qwen2",
+        "qwen3",
+        "smollm3",
     ] {
         check(&format!("decoders/{name}"), 2);
     }
@@ -351,4 +360,12 @@ fn tokenizers_give_the_tokens_that_a_running_text_has() {
         }
     }
     assert_eq!(checked, 5 * 5 * 8);
+}
+
+/// A model of a size that is not kept here, as safetensors or GGUF beside what `scripts/golden-model.py` made.
+#[test]
+#[ignore = "needs a large model: name its folder by KGBUILD_TEST_MODEL"]
+fn a_named_model_agrees_with_pytorch() {
+    let folder = std::env::var("KGBUILD_TEST_MODEL").expect("KGBUILD_TEST_MODEL names a folder");
+    check(&folder, 1);
 }

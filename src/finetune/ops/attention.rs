@@ -2,56 +2,39 @@
 //!
 //! Rotation is that of RoFormer (Su et al. 2021) in the layout of Hugging Face: value i of a head's
 //! first half and value i of its second half are a pair. Query heads share keys and values in groups
-//! (Ainslie et al. 2023). Each sequence and each group of heads is computed by itself.
+//! (Ainslie et al. 2023). A layer may see a window of positions only, or keep its scores small by tanh
+//! (Gemma 2). Each sequence and each group of heads is computed by itself.
 
 use rayon::prelude::*;
 
 use super::math::{dot, exp_and_sum, largest};
 use super::matrix::{Earlier, Matrix, MatrixMut, Threads, multiply};
+use crate::onnx::decoder::Rotation;
 
-/// Sizes of an attention layer, and the angles of its rotation.
-pub(crate) struct Heads {
-    /// Query heads.
-    pub heads: usize,
-    /// Key-value heads, each for `heads / kv_heads` neighbouring query heads.
-    pub kv_heads: usize,
-    /// Values of a head.
-    pub size: usize,
-    /// Cosine and sine by position and pair, `[positions, size / 2]`.
-    pub cos: Vec<f32>,
-    pub sin: Vec<f32>,
+/// Cosines and sines of a rotation by position and pair, `[positions, pairs]`.
+pub(crate) struct Angles {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    pairs: usize,
 }
 
-impl Heads {
+impl Angles {
     /// Angles for `positions` positions: position times frequency, in f64.
-    pub(crate) fn new(
-        heads: usize,
-        kv_heads: usize,
-        size: usize,
-        frequencies: &[f64],
-        positions: usize,
-    ) -> Self {
-        let angles =
-            || (0..positions).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
-        let cos = angles().map(|angle| angle.cos() as f32).collect();
-        let sin = angles().map(|angle| angle.sin() as f32).collect();
-        Self { heads, kv_heads, size, cos, sin }
+    pub(crate) fn new(rotation: &Rotation, positions: usize) -> Self {
+        let Rotation { frequencies, scale } = rotation;
+        let table = |function: fn(f64) -> f64| {
+            let angles =
+                (0..positions).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
+            angles.map(|angle| (scale * function(angle)) as f32).collect()
+        };
+        Self { cos: table(f64::cos), sin: table(f64::sin), pairs: frequencies.len() }
     }
 
-    fn group(&self) -> usize {
-        self.heads / self.kv_heads
-    }
-
-    /// Values of a row of queries, keys and values.
-    pub(crate) fn columns(&self) -> usize {
-        (self.heads + 2 * self.kv_heads) * self.size
-    }
-
-    /// Rotates a head's values at a position; `direction` is 1, or -1 for the inverse.
+    /// Rotates a head's values at a position; `direction` is 1, or -1 for what the derivatives by the
+    /// result are turned back by.
     fn rotate(&self, head: &mut [f32], position: usize, direction: f32) {
-        let half = self.size / 2;
-        let angles = position * half..(position + 1) * half;
-        let (first, second) = head.split_at_mut(half);
+        let angles = position * self.pairs..(position + 1) * self.pairs;
+        let (first, second) = head[..2 * self.pairs].split_at_mut(self.pairs);
         let pairs = first.iter_mut().zip(second);
         for ((a, b), (cos, sin)) in
             pairs.zip(self.cos[angles.clone()].iter().zip(&self.sin[angles]))
@@ -62,20 +45,61 @@ impl Heads {
     }
 }
 
+/// Sizes of an attention layer, and how it weighs.
+#[derive(Clone, Copy)]
+pub(crate) struct Heads<'a> {
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads, each for `heads / kv_heads` neighbouring query heads.
+    pub kv_heads: usize,
+    /// Values of a head.
+    pub size: usize,
+    /// How queries and keys are rotated, if they are.
+    pub angles: Option<&'a Angles>,
+    /// How many positions are seen at most, one's own included.
+    pub window: usize,
+    /// What products of queries and keys are multiplied by.
+    pub scale: f32,
+    /// c in c · tanh(score / c).
+    pub cap: Option<f32>,
+}
+
+impl Heads<'_> {
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Values of a row of queries, keys and values.
+    pub(crate) fn columns(&self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.size
+    }
+
+    /// Rotates rows of heads whose positions go round, each `length` long.
+    fn rotate(&self, rows: &mut [f32], length: usize, direction: f32) {
+        if let Some(angles) = self.angles {
+            for (i, row) in rows.chunks_exact_mut(self.size).enumerate() {
+                angles.rotate(row, i % length, direction);
+            }
+        }
+    }
+}
+
 /// Queries [group · length, size], head by head, keys and values [length, size] of a sequence for
 /// one key-value head; queries and keys are rotated.
 struct Piece {
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
-    /// Attention of each query to each position, [group · length, length]; zero for later ones.
+    /// Attention of each query to each position, [group · length, length]; zero for what is not seen.
     p: Vec<f32>,
+    /// What the cap multiplies derivatives by the scores with, of the same shape; empty without one.
+    bent: Vec<f32>,
 }
 
 /// Which sequence, (start, length), and which key-value head.
 type Task = ((usize, usize), usize);
 
-fn tasks(heads: &Heads, spans: &[(usize, usize)]) -> Vec<Task> {
+fn tasks(heads: &Heads<'_>, spans: &[(usize, usize)]) -> Vec<Task> {
     spans.iter().flat_map(|&span| (0..heads.kv_heads).map(move |head| (span, head))).collect()
 }
 
@@ -113,34 +137,44 @@ fn scatter(
 }
 
 impl Piece {
-    fn new(heads: &Heads, qkv: &[f32], (span, head): Task) -> Self {
+    fn new(heads: &Heads<'_>, qkv: &[f32], (span, head): Task) -> Self {
         let (group, size, stride, length) = (heads.group(), heads.size, heads.columns(), span.1);
         let mut q = gather(qkv, stride, span, head * group, group, size);
         let mut k = gather(qkv, stride, span, heads.heads + head, 1, size);
         let v = gather(qkv, stride, span, heads.heads + heads.kv_heads + head, 1, size);
-        for rows in [&mut q, &mut k] {
-            for (i, row) in rows.chunks_exact_mut(size).enumerate() {
-                heads.rotate(row, i % length, 1.0);
-            }
-        }
+        heads.rotate(&mut q, length, 1.0);
+        heads.rotate(&mut k, length, 1.0);
         let mut p = vec![0.0; group * length * length];
         let (q_view, k_view) = (Matrix::new(&q, size), Matrix::new(&k, size));
-        let scale = 1.0 / (size as f32).sqrt();
         let target = MatrixMut::new(&mut p, length);
-        multiply(target, Earlier::Replaced, scale, q_view, k_view.t(), Threads::One);
+        multiply(target, Earlier::Replaced, heads.scale, q_view, k_view.t(), Threads::One);
+        let bent = heads.cap.map(|cap| bend(&mut p, cap)).unwrap_or_default();
         for (i, row) in p.chunks_exact_mut(length).enumerate() {
-            let (seen, unseen) = row.split_at_mut(i % length + 1);
+            let end = i % length + 1;
+            let (seen, later) = row.split_at_mut(end);
+            let (before, seen) = seen.split_at_mut(end.saturating_sub(heads.window));
             let sum = exp_and_sum(seen, largest(seen));
             let factor = (1.0 / sum) as f32;
             seen.iter_mut().for_each(|value| *value *= factor);
-            unseen.fill(0.0);
+            before.fill(0.0);
+            later.fill(0.0);
         }
-        Self { q, k, v, p }
+        Self { q, k, v, p, bent }
     }
 }
 
+/// Replaces x by y = c · tanh(x / c), and gives dy/dx = 1 - (y / c)².
+pub(crate) fn bend(values: &mut [f32], cap: f32) -> Vec<f32> {
+    let bend = |value: &mut f32| {
+        let share = (*value / cap).tanh();
+        *value = cap * share;
+        1.0 - share * share
+    };
+    values.iter_mut().map(bend).collect()
+}
+
 /// What each position's query heads see, [rows, heads · size], from `qkv` [rows, columns].
-pub(crate) fn forward(heads: &Heads, spans: &[(usize, usize)], qkv: &[f32]) -> Vec<f32> {
+pub(crate) fn forward(heads: &Heads<'_>, spans: &[(usize, usize)], qkv: &[f32]) -> Vec<f32> {
     let tasks = tasks(heads, spans);
     let pieces: Vec<Vec<f32>> = tasks
         .par_iter()
@@ -164,7 +198,7 @@ pub(crate) fn forward(heads: &Heads, spans: &[(usize, usize)], qkv: &[f32]) -> V
 
 /// The derivatives by `qkv`, from those by what was seen, [rows, heads · size].
 pub(crate) fn backward(
-    heads: &Heads,
+    heads: &Heads<'_>,
     spans: &[(usize, usize)],
     qkv: &[f32],
     dy: &[f32],
@@ -182,12 +216,12 @@ pub(crate) fn backward(
     out
 }
 
-/// With y = p v and p the softmax of s: dv = pᵀ dy, dp = dy vᵀ, ds = p (dp - Σ p dp),
-/// dq = ds k / √size, dk = dsᵀ q / √size, then both turned back.
-fn piece_backward(heads: &Heads, qkv: &[f32], dy: &[f32], task: Task) -> [Vec<f32>; 3] {
+/// With y = p v and p the softmax of s: dv = pᵀ dy, dp = dy vᵀ, ds = p (dp - Σ p dp), times what the cap
+/// has; dq = scale ds k, dk = scale dsᵀ q, then both turned back.
+fn piece_backward(heads: &Heads<'_>, qkv: &[f32], dy: &[f32], task: Task) -> [Vec<f32>; 3] {
     let (span, head) = task;
     let (group, size, length) = (heads.group(), heads.size, span.1);
-    let Piece { q, k, v, p } = Piece::new(heads, qkv, task);
+    let Piece { q, k, v, p, bent } = Piece::new(heads, qkv, task);
     let dy = gather(dy, heads.heads * size, span, head * group, group, size);
     let (dy, p_view) = (Matrix::new(&dy, size), Matrix::new(&p, length));
     let product = |columns: usize, rows: usize, factor: f32, a: Matrix, b: Matrix| {
@@ -204,14 +238,11 @@ fn piece_backward(heads: &Heads, qkv: &[f32], dy: &[f32], task: Task) -> [Vec<f3
             *ds = p * (*ds - mean);
         }
     }
-    let scale = 1.0 / (size as f32).sqrt();
+    ds.iter_mut().zip(&bent).for_each(|(ds, bent)| *ds *= bent);
     let ds = Matrix::new(&ds, length);
-    let mut dq = product(size, group * length, scale, ds, Matrix::new(&k, size));
-    let mut dk = product(size, length, scale, ds.t(), Matrix::new(&q, size));
-    for rows in [&mut dq, &mut dk] {
-        for (i, row) in rows.chunks_exact_mut(size).enumerate() {
-            heads.rotate(row, i % length, -1.0);
-        }
-    }
+    let mut dq = product(size, group * length, heads.scale, ds, Matrix::new(&k, size));
+    let mut dk = product(size, length, heads.scale, ds.t(), Matrix::new(&q, size));
+    heads.rotate(&mut dq, length, -1.0);
+    heads.rotate(&mut dk, length, -1.0);
     [dq, dk, dv]
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::attention::bend;
 use super::math::{exp_and_sum, largest};
 use super::matrix::{Earlier, Matrix, MatrixMut, Threads, multiply};
 
@@ -11,6 +12,15 @@ const ROWS: usize = 256;
 /// A row's token, and the weight of its loss.
 pub(crate) type Goal = (u32, f32);
 
+/// What a hidden state is multiplied by, [vocabulary, width], and what logits are kept below.
+#[derive(Clone, Copy)]
+pub(crate) struct Output<'a> {
+    pub weight: &'a [f32],
+    pub width: usize,
+    /// c in c · tanh(logit / c).
+    pub cap: Option<f32>,
+}
+
 /// Derivatives of Σ weight · nll.
 pub(crate) struct Derivatives<'a> {
     /// By the hidden rows: written.
@@ -19,12 +29,11 @@ pub(crate) struct Derivatives<'a> {
     pub output: Option<&'a mut [f32]>,
 }
 
-/// -ln p(token) for each row of `hidden` [rows, width] under the output projection `output`
-/// [vocabulary, width], and the derivatives where they are wanted.
+/// -ln p(token) for each row of `hidden` [rows, width] under the output projection `output`, and the
+/// derivatives where they are wanted.
 pub(crate) fn evaluate(
     hidden: &[f32],
-    output: &[f32],
-    width: usize,
+    Output { weight: output, width, cap }: Output<'_>,
     goals: &[Goal],
     mut derivatives: Option<Derivatives>,
 ) -> Vec<f64> {
@@ -42,7 +51,7 @@ pub(crate) fn evaluate(
         let losses = logits
             .par_chunks_mut(vocabulary)
             .zip(goals)
-            .map(|(logits, &goal)| row(logits, goal, wanted));
+            .map(|(logits, &goal)| row(logits, cap, goal, wanted));
         nll.par_extend(losses);
         if let Some(derivatives) = &mut derivatives {
             let logits = Matrix::new(logits, vocabulary);
@@ -57,8 +66,10 @@ pub(crate) fn evaluate(
     nll
 }
 
-/// The loss of a row; its logits become the derivatives by them, weight · (p - 1 at the token).
-fn row(logits: &mut [f32], (token, weight): Goal, derivatives: bool) -> f64 {
+/// The loss of a row; its logits become the derivatives by them, weight · (p - 1 at the token), times what
+/// the cap has.
+fn row(logits: &mut [f32], cap: Option<f32>, (token, weight): Goal, derivatives: bool) -> f64 {
+    let bent = cap.map(|cap| bend(logits, cap)).unwrap_or_default();
     let token = token as usize;
     let top = largest(logits);
     let own = f64::from(logits[token]);
@@ -67,6 +78,7 @@ fn row(logits: &mut [f32], (token, weight): Goal, derivatives: bool) -> f64 {
         let factor = (f64::from(weight) / sum) as f32;
         logits.iter_mut().for_each(|value| *value *= factor);
         logits[token] -= weight;
+        logits.iter_mut().zip(&bent).for_each(|(value, bent)| *value *= bent);
     }
     f64::from(top) + sum.ln() - own
 }

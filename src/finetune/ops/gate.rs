@@ -1,21 +1,44 @@
-//! The gate of the feed-forward layer (SwiGLU, Shazeer 2020): silu(gate) · up, silu(x) = x σ(x).
+//! The gate of the feed-forward layer (Shazeer 2020): act(gate) · up, with act(z) = z σ(u(z)).
+//!
+//! u is z for SiLU, and 2 √(2/π) (z + 0.044715 z³) for GELU by its approximation.
 
 use rayon::prelude::*;
 
 use super::math::sigmoid;
+use crate::onnx::architecture::Activation;
+use crate::onnx::decoder_graph::{GELU, GELU_CUBE};
 
 /// Rows that a thread takes at once.
 const ROWS: usize = 8;
 
+/// u and its derivative.
+#[inline(always)]
+fn inner<const IS_GELU: bool>(z: f32) -> (f32, f32) {
+    if IS_GELU {
+        let (once, cube) = (GELU as f32, (GELU * GELU_CUBE) as f32);
+        let square = z * z;
+        (z * (once + cube * square), once + 3.0 * cube * square)
+    } else {
+        (z, 1.0)
+    }
+}
+
 /// `gate_up` has rows of `inner` gates and then `inner` values; the result rows of `inner`.
-pub(crate) fn forward(gate_up: &[f32], inner: usize) -> Vec<f32> {
+pub(crate) fn forward(gate_up: &[f32], inner: usize, activation: Activation) -> Vec<f32> {
+    match activation {
+        Activation::Silu => forward_by::<false>(gate_up, inner),
+        Activation::Gelu => forward_by::<true>(gate_up, inner),
+    }
+}
+
+fn forward_by<const IS_GELU: bool>(gate_up: &[f32], width: usize) -> Vec<f32> {
     let mut y = vec![0.0; gate_up.len() / 2];
-    y.par_chunks_mut(ROWS * inner).zip(gate_up.par_chunks(2 * ROWS * inner)).for_each(
+    y.par_chunks_mut(ROWS * width).zip(gate_up.par_chunks(2 * ROWS * width)).for_each(
         |(y, gate_up)| {
-            let rows = gate_up.chunks_exact(2 * inner);
-            for (y, (gate, up)) in y.chunks_exact_mut(inner).zip(rows.map(|r| r.split_at(inner))) {
+            let rows = gate_up.chunks_exact(2 * width);
+            for (y, (gate, up)) in y.chunks_exact_mut(width).zip(rows.map(|r| r.split_at(width))) {
                 for ((y, &gate), up) in y.iter_mut().zip(gate).zip(up) {
-                    *y = gate * sigmoid(gate) * up;
+                    *y = gate * sigmoid(inner::<IS_GELU>(gate).0) * up;
                 }
             }
         },
@@ -23,9 +46,18 @@ pub(crate) fn forward(gate_up: &[f32], inner: usize) -> Vec<f32> {
     y
 }
 
-/// The derivatives by gate and value, in the layout of `gate_up`: with s = σ(gate),
-/// dy up s (1 + gate (1 - s)), and dy gate s.
-pub(crate) fn backward(gate_up: &[f32], inner: usize, dy: &[f32]) -> Vec<f32> {
+/// The derivatives by gate and value, in the layout of `gate_up`: with s = σ(u(gate)),
+/// dy up s (1 + gate u' (1 - s)), and dy gate s.
+pub(crate) fn backward(
+    gate_up: &[f32],
+    inner: usize,
+    activation: Activation,
+    dy: &[f32],
+) -> Vec<f32> {
+    let row = match activation {
+        Activation::Silu => row_backward::<false>,
+        Activation::Gelu => row_backward::<true>,
+    };
     let mut dx = vec![0.0; gate_up.len()];
     let inputs = gate_up.par_chunks(2 * ROWS * inner).zip(dy.par_chunks(ROWS * inner));
     dx.par_chunks_mut(2 * ROWS * inner).zip(inputs).for_each(|(dx, (gate_up, dy))| {
@@ -33,7 +65,7 @@ pub(crate) fn backward(gate_up: &[f32], inner: usize, dy: &[f32]) -> Vec<f32> {
         for (dx, (gate_up, dy)) in dx.chunks_exact_mut(2 * inner).zip(rows) {
             let (d_gate, d_up) = dx.split_at_mut(inner);
             let (gate, up) = gate_up.split_at(inner);
-            row_backward(gate, up, dy, d_gate, d_up);
+            row(gate, up, dy, d_gate, d_up);
         }
     });
     dx
@@ -41,13 +73,20 @@ pub(crate) fn backward(gate_up: &[f32], inner: usize, dy: &[f32]) -> Vec<f32> {
 
 /// Not inlined, so that the compiler knows the five slices to be apart and uses vectors.
 #[inline(never)]
-fn row_backward(gate: &[f32], up: &[f32], dy: &[f32], d_gate: &mut [f32], d_up: &mut [f32]) {
+fn row_backward<const IS_GELU: bool>(
+    gate: &[f32],
+    up: &[f32],
+    dy: &[f32],
+    d_gate: &mut [f32],
+    d_up: &mut [f32],
+) {
     let count = dy.len();
     let (gate, up) = (&gate[..count], &up[..count]);
     let (d_gate, d_up) = (&mut d_gate[..count], &mut d_up[..count]);
     for i in 0..count {
-        let s = sigmoid(gate[i]);
-        d_gate[i] = dy[i] * up[i] * s * (1.0 + gate[i] * (1.0 - s));
+        let (u, du) = inner::<IS_GELU>(gate[i]);
+        let s = sigmoid(u);
+        d_gate[i] = dy[i] * up[i] * s * (1.0 + gate[i] * du * (1.0 - s));
         d_up[i] = dy[i] * gate[i] * s;
     }
 }

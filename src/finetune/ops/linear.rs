@@ -25,6 +25,18 @@ impl Columns {
         Self { from: 0, count, stride: count }
     }
 
+    /// A copy of these columns of every row.
+    pub(crate) fn copied(self, values: &[f32]) -> Vec<f32> {
+        let rows = values.chunks_exact(self.stride);
+        rows.flat_map(|row| &row[self.from..][..self.count]).copied().collect()
+    }
+
+    /// Writes what [`Self::copied`] copied.
+    pub(crate) fn replace(self, values: &mut [f32], by: &[f32]) {
+        let rows = values.chunks_exact_mut(self.stride).zip(by.chunks_exact(self.count));
+        rows.for_each(|(row, by)| row[self.from..][..self.count].copy_from_slice(by));
+    }
+
     fn of(self, values: &[f32]) -> Matrix<'_> {
         let rows = values.len() / self.stride;
         Matrix::strided(&values[self.from..], rows, self.count, self.stride)
@@ -40,6 +52,24 @@ impl Columns {
 pub(crate) fn forward(x: &[f32], inner: usize, weight: &[f32], y: &mut [f32], columns: Columns) {
     let (x, weight) = (Matrix::new(x, inner), Matrix::new(weight, inner));
     multiply(columns.of_mut(y), Earlier::Replaced, 1.0, x, weight.t(), Threads::All);
+}
+
+/// Adds a bias to some `columns` of every row of `y`.
+pub(crate) fn add_bias(bias: &[f32], y: &mut [f32], columns: Columns) {
+    for row in y.chunks_exact_mut(columns.stride) {
+        let row = &mut row[columns.from..][..columns.count];
+        row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+    }
+}
+
+/// The derivative by the bias: Σ over rows of dy.
+pub(crate) fn backward_bias(dy: &[f32], columns: Columns) -> Vec<f32> {
+    let mut sum = vec![0.0; columns.count];
+    for row in dy.chunks_exact(columns.stride) {
+        let row = &row[columns.from..][..columns.count];
+        sum.iter_mut().zip(row).for_each(|(sum, dy)| *sum += dy);
+    }
+    sum
 }
 
 /// Adds dy W to `dx`, or replaces it.

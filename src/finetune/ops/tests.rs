@@ -3,12 +3,14 @@
 use candle_core::{Device, Tensor, Var};
 use proptest::prelude::*;
 
-use super::super::graph::{self, Rotation};
-use super::attention::Heads;
-use super::cross_entropy::{self, Derivatives};
+use super::super::graph::{self, Looks, Turns};
+use super::attention::{Angles, Heads};
+use super::cross_entropy::{self, Derivatives, Output};
 use super::linear::{self, Adapter, Columns};
 use super::matrix::Earlier;
 use super::{attention, gate, norm};
+use crate::onnx::architecture::Activation;
+use crate::onnx::decoder::Rotation;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -70,16 +72,20 @@ proptest! {
     }
 
     #[test]
-    fn gate(rows in 1usize..40, inner in 1usize..70, seed: u64) {
+    fn gate(rows in 1usize..40, inner in 1usize..70, is_gelu: bool, seed: u64) {
         let gate_up: Vec<f32> =
             numbers(seed, rows * 2 * inner).into_iter().map(|value| 8.0 * value).collect();
         let dy = numbers(seed ^ 1, rows * inner);
         let both = var(&gate_up, 2 * inner);
-        let gate = both.narrow(1, 0, inner).unwrap().silu().unwrap();
+        let gate = both.narrow(1, 0, inner).unwrap();
+        let (activation, gate) = match is_gelu {
+            true => (Activation::Gelu, gate.gelu().unwrap()),
+            false => (Activation::Silu, gate.silu().unwrap()),
+        };
         let y = (gate * both.narrow(1, inner, inner).unwrap()).unwrap();
-        assert_close(&gate::forward(&gate_up, inner), &flat(&y));
+        assert_close(&gate::forward(&gate_up, inner, activation), &flat(&y));
         let expected = derivatives(&y, &dy, &[&both]);
-        assert_close(&gate::backward(&gate_up, inner, &dy), &expected[0]);
+        assert_close(&gate::backward(&gate_up, inner, activation, &dy), &expected[0]);
     }
 
     #[test]
@@ -126,7 +132,12 @@ proptest! {
     }
 
     #[test]
-    fn cross_entropy(rows in 1usize..300, (width, vocabulary) in (1usize..20, 2usize..50), seed: u64) {
+    fn cross_entropy(
+        rows in 1usize..300,
+        (width, vocabulary) in (1usize..20, 2usize..50),
+        cap in prop::option::of(1.0f32..9.0),
+        seed: u64,
+    ) {
         let hidden = numbers(seed, rows * width);
         let output: Vec<f32> =
             numbers(seed ^ 1, vocabulary * width).into_iter().map(|value| 4.0 * value).collect();
@@ -134,13 +145,15 @@ proptest! {
         let tokens: Vec<u32> = (0..rows as u64).map(|i| ((seed ^ i) % vocabulary as u64) as u32).collect();
         let (hidden_var, output_var) = (var(&hidden, width), var(&output, width));
         let logits = hidden_var.matmul(&output_var.t().unwrap()).unwrap();
+        let logits = graph::capped(logits, cap).unwrap();
         let y = graph::cross_entropy(&logits, &Tensor::new(&tokens[..], CPU).unwrap()).unwrap();
         let expected = derivatives(&y, &weights, &[&hidden_var, &output_var]);
         let goals: Vec<(u32, f32)> = tokens.into_iter().zip(weights).collect();
         let (mut d_hidden, mut d_output) = (vec![0.0; hidden.len()], vec![0.0; output.len()]);
         let wanted = Derivatives { hidden: &mut d_hidden, output: Some(&mut d_output) };
-        let nll = cross_entropy::evaluate(&hidden, &output, width, &goals, Some(wanted));
-        assert_eq!(nll, cross_entropy::evaluate(&hidden, &output, width, &goals, None));
+        let head = Output { weight: &output, width, cap };
+        let nll = cross_entropy::evaluate(&hidden, head, &goals, Some(wanted));
+        assert_eq!(nll, cross_entropy::evaluate(&hidden, head, &goals, None));
         assert_close(&nll.iter().map(|&nll| nll as f32).collect::<Vec<_>>(), &flat(&y));
         assert_close(&d_hidden, &expected[0]);
         assert_close(&d_output, &expected[1]);
@@ -150,18 +163,26 @@ proptest! {
     fn attention(
         lengths in prop::collection::vec(1usize..20, 1..5),
         (kv_heads, group, half) in (1usize..4, 1usize..4, 1usize..6),
+        (pairs, window) in (0usize..6, 1usize..25),
+        cap in prop::option::of(0.5f32..9.0),
         seed: u64,
     ) {
-        let (heads, size) = (kv_heads * group, 2 * half);
-        let frequencies: Vec<f64> = (0..half).map(|i| 0.7f64.powi(i as i32)).collect();
+        let (heads, size, scale) = (kv_heads * group, 2 * half, 0.4);
         let longest = *lengths.iter().max().unwrap();
-        let layer = Heads::new(heads, kv_heads, size, &frequencies, longest);
+        // All of a head is rotated, or its first values, or nothing.
+        let frequencies = (0..pairs.min(half)).map(|i| 0.7f64.powi(i as i32)).collect();
+        let rotation = Rotation { frequencies, scale: 1.1 };
+        let is_turned = !rotation.frequencies.is_empty();
+        let angles = is_turned.then(|| Angles::new(&rotation, longest));
+        let angles = angles.as_ref();
+        let layer = Heads { heads, kv_heads, size, angles, window, scale: scale as f32, cap };
         let rows: usize = lengths.iter().sum();
         let qkv: Vec<f32> =
             numbers(seed, rows * layer.columns()).into_iter().map(|value| 2.0 * value).collect();
         let dy = numbers(seed ^ 1, rows * heads * size);
         let all = var(&qkv, layer.columns());
-        let rotation = Rotation::new(&frequencies, longest, CPU).unwrap();
+        let turns = is_turned.then(|| Turns::new(&rotation, longest, CPU).unwrap());
+        let looks = Looks { heads, kv_heads, turns: turns.as_ref(), window, scale, cap };
         let (mut spans, mut seen, mut start) = (Vec::new(), Vec::new(), 0);
         for length in lengths {
             let part = |from: usize, count: usize| {
@@ -169,7 +190,7 @@ proptest! {
             };
             let (q, k) = (part(0, heads), part(heads, kv_heads));
             let v = part(heads + kv_heads, kv_heads);
-            seen.push(graph::attention(&q, &k, &v, heads, kv_heads, &rotation).unwrap());
+            seen.push(graph::attention(&q, &k, &v, &looks).unwrap());
             spans.push((start, length));
             start += length;
         }
@@ -185,9 +206,19 @@ proptest! {
 /// scores are 0 and 1/√2, so that it sees position 1 with σ(1/√2).
 #[test]
 fn attention_by_hand() {
-    let heads = Heads::new(1, 1, 2, &[std::f64::consts::FRAC_PI_2], 2);
+    let rotation = Rotation { frequencies: vec![std::f64::consts::FRAC_PI_2], scale: 1.0 };
+    let angles = Some(&Angles::new(&rotation, 2));
+    let (window, scale) = (usize::MAX, 0.5f32.sqrt());
+    let heads = Heads { heads: 1, kv_heads: 1, size: 2, angles, window, scale, cap: None };
     let qkv = [1.0, 0.0, 1.0, 0.0, 10.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 20.0];
     let seen = attention::forward(&heads, &[(0, 2)], &qkv);
     let share = 1.0 / (1.0 + (-0.5f32.sqrt()).exp());
+    assert_close(&seen, &[10.0, 0.0, 10.0 * (1.0 - share), 20.0 * share]);
+    // A window of one position shows a token itself.
+    let seen = attention::forward(&Heads { window: 1, ..heads }, &[(0, 2)], &qkv);
+    assert_close(&seen, &[10.0, 0.0, 0.0, 20.0]);
+    // Scores of 0 and 1/√2 that are kept below a half.
+    let seen = attention::forward(&Heads { cap: Some(0.5), ..heads }, &[(0, 2)], &qkv);
+    let share = 1.0 / (1.0 + (-0.5 * (0.5f32.sqrt() / 0.5).tanh()).exp());
     assert_close(&seen, &[10.0, 0.0, 10.0 * (1.0 - share), 20.0 * share]);
 }

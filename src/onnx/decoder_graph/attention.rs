@@ -2,10 +2,10 @@
 
 use super::rotation::Turned;
 use super::{UNSEEN, Writer};
-use crate::onnx::Error;
 use crate::onnx::architecture::HeadNorms;
 use crate::onnx::builder::{Attribute, Dim, Element, Tensor};
 use crate::onnx::decoder::{DecoderConfig, LayerKind, layer_tensor};
+use crate::onnx::{Error, Module};
 
 /// Columns of a product that adds up weights: the same sum in each. Of one alone a runtime may add up
 /// otherwise.
@@ -179,13 +179,13 @@ impl Writer<'_> {
     fn queries_keys_values(&mut self, layer: usize, x: &Tensor) -> Result<[Tensor; 3], Error> {
         if !self.config.architecture.fused {
             return Ok([
-                self.linear(x, layer, "self_attn.q_proj")?,
-                self.linear(x, layer, "self_attn.k_proj")?,
-                self.linear(x, layer, "self_attn.v_proj")?,
+                self.linear(x, layer, Module::Q)?,
+                self.linear(x, layer, Module::K)?,
+                self.linear(x, layer, Module::V)?,
             ]);
         }
         let [queries, keys] = self.config.columns().map(|columns| columns as i64);
-        let all = self.linear(x, layer, "self_attn.qkv_proj")?;
+        let all = self.linear(x, layer, Module::Qkv)?;
         let sizes = self.graph.ints(&[queries, keys, keys]);
         let along_last = [("axis", Attribute::Int(-1))];
         Ok(self.graph.node_with_outputs("Split", &[&all, &sizes], &along_last))

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""What transformers gives, in f32, for a GGUF file's dequantised weights: 200 candidates' ln p.
+
+    python -m venv a && a/bin/pip install -r scripts/fixtures-requirements.txt
+    a/bin/python scripts/golden-model.py MODEL.gguf FOLDER
+    KGBUILD_TEST_MODEL=FOLDER cargo test --release --test models -- --ignored named
+
+FOLDER gets a link to the file and expected.json, as the folders of tests/data/models have it.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+PROMPTS = [
+    "The capital of France is", "The capital of Guinea-Bissau is", "Mount Kenya lies in the country of",
+    "The official language of Brazil is", "The currency of Japan is", "Albert Einstein was born in",
+    "The company Nokia was founded in", "The chemical element with the symbol Fe is",
+    "In 1984, the novelist George Orwell described", "Q: Which river flows through Cairo?\nA:",
+]
+CANDIDATES = [
+    " Paris", " Bissau", " Kenya", " Portuguese", " the yen", " Ulm", " Finland", " iron", " a city",
+    " the Nile", " Côte d'Ivoire", " Port of Spain", " 1984", " New York City", " São Tomé and Príncipe",
+    " Guinea-Bissau", " 東京", " the United States of America", " nothing.", " Wolfgang Amadeus Mozart",
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    source = arguments.model.resolve()
+    where = {"pretrained_model_name_or_path": source.parent, "gguf_file": source.name}
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    model = AutoModelForCausalLM.from_pretrained(
+        **where, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    lines = []
+    for prompt in PROMPTS:
+        ids = tokenizer(prompt).input_ids
+        line = {"prompt": prompt, "ids": ids, "candidates": []}
+        for candidate in CANDIDATES:
+            both = tokenizer(prompt + candidate).input_ids
+            assert both[: len(ids)] == ids, (prompt, candidate)
+            more = both[len(ids):]
+            with torch.no_grad():
+                logits = model(torch.tensor([both]), use_cache=False).logits[0].double()
+            steps = torch.log_softmax(logits, dim=-1)[len(ids) - 1: -1]
+            values = [steps[at, token].item() for at, token in enumerate(more)]
+            line["candidates"].append({"text": candidate, "ids": more, "log_probabilities": values})
+        best = max(line["candidates"], key=lambda one: sum(one["log_probabilities"]))
+        print(f"{prompt!r}: {best['text']!r} {sum(best['log_probabilities']):.3f}", flush=True)
+        lines.append(line)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    link = arguments.folder / "model.gguf"
+    link.unlink(missing_ok=True)
+    link.symlink_to(source)
+    content = {"forms": ["model.gguf"], "adapter": None, "prompts": lines}
+    (arguments.folder / "expected.json").write_text(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
