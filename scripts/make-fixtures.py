@@ -28,7 +28,7 @@ from fixtures.common import SEED
 
 MAKERS = [
     causal.llama, causal.llama_tied, causal.gpt2, causal.opt, causal.qwen2, causal.gpt_neox,
-    causal.gemma, causal.gemma2, causal.qwen3, causal.phi, causal.gptj, causal.tokenizers,
+    causal.gemma, causal.gemma2, causal.qwen3, causal.phi, causal.gptj, causal.tokenizers, causal.decoders,
     masked.bert, masked.roberta, masked.distilbert, masked.albert, masked.electra,
     masked.deberta_v2, masked.deberta, seq2seq.t5, seq2seq.t5_tied, seq2seq.mt5,
     seq2seq.bart,

@@ -35,11 +35,13 @@ pub(super) fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failur
     if lora::is_lora_folder(&path) {
         return adapter(&path);
     }
-    let graphs = onnx::exported_graphs(&path);
-    let mut interfaces = Vec::new();
-    for graph in &graphs {
-        interfaces.push((graph, onnx::describe(graph)?));
+    if onnx::is_checkpoint(&path)? {
+        let known = onnx::open_checkpoint(&path)?.description();
+        return print(&Lines { known, missing: Vec::new() }.text());
     }
+    let graphs = onnx::exported_graphs(&path);
+    let described = graphs.iter().map(|graph| Ok((graph, onnx::describe(graph)?)));
+    let interfaces = described.collect::<Result<Vec<_>, onnx::Error>>()?;
     let model = onnx::import(&path, cache, events);
     let mut lines = Lines::default();
     match &model {
@@ -141,9 +143,6 @@ fn settings(model: &ModelFolder, lines: &mut Lines) {
             None => "not said".to_owned(),
         },
     );
-    if model.packed {
-        lines.known("graph", format!("{}, made by kgbuild", model.graph.display()));
-    }
 }
 
 /// How a model is asked.

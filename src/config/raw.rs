@@ -52,11 +52,13 @@ pub(super) struct RawModels {
     pub base: Option<RawModel>,
 }
 
-/// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`.
+/// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`; or a list of the latter, which are
+/// joined.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum RawModel {
     Source(#[schemars(length(min = 1))] String),
+    Parts(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<String>),
     Pinned(RawPinned),
 }
 
@@ -65,20 +67,26 @@ pub(super) enum RawModel {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["source"]))]
 pub(super) struct RawPinned {
-    /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`.
-    #[schemars(length(min = 1))]
-    pub source: String,
+    /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`; or a list of the latter, which
+    /// are joined.
+    pub source: OneOrMany,
     /// SHA-256 of the file, 64 hexadecimal digits.
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub sha256: Option<String>,
 }
 
 /// One, or a list of them.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum OneOrMany {
     One(#[schemars(length(min = 1))] String),
     Many(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -12,7 +12,7 @@ use super::paths::{self, Kind};
 use super::raw::{OneOrMany, RawModel};
 use super::walk::Spans;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
-use crate::fetch::{ModelSource, Source};
+use crate::fetch::{JOINED_BY, ModelSource, Source};
 
 /// How a model is written.
 pub(super) const MODEL_FORMS: &str =
@@ -50,11 +50,16 @@ impl<'a> Resolver<'a> {
     ) -> Option<ModelSource> {
         let mut inner = at.to_vec();
         let (written, sha256) = match raw? {
-            RawModel::Source(written) => (written, None),
+            RawModel::Source(written) => (OneOrMany::One(written), None),
+            RawModel::Parts(parts) => (OneOrMany::Many(parts), None),
             RawModel::Pinned(pinned) => {
                 inner.push("source");
                 (pinned.source, pinned.sha256)
             }
+        };
+        let written = match written {
+            OneOrMany::One(written) => written,
+            OneOrMany::Many(parts) => parts.join(JOINED_BY),
         };
         if written.is_empty() {
             // The walker refused it.

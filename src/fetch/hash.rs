@@ -15,8 +15,8 @@ pub const TRAINING_CARD: &str = "training.json";
 /// The SHA-256 of files whose bytes were read, by path.
 pub type FileHashes = BTreeMap<PathBuf, [u8; 32]>;
 
-/// The SHA-256 of a file's bytes, or of a folder: of the sorted relative paths of its files, each
-/// with the SHA-256 of its content. In lower-case hexadecimal. Links are followed. What lies in a
+/// The SHA-256 of a file's bytes, or of a folder or a file in [parts]: of the sorted relative paths of its
+/// files, each with the SHA-256 of its content. In lower-case hexadecimal. Links are followed. What lies in a
 /// model's folder but is no part of it is left out: hidden files and folders, Markdown, and the
 /// card of a training, which tells the time it took.
 ///
@@ -49,12 +49,30 @@ pub fn unchanged(path: &Path, sha256: &str, read: &FileHashes) -> Result<(), Err
 /// The files that a hash is over, sorted.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return Ok(parts(path));
     }
     let mut files = Vec::new();
     list(path, &mut files)?;
     files.sort();
     Ok(files)
+}
+
+/// All parts of a file whose name says that it is the first of several, as in `a-00001-of-00003.gguf`; any
+/// other file is its only part. Whether they are there is not looked at.
+pub fn parts(path: &Path) -> Vec<PathBuf> {
+    let whole = || vec![path.to_owned()];
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return whole() };
+    let Some((stem, extension)) = name.rsplit_once('.') else { return whole() };
+    let Some((beginning, count)) = stem.rsplit_once("-00001-of-") else { return whole() };
+    // More than any model has are not meant.
+    let is_count = count.len() == 5 && count.bytes().all(|digit| digit.is_ascii_digit());
+    match count.parse::<usize>() {
+        Ok(total @ 2..=999) if is_count => {
+            let part = |at| format!("{beginning}-{at:05}-of-{count}.{extension}");
+            (1..=total).map(|at| path.with_file_name(part(at))).collect()
+        }
+        _ => whole(),
+    }
 }
 
 /// The hash over `files`, of which those in `known` are not read.
@@ -66,7 +84,8 @@ fn combined(path: &Path, files: &[PathBuf], known: &FileHashes) -> Result<String
     }
     let mut hash = Sha256::new();
     for file in files {
-        let relative = file.strip_prefix(path).unwrap_or(file);
+        let within = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+        let relative = file.strip_prefix(within).unwrap_or(file);
         let name: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         hash.update(name.join("/"));
         hash.update([0]);
@@ -196,6 +215,30 @@ mod tests {
         assert!(matches!(error, Error::NotHashed { .. }), "{error}");
         assert!(unchanged(&a, &sha256_of(&a).unwrap(), &three).is_ok());
         assert!(unchanged(&a, &sha256_of(&a).unwrap(), &one).is_err());
+    }
+
+    #[test]
+    fn a_file_in_parts_is_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |at: usize| folder.path().join(format!("m-0000{at}-of-00002.gguf"));
+        assert_eq!(parts(&part(1)), [part(1), part(2)]);
+        assert_eq!(parts(&part(2)), [part(2)]);
+        for other in ["m-00001-of-00001.gguf", "m-00001-of-2.gguf", "m.gguf", "-00001-of-00002"] {
+            assert_eq!(parts(Path::new(other)), [Path::new(other)]);
+        }
+        fs::write(part(1), "1").unwrap();
+        let message = sha256_of(&part(1)).unwrap_err().to_string();
+        assert!(message.contains("m-00002-of-00002.gguf"), "{message}");
+        fs::write(part(2), "2").unwrap();
+        let both = sha256_of(&part(1)).unwrap();
+        fs::write(part(2), "3").unwrap();
+        assert_ne!(sha256_of(&part(1)).unwrap(), both);
+        let elsewhere = tempfile::tempdir().unwrap();
+        for at in 1..=2 {
+            fs::copy(part(at), elsewhere.path().join(part(at).file_name().unwrap())).unwrap();
+        }
+        let moved = elsewhere.path().join(part(1).file_name().unwrap());
+        assert_eq!(sha256_of(&moved).unwrap(), sha256_of(&part(1)).unwrap());
     }
 
     #[test]

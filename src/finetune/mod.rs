@@ -1,5 +1,5 @@
-//! Finetuning a causal language model of the Llama family on facts, alone or mixed with its
-//! pre-training task; all its weights or LoRA adapters.
+//! Finetuning a decoder on facts, alone or mixed with its pre-training task; all its weights or LoRA
+//! adapters.
 //!
 //! Above is what to train: [`TrainingInputs`] and [`Sources`] are read, [`Prepared`] turns them into a
 //! [`TrainingPlan`] of batches, a [`Trainer`] makes the steps, and an [`OutputFolder`] folder takes the result with

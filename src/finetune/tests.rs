@@ -55,7 +55,7 @@ fn config_of(architecture: &str) -> DecoderConfig {
         "gemma2" => DecoderConfig {
             layers: vec![near, far],
             window: 3,
-            embedding_scale: 8f32.sqrt(),
+            embedding_scale: 1.5,
             query_scale: 0.7,
             score_cap: Some(1.5),
             output_cap: Some(3.0),
@@ -65,7 +65,7 @@ fn config_of(architecture: &str) -> DecoderConfig {
             layers: vec![LayerKind { rotation: Some(1), ..near }, far],
             rotations: vec![rotation(2, 1.0), rotation(2, 1.0)],
             window: 2,
-            embedding_scale: 8f32.sqrt(),
+            embedding_scale: 1.5,
             ..plain
         },
         "phi3" => DecoderConfig {

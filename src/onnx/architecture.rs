@@ -10,7 +10,7 @@ pub struct Architecture {
     /// What `config.json` calls it, as `model_type`.
     pub name: &'static str,
     /// Its class in transformers.
-    pub(crate) class: &'static str,
+    pub class: &'static str,
     /// What GGUF calls it, as `general.architecture`, and what its keys begin with.
     pub(super) gguf: &'static str,
     /// What is normed in a layer.

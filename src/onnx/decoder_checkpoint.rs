@@ -1,5 +1,6 @@
 //! Checkpoints of decoders, opened, whatever their format, and written as ONNX folders.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -35,6 +36,8 @@ pub struct Checkpoint {
     pub weights: Box<dyn Weights>,
     /// Made of the text of `tokenizer.json`, or of what a GGUF file says.
     pub tokenizer: Tokenizer,
+    /// How many weights are kept in which type: `Q4_K`, `BF16`.
+    pub kinds: BTreeMap<String, u64>,
     /// The text of `tokenizer.json`.
     tokenizer_json: String,
     /// What `config.json` says beside the sizes: the ids of special tokens, for instance.
@@ -66,7 +69,8 @@ pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
     let weights = Box::new(GgufWeights::new(gguf, &config));
     config.check(weights.as_ref(), source, "GGUF")?;
     let gguf = weights.gguf();
-    let files = FileHashes::from([(source.to_owned(), gguf.sha256())]);
+    let kinds = gguf.kinds();
+    let files = gguf.hashes().clone();
     let tokenizer = gguf_tokenizer::tokenizer(gguf, config.vocabulary)?;
     let tokenizer_json = tokenizer
         .to_string(false)
@@ -81,7 +85,7 @@ pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
             keys.insert(key.to_owned(), json!(id));
         }
     }
-    Ok(Checkpoint { config, weights, tokenizer, tokenizer_json, keys, files })
+    Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
 }
 
 pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
@@ -92,6 +96,7 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
     let keys = parse_settings(&path, &text)?;
     let weights = Box::new(SafetensorsWeights::open(source, &config, &mut files)?);
     config.check(weights.as_ref(), source, "safetensors")?;
+    let kinds = weights.kinds();
     let from = source.join(TOKENIZER);
     let tokenizer_json = read_text(&from, &mut files)?;
     let tokenizer = validate::parse_tokenizer(&from, tokenizer_json.as_bytes())?;
@@ -103,7 +108,7 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
         let problem = format!("it has tokens up to number {last}, but the model only {rows} rows");
         return Err(Error::corrupt(&from, TOKENIZER, problem));
     }
-    Ok(Checkpoint { config, weights, tokenizer, tokenizer_json, keys, files })
+    Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
 }
 
 /// Reads a text, and adds its hash to `files`.
@@ -128,6 +133,12 @@ pub(super) fn parse_settings(
 }
 
 impl Checkpoint {
+    /// Bytes of its weights in f32, as a run holds them.
+    pub fn bytes(&self) -> u64 {
+        let weights = self.config.weights().into_iter();
+        weights.map(|(_, shape)| 4 * shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// Writes an ONNX folder (graph, weights, `config.json`, `tokenizer.json`) of this model with
     /// `weights`: its own, or what training made of them.
     ///

@@ -49,6 +49,11 @@ const TYPES: [(Quantisation, u32, &str, usize, usize); 15] = [
 ];
 
 impl Quantisation {
+    /// What GGUF calls it.
+    pub(super) fn name(self) -> &'static str {
+        TYPES.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.2)
+    }
+
     /// The type with this number, or the names of those that can be read.
     pub(super) fn from_number(number: u32) -> Result<Self, String> {
         let found = TYPES.iter().find(|entry| entry.1 == number);

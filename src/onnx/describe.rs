@@ -1,10 +1,10 @@
-//! What the graphs of a model say of themselves, for people.
+//! What the files of a model say of themselves, for people.
 
 use std::path::Path;
 
-use super::Error;
 use super::proto::{DimensionValue, TypeValue, ValueInfoProto, data_type};
 use super::validate::read_model;
+use super::{Checkpoint, DecoderConfig, Error, Family};
 
 /// A graph's inputs and outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,37 @@ pub fn describe(graph: &Path) -> Result<Interface, Error> {
         inputs: inputs.map(value).collect(),
         outputs: graph.output.iter().map(value).collect(),
     })
+}
+
+impl Checkpoint {
+    /// What its files say, as names and values: architecture, weights, sizes, and what a run takes.
+    pub fn description(&self) -> Vec<(String, String)> {
+        let DecoderConfig { architecture, layers, width, heads, head_size, kv_heads, .. } =
+            &self.config;
+        let total: u64 = self.kinds.values().sum();
+        let share = |(kind, count): (&String, &u64)| {
+            format!("{kind} {:.1} %", 100.0 * *count as f64 / total as f64)
+        };
+        let kinds: Vec<String> = self.kinds.iter().map(share).collect();
+        let layers = layers.len();
+        let gigabytes = self.bytes() as f64 / 1e9;
+        let known = [
+            ("family", format!("{} ({})", Family::Causal, architecture.class)),
+            ("weights", format!("{:.1} million: {}", total as f64 / 1e6, kinds.join(", "))),
+            (
+                "layers",
+                format!(
+                    "{layers} of width {width}; {heads} heads of {head_size}, {kv_heads} for keys and \
+                     values"
+                ),
+            ),
+            ("context", format!("{} tokens", self.config.context)),
+            ("tokenizer", format!("{} tokens", self.tokenizer.get_vocab_size(true))),
+            ("memory", format!("{gigabytes:.1} GB of weights in f32, and what a run computes")),
+            ("note", "it is converted to ONNX once, when it is first used".to_owned()),
+        ];
+        known.map(|(name, value)| (name.to_owned(), value)).to_vec()
+    }
 }
 
 fn value(info: &ValueInfoProto) -> ValueDescription {

@@ -1,9 +1,10 @@
 //! How a source keeps its model: in which format, and under which names.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, lora, safetensors_decoder};
+use super::{Error, gguf, lora, safetensors_decoder};
 
 /// Where the exporters of the field put a language model's or a decoder's graph, the preferred first.
 const GRAPHS: [&str; 6] = [
@@ -28,6 +29,14 @@ pub fn exported_graphs(source: &Path) -> Vec<PathBuf> {
     let beside = [ENCODER, WITH_PAST].map(|name| graph.with_file_name(name));
     let beside: Vec<PathBuf> = beside.into_iter().filter(|path| path.is_file()).collect();
     [graph].into_iter().chain(beside).collect()
+}
+
+/// Whether a source is a checkpoint, which is converted before it is used.
+///
+/// # Errors
+/// [`Error::NoModel`] where it is no model, [`Error::Io`].
+pub fn is_checkpoint(source: &Path) -> Result<bool, Error> {
+    Ok(!matches!(Form::of(source)?, Form::Onnx(_)))
 }
 
 /// How a source keeps its model.
@@ -58,11 +67,14 @@ impl Form {
             };
             return Err(Error::NoModel { path: source.to_owned(), problem: problem.to_owned() });
         }
-        fs::metadata(source).map_err(Error::io("read", source))?;
-        if source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
+        let mut begin = Vec::new();
+        let file = fs::File::open(source).map_err(Error::io("read", source))?;
+        file.take(4).read_to_end(&mut begin).map_err(Error::io("read", source))?;
+        let named = source.extension().is_some_and(|name| name.eq_ignore_ascii_case("gguf"));
+        if named || begin == gguf::MAGIC {
             return Ok(Self::Gguf);
         }
-        let problem = "a single file must be a .gguf file".to_owned();
+        let problem = "a single file must be a GGUF file".to_owned();
         Err(Error::NoModel { path: source.to_owned(), problem })
     }
 }

@@ -9,9 +9,10 @@ use std::path::Path;
 
 use super::Error;
 use super::dequantise::Quantisation;
-use crate::fetch::{self, PiecedFile};
+use crate::fetch::{self, FileHashes, PiecedFile};
 
-const MAGIC: &[u8; 4] = b"GGUF";
+/// What a file begins with.
+pub(super) const MAGIC: &[u8; 4] = b"GGUF";
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// Arrays of arrays are legal; deeper ones than this occur in no model.
 const MAX_NESTING: usize = 4;
@@ -35,6 +36,8 @@ pub(super) struct TensorInfo {
     pub shape: Vec<usize>,
     pub quantisation: Quantisation,
     pub bytes: Range<u64>,
+    /// Which of the model's files has it.
+    file: usize,
 }
 
 /// What stands in front of a file's tensors.
@@ -44,35 +47,53 @@ struct Header {
     tensors: BTreeMap<String, TensorInfo>,
 }
 
-/// An opened GGUF file.
+/// An opened GGUF file, with the others where it is the first of several.
 pub(super) struct Gguf {
-    file: PiecedFile,
-    sha256: [u8; 32],
+    /// The first has the metadata.
+    files: Vec<PiecedFile>,
+    hashes: FileHashes,
     header: Header,
 }
 
 impl Gguf {
-    /// Opens, hashes and checks a file. Tensor data is read later, by [`Self::tensor`], and is then
-    /// what was hashed.
+    /// Opens, hashes and checks a file and, where its name says that it is the first of several, as in
+    /// `a-00001-of-00003.gguf`, the others. Tensor data is read later, by [`Self::tensor`], and is then what
+    /// was hashed.
     ///
     /// # Errors
     /// [`Error::Corrupt`] with the byte; [`Error::Unsupported`] for a tensor of a type that cannot
-    /// be read; [`Error::Io`].
+    /// be read, or a file that is not the first of several; [`Error::Io`].
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let (file, sha256) = PiecedFile::hashed(path)?;
-        let read = |range| file.read(range);
-        let header = parse(&read, file.length()).map_err(|error| error.in_file(path))?;
-        Ok(Self { file, sha256, header })
+        let (mut files, mut hashes) = (Vec::new(), FileHashes::new());
+        let mut whole: Option<Header> = None;
+        let parts = fetch::parts(path);
+        for (number, part) in parts.iter().enumerate() {
+            let (file, sha256) = PiecedFile::hashed(part)?;
+            let read = |range| file.read(range);
+            let mut header = parse(&read, file.length()).map_err(|error| error.in_file(part))?;
+            header.check_part(number, parts.len(), part)?;
+            header.tensors.values_mut().for_each(|tensor| tensor.file = number);
+            match &mut whole {
+                None => whole = Some(header),
+                Some(whole) => whole.add(header).map_err(|name| {
+                    Error::corrupt(part, "GGUF", format!("`{name}` occurs in another part too"))
+                })?,
+            }
+            files.push(file);
+            hashes.insert(part.clone(), sha256);
+        }
+        let Some(header) = whole else { unreachable!("a file is its own part at least") };
+        Ok(Self { files, hashes, header })
     }
 
-    /// The file.
+    /// The file, the first of several.
     pub(super) fn path(&self) -> &Path {
-        self.file.path()
+        self.files[0].path()
     }
 
-    /// The SHA-256 of its bytes.
-    pub(super) fn sha256(&self) -> [u8; 32] {
-        self.sha256
+    /// The SHA-256 of each file's bytes.
+    pub(super) fn hashes(&self) -> &FileHashes {
+        &self.hashes
     }
 
     /// The metadata value of `key`.
@@ -83,6 +104,16 @@ impl Gguf {
     /// The tensors' names, sorted.
     pub(super) fn tensor_names(&self) -> impl Iterator<Item = &str> {
         self.header.tensors.keys().map(String::as_str)
+    }
+
+    /// How many weights are kept in which type, by the types' names.
+    pub(super) fn kinds(&self) -> BTreeMap<String, u64> {
+        let mut kinds = BTreeMap::new();
+        for tensor in self.header.tensors.values() {
+            let weights = tensor.shape.iter().product::<usize>() as u64;
+            *kinds.entry(tensor.quantisation.name().to_owned()).or_default() += weights;
+        }
+        kinds
     }
 
     /// A tensor's shape, outermost dimension first.
@@ -98,10 +129,43 @@ impl Gguf {
         let Some(info) = self.header.tensors.get(name) else { return Ok(None) };
         let mut values = Vec::with_capacity(info.shape.iter().product());
         let quantisation = info.quantisation;
-        self.file.steps(info.bytes.clone(), quantisation.block_bytes(), |bytes| {
+        self.files[info.file].steps(info.bytes.clone(), quantisation.block_bytes(), |bytes| {
             values.extend_from_slice(&quantisation.dequantise(bytes));
         })?;
         Ok(Some(values))
+    }
+}
+
+impl Header {
+    /// Holds that a file is part `number` of `count`, as it says itself.
+    fn check_part(&self, number: usize, count: usize, path: &Path) -> Result<(), Error> {
+        let said = |key: &str| match self.metadata.get(key) {
+            Some(Value::Unsigned(said)) => usize::try_from(*said).ok(),
+            _ => None,
+        };
+        let is_alone = |count: Option<usize>| count.is_none_or(|count| count < 2);
+        match (said("split.no"), said("split.count")) {
+            (_, own) if count == 1 && is_alone(own) => Ok(()),
+            (Some(own), Some(all)) if (own, all) == (number, count) => Ok(()),
+            (own, all) => {
+                let own = own.map_or("part".to_owned(), |own| format!("part {}", own + 1));
+                let all = all.map_or("a model".to_owned(), |all| all.to_string());
+                let help = "name the first part, whose name ends in -00001-of- and their number, and \
+                            keep the names that the parts were made with";
+                Err(Error::unsupported(path, format!("it is {own} of {all}"), help))
+            }
+        }
+    }
+
+    /// Takes the tensors of another part, or gives the name of one that is there.
+    fn add(&mut self, part: Self) -> Result<(), String> {
+        for (name, tensor) in part.tensors {
+            if self.tensors.contains_key(&name) {
+                return Err(name);
+            }
+            self.tensors.insert(name, tensor);
+        }
+        Ok(())
     }
 }
 
@@ -330,7 +394,7 @@ fn tensor_info(cursor: &mut Cursor<'_>) -> Result<(String, u64, TensorInfo), Par
         return cursor.corrupt(problem);
     };
     let offset = cursor.u64(&name)?;
-    Ok((name, offset, TensorInfo { shape, quantisation, bytes: 0..length }))
+    Ok((name, offset, TensorInfo { shape, quantisation, bytes: 0..length, file: 0 }))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub use decoder_graph::UNSEEN;
 pub use describe::{Interface, ValueDescription, describe};
 pub use error::Error;
 pub use family::Family;
-pub use form::exported_graphs;
+pub use form::{exported_graphs, is_checkpoint};
 pub use head::Head;
 pub use import::{IMPORTER_VERSION, import};
 pub use lora::ADAPTED;

@@ -306,6 +306,8 @@ pub(super) struct SafetensorsWeights {
     files: Vec<TensorFile>,
     /// Shape, and which of the files.
     tensors: BTreeMap<String, (Vec<usize>, usize)>,
+    /// How many weights are kept in which type.
+    kinds: BTreeMap<String, u64>,
     /// Whether norms hold the difference from 1.
     norms_from_one: bool,
 }
@@ -325,6 +327,7 @@ impl SafetensorsWeights {
             folder: folder.to_owned(),
             files: Vec::new(),
             tensors: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             norms_from_one: config.architecture.norms_from_one,
         };
         for name in shards(folder, read)? {
@@ -334,12 +337,19 @@ impl SafetensorsWeights {
             for (name, shape) in file.shapes() {
                 let is_copy = config.tied && name == OUTPUT;
                 if !is_copy && !name.ends_with(".rotary_emb.inv_freq") {
+                    let weights = shape.iter().product::<usize>() as u64;
+                    *this.kinds.entry(file.kind(&name)?.to_owned()).or_default() += weights;
                     this.tensors.insert(name, (shape, this.files.len()));
                 }
             }
             this.files.push(file);
         }
         Ok(this)
+    }
+
+    /// How many weights are kept in which type, by the types' names.
+    pub(super) fn kinds(&self) -> BTreeMap<String, u64> {
+        self.kinds.clone()
     }
 }
 

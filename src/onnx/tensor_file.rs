@@ -80,6 +80,24 @@ impl TensorFile {
         tensors.map(|(name, info)| (name, info.shape.clone())).collect()
     }
 
+    /// What a tensor's type is called.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where [`Self::read`] does not take it, [`Error::Corrupt`] where there is no
+    /// such tensor.
+    pub(crate) fn kind(&self, name: &str) -> Result<&'static str, Error> {
+        match self.info(name)?.dtype {
+            Dtype::F32 => Ok("F32"),
+            Dtype::F16 => Ok("F16"),
+            Dtype::BF16 => Ok("BF16"),
+            other => Err(Error::unsupported(
+                self.file.path(),
+                format!("its tensor `{name}` has type {other:?}"),
+                "save the checkpoint as F32, F16 or BF16",
+            )),
+        }
+    }
+
     /// A tensor's type, shape and bytes.
     ///
     /// # Errors
@@ -97,15 +115,10 @@ impl TensorFile {
     /// [`Self::bytes`].
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
         let info = self.info(name)?;
-        match info.dtype {
-            Dtype::F32 => self.values(info, f32::from_le_bytes),
-            Dtype::F16 => self.values(info, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => self.values(info, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            other => Err(Error::unsupported(
-                self.file.path(),
-                format!("its tensor `{name}` has type {other:?}"),
-                "save the checkpoint as F32, F16 or BF16",
-            )),
+        match self.kind(name)? {
+            "F16" => self.values(info, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            "BF16" => self.values(info, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+            _ => self.values(info, f32::from_le_bytes),
         }
     }
 

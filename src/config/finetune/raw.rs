@@ -38,7 +38,7 @@ pub(in super::super) struct RawFinetune {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["base"]))]
 pub(in super::super) struct RawBase {
-    /// The model before finetuning: a GGUF file or a safetensors folder of the Llama family.
+    /// The model before finetuning: a GGUF file or a safetensors folder of a decoder.
     pub base: Option<RawModel>,
 }
 

@@ -274,7 +274,7 @@ fn what_is_no_model_is_told_what_is() {
     let message = explained(&quiet(&empty, &cache).unwrap_err());
     assert!(message.contains("needs its base"), "{message}");
     let message = explained(&quiet(&checkpoint.join(CONFIG), &cache).unwrap_err());
-    assert!(message.contains("must be a .gguf file"), "{message}");
+    assert!(message.contains("must be a GGUF file"), "{message}");
     let message = explained(&quiet(&folder.path().join("none.gguf"), &cache).unwrap_err());
     assert!(message.contains("none.gguf"), "{message}");
 }
