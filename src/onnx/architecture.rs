@@ -25,6 +25,8 @@ pub struct Architecture {
     pub(crate) biased: bool,
     /// Whether embeddings are multiplied by √width.
     pub(crate) scaled_embedding: bool,
+    /// Whether the output projection is the embedding where a configuration does not say.
+    pub(crate) tied: bool,
     /// Whether its safetensors hold what norms' weights differ from 1 by.
     pub(crate) norms_from_one: bool,
     /// Whether GGUF has the rows of queries and keys so that a rotated pair are neighbours.
@@ -136,6 +138,7 @@ const LLAMA: Architecture = Architecture {
     activation: Activation::Silu,
     biased: false,
     scaled_embedding: false,
+    tied: false,
     norms_from_one: false,
     interleaved: true,
     windows: Windows::Nowhere,
@@ -150,6 +153,7 @@ const GEMMA: Architecture = Architecture {
     gguf: "gemma",
     activation: Activation::Gelu,
     scaled_embedding: true,
+    tied: true,
     norms_from_one: true,
     interleaved: false,
     ..LLAMA
@@ -212,6 +216,7 @@ static ARCHITECTURES: [Architecture; 10] = [
         name: "smollm3",
         class: "SmolLM3ForCausalLM",
         gguf: "smollm3",
+        tied: true,
         unrotated_each: Some(4),
         ..LLAMA
     },

@@ -135,7 +135,8 @@ impl<'a> Reader<'a> {
     /// BPE over a whole text, its spaces marked, with bytes for what is no token (Kudo and Richardson
     /// 2018).
     fn sentencepiece(&self) -> Result<Tokenizer, Error> {
-        let unknown = self.of_type(UNKNOWN).next();
+        // Some files call it a control token.
+        let unknown = self.of_type(UNKNOWN).next().or_else(|| self.named("unknown_token_id"));
         let has_bytes = self.of_type(BYTE).next().is_some();
         let mut builder = BPE::builder()
             .vocab_and_merges(self.numbered(), self.merges_by_score()?)
@@ -209,6 +210,14 @@ impl<'a> Reader<'a> {
         numbered.map(|(id, token)| ((*token).to_owned(), id as u32)).collect()
     }
 
+    /// The token whose number a key of the file has.
+    fn named(&self, key: &str) -> Option<&'a str> {
+        match self.gguf.metadata(&format!("tokenizer.ggml.{key}"))? {
+            Value::Unsigned(id) => self.tokens.get(usize::try_from(*id).ok()?).copied(),
+            _ => None,
+        }
+    }
+
     fn of_type(&self, wanted: u64) -> impl Iterator<Item = &'a str> {
         let both = self.tokens.iter().zip(&self.types);
         both.filter(move |(_, kind)| **kind == wanted).map(|(token, _)| *token)
@@ -223,17 +232,13 @@ impl<'a> Reader<'a> {
         if !begins {
             return Ok(());
         }
-        let id = match self.gguf.metadata("tokenizer.ggml.bos_token_id") {
-            Some(Value::Unsigned(id)) => usize::try_from(*id).unwrap_or(usize::MAX),
-            _ => usize::MAX,
-        };
-        let token = self.tokens.get(id).ok_or_else(|| {
+        let token = self.named("bos_token_id").ok_or_else(|| {
             self.corrupt("it asks for a first token, but `tokenizer.ggml.bos_token_id` is none")
         })?;
         let template = TemplateProcessing::builder()
             .try_single(format!("{token} $A"))
             .map_err(|problem| self.corrupt(format!("its first token is `{token}`: {problem}")))?
-            .special_tokens(vec![((*token).to_owned(), id as u32)])
+            .special_tokens(vec![(token.to_owned(), tokenizer.token_to_id(token).unwrap_or(0))])
             .build()
             .map_err(|error| self.corrupt(format!("its first token is `{token}`: {error}")))?;
         tokenizer.with_post_processor(Some(template));

@@ -167,8 +167,7 @@ impl<'a> Reader<'a> {
             query_scale: 1.0 / score_size.sqrt(),
             score_cap: raw.attn_logit_softcapping,
             output_cap: raw.final_logit_softcapping,
-            // Gemma's are, whether they say so or not.
-            tied: raw.tie_word_embeddings.unwrap_or(architecture.scaled_embedding),
+            tied: raw.tie_word_embeddings.unwrap_or(architecture.tied),
         })
     }
 

@@ -158,8 +158,36 @@ fn metadata(config: &DecoderConfig, merge: &str) -> Vec<(&'static str, u32, Vec<
 /// [`gguf`] with another merge of its tokens.
 pub(crate) fn gguf_merging(merge: &str) -> Vec<u8> {
     let config = config();
-    let metadata = metadata(&config, merge);
-    let tensors = tensors(&config);
+    file(metadata(&config, merge), &tensors(&config))
+}
+
+/// [`gguf`] with other metadata: the text of a key.
+pub(crate) fn gguf_saying(key: &'static str, value: &str) -> Vec<u8> {
+    let config = config();
+    let mut metadata = metadata(&config, "a b");
+    let mut written = Vec::new();
+    text(&mut written, value);
+    metadata.retain(|(other, _, _)| *other != key);
+    metadata.push((key, 8, written));
+    file(metadata, &tensors(&config))
+}
+
+/// [`gguf`] in two parts; the first has the metadata.
+pub(crate) fn gguf_parts() -> [Vec<u8>; 2] {
+    let config = config();
+    let mut first = tensors(&config);
+    let second = first.split_off("model.layers.1");
+    let said = |number: u16| {
+        [("split.no", number), ("split.count", 2)]
+            .map(|(key, value)| (key, 2, value.to_le_bytes().to_vec()))
+    };
+    let whole = metadata(&config, "a b").into_iter();
+    [file(whole.chain(said(0)).collect(), &first), file(said(1).to_vec(), &second)]
+}
+
+/// A GGUF file, with the rows of queries and keys interleaved.
+fn file(metadata: Vec<(&str, u32, Vec<u8>)>, tensors: &Tensors) -> Vec<u8> {
+    let config = config();
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
     out.extend((tensors.len() as u64).to_le_bytes());
@@ -170,7 +198,7 @@ pub(crate) fn gguf_merging(merge: &str) -> Vec<u8> {
         out.extend(value);
     }
     let mut data: Vec<u8> = Vec::new();
-    for (name, (shape, values)) in &tensors {
+    for (name, (shape, values)) in tensors {
         data.resize(data.len().next_multiple_of(32), 0);
         text(&mut out, &super::gguf_decoder::to_gguf(name, config.architecture).unwrap());
         out.extend((shape.len() as u32).to_le_bytes());

@@ -362,6 +362,31 @@ fn tokenizers_give_the_tokens_that_a_running_text_has() {
     assert_eq!(checked, 5 * 5 * 8);
 }
 
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    ids: Vec<u32>,
+}
+
+/// Its tokenizer, by what `scripts/golden-tokens.py` made.
+#[test]
+#[ignore = "needs a large model: name its folder by KGBUILD_TEST_MODEL"]
+fn a_named_tokenizer_gives_the_ids_of_the_reference() {
+    let folder = std::env::var("KGBUILD_TEST_MODEL").expect("KGBUILD_TEST_MODEL names a folder");
+    let checkpoint = onnx::open_checkpoint(&Path::new(&folder).join("model.gguf")).unwrap();
+    let lines = fs::read_to_string(Path::new(&folder).join("tokens.jsonl")).unwrap();
+    let lines: Vec<Line> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut wrong = Vec::new();
+    for Line { text, ids } in &lines {
+        let encoding = checkpoint.tokenizer.encode(text.as_str(), true).unwrap();
+        if encoding.get_ids() != ids {
+            wrong.push(format!("{text:?}: {:?}, but {ids:?} is expected", encoding.get_ids()));
+        }
+    }
+    println!("{} of {} lines differ", wrong.len(), lines.len());
+    assert!(wrong.is_empty(), "{}", wrong[..wrong.len().min(10)].join("\n"));
+}
+
 /// A model of a size that is not kept here, as safetensors or GGUF beside what `scripts/golden-model.py` made.
 #[test]
 #[ignore = "needs a large model: name its folder by KGBUILD_TEST_MODEL"]

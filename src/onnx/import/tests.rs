@@ -313,6 +313,48 @@ fn a_checkpoint_that_cannot_be_read_is_refused() {
 }
 
 #[test]
+fn a_file_in_parts_is_found_from_the_first() {
+    let (folder, gguf, _, cache) = sources();
+    let whole = bytes_of(&quiet(&gguf, &cache).unwrap());
+    let part = |at: usize| folder.path().join(format!("tiny-0000{at}-of-00002.gguf"));
+    let [first, second] = tiny::gguf_parts();
+    fs::write(part(1), &first).unwrap();
+    let message = explained(&quiet(&part(1), &cache).unwrap_err());
+    assert!(message.contains("tiny-00002-of-00002.gguf"), "{message}");
+    fs::write(part(2), &second).unwrap();
+    assert!(bytes_of(&quiet(&part(1), &cache).unwrap()) == whole);
+    let message = explained(&quiet(&part(2), &cache).unwrap_err());
+    assert!(message.contains("it is part 2 of 2") && message.contains("-00001-of-"), "{message}");
+    // Parts of another cut, or twice the same.
+    fs::write(part(2), &first).unwrap();
+    let message = explained(&quiet(&part(1), &cache).unwrap_err());
+    assert!(message.contains("it is part 1 of 2"), "{message}");
+    fs::write(part(1), fs::read(&gguf).unwrap()).unwrap();
+    let message = explained(&quiet(&part(1), &cache).unwrap_err());
+    assert!(message.contains("it is part of a model"), "{message}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_refused_before_it_is_converted() {
+    let (_folder, gguf, _, cache) = sources();
+    for (key, value, part) in [
+        ("general.architecture", "mamba", "`mamba`; known are llama, qwen2,"),
+        ("tokenizer.ggml.pre", "unheard-of", "`unheard-of`; known are gpt-2,"),
+        ("tokenizer.ggml.model", "rwkv", "its tokenizer is `rwkv`"),
+        ("tokenizer.ggml.model", "llama", "no list `tokenizer.ggml.scores`"),
+        ("llama.rope.scaling.type", "yarn", "`yarn`"),
+    ] {
+        fs::write(&gguf, tiny::gguf_saying(key, value)).unwrap();
+        let said = Mutex::new(Vec::new());
+        let push = Told(|line: &str| said.lock().unwrap().push(line.to_owned()));
+        let message = explained(&import(&gguf, &cache, &push).unwrap_err());
+        assert!(message.contains(part), "{key}: {message}");
+        assert!(said.into_inner().unwrap().is_empty(), "{key}");
+    }
+    assert_eq!(kept(&cache), [""; 0]);
+}
+
+#[test]
 fn shards_and_narrow_types_are_read() {
     let (_folder, _, checkpoint, cache) = sources();
     let whole = bytes_of(&quiet(&checkpoint, &cache).unwrap());
