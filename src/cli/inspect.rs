@@ -9,7 +9,7 @@ use super::streams::{Console, print};
 use crate::diagnostic::{Explain, explained};
 use crate::fetch::{self, Source};
 use crate::lm::{self, Prompter};
-use crate::onnx::{self, Family, Interface, ModelFolder, Precision, lora};
+use crate::onnx::{self, Family, Interface, ModelFolder, lora};
 use crate::pipeline::Environment;
 use crate::runtime::Device;
 
@@ -132,7 +132,7 @@ fn settings(model: &ModelFolder, lines: &mut Lines) {
     lines.known(
         "precision",
         match model.precision {
-            Precision::Int8 => format!("{}: one text is computed at a time", model.precision),
+            one if one.depends_on_batch() => format!("{one}: one text is computed at a time"),
             other => other.to_string(),
         },
     );

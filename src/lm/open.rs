@@ -83,7 +83,7 @@ pub fn open(
 ) -> Result<Box<dyn LanguageModel>, OpenError> {
     let (graph, named) = (&model.graph, &model.named(&model.graph));
     let batching =
-        Batching { tokens: token_budget.max(1), alone: model.precision == Precision::Int8 };
+        Batching { tokens: token_budget.max(1), alone: model.precision.depends_on_batch() };
     let session = match adapter {
         Some(adapter) => {
             runtime.session_from_memory(&lora::graph(adapter, model)?, graph, threads)?

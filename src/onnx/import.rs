@@ -72,8 +72,9 @@ impl Exported {
         for other in self.encoder.iter().chain(&self.with_past) {
             let model = validate::checked_model(other)?;
             // Of several the one that asks for most care: what is computed together then matters.
-            if precision::of_model(&model) == Precision::Int8 {
-                precision = Precision::Int8;
+            let other = precision::of_model(&model);
+            if other.depends_on_batch() {
+                precision = other;
             }
         }
         Ok(Seen { inputs, precision })

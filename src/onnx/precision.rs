@@ -1,7 +1,8 @@
 //! Which precision an exported graph computes in.
 //!
 //! What matters to a caller is whether a row's numbers are its own. Eight-bit graphs that scale
-//! their activations as they run take the scale from the whole batch, so that a row depends on the
+//! their activations as they run take the scale from the whole batch, and products with weights in blocks
+//! of a few bits add up otherwise for a row that is left over (by some 3e-7), so that a row depends on the
 //! rows beside it; all others compute each row by itself, more or less exactly.
 
 use std::fmt;
@@ -22,8 +23,17 @@ pub enum Precision {
     Bf16,
     /// Activations are quantised to 8 bits, most often by the range that they have in a batch.
     Int8,
+    /// Weights have 8 or fewer bits in blocks that the product takes as they are.
+    InBlocks,
     /// Weights have 8 or fewer bits, activations are floating-point numbers.
     WeightOnly,
+}
+
+impl Precision {
+    /// Whether a row's numbers depend on the rows beside it.
+    pub fn depends_on_batch(self) -> bool {
+        matches!(self, Self::Int8 | Self::InBlocks)
+    }
 }
 
 /// Operators on quantised activations.
@@ -38,9 +48,10 @@ const INT8: [&str; 9] = [
     "QLinearMatMul",
     "QuantizeLinear",
 ];
-/// Operators on quantised weights.
-const WEIGHT_ONLY: [&str; 4] =
-    ["DequantizeLinear", "GatherBlockQuantized", "MatMulBnb4", "MatMulNBits"];
+/// Products with weights in blocks, whose kernel is another for a row that is left over.
+const IN_BLOCKS: [&str; 2] = ["MatMulBnb4", "MatMulNBits"];
+/// Other operators on quantised weights.
+const WEIGHT_ONLY: [&str; 2] = ["DequantizeLinear", "GatherBlockQuantized"];
 
 /// The precision of the graph in this file.
 ///
@@ -59,6 +70,9 @@ pub(super) fn of_model(model: &ModelProto) -> Precision {
     let any = |of: &[&str]| operators.iter().any(|operator| of.contains(operator));
     if any(&INT8) {
         return Precision::Int8;
+    }
+    if any(&IN_BLOCKS) {
+        return Precision::InBlocks;
     }
     if any(&WEIGHT_ONLY) {
         return Precision::WeightOnly;
@@ -87,7 +101,35 @@ impl fmt::Display for Precision {
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::Int8 => "8 bits, activations too",
+            Self::InBlocks => "floating point with weights in blocks of a few bits",
             Self::WeightOnly => "floating point with quantised weights",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roughest_operator_says_whether_rows_are_their_own() {
+        let of = |operators: &[&str]| {
+            let node = |name: &&str| NodeProto {
+                op_type: Some((*name).to_owned()),
+                ..NodeProto::default()
+            };
+            let node = operators.iter().map(node).collect();
+            let graph = GraphProto { node, ..GraphProto::default() };
+            of_model(&ModelProto { graph: Some(graph), ..ModelProto::default() })
+        };
+        for (operators, expected, depends) in [
+            (&["MatMul", "Add"][..], Precision::F32, false),
+            (&["DequantizeLinear", "MatMul"], Precision::WeightOnly, false),
+            (&["GatherBlockQuantized", "MatMulNBits"], Precision::InBlocks, true),
+            (&["MatMulNBits", "DynamicQuantizeLinear"], Precision::Int8, true),
+        ] {
+            let found = of(operators);
+            assert_eq!((found, found.depends_on_batch()), (expected, depends));
+        }
     }
 }

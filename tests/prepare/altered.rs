@@ -152,7 +152,7 @@ fn a_product_with_four_bit_weights_is_cut() {
         vec![product],
     );
     check_altered(&graph, &["MatMulNBits"], 1e-4);
-    assert_eq!(precision::of(&graph).unwrap(), Precision::WeightOnly);
+    assert_eq!(precision::of(&graph).unwrap(), Precision::InBlocks);
 }
 
 #[test]
