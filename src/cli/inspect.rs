@@ -25,7 +25,7 @@ struct Unusable {
 
 impl Explain for Unusable {}
 
-/// Prints what is known of a model, and tries it on a few tokens.
+/// Prints what is known of a model, and tries an exported one on a few tokens.
 pub(super) fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failure> {
     let mut environment = environment(console);
     use_library(&mut environment, &args.library)?;

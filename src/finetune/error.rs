@@ -19,6 +19,15 @@ pub enum EngineError {
     #[error("no module is to be adapted")]
     NoModules,
 
+    /// A module that the model does not have.
+    #[error("the model has no `{module}`")]
+    NoSuchModule {
+        /// As the settings name it.
+        module: Module,
+        /// Those that it has.
+        known: Vec<Module>,
+    },
+
     /// A loss, gradient or norm that is infinite or not a number.
     #[error("the {what} is not a finite number")]
     NotFinite {
@@ -70,6 +79,10 @@ impl Explain for EngineError {
         match self {
             Self::Rank => Some("choose a rank of 1 or more".to_owned()),
             Self::NoModules => Some(format!("name at least one, {}", Module::names())),
+            Self::NoSuchModule { known, .. } => {
+                let known = known.iter().map(|module| module.name()).collect::<Vec<_>>();
+                Some(format!("name some of {} under `modules`", known.join(", ")))
+            }
             Self::NotFinite { .. } => Some("lower the learning rate".to_owned()),
             Self::State { .. } => Some("start again, or restore the settings".to_owned()),
             _ => self.inner()?.help(),

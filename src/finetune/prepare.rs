@@ -167,6 +167,11 @@ impl Prepared {
     /// Where the device is not there, or the weights cannot be read.
     pub fn model(&self, settings: &Finetune) -> Result<Model, PrepareError> {
         let training = &settings.training;
+        let config = &self.base.config;
+        if let Some(missing) = training.modules.iter().find(|module| !module.is_of(config)) {
+            let known = config.linears().into_iter().map(|linear| linear.module).collect();
+            return Err(EngineError::NoSuchModule { module: *missing, known }.into());
+        }
         let trainable = match training.method {
             Method::All => Trainable::All,
             Method::Lora => Trainable::Lora {

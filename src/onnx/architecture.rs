@@ -23,6 +23,8 @@ pub struct Architecture {
     pub(crate) activation: Activation,
     /// Whether queries, keys and values have biases, whatever the configuration says.
     pub(crate) biased: bool,
+    /// Whether it has biases where its configuration says so; others have the key and no biases.
+    pub(crate) asks_for_biases: bool,
     /// Whether embeddings are multiplied by √width.
     pub(crate) scaled_embedding: bool,
     /// Whether the output projection is the embedding where a configuration does not say.
@@ -137,6 +139,7 @@ const LLAMA: Architecture = Architecture {
     fused: false,
     activation: Activation::Silu,
     biased: false,
+    asks_for_biases: true,
     scaled_embedding: false,
     tied: false,
     norms_from_one: false,
@@ -165,6 +168,7 @@ static ARCHITECTURES: [Architecture; 10] = [
     Architecture {
         name: "mistral",
         class: "MistralForCausalLM",
+        asks_for_biases: false,
         windows: Windows::Everywhere,
         ..LLAMA
     },
@@ -173,6 +177,7 @@ static ARCHITECTURES: [Architecture; 10] = [
         class: "Qwen2ForCausalLM",
         gguf: "qwen2",
         biased: true,
+        asks_for_biases: false,
         interleaved: false,
         ..LLAMA
     },
@@ -206,6 +211,7 @@ static ARCHITECTURES: [Architecture; 10] = [
     Architecture {
         name: "phi3",
         class: "Phi3ForCausalLM",
+        asks_for_biases: false,
         gguf: "phi3",
         fused: true,
         interleaved: false,

@@ -101,7 +101,7 @@ const SIZE_LIMIT: usize = 1 << 31;
 const LAYER_LIMIT: usize = 1 << 12;
 /// The same for a head.
 const HEAD_LIMIT: usize = 1 << 12;
-/// Numbers in a table of sines: 1 GiB, beyond any model that fits the machines it is meant for.
+/// Numbers in a table of sines or cosines: 1 GiB, beyond any model that fits the machines it is meant for.
 const TABLE_LIMIT: usize = 1 << 28;
 
 /// Radians a position for each pair of `rotated` values: θ^(-2i/d), as in RoFormer.

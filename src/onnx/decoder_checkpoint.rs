@@ -99,6 +99,7 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
     let kinds = weights.kinds();
     let from = source.join(TOKENIZER);
     let tokenizer_json = read_text(&from, &mut files)?;
+    let tokenizer_json = without_added_beyond(tokenizer_json, config.vocabulary);
     let tokenizer = validate::parse_tokenizer(&from, tokenizer_json.as_bytes())?;
     let last = tokenizer.get_vocab(true).into_values().max();
     if let Some(last) = last
@@ -109,6 +110,22 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
         return Err(Error::corrupt(&from, TOKENIZER, problem));
     }
     Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
+}
+
+/// The text of a `tokenizer.json` without added tokens that the model has no rows for: Gemma 3's for images
+/// in models of text alone, for instance. A text that cannot be read stays as it is.
+fn without_added_beyond(text: String, rows: usize) -> String {
+    let Ok(mut json) = serde_json::from_str::<serde_json::Value>(&text) else { return text };
+    let Some(added) = json.get_mut("added_tokens").and_then(|added| added.as_array_mut()) else {
+        return text;
+    };
+    let has_row = |token: &serde_json::Value| match token["id"].as_u64() {
+        Some(id) => usize::try_from(id).is_ok_and(|id| id < rows),
+        None => true,
+    };
+    let before = added.len();
+    added.retain(has_row);
+    if added.len() == before { text } else { json.to_string() }
 }
 
 /// Reads a text, and adds its hash to `files`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Error;
-use super::architecture::Architecture;
+use super::architecture::{Architecture, Windows};
 use super::checkpoint::Weights;
 use super::decoder::{
     Biases, DecoderConfig, EMBEDDING, LAST_NORM, LayerKind, OUTPUT, Rotation, layers,
@@ -94,9 +94,9 @@ impl Reader<'_> {
         let mut context = self.size("context_length")?;
         let rotations = self.rotations(head_size, &mut context)?;
         let count = self.size("block_count")?;
-        let window = self.size_or("attention.sliding_window", 0)?;
+        let (window, windows) = self.windows()?;
         let kind = |layer: usize| {
-            let slides = window > 0 && architecture.windows.has(layer);
+            let slides = window > 0 && windows.has(layer);
             let rotation = usize::from(slides && rotations.len() > 1);
             LayerKind {
                 rotation: architecture.is_rotated(layer).then_some(rotation),
@@ -113,8 +113,10 @@ impl Reader<'_> {
             feed_forward: has("blk.0.ffn_down.bias"),
         };
         let scale = if architecture.scaled_embedding { (width as f64).sqrt() } else { 1.0 };
-        let cap = |key: &str| -> Result<Option<f32>, Error> {
-            Ok(self.number_if(key)?.map(|cap| cap as f32))
+        let cap = |key: &str, usual: f64| -> Result<Option<f32>, Error> {
+            // Its first files do not say them.
+            let usual = (architecture.name == "gemma2").then_some(usual);
+            Ok(self.number_if(key)?.or(usual).map(|cap| cap as f32))
         };
         Ok(DecoderConfig {
             architecture,
@@ -132,10 +134,29 @@ impl Reader<'_> {
             biases,
             embedding_scale: scale as f32,
             query_scale: 1.0 / (self.score_size(count, width / heads, head_size) as f64).sqrt(),
-            score_cap: cap("attn_logit_softcapping")?,
-            output_cap: cap("final_logit_softcapping")?,
+            score_cap: cap("attn_logit_softcapping", 50.0)?,
+            output_cap: cap("final_logit_softcapping", 30.0)?,
             tied: !has("output.weight"),
         })
+    }
+
+    /// How far layers with a window see, 0 where none has one, and which they are.
+    fn windows(&self) -> Result<(usize, Windows), Error> {
+        // Gemma 2's first files do not say it.
+        let usual = if self.architecture.name == "gemma2" { 4096 } else { 0 };
+        let window = self.size_or("attention.sliding_window", usual)?;
+        let row = self.architecture.windows;
+        let key = self.key("attention.sliding_window_pattern");
+        match (self.gguf.metadata(&key), row) {
+            (None, Windows::Nowhere) if window > 0 && self.architecture.name == "olmo2" => {
+                self.unsupported(format!("some of its layers see {window} tokens, as OLMo 3's"))
+            }
+            (None, _) => Ok((window, row)),
+            (Some(Value::Unsigned(each)), _) if (1..1 << 12).contains(each) => {
+                Ok((window, Windows::AllBut(*each as usize)))
+            }
+            (Some(_), _) => self.unsupported(format!("its `{key}` is no number of layers")),
+        }
     }
 
     /// Whose root scores are divided by. The files do not say it: of Gemma's models it is a head's size
@@ -150,17 +171,29 @@ impl Reader<'_> {
     /// The rotation of full layers, and that of layers with a window where it differs.
     fn rotations(&self, head_size: usize, context: &mut usize) -> Result<Vec<Rotation>, Error> {
         let rotated = self.size_or("rope.dimension_count", head_size)?;
-        let theta = self.number_if("rope.freq_base")?.unwrap_or(10_000.0);
+        if self.architecture.interleaved && rotated != head_size {
+            return self.unsupported("it rotates only a part of each head".to_owned());
+        }
+        // Some files of Gemma 3 have other names.
+        let theta = match self.number_if("rope.freq_base")? {
+            Some(theta) => theta,
+            None if self.architecture.theta_in_window.is_some() => {
+                self.number("rope.global.freq_base")?
+            }
+            None => 10_000.0,
+        };
         let mut full = Rotation { frequencies: rope_frequencies(theta, rotated), scale: 1.0 };
         match self.gguf.metadata(&self.key("rope.scaling.type")) {
-            Some(Value::Text(kind)) if kind == "linear" => {
-                let factor = self.number("rope.scaling.factor")?;
-                full.frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
-            }
-            Some(Value::Text(kind)) if kind != "none" && kind != "longrope" => {
+            Some(Value::Text(kind)) if kind == "none" || kind == "longrope" => {}
+            Some(Value::Text(kind)) if kind != "linear" => {
                 return self.unsupported(format!("it uses RoPE scaling of type `{kind}`"));
             }
-            _ => {}
+            // What is not said is linear; the files of 2023 call the factor otherwise.
+            _ => {
+                let factor = self.number_if("rope.scaling.factor")?;
+                let factor = factor.or(self.number_if("rope.scale_linear")?).unwrap_or(1.0);
+                full.frequencies.iter_mut().for_each(|frequency| *frequency /= factor);
+            }
         }
         let original = self.size_or("rope.scaling.original_context_length", *context)?;
         for name in [ROPE_FACTORS, SHORT_FACTORS] {
@@ -179,7 +212,8 @@ impl Reader<'_> {
         }
         let near = match self.architecture.theta_in_window {
             Some(usual) => {
-                let theta = self.number_if("rope.freq_base_swa")?.unwrap_or(usual);
+                let theta = self.number_if("rope.freq_base_swa")?;
+                let theta = theta.or(self.number_if("rope.local.freq_base")?).unwrap_or(usual);
                 Some(Rotation { frequencies: rope_frequencies(theta, rotated), scale: 1.0 })
             }
             None => None,

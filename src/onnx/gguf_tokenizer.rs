@@ -32,6 +32,11 @@ const USER_DEFINED: u64 = 4;
 /// The same of a token that stands for a byte.
 const BYTE: u64 = 6;
 
+/// Bytes of the longest piece that is taken: of what models have, runs of signs are the longest.
+const LONGEST_PIECE: usize = 512;
+/// In how many ways pieces are made of two others, on average at most; Gemma's are in two or three.
+const MOST_WAYS: usize = 32;
+
 /// SentencePiece's letter for a space.
 const MARK: &str = "▁";
 
@@ -98,7 +103,17 @@ impl<'a> Reader<'a> {
 
     /// Byte-level BPE, and whether a text begins with a token of its own if the file does not say.
     fn byte_level(&self) -> Result<(Tokenizer, bool), Error> {
-        let name = text(self.gguf, "tokenizer.ggml.pre").unwrap_or("default");
+        let name = match text(self.gguf, "tokenizer.ggml.pre") {
+            Some(name) => name,
+            // Files from before there was the key; what they split by, their architecture may tell.
+            None => match text(self.gguf, "general.architecture") {
+                Some("qwen2" | "qwen3") => "qwen2",
+                _ => {
+                    let problem = "it does not say how its tokenizer splits text";
+                    return Err(Error::unsupported(self.gguf.path(), problem, HELP));
+                }
+            },
+        };
         let Some(splitting) = splitting(name).map_err(|error| self.unsound(error))? else {
             let known = names();
             let problem = format!("its tokenizer splits text as `{name}`; known are {known}");
@@ -184,7 +199,7 @@ impl<'a> Reader<'a> {
         let ids: HashMap<&str, usize> =
             self.tokens.iter().enumerate().map(|(id, token)| (*token, id)).collect();
         let is_piece = |part: &str| ids.get(part).is_some_and(|&id| mergeable(id));
-        let mut merges: Vec<(f64, &str, &str)> = Vec::new();
+        let mut merges: Vec<(f64, usize, &str, &str)> = Vec::new();
         for (id, (token, score)) in self.tokens.iter().zip(scores).enumerate() {
             let score = match score {
                 Value::Float(score) if !score.is_nan() => *score,
@@ -193,16 +208,24 @@ impl<'a> Reader<'a> {
             if !mergeable(id) {
                 continue;
             }
+            if token.len() > LONGEST_PIECE || merges.len() > MOST_WAYS * self.tokens.len() {
+                let problem =
+                    "its pieces are longer, or made in more ways, than those of any model";
+                return Err(self.corrupt(problem));
+            }
             for (at, _) in token.char_indices().skip(1) {
                 let (left, right) = token.split_at(at);
                 if is_piece(left) && is_piece(right) {
-                    merges.push((score, left, right));
+                    merges.push((score, id, left, right));
                 }
             }
         }
-        // Of one piece the longer left part comes first.
-        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.len().cmp(&a.1.len())));
-        Ok(merges.into_iter().map(|(_, l, r)| (l.to_owned(), r.to_owned())).collect())
+        // Where scores do not tell, pieces stand in the order in which they were found. Of one piece the
+        // longer left part comes first.
+        merges.sort_by(|(a, a_id, a_left, _), (b, b_id, b_left, _)| {
+            b.total_cmp(a).then(a_id.cmp(b_id)).then(b_left.len().cmp(&a_left.len()))
+        });
+        Ok(merges.into_iter().map(|(_, _, l, r)| (l.to_owned(), r.to_owned())).collect())
     }
 
     fn numbered(&self) -> Vocab {

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::DecoderConfig;
+
 /// A linear layer of a decoder. Of a model that keeps several as one weight, the names of the parts stand
 /// for the whole.
 #[derive(
@@ -53,6 +55,11 @@ impl Module {
         Self::GateUp,
         Self::Down,
     ];
+
+    /// Whether a model has it, or keeps it as a part of another.
+    pub(crate) fn is_of(self, config: &DecoderConfig) -> bool {
+        config.linears().iter().any(|linear| linear.module.is_among(&[self]))
+    }
 
     /// Whether a list of modules names this one, or a part of it.
     pub(crate) fn is_among(self, modules: &[Self]) -> bool {

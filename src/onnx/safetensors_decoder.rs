@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Error;
-use super::architecture::Architecture;
+use super::architecture::{Architecture, Windows};
 use super::checkpoint::Weights;
 use super::decoder::{
     Biases, DecoderConfig, LayerKind, OUTPUT, Rotation, layers, rope_frequencies,
@@ -57,12 +57,17 @@ struct RawConfig {
     final_logit_softcapping: Option<f32>,
     sliding_window: Option<usize>,
     use_sliding_window: Option<bool>,
+    /// Qwen's: the layers before it see everything.
+    max_window_layers: Option<usize>,
+    /// Gemma's: each so many layers one sees everything.
+    #[serde(alias = "_sliding_window_pattern")]
+    sliding_window_pattern: Option<usize>,
     layer_types: Option<Vec<String>>,
     /// 1 for a layer that is rotated.
     no_rope_layers: Option<Vec<u8>>,
 }
 
-/// What transformers takes where a configuration says nothing.
+/// What transformers takes for most where a configuration says nothing.
 fn usual_epsilon() -> f32 {
     1e-6
 }
@@ -144,9 +149,9 @@ impl<'a> Reader<'a> {
         let layers = self.layers(rotations.len(), context)?;
         let score_size = raw.query_pre_attn_scalar.unwrap_or(head_size as f64);
         let biases = Biases {
-            inputs: architecture.biased || raw.attention_bias,
-            output: raw.attention_bias,
-            feed_forward: raw.mlp_bias,
+            inputs: architecture.biased || (architecture.asks_for_biases && raw.attention_bias),
+            output: architecture.asks_for_biases && raw.attention_bias,
+            feed_forward: architecture.asks_for_biases && raw.mlp_bias,
         };
         let scale = if architecture.scaled_embedding { (width as f64).sqrt() } else { 1.0 };
         Ok(DecoderConfig {
@@ -181,9 +186,14 @@ impl<'a> Reader<'a> {
                 return self.unsupported(format!("it has a layer of the type `{other}`"));
             }
         }
+        let windows = match raw.sliding_window_pattern {
+            Some(each) if each > 0 => Windows::AllBut(each),
+            _ => architecture.windows,
+        };
+        let from = raw.max_window_layers.filter(|_| raw.use_sliding_window == Some(true));
         let slides = |layer: usize| match raw.layer_types.as_ref().and_then(|all| all.get(layer)) {
             Some(kind) => kind == "sliding_attention",
-            None => architecture.windows.has(layer),
+            None => windows.has(layer) || from.is_some_and(|from| layer >= from),
         };
         let is_rotated =
             |layer: usize| match raw.no_rope_layers.as_ref().and_then(|all| all.get(layer)) {
@@ -392,5 +402,114 @@ impl Weights for SafetensorsWeights {
             values.iter_mut().for_each(|value| *value += 1.0);
         }
         Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A configuration of six layers with `more` keys.
+    fn read(model_type: &str, more: Value) -> DecoderConfig {
+        let mut all = json!({
+            "model_type": model_type, "num_hidden_layers": 6, "hidden_size": 64,
+            "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 300,
+            "max_position_embeddings": 1024,
+        });
+        let Value::Object(more) = more else { panic!("keys") };
+        all.as_object_mut().unwrap().extend(more);
+        config(Path::new("config.json"), &all.to_string()).unwrap()
+    }
+
+    fn windowed(config: &DecoderConfig) -> Vec<usize> {
+        (0..6).filter(|&layer| config.layers[layer].windowed).collect()
+    }
+
+    #[test]
+    fn windows_are_where_they_are_said_to_be() {
+        let gemma2 = read("gemma2", json!({"sliding_window": 512}));
+        assert_eq!((windowed(&gemma2), gemma2.window), (vec![0, 2, 4], 512));
+        // One that holds every text is none.
+        assert!(windowed(&read("gemma2", json!({"sliding_window": 1024}))).is_empty());
+        let types = ["full_attention", "sliding_attention"].repeat(3);
+        let said = read("gemma3_text", json!({"sliding_window": 512, "layer_types": types}));
+        assert_eq!(windowed(&said), [1, 3, 5]);
+        // Layers with a window have a rotation of their own.
+        let rotations = said.layers.iter().map(|layer| layer.rotation.unwrap());
+        assert_eq!(rotations.collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1]);
+        let three = read("gemma3_text", json!({"sliding_window": 8, "sliding_window_pattern": 3}));
+        assert_eq!(windowed(&three), [0, 1, 3, 4]);
+        let qwen = |uses: bool| {
+            let keys =
+                json!({"sliding_window": 8, "use_sliding_window": uses, "max_window_layers": 4});
+            windowed(&read("qwen2", keys))
+        };
+        assert_eq!((qwen(true), qwen(false)), (vec![4, 5], vec![]));
+        assert_eq!(windowed(&read("mistral", json!({"sliding_window": 8}))).len(), 6);
+        assert!(windowed(&read("mistral", json!({"sliding_window": null}))).is_empty());
+    }
+
+    #[test]
+    fn rotations_are_read_from_either_generation_of_configurations() {
+        let old = read(
+            "gemma3_text",
+            json!({"rope_theta": 1e6, "rope_local_base_freq": 2e4, "sliding_window": 8,
+                   "rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
+        );
+        let new = read(
+            "gemma3_text",
+            json!({"sliding_window": 8, "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}}),
+        );
+        assert_eq!(old.rotations, new.rotations);
+        assert!((old.rotations[0].frequencies[0] - 0.125).abs() < 1e-12);
+        assert!((old.rotations[1].frequencies[1] - 2e4f64.powf(-0.125)).abs() < 1e-12);
+        let flat =
+            read("qwen3", json!({"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}));
+        assert_eq!(flat.rotations, read("qwen3", json!({"rope_theta": 1e6})).rotations);
+        let smollm3 = read("smollm3", json!({"no_rope_layers": [1, 0, 1, 1, 1, 0]}));
+        let still = (0..6).filter(|&layer| smollm3.layers[layer].rotation.is_none());
+        assert_eq!(still.collect::<Vec<_>>(), [1, 5]);
+        let still = read("smollm3", json!({}));
+        assert!(still.layers[3].rotation.is_none() && still.layers[2].rotation.is_some());
+    }
+
+    /// Phi-3 with 4 times its original context: √(1 + ln 4 / ln 256) = √1.25.
+    #[test]
+    fn a_stretched_model_is_read_within_its_original_context() {
+        let factors: Vec<f64> = (0..6).map(|pair| 1.0 + f64::from(pair)).collect();
+        let phi = read(
+            "phi3",
+            json!({"original_max_position_embeddings": 256, "partial_rotary_factor": 0.75,
+                   "sliding_window": 2047, "rope_scaling": {
+                       "type": "longrope", "short_factor": factors, "long_factor": factors}}),
+        );
+        assert_eq!((phi.context, phi.rotations[0].frequencies.len()), (256, 6));
+        assert!((phi.rotations[0].scale - 1.25f64.sqrt()).abs() < 1e-12);
+        assert!((phi.rotations[0].frequencies[1] - 10_000f64.powf(-1.0 / 6.0) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn constants_are_the_configurations_or_the_kinds() {
+        let gemma2 = read(
+            "gemma2",
+            json!({"query_pre_attn_scalar": 144, "attn_logit_softcapping": 50.0,
+                   "final_logit_softcapping": 30.0, "hidden_activation": "gelu_pytorch_tanh"}),
+        );
+        assert!((gemma2.query_scale - 1.0 / 12.0).abs() < 1e-12);
+        assert_eq!((gemma2.score_cap, gemma2.output_cap), (Some(50.0), Some(30.0)));
+        assert_eq!((gemma2.embedding_scale, gemma2.tied), (8.0, true));
+        // Gemma's first configurations have both keys, one of them null.
+        let gemma = read("gemma", json!({"hidden_act": "gelu", "hidden_activation": null}));
+        assert_eq!(gemma.query_scale, 0.25);
+        let biased = json!({"attention_bias": true, "mlp_bias": true});
+        let of = |model_type: &str| read(model_type, biased.clone()).biases;
+        let all = Biases { inputs: true, output: true, feed_forward: true };
+        assert_eq!((of("llama"), of("mistral")), (all, Biases::default()));
+        assert_eq!(of("qwen2"), Biases { inputs: true, ..Biases::default() });
+        assert!(!read("llama", json!({})).tied && read("smollm3", json!({})).tied);
     }
 }

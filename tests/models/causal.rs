@@ -107,7 +107,7 @@ fn llama_with_tied_output_and_scaled_rope_agrees_with_pytorch() {
     check("llama-tied", 2);
 }
 
-/// As safetensors, and as GGUF with weights of a few bits.
+/// As safetensors, as GGUF with weights of a few bits, and some with an adapter.
 #[test]
 fn decoders_of_each_architecture_agree_with_pytorch() {
     for name in [
