@@ -57,7 +57,7 @@ impl<'e> Job<'e> {
         tuned::take(&mut self.pipeline)
     }
 
-    /// Checks the ontology, the tables and the tuned numbers too. Nothing is fetched or written;
+    /// Checks the ontology, the tables, the tuned numbers and local checkpoints too. Nothing is fetched or written;
     /// that numbers are not tuned yet is a warning.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl<'e> Job<'e> {
         }
         let (_, warnings) = Inputs::read(&self.pipeline)?;
         events.warn(&warnings);
-        Ok(())
+        Ok(super::models::check_local(&self.pipeline)?)
     }
 
     /// Brings the models into the cache, as far as they are missing.

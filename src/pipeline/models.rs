@@ -162,6 +162,20 @@ pub fn locate(
     Ok(LocatedModels { named_base, asked, finetuned, base, context })
 }
 
+/// Holds that the local checkpoints which `pipeline` names can be read, without converting them.
+///
+/// # Errors
+/// What an import of them would say before it begins.
+pub(super) fn check_local(pipeline: &Pipeline) -> Result<(), ModelsError> {
+    let named = pipeline.models.base.iter().chain(&pipeline.models.finetuned);
+    for path in named.filter_map(ModelSource::path) {
+        if !lora::is_lora_folder(path) && onnx::is_checkpoint(path)? {
+            onnx::open_checkpoint(path)?;
+        }
+    }
+    Ok(())
+}
+
 fn locate_one(
     source: &ModelSource,
     cache: &Cache,

@@ -72,6 +72,14 @@ pub const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "checkpoint-of-another-family-checked",
+        args: &["check", "pipeline.toml"],
+        spoil: |at| {
+            checkpoint(at);
+            at.edit("llama/config.json", "\"model_type\":\"llama\"", "\"model_type\":\"gpt2\"");
+        },
+    },
+    Case {
         name: "tokenizer-larger-than-the-model",
         args: RUN,
         spoil: |at| {
