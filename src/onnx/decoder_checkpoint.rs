@@ -13,7 +13,7 @@ use super::form::Form;
 use super::gguf::{Gguf, Value};
 use super::gguf_decoder::GgufWeights;
 use super::import::IMPORTER_VERSION;
-use super::safetensors_decoder::SafetensorsWeights;
+use super::safetensors_weights::SafetensorsWeights;
 use super::{Error, decoder_graph, gguf_decoder, gguf_tokenizer, safetensors_decoder, validate};
 use crate::fetch::{FileHashes, digest_of_bytes};
 

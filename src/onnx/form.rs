@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, gguf, lora, safetensors_decoder};
+use super::{Error, gguf, lora, safetensors_weights};
 
 /// Where the exporters of the field put a language model's or a decoder's graph, the preferred first.
 const GRAPHS: [&str; 6] = [
@@ -57,7 +57,7 @@ impl Form {
             if let Some(graph) = GRAPHS.iter().map(|name| source.join(name)).find(|p| p.is_file()) {
                 return Ok(Self::Onnx(graph));
             }
-            if safetensors_decoder::is_checkpoint(source) {
+            if safetensors_weights::is_checkpoint(source) {
                 return Ok(Self::Safetensors);
             }
             let problem = if lora::is_lora_folder(source) {

@@ -56,9 +56,8 @@ pub(super) struct Gguf {
 }
 
 impl Gguf {
-    /// Opens, hashes and checks a file and, where its name says that it is the first of several, as in
-    /// `a-00001-of-00003.gguf`, the others. Tensor data is read later, by [`Self::tensor`], and is then what
-    /// was hashed.
+    /// Opens, hashes and checks a file and, where it is the first of several by its name, the others.
+    /// Tensor data is read later, by [`Self::tensor`], and is then what was hashed.
     ///
     /// # Errors
     /// [`Error::Corrupt`] with the byte; [`Error::Unsupported`] for a tensor of a type that cannot
@@ -82,7 +81,7 @@ impl Gguf {
             files.push(file);
             hashes.insert(part.clone(), sha256);
         }
-        let Some(header) = whole else { unreachable!("a file is its own part at least") };
+        let header = whole.unwrap_or_else(|| unreachable!("a file is its own part at least"));
         Ok(Self { files, hashes, header })
     }
 

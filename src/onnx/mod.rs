@@ -31,6 +31,7 @@ mod prepare;
 pub mod probe;
 pub mod proto;
 mod safetensors_decoder;
+mod safetensors_weights;
 mod tensor_file;
 #[cfg(test)]
 pub(crate) mod tiny;
