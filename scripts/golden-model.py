@@ -8,11 +8,9 @@
 FOLDER gets a link to the file and expected.json, as the folders of tests/data/models have it.
 """
 
-import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
 sys.dont_write_bytecode = True
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -20,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from transformers import AutoModelForCausalLM
 
-from fixtures.reference import tokenizer
+from fixtures.reference import named, tokenizer
 
 PROMPTS = [
     "The capital of France is", "The capital of Guinea-Bissau is", "Mount Kenya lies in the country of",
@@ -36,11 +34,7 @@ CANDIDATES = [
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args()
-    source = arguments.model.resolve()
+    source, folder = named(__doc__)
     where = {"pretrained_model_name_or_path": source.parent, "gguf_file": source.name}
     tokens = tokenizer(source)
     model = AutoModelForCausalLM.from_pretrained(
@@ -62,16 +56,12 @@ def main():
         best = max(line["candidates"], key=lambda one: sum(one["log_probabilities"]))
         print(f"{prompt!r}: {best['text']!r} {sum(best['log_probabilities']):.3f}", flush=True)
         lines.append(line)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    link = arguments.folder / "model.gguf"
-    link.unlink(missing_ok=True)
-    link.symlink_to(source)
     # Twice as much as this is let pass: two ways to add up a thousand products, layer after layer.
     approximate = {"model.gguf": 5e-4}
     content = {
         "forms": ["model.gguf"], "adapter": None, "approximate": approximate, "prompts": lines,
     }
-    (arguments.folder / "expected.json").write_text(json.dumps(content, ensure_ascii=False) + "\n")
+    (folder / "expected.json").write_text(json.dumps(content, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ FOLDER gets a link to the file and tokens.jsonl: texts of words, names and numbe
 of signs, white space and emoji, drawn with a fixed seed.
 """
 
-import argparse
 import json
 import random
 import sys
-from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from fixtures.reference import tokenizer
+from fixtures.reference import named, tokenizer
 
 LINES = 10_000
 WORDS = """the of capital river was born in founded mountain Zürich Łódź São Tomé naïve façade Ångström
@@ -52,17 +50,9 @@ def line(draw):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args()
-    source = arguments.model.resolve()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    link = arguments.folder / "model.gguf"
-    link.unlink(missing_ok=True)
-    link.symlink_to(source)
+    source, folder = named(__doc__)
     draw, tokens = random.Random(20_230_127), tokenizer(source)
-    with (arguments.folder / "tokens.jsonl").open("w") as out:
+    with (folder / "tokens.jsonl").open("w") as out:
         for _ in range(LINES):
             text = line(draw)
             out.write(json.dumps({"text": text, "ids": tokens(text)}, ensure_ascii=False) + "\n")
