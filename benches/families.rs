@@ -30,7 +30,9 @@ fn families(criterion: &mut Criterion) {
         ("masked", "bert/optimum"),
         ("encoder-decoder", "t5/optimum-with-past"),
     ] {
-        let folder = onnx::import(&Path::new(MODELS).join(model), &cache, &Silent).unwrap();
+        let folder =
+            onnx::import(&Path::new(MODELS).join(model), onnx::Precision::F32, &cache, &Silent)
+                .unwrap();
         let prompter = Prompter::new(&folder).unwrap();
         let mut model = lm::open(&runtime, &folder, None, 1, 1, TOKEN_BUDGET).unwrap();
         let template = Template::parse("The capital of [X] is [Y].").unwrap();

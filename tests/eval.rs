@@ -25,6 +25,7 @@ fn graph(folder: &Path, finished: bool) {
         lambda: Some(0.5),
         tuned_sha256: None,
         correction: "linear".into(),
+        precision: None,
         version: "0".into(),
         schema: Default::default(),
         shard: None,

@@ -62,7 +62,8 @@ fn model() -> ModelFolder {
     let source = Source::parse(BASE, Path::new(".")).unwrap();
     let file = fetch::fetch(&source, Some(BASE_SHA256), &cache, &Silent)
         .unwrap_or_else(|error| panic!("no base model: {error}"));
-    onnx::import(&file, &cache, &Silent).unwrap_or_else(|error| panic!("no import: {error}"))
+    onnx::import(&file, onnx::Precision::F32, &cache, &Silent)
+        .unwrap_or_else(|error| panic!("no import: {error}"))
 }
 
 fn adapter() -> PathBuf {

@@ -26,6 +26,7 @@ fn open(folder: &Path, fresh: bool) -> GraphWriter {
         config_sha256: "00".into(),
         lambda: Some(0.5),
         correction: "linear".into(),
+        precision: None,
         tuned_sha256: None,
         version: "0".into(),
         schema: Schema::default(),

@@ -261,7 +261,7 @@ fn the_graph_computes_what_loops_compute() {
         let folder = tempfile::tempdir().unwrap();
         write_checkpoint(folder.path(), sizes, &weights);
         let cache = Cache::at(folder.path().join("cache"));
-        let model = onnx::import(folder.path(), &cache, &Silent).unwrap();
+        let model = onnx::import(folder.path(), onnx::Precision::F32, &cache, &Silent).unwrap();
         let mut opened = lm::open(&runtime, &model, None, 1, 1, 2048).unwrap();
         let rows = [vec![3, 1, 4, 1, 5, 9, 2, 6], vec![10, 0, 7], vec![8], vec![2, 7, 1, 8, 2]];
         let reference = Reference { s: sizes, weights: &weights };

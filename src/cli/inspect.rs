@@ -42,7 +42,7 @@ pub(super) fn inspect(args: &InspectArgs, console: Console) -> Result<(), Failur
     let graphs = onnx::exported_graphs(&path);
     let described = graphs.iter().map(|graph| Ok((graph, onnx::describe(graph)?)));
     let interfaces = described.collect::<Result<Vec<_>, onnx::Error>>()?;
-    let model = onnx::import(&path, cache, events);
+    let model = onnx::import(&path, onnx::Precision::F32, cache, events);
     let mut lines = Lines::default();
     match &model {
         Ok(model) => settings(model, &mut lines),

@@ -14,6 +14,7 @@ use crate::diagnostic::Place;
 use crate::fetch::ModelSource;
 use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
+use crate::onnx::Precision;
 use crate::runtime::Device;
 use crate::shock::tune::Aim;
 use crate::shock::{Calibration, Mixing, Pair};
@@ -63,6 +64,8 @@ pub struct ModelSettings {
     pub base: Option<ModelSource>,
     /// The model after, whole or as a LoRA adapter of the base.
     pub finetuned: Option<ModelSource>,
+    /// In what the weights of checkpoints are kept.
+    pub precision: Precision,
 }
 
 /// The ontology and the tables: files that exist, in the order written, at least one of each.

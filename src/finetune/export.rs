@@ -10,7 +10,7 @@ use safetensors::tensor::{TensorView, serialize};
 use serde_json::json;
 
 use super::{EngineError, Model, Module, Trainable};
-use crate::onnx::{self, Checkpoint, Weights};
+use crate::onnx::{self, Checkpoint, Precision, Weights};
 
 impl Model {
     /// Writes what was trained into the existing `folder`: under LoRA a PEFT adapter that names
@@ -31,7 +31,8 @@ impl Model {
             }
             Trainable::All => {
                 let weights = self.named_values()?;
-                Ok(checkpoint.write(&Trained { folder, weights }, folder)?)
+                let weights = Trained { folder, weights };
+                Ok(checkpoint.write(&weights, Precision::F32, folder)?)
             }
         }
     }

@@ -324,7 +324,7 @@ fn what_is_saved_is_what_was_trained() {
         Model::new(&checkpoint.config, weights, trainable, 7, &Device::Cpu).unwrap()
     };
     let cache = Cache::at(folder.path().join("cache"));
-    let base = onnx::import(&source, &cache, &Silent).unwrap();
+    let base = onnx::import(&source, onnx::Precision::F32, &cache, &Silent).unwrap();
 
     let model = new(&lora(&[Module::V, Module::Down]));
     for (_, var) in model.parameters() {
@@ -362,7 +362,7 @@ fn what_is_saved_is_what_was_trained() {
         1,
     );
     model.save(&whole, &checkpoint, "the base").unwrap();
-    onnx::import(&whole, &cache, &Silent).unwrap();
+    onnx::import(&whole, onnx::Precision::F32, &cache, &Silent).unwrap();
     let data = |folder: &std::path::Path| std::fs::read(folder.join("model.onnx.data")).unwrap();
     assert!(data(&whole) != data(base.graph.parent().unwrap()));
 }
@@ -403,7 +403,7 @@ fn an_onnx_graph_cannot_be_opened_for_training() {
     std::fs::create_dir(&source).unwrap();
     tiny::write_safetensors(&source);
     let cache = Cache::at(folder.path().join("cache"));
-    let imported = onnx::import(&source, &cache, &Silent).unwrap();
+    let imported = onnx::import(&source, onnx::Precision::F32, &cache, &Silent).unwrap();
     let error = onnx::open_checkpoint(imported.graph.parent().unwrap()).err().unwrap();
     assert!(explained(&error).contains("GGUF"), "{error}");
 }

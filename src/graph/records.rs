@@ -147,6 +147,8 @@ pub struct RunDescription {
     pub lambda: Option<f64>,
     /// Its name, for people.
     pub correction: String,
+    /// In what the models' weights are kept, where that was chosen.
+    pub precision: Option<String>,
     /// The SHA-256 of the tuned numbers that its confidences are calibrated by, if they are.
     pub tuned_sha256: Option<String>,
     /// The version of kgbuild.

@@ -83,6 +83,8 @@ terms! { "https://w3id.org/kgbuild#":
     LAMBDA = "lambda";
     /// On a run: the name of the correction.
     CORRECTION = "correction";
+    /// On a run: in what the models' weights were kept, where that was chosen.
+    MODEL_PRECISION = "modelPrecision";
     /// On a run: the SHA-256 of the tuned numbers that its confidences are calibrated by.
     TUNED_SHA256 = "tunedSha256";
     /// On a run: the version of kgbuild.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::seq2seq::Part;
 use super::{Batching, CausalModel, Error, LanguageModel, MaskedModel, PackedModel, Seq2SeqModel};
 use crate::diagnostic::{Explain, Fault};
-use crate::onnx::{self, Family, Head, ModelFolder, Precision, lora};
+use crate::onnx::{self, Family, GraphPrecision, Head, ModelFolder, lora};
 use crate::runtime::{self, Runtime};
 
 /// Why a model cannot be opened.
@@ -29,11 +29,17 @@ pub enum OpenError {
         /// The model's file.
         model: PathBuf,
         /// What it computes in.
-        precision: Precision,
+        precision: GraphPrecision,
         /// What ONNX Runtime says.
         #[source]
         source: runtime::Error,
     },
+    /// A precision that this machine gets wrong.
+    #[error(
+        "precision = \"int8\", but this processor multiplies 8-bit integers wrongly: it keeps sums in \
+         16 bits, which are too few"
+    )]
+    Integers,
 }
 
 impl Explain for OpenError {
@@ -42,14 +48,14 @@ impl Explain for OpenError {
             Self::Files(error) => Some(error),
             Self::Runtime(error) => Some(error),
             Self::Graph(error) => Some(error),
-            Self::Precision { .. } => None,
+            Self::Precision { .. } | Self::Integers => None,
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
             // One that fails when it is first tried is not for this machine.
-            Self::Graph(_) | Self::Precision { .. } => Fault::User,
+            Self::Graph(_) | Self::Precision { .. } | Self::Integers => Fault::User,
             Self::Files(error) => error.fault(),
             Self::Runtime(error) => error.fault(),
         }
@@ -60,6 +66,9 @@ impl Explain for OpenError {
             Self::Precision { .. } => {
                 Some("export the model in f32, or run it on a device that does".to_owned())
             }
+            Self::Integers => Some(
+                "write precision = \"q8\" or \"q4\" under [models], or leave it out".to_owned(),
+            ),
             _ => self.inner()?.help(),
         }
     }
@@ -84,12 +93,17 @@ pub fn open(
     let (graph, named) = (&model.graph, &model.named(&model.graph));
     let batching =
         Batching { tokens: token_budget.max(1), alone: model.precision.depends_on_batch() };
+    let integers = model.packed && model.precision == GraphPrecision::Int8;
+    // What cannot be tried cannot be opened either, and says why.
+    if integers && runtime.multiplies_integers().is_ok_and(|right| !right) {
+        return Err(OpenError::Integers);
+    }
     let session = match adapter {
         Some(adapter) => {
             runtime.session_from_memory(&lora::graph(adapter, model)?, graph, threads)?
         }
         None => runtime.session(graph, named, threads).map_err(|source| {
-            let half = matches!(model.precision, Precision::F16 | Precision::Bf16);
+            let half = matches!(model.precision, GraphPrecision::F16 | GraphPrecision::Bf16);
             match source {
                 runtime::Error::Open { .. } if half => {
                     let (model, precision) = (named.clone(), model.precision);
@@ -101,7 +115,9 @@ pub fn open(
     };
     if model.packed {
         let head = Head::open(model)?;
-        return Ok(Box::new(PackedModel::new(session, named, head, models, token_budget)?));
+        let in_blocks = model.precision == GraphPrecision::InBlocks;
+        let packed = PackedModel::new(session, named, head, in_blocks, models, token_budget)?;
+        return Ok(Box::new(packed));
     }
     Ok(match (model.family, &model.encoder) {
         (Family::EncoderDecoder, Some(encoder)) => {

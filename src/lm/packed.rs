@@ -71,8 +71,8 @@ impl PackedModel {
     /// A session with a packed graph. `models` is 2 where the graph has an adapter and answers for
     /// the finetuned model and the base; else it is 1: the finetuned one where there is an adapter.
     ///
-    /// `file` is how errors call the model, `head` its output matrix; `token_budget` the tokens of
-    /// one batch.
+    /// `file` is how errors call the model, `head` its output matrix; `in_blocks` says whether it
+    /// multiplies with weights in blocks, `token_budget` how many tokens are one batch.
     ///
     /// # Errors
     /// Where the graph is not one of kgbuild's.
@@ -80,10 +80,11 @@ impl PackedModel {
         session: Session,
         file: &Path,
         head: Head,
+        in_blocks: bool,
         models: usize,
         token_budget: usize,
     ) -> Result<Self, Error> {
-        let graph = Graph::new(session, file, head.sizes())?;
+        let graph = Graph::new(session, file, head.sizes(), in_blocks)?;
         let cache = KeyValueCache::new(graph.layers, graph.slot);
         let common = vec![Text::default(); models];
         let token_budget = token_budget.max(1);

@@ -10,6 +10,7 @@ use prost::bytes::Bytes;
 
 use super::Error;
 use super::data_file::DataFile;
+use super::product::Product;
 use super::proto::{
     AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue,
@@ -18,11 +19,15 @@ use super::proto::{
 
 /// The operator set; every runtime since 2022 knows it, on the CPU and on CUDA.
 const OPSET: i64 = 17;
+/// Operators beyond these that ONNX Runtime has, and their set.
+const BEYOND: [&str; 2] = ["GatherBlockQuantized", "MatMulNBits"];
+const BEYOND_DOMAIN: &str = "com.microsoft";
+const BEYOND_OPSET: i64 = 1;
 /// The format version that belongs to the operator set.
 const IR_VERSION: i64 = 8;
 
 /// A value in the graph, by its name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor(String);
 
 /// A dimension of an input or output.
@@ -43,6 +48,10 @@ pub enum Element {
     I64,
     /// A byte each: 0 or 1.
     Bool,
+    /// Bytes.
+    U8,
+    /// Bytes with a sign.
+    I8,
 }
 
 impl Element {
@@ -51,6 +60,8 @@ impl Element {
             Self::F32 => data_type::FLOAT,
             Self::I64 => data_type::INT64,
             Self::Bool => data_type::BOOL,
+            Self::U8 => data_type::UINT8,
+            Self::I8 => data_type::INT8,
         }
     }
 }
@@ -68,6 +79,7 @@ pub enum Attribute {
 pub struct GraphBuilder {
     graph: GraphProto,
     data: DataFile,
+    products: Vec<Product>,
 }
 
 impl GraphBuilder {
@@ -79,6 +91,7 @@ impl GraphBuilder {
         Ok(Self {
             graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() },
             data: DataFile::create(data_path)?,
+            products: Vec::new(),
         })
     }
 
@@ -97,6 +110,8 @@ impl GraphBuilder {
         let made = self.graph.node.iter_mut().rev().flat_map(|node| &mut node.output);
         let slot = made.into_iter().find(|output| **output == tensor.0);
         *slot.expect("an output is made by a node") = name.to_owned();
+        let products = self.products.iter_mut().filter(|product| product.output == tensor.0);
+        products.for_each(|product| name.clone_into(&mut product.output));
         self.graph.output.push(value_info(name, element, dims));
         Tensor(name.to_owned())
     }
@@ -110,18 +125,69 @@ impl GraphBuilder {
     /// If `values` are not as many as `shape` says.
     pub fn weight(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor, Error> {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{name} has shape {shape:?}");
-        let mut tensor = TensorProto {
-            name: Some(name.to_owned()),
-            dims: shape.iter().map(|&size| size as i64).collect(),
-            data_type: Some(data_type::FLOAT),
-            ..TensorProto::default()
-        };
         let bytes = |chunk: &[f32]| -> Vec<u8> {
             chunk.iter().flat_map(|value| value.to_le_bytes()).collect()
         };
-        self.data.append(&mut tensor, values.chunks(1 << 16).map(bytes))?;
+        self.stored(name, Element::F32, shape, values.chunks(1 << 16).map(bytes))
+    }
+
+    /// The same of bytes, with a sign or without.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the data file cannot be written.
+    ///
+    /// # Panics
+    /// If `bytes` are not as many as `shape` says.
+    pub fn bytes(
+        &mut self,
+        name: &str,
+        element: Element,
+        shape: &[usize],
+        bytes: &[u8],
+    ) -> Result<Tensor, Error> {
+        assert_eq!(shape.iter().product::<usize>(), bytes.len(), "{name} has shape {shape:?}");
+        self.stored(name, element, shape, [bytes])
+    }
+
+    fn stored<P: AsRef<[u8]>>(
+        &mut self,
+        name: &str,
+        element: Element,
+        shape: &[usize],
+        parts: impl IntoIterator<Item = P>,
+    ) -> Result<Tensor, Error> {
+        let mut tensor = TensorProto {
+            name: Some(name.to_owned()),
+            dims: shape.iter().map(|&size| size as i64).collect(),
+            data_type: Some(element.code()),
+            ..TensorProto::default()
+        };
+        self.data.append(&mut tensor, parts)?;
         self.graph.initializer.push(tensor);
         Ok(Tensor(name.to_owned()))
+    }
+
+    /// A constant of the data file in another shape, as `name`; the data are there once.
+    ///
+    /// # Panics
+    /// If there is no such constant.
+    pub fn reshaped(&mut self, of: &Tensor, name: &str, shape: &[usize]) -> Tensor {
+        let found = self.graph.initializer.iter().find(|t| t.name.as_deref() == Some(&*of.0));
+        let mut tensor = found.expect("a constant of this graph").clone();
+        tensor.name = Some(name.to_owned());
+        tensor.dims = shape.iter().map(|&size| size as i64).collect();
+        self.graph.initializer.push(tensor);
+        Tensor(name.to_owned())
+    }
+
+    /// Tells that `product` is the product of `x` with a weight of [in, out].
+    pub fn tell_product(&mut self, weight: &str, shape: [usize; 2], x: &Tensor, product: &Tensor) {
+        self.products.push(Product {
+            weight: weight.to_owned(),
+            shape,
+            input: x.0.clone(),
+            output: product.0.clone(),
+        });
     }
 
     /// A small constant of integers inside the graph: a list, for shapes and axes.
@@ -138,6 +204,11 @@ impl GraphBuilder {
     /// A single number inside the graph.
     pub fn number(&mut self, value: f32) -> Tensor {
         self.constant(data_type::FLOAT, Vec::new(), value.to_le_bytes().to_vec())
+    }
+
+    /// A single byte inside the graph.
+    pub fn byte(&mut self, value: u8) -> Tensor {
+        self.constant(data_type::UINT8, Vec::new(), vec![value])
     }
 
     fn constant(&mut self, data_type: i32, dims: Vec<i64>, bytes: Vec<u8>) -> Tensor {
@@ -179,6 +250,7 @@ impl GraphBuilder {
         self.graph.node.push(NodeProto {
             name: Some(name),
             op_type: Some(op.to_owned()),
+            domain: BEYOND.contains(&op).then(|| BEYOND_DOMAIN.to_owned()),
             input: inputs.iter().map(|tensor| tensor.0.clone()).collect(),
             output: outputs.iter().map(|tensor| tensor.0.clone()).collect(),
             attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
@@ -248,14 +320,16 @@ impl GraphBuilder {
     /// [`Error::Io`] where one of them cannot be written.
     pub fn finish(self, path: &Path) -> Result<(), Error> {
         self.data.finish()?;
+        let set = |domain: &str, version| OperatorSetIdProto {
+            domain: Some(domain.to_owned()),
+            version: Some(version),
+        };
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
             producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            opset_import: vec![OperatorSetIdProto {
-                domain: Some(String::new()),
-                version: Some(OPSET),
-            }],
+            opset_import: vec![set("", OPSET), set(BEYOND_DOMAIN, BEYOND_OPSET)],
+            metadata_props: vec![Product::told(&self.products)],
             graph: Some(self.graph),
             ..ModelProto::default()
         };

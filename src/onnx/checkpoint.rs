@@ -1,6 +1,7 @@
 //! What every checkpoint format gives: weights by their Hugging Face name.
 
 use super::Error;
+use super::blocks::Blocks;
 
 /// Tensors by name, in the orientation of PyTorch: a linear layer's weight is `[out, in]`.
 pub trait Weights {
@@ -15,6 +16,14 @@ pub trait Weights {
     /// # Errors
     /// Where it cannot be read or is not there.
     fn read(&self, name: &str) -> Result<Vec<f32>, Error>;
+
+    /// A matrix as the integers in blocks that it is kept in; none where it is kept in plain numbers.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn blocks(&self, _name: &str) -> Result<Option<Blocks>, Error> {
+        Ok(None)
+    }
 }
 
 /// The transpose of a row-major matrix of `rows` x `columns`.

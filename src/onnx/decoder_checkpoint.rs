@@ -14,7 +14,9 @@ use super::gguf::{Gguf, Value};
 use super::gguf_decoder::GgufWeights;
 use super::import::IMPORTER_VERSION;
 use super::safetensors_weights::SafetensorsWeights;
-use super::{Error, decoder_graph, gguf_decoder, gguf_tokenizer, safetensors_decoder, validate};
+use super::{
+    Error, Precision, decoder_graph, gguf_decoder, gguf_tokenizer, safetensors_decoder, validate,
+};
 use crate::fetch::{FileHashes, digest_of_bytes};
 
 /// The key under which an imported `config.json` names its importer.
@@ -157,11 +159,16 @@ impl Checkpoint {
     }
 
     /// Writes an ONNX folder (graph, weights, `config.json`, `tokenizer.json`) of this model with
-    /// `weights`: its own, or what training made of them.
+    /// `weights`: its own, or what training made of them, kept in `precision`.
     ///
     /// # Errors
     /// Where a weight cannot be read or a file not be written.
-    pub fn write(&self, weights: &dyn Weights, folder: &Path) -> Result<(), Error> {
+    pub fn write(
+        &self,
+        weights: &dyn Weights,
+        precision: Precision,
+        folder: &Path,
+    ) -> Result<(), Error> {
         let path = folder.join(TOKENIZER);
         fs::write(&path, &self.tokenizer_json).map_err(Error::io("write", &path))?;
         let config = &self.config;
@@ -180,6 +187,7 @@ impl Checkpoint {
             "tie_word_embeddings": config.tied,
             OUTPUT_CAP: config.output_cap,
             "torch_dtype": "float32",
+            "kgbuild_precision": precision,
             IMPORTER_KEY: IMPORTER_VERSION,
         });
         let mut all = self.keys.clone();
@@ -189,6 +197,6 @@ impl Checkpoint {
         let path = folder.join(CONFIG);
         let text = format!("{:#}\n", serde_json::Value::Object(all));
         fs::write(&path, text).map_err(Error::io("write", &path))?;
-        decoder_graph::write(config, weights, &folder.join(GRAPH), &folder.join(DATA))
+        decoder_graph::write(config, weights, precision, &folder.join(GRAPH), &folder.join(DATA))
     }
 }

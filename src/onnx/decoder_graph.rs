@@ -1,4 +1,5 @@
-//! A decoder as an ONNX graph in f32, with plain operators only.
+//! A decoder as an ONNX graph: in f32 with plain operators only, in other precisions with products of
+//! weights of few bits too.
 //!
 //! The graph takes *trees of tokens* behind a cache: prompts and the branches of an answer space,
 //! of any number and length, ride in one run without padding, and what several share is computed
@@ -24,20 +25,24 @@
 //! | `new.{i}.key`, `.value` | `[tokens, kv_heads * head_size]` | keys and values of the new tokens |
 //!
 //! No operator but attention looks across tokens, and attention does not look across trees. Every
-//! weight is an initializer in external data under its Hugging Face name; linear layers are stored
-//! `[in, out]`, as MatMul takes them. An adapter finds its places by these names ([`super::lora`]).
+//! weight is an initializer in external data under its Hugging Face name, or several of names that begin
+//! so; linear layers are stored `[in, out]`, as MatMul takes them. What products with them there are is
+//! told in the model's metadata, where adapters find their places ([`super::lora`]).
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use self::product::{Derived, Matrix};
 use super::architecture::Activation;
 use super::builder::{Attribute, Dim, Element, GraphBuilder, Tensor};
-use super::checkpoint::{Weights, transpose};
+use super::checkpoint::Weights;
 use super::decoder::{
     DecoderConfig, EMBEDDING, LAST_NORM, Linear, OUTPUT, layer_bias, layer_tensor,
 };
-use super::{Error, Module};
+use super::{Error, Module, Precision};
 
 mod attention;
+mod product;
 mod rotation;
 
 /// Added to the score of what may not be seen. Finite, so that a row that sees nothing (padding)
@@ -56,11 +61,18 @@ pub(crate) const GELU_CUBE: f64 = 0.044_715;
 pub(super) fn write(
     config: &DecoderConfig,
     weights: &dyn Weights,
+    precision: Precision,
     graph: &Path,
     data: &Path,
 ) -> Result<(), Error> {
-    let mut writer =
-        Writer { config, weights, graph: GraphBuilder::new(config.architecture.name, data)? };
+    let mut writer = Writer {
+        config,
+        weights,
+        precision,
+        graph: GraphBuilder::new(config.architecture.name, data)?,
+        matrices: HashMap::new(),
+        derived: HashMap::new(),
+    };
     writer.model()?;
     writer.graph.finish(graph)
 }
@@ -68,7 +80,12 @@ pub(super) fn write(
 struct Writer<'a> {
     config: &'a DecoderConfig,
     weights: &'a dyn Weights,
+    precision: Precision,
     graph: GraphBuilder,
+    /// The matrices that have a row a token, by name: embedding and output may be the same.
+    matrices: HashMap<String, Matrix>,
+    /// What products with the same tensor share.
+    derived: HashMap<(Tensor, Derived), Tensor>,
 }
 
 impl Writer<'_> {
@@ -85,9 +102,7 @@ impl Writer<'_> {
         let places = self.graph.input("places", Element::I64, &flat("tokens"));
         let wanted = self.graph.input("wanted", Element::I64, &flat("wanted"));
 
-        let shape = [self.config.vocabulary, self.config.width];
-        let embedding = self.graph.weight(EMBEDDING, &shape, &self.weights.read(EMBEDDING)?)?;
-        let mut hidden = self.graph.gather(&embedding, &tokens, 0);
+        let mut hidden = self.rows_of(EMBEDDING, &tokens)?;
         if self.config.embedding_scale != 1.0 {
             let scale = self.graph.number(self.config.embedding_scale);
             hidden = self.graph.mul(&hidden, &scale);
@@ -112,22 +127,15 @@ impl Writer<'_> {
             hidden = self.graph.add(&hidden, &fed);
         }
         let hidden = self.norm(&hidden, LAST_NORM, self.config.width)?;
-        self.outputs(&hidden, &embedding)
+        self.outputs(&hidden)
     }
 
-    /// Gemm multiplies by the transposed matrix, so that a tied output reads the embedding as it
-    /// is: it is stored once, and the runtime packs it for the product without a transposed copy.
-    fn outputs(&mut self, hidden: &Tensor, embedding: &Tensor) -> Result<(), Error> {
-        let output = if self.config.tied {
-            embedding.clone()
-        } else {
-            let shape = [self.config.vocabulary, self.config.width];
-            self.graph.weight(OUTPUT, &shape, &self.weights.read(OUTPUT)?)?
-        };
-        let transposed = [("transB", Attribute::Int(1))];
+    /// What is asked: logarithms of the whole vocabulary, and hidden states.
+    fn outputs(&mut self, hidden: &Tensor) -> Result<(), Error> {
+        let output = if self.config.tied { EMBEDDING } else { OUTPUT };
         let whole = self.graph.input("whole", Element::I64, &[Dim::Named("whole")]);
         let rows = self.graph.gather(hidden, &whole, 0);
-        let logits = self.graph.node("Gemm", &[&rows, &output], &transposed);
+        let logits = self.logits(&rows, output)?;
         let logits = self.capped(&logits, self.config.output_cap);
         // The sum over the vocabulary is the runtime's: it has the threads and the vectors for it.
         let along = [("axis", Attribute::Int(1))];
@@ -181,9 +189,7 @@ impl Writer<'_> {
             unreachable!("{module} is a linear layer of {}", self.config.architecture.name)
         };
         let name = layer_tensor(layer, &module.part());
-        let values = transpose(&self.weights.read(&name)?, out, inner);
-        let weight = self.graph.weight(&name, &[inner, out], &values)?;
-        let product = self.graph.matmul(x, &weight);
+        let product = self.product(x, &name, [out, inner])?;
         if !biased {
             return Ok(product);
         }

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use self::cursor::{Cursor, ParseError, Read};
 use super::Error;
-use super::dequantise::Quantisation;
+use super::blocks::Blocks;
+use super::gguf_quantisation::Quantisation;
 use crate::fetch::{self, FileHashes, PiecedFile};
+
+mod cursor;
 
 /// What a file begins with.
 pub(super) const MAGIC: &[u8; 4] = b"GGUF";
 const DEFAULT_ALIGNMENT: u64 = 32;
-/// Arrays of arrays are legal; deeper ones than this occur in no model.
-const MAX_NESTING: usize = 4;
-/// Bytes that are read at once of what stands in front of the tensors.
-const AHEAD: u64 = 1 << 20;
 
 /// A metadata value.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +133,22 @@ impl Gguf {
         })?;
         Ok(Some(values))
     }
+
+    /// A matrix as the integers in blocks that it is kept in; none where it is kept in plain numbers or
+    /// is no matrix.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    pub(super) fn blocks(&self, name: &str) -> Result<Option<Blocks>, Error> {
+        let Some(info) = self.header.tensors.get(name) else { return Ok(None) };
+        let quantisation = info.quantisation;
+        let &[rows, columns] = &info.shape[..] else { return Ok(None) };
+        let Some(mut blocks) = quantisation.empty([rows, columns]) else { return Ok(None) };
+        self.files[info.file].steps(info.bytes.clone(), quantisation.block_bytes(), |bytes| {
+            quantisation.unpack(bytes, &mut blocks);
+        })?;
+        Ok(Some(blocks))
+    }
 }
 
 impl Header {
@@ -168,132 +184,8 @@ impl Header {
     }
 }
 
-#[derive(Debug)]
-enum ParseError {
-    Corrupt { problem: String, at: u64 },
-    Unsupported { problem: String, help: String },
-    Read(fetch::Error),
-}
-
-impl ParseError {
-    fn in_file(self, path: &Path) -> Error {
-        let path = path.to_owned();
-        match self {
-            Self::Corrupt { problem, at } => {
-                Error::Corrupt { path, format: "GGUF", problem, at: Some(at) }
-            }
-            Self::Unsupported { problem, help } => Error::Unsupported { path, problem, help },
-            Self::Read(error) => error.into(),
-        }
-    }
-}
-
-/// Gives the bytes of a file at a range within it.
-type Read<'a> = &'a dyn Fn(Range<u64>) -> Result<Vec<u8>, fetch::Error>;
-
-/// Goes through a file from its beginning.
-struct Cursor<'a> {
-    read: Read<'a>,
-    length: u64,
-    at: u64,
-    /// What was read, and where in the file it begins.
-    ahead: Vec<u8>,
-    ahead_from: u64,
-}
-
-impl Cursor<'_> {
-    fn corrupt<T>(&self, problem: impl Into<String>) -> Result<T, ParseError> {
-        Err(ParseError::Corrupt { problem: problem.into(), at: self.at })
-    }
-
-    fn left(&self) -> u64 {
-        self.length - self.at
-    }
-
-    fn take(&mut self, count: u64, what: &str) -> Result<&[u8], ParseError> {
-        let left = self.left();
-        if count > left {
-            return self.corrupt(format!("{what} needs {count} bytes, but {left} are left"));
-        }
-        let end = self.at + count;
-        if end > self.ahead_from + self.ahead.len() as u64 {
-            let until = end.max(self.at.saturating_add(AHEAD)).min(self.length);
-            self.ahead = (self.read)(self.at..until).map_err(ParseError::Read)?;
-            self.ahead_from = self.at;
-        }
-        // No more than what lies ahead, which is in memory.
-        let start = (self.at - self.ahead_from) as usize;
-        self.at = end;
-        Ok(&self.ahead[start..start + count as usize])
-    }
-
-    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], ParseError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N as u64, what)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self, what: &str) -> Result<u32, ParseError> {
-        self.array(what).map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self, what: &str) -> Result<u64, ParseError> {
-        self.array(what).map(u64::from_le_bytes)
-    }
-
-    /// A number of things of at least `smallest` bytes each: more than fit cannot be meant.
-    fn count(&mut self, smallest: u64, what: &str) -> Result<u64, ParseError> {
-        let start = self.at;
-        let count = self.u64(what)?;
-        if count > self.left() / smallest {
-            self.at = start;
-            return self.corrupt(format!("{what} is {count}, more than the file can hold"));
-        }
-        Ok(count)
-    }
-
-    fn text(&mut self, what: &str) -> Result<String, ParseError> {
-        let length = self.u64(what)?;
-        let start = self.at;
-        let bytes = self.take(length, what)?;
-        String::from_utf8(bytes.to_vec())
-            .map_err(|_| ParseError::Corrupt { problem: format!("{what} is not UTF-8"), at: start })
-    }
-
-    fn value(&mut self, kind: u32, key: &str, depth: usize) -> Result<Value, ParseError> {
-        Ok(match kind {
-            0 => Value::Unsigned(u8::from_le_bytes(self.array(key)?).into()),
-            1 => Value::Signed(i8::from_le_bytes(self.array(key)?).into()),
-            2 => Value::Unsigned(u16::from_le_bytes(self.array(key)?).into()),
-            3 => Value::Signed(i16::from_le_bytes(self.array(key)?).into()),
-            4 => Value::Unsigned(self.u32(key)?.into()),
-            5 => Value::Signed(i32::from_le_bytes(self.array(key)?).into()),
-            6 => Value::Float(f32::from_le_bytes(self.array(key)?).into()),
-            7 => Value::Bool(self.array::<1>(key)? != [0]),
-            8 => Value::Text(self.text(key)?),
-            9 if depth < MAX_NESTING => {
-                let kind = self.u32(key)?;
-                let smallest = match kind {
-                    0 | 1 | 7 => 1,
-                    2 | 3 => 2,
-                    4..=6 => 4,
-                    9 => 12,
-                    _ => 8,
-                };
-                let count = self.count(smallest, key)?;
-                let values = (0..count).map(|_| self.value(kind, key, depth + 1));
-                Value::Array(values.collect::<Result<_, _>>()?)
-            }
-            10 => Value::Unsigned(self.u64(key)?),
-            11 => Value::Signed(i64::from_le_bytes(self.array(key)?)),
-            12 => Value::Float(f64::from_le_bytes(self.array(key)?)),
-            _ => return self.corrupt(format!("`{key}` has the unknown value type {kind}")),
-        })
-    }
-}
-
 fn parse(read: Read<'_>, length: u64) -> Result<Header, ParseError> {
-    let mut cursor = Cursor { read, length, at: 0, ahead: Vec::new(), ahead_from: 0 };
+    let mut cursor = Cursor::new(read, length);
     check_version(&mut cursor)?;
     let tensor_count = cursor.count(24, "the number of tensors")?;
     let metadata_count = cursor.count(13, "the number of metadata entries")?;

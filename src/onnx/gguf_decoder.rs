@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Error;
 use super::architecture::{Architecture, Windows};
+use super::blocks::{Blocks, in_order};
 use super::checkpoint::Weights;
 use super::decoder::{
     Biases, DecoderConfig, EMBEDDING, LAST_NORM, LayerKind, OUTPUT, Rotation, layers,
@@ -307,33 +308,43 @@ impl Weights for GgufWeights {
         let values = found.ok_or_else(|| {
             Error::corrupt(self.gguf.path(), "GGUF", format!("it has no `{name}`"))
         })?;
+        Ok(match self.row_order(name) {
+            Some(order) => in_order(&values, &order),
+            None => values,
+        })
+    }
+
+    fn blocks(&self, name: &str) -> Result<Option<Blocks>, Error> {
+        let Some(gguf) = to_gguf(name, self.architecture) else { return Ok(None) };
+        let blocks = self.gguf.blocks(&gguf)?;
+        Ok(match (blocks, self.row_order(name)) {
+            (Some(blocks), Some(order)) => Some(blocks.with_rows(&order)),
+            (blocks, _) => blocks,
+        })
+    }
+}
+
+impl GgufWeights {
+    /// Which of the file's rows each row of a tensor is, where they are in another order.
+    fn row_order(&self, name: &str) -> Option<Vec<usize>> {
         let heads = match name.rsplit('.').nth(1) {
             Some("q_proj") => self.heads,
             Some("k_proj") => self.kv_heads,
-            _ => return Ok(values),
+            _ => return None,
         };
-        if self.architecture.interleaved {
-            Ok(to_half_split(&values, heads, self.head_size))
-        } else {
-            Ok(values)
-        }
+        self.architecture.interleaved.then(|| half_split(heads, self.head_size))
     }
 }
 
 /// GGUF stores the rows of a head's queries and keys so that the two of a rotated pair are
-/// neighbours; Hugging Face has them half a head apart. Row `2 i + p` becomes row
-/// `p * head_size / 2 + i`.
-fn to_half_split(values: &[f32], heads: usize, head_size: usize) -> Vec<f32> {
-    let row = values.len() / (heads * head_size);
-    let mut out = Vec::with_capacity(values.len());
-    for head in values.chunks_exact(head_size * row) {
-        for p in 0..2 {
-            for i in 0..head_size / 2 {
-                out.extend_from_slice(&head[(2 * i + p) * row..][..row]);
-            }
-        }
-    }
-    out
+/// neighbours; Hugging Face has them half a head apart. Row `p * head_size / 2 + i` of a head is its
+/// row `2 i + p` there.
+fn half_split(heads: usize, head_size: usize) -> Vec<usize> {
+    let of_head = |head: usize| {
+        let half = move |p: usize| (0..head_size / 2).map(move |i| head * head_size + 2 * i + p);
+        (0..2).flat_map(half)
+    };
+    (0..heads).flat_map(of_head).collect()
 }
 
 /// The names of what belongs to no layer.
@@ -402,7 +413,7 @@ mod tests {
     fn pairs_move_half_a_head_apart() {
         // Two heads of size 4 with rows of one value, named head and row.
         let interleaved = [0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0, 13.0];
-        let half_split = [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0];
-        assert_eq!(to_half_split(&interleaved, 2, 4), half_split);
+        let split = [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0];
+        assert_eq!(in_order(&interleaved, &half_split(2, 4)), split);
     }
 }

@@ -9,10 +9,10 @@ use super::decoder_checkpoint::{
 };
 use super::family::Family;
 use super::form::{BEGINS, ENCODER, Form, WITH_PAST};
+use super::graph_precision::{self, GraphPrecision};
 use super::model_folder::ModelFolder;
-use super::precision::{self, Precision};
 use super::prepare::prepare;
-use super::{Error, validate};
+use super::{Error, Precision, validate};
 use crate::diagnostic::Events;
 use crate::fetch::{self, Cache, sha256_of};
 
@@ -24,17 +24,29 @@ const SETTINGS: [&str; 4] =
     [CONFIG, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"];
 
 /// Makes a model loadable: a GGUF file or safetensors folder is converted, into the cache, under
-/// the hash of its source; an ONNX folder is checked and used where it is.
+/// the hash of its source and `precision`; an ONNX folder is checked and used where it is.
 ///
 /// `events` are told before anything slow begins.
 ///
 /// # Errors
-/// See [`Error`]: [`Error::Fetch`] where the source changes meanwhile. Nothing half written bears
-/// its final name, even if the process is killed.
-pub fn import(source: &Path, cache: &Cache, events: &dyn Events) -> Result<ModelFolder, Error> {
+/// See [`Error`]: [`Error::Fetch`] where the source changes meanwhile, [`Error::Unsupported`] where a
+/// precision is chosen for an ONNX folder. Nothing half written bears its final name, even if the
+/// process is killed.
+pub fn import(
+    source: &Path,
+    precision: Precision,
+    cache: &Cache,
+    events: &dyn Events,
+) -> Result<ModelFolder, Error> {
     match Form::of(source)? {
-        Form::Gguf => converted(source, cache, events, from_gguf),
-        Form::Safetensors => converted(source, cache, events, from_safetensors),
+        Form::Gguf => converted(source, precision, cache, events, from_gguf),
+        Form::Safetensors => converted(source, precision, cache, events, from_safetensors),
+        Form::Onnx(graph) if precision != Precision::F32 => {
+            let problem = format!("it is an ONNX graph, which cannot be made {precision}");
+            let help = "name the GGUF file or safetensors folder that it was made from, or leave \
+                        `precision` out";
+            Err(Error::unsupported(&graph, problem, help))
+        }
         Form::Onnx(graph) => onnx_folder(source, graph, cache, events),
     }
 }
@@ -50,7 +62,7 @@ struct Exported {
 struct Seen {
     /// The names of the first graph's inputs.
     inputs: Vec<String>,
-    precision: Precision,
+    precision: GraphPrecision,
 }
 
 impl Exported {
@@ -67,12 +79,12 @@ impl Exported {
     /// Reads each graph once, and looks for its weights.
     fn look(&self) -> Result<Seen, Error> {
         let model = validate::checked_model(&self.graph)?;
-        let mut precision = precision::of_model(&model);
+        let mut precision = graph_precision::of_model(&model);
         let inputs = validate::inputs(&model);
         for other in self.encoder.iter().chain(&self.with_past) {
             let model = validate::checked_model(other)?;
             // Of several the one that asks for most care: what is computed together then matters.
-            let other = precision::of_model(&model);
+            let other = graph_precision::of_model(&model);
             if other.depends_on_batch() {
                 precision = other;
             }
@@ -158,12 +170,17 @@ fn read_settings(path: &Path) -> Result<serde_json::Map<String, serde_json::Valu
 
 fn converted(
     source: &Path,
+    precision: Precision,
     cache: &Cache,
     events: &dyn Events,
     open: impl FnOnce(&Path) -> Result<Checkpoint, Error>,
 ) -> Result<ModelFolder, Error> {
     let sha256 = sha256_of(source)?;
-    let folder = cache.root().join("models").join(format!("{sha256}-{IMPORTER_VERSION}"));
+    let mut name = format!("{sha256}-{IMPORTER_VERSION}");
+    if precision != Precision::F32 {
+        name += &format!("-{precision}");
+    }
+    let folder = cache.root().join("models").join(name);
     let settings = |folder: &Path| {
         validate::checked_model(&folder.join(GRAPH))?;
         read_settings(&folder.join(CONFIG))
@@ -173,7 +190,7 @@ fn converted(
         let checkpoint = open(source)?;
         events.note(&format!("converting {} to ONNX, once", source.display()));
         fetch::unchanged(source, &sha256, &checkpoint.files)?;
-        checkpoint.write(checkpoint.weights.as_ref(), scratch)
+        checkpoint.write(checkpoint.weights.as_ref(), precision, scratch)
     })?;
     Ok(ModelFolder {
         graph: folder.join(GRAPH),
@@ -184,7 +201,7 @@ fn converted(
         config: Some(folder.join(CONFIG)),
         sha256,
         family: Family::Causal,
-        precision: Precision::F32,
+        precision: precision.of_graph(),
         cut: true,
         packed: true,
         settings,

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use self::branches::adapt;
 use super::Error;
 use super::model_folder::ModelFolder;
+use super::product::Product;
 use super::proto::{ModelProto, TensorProto};
 use super::tensor_file::TensorFile;
 use super::validate::read_model;
@@ -152,8 +153,9 @@ struct Pair {
 pub fn graph(folder: &Path, base: &ModelFolder) -> Result<Vec<u8>, Error> {
     let mut model = read_model(&base.graph)?;
     let adaptations = adaptations(folder, base, &model)?;
+    let products = Product::all(&model);
     let left = match &mut model.graph {
-        Some(graph) => adapt(graph, adaptations, base.packed),
+        Some(graph) => adapt(graph, &products, adaptations, base.packed),
         None => None,
     };
     if let Some(weight) = left {
@@ -203,12 +205,7 @@ fn adaptations(
     if pairs.is_empty() {
         return Err(refuse("it holds no tensors".to_owned(), "train and save it again"));
     }
-    let graph = model.graph.as_ref();
-    let initializers: BTreeMap<&str, &TensorProto> = graph
-        .iter()
-        .flat_map(|graph| &graph.initializer)
-        .filter_map(|tensor| Some((tensor.name.as_deref()?, tensor)))
-        .collect();
+    let shapes = shapes(model);
     let wrong_base = if base.packed {
         "name the base that the adapter was trained over"
     } else {
@@ -221,11 +218,11 @@ fn adaptations(
             return Err(refuse(problem, "train and save it again"));
         };
         let name = format!("{module}.weight");
-        let tensor = initializers.get(name.as_str()).ok_or_else(|| {
+        let shape = shapes.get(&name).ok_or_else(|| {
             let base = base.named(&base.graph);
             refuse(format!("the base {} has no `{name}`", base.display()), wrong_base)
         })?;
-        if let Some(problem) = unfit(&module, &a_shape, &b_shape, &tensor.dims, config.r) {
+        if let Some(problem) = unfit(&module, &a_shape, &b_shape, shape, config.r) {
             return Err(refuse(problem, wrong_base));
         }
         let (a, b) = (file.read(&a)?, file.read(&b)?);
@@ -234,13 +231,22 @@ fn adaptations(
     Ok(adaptations)
 }
 
+/// The shapes of a model's weights, `[in, out]` where they are multiplied with, by name.
+fn shapes(model: &ModelProto) -> BTreeMap<String, Vec<usize>> {
+    let size = |size: &i64| usize::try_from(*size).unwrap_or_default();
+    let of =
+        |tensor: &TensorProto| Some((tensor.name.clone()?, tensor.dims.iter().map(size).collect()));
+    let tensors = model.graph.iter().flat_map(|graph| &graph.initializer);
+    let products = Product::all(model).into_iter();
+    let products = products.map(|product| (product.weight, product.shape.to_vec()));
+    tensors.filter_map(of).chain(products).collect()
+}
+
 /// Why the matrices of a module do not fit the base's weight, which is stored `[in, out]`; none
 /// where they do.
-fn unfit(module: &str, a: &[usize], b: &[usize], base: &[i64], rank: usize) -> Option<String> {
-    let base: Vec<usize> =
-        base.iter().map(|&size| usize::try_from(size).unwrap_or_default()).collect();
+fn unfit(module: &str, a: &[usize], b: &[usize], base: &[usize], rank: usize) -> Option<String> {
     let fits = matches!(
-        (a, b, &base[..]),
+        (a, b, base),
         (&[rank_a, inner], &[out, rank_b], &[base_inner, base_out])
             if rank_a == rank && rank_b == rank && inner == base_inner && out == base_out
     );

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::decoder_checkpoint::DATA;
 use super::family::Family;
-use super::precision::Precision;
+use super::graph_precision::GraphPrecision;
 
 /// Types of models that count positions from behind the padding token's number.
 const FROM_BEHIND_PADDING: [&str; 9] = [
@@ -39,7 +39,7 @@ pub struct ModelFolder {
     /// How it reads.
     pub family: Family,
     /// What it computes in.
-    pub precision: Precision,
+    pub precision: GraphPrecision,
     /// Whether logits are computed only where they are asked for.
     pub cut: bool,
     /// Whether `graph` is a packed one, which kgbuild wrote: see [`super::decoder_graph`].

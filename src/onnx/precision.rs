@@ -1,135 +1,69 @@
-//! Which precision an exported graph computes in.
-//!
-//! What matters to a caller is whether a row's numbers are its own. Eight-bit graphs that scale
-//! their activations as they run take the scale from the whole batch, and products with weights in blocks
-//! of a few bits add up otherwise for a row that is left over (by some 3e-7), so that a row depends on the
-//! rows beside it; all others compute each row by itself, more or less exactly.
+//! In what the weights of a converted model are kept, as its user chooses.
 
 use std::fmt;
-use std::path::Path;
 
-use super::Error;
-use super::proto::{GraphProto, ModelProto, NodeProto, data_type};
-use super::validate::read_model;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// What a graph computes in, by its roughest part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::GraphPrecision;
+use super::blocks::Bits;
+
+/// In what a model's weights are kept in memory, and its products made.
+///
+/// Weights that a file keeps in 8 bits or fewer are exactly these with `q4` and `q8`. The embedding and
+/// the output matrix are rounded to 8 bits at the fewest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// All in f32.
+    /// All in f32: the reference.
+    #[default]
     F32,
-    /// Some weights are in f16.
-    F16,
-    /// Some weights are in bf16.
-    Bf16,
-    /// Activations are quantised to 8 bits, most often by the range that they have in a batch.
+    /// Other weights are rounded to 4 bits in blocks of 32; products are made in f32.
+    Q4,
+    /// Other weights are rounded to 8 bits in blocks of 32; products are made in f32.
+    Q8,
+    /// Weights are rounded to 8 bits by row of their matrix, and what is multiplied with them to 8 bits by
+    /// token; products are made of integers. The fastest, and the roughest.
     Int8,
-    /// Weights have 8 or fewer bits in blocks that the product takes as they are.
-    InBlocks,
-    /// Weights have 8 or fewer bits, activations are floating-point numbers.
-    WeightOnly,
 }
 
 impl Precision {
-    /// Whether a row's numbers depend on the rows beside it.
-    pub fn depends_on_batch(self) -> bool {
-        matches!(self, Self::Int8 | Self::InBlocks)
-    }
-}
+    /// All.
+    pub const ALL: [Self; 4] = [Self::F32, Self::Q4, Self::Q8, Self::Int8];
 
-/// Operators on quantised activations.
-const INT8: [&str; 9] = [
-    "ConvInteger",
-    "DynamicQuantizeLSTM",
-    "DynamicQuantizeLinear",
-    "DynamicQuantizeMatMul",
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-    "QAttention",
-    "QLinearMatMul",
-    "QuantizeLinear",
-];
-/// Products with weights in blocks, whose kernel is another for a row that is left over.
-const IN_BLOCKS: [&str; 2] = ["MatMulBnb4", "MatMulNBits"];
-/// Other operators on quantised weights.
-const WEIGHT_ONLY: [&str; 2] = ["DequantizeLinear", "GatherBlockQuantized"];
+    /// Its name in pipelines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Q4 => "q4",
+            Self::Q8 => "q8",
+            Self::Int8 => "int8",
+        }
+    }
 
-/// The precision of the graph in this file.
-///
-/// # Errors
-/// [`Error::Corrupt`] where it is no ONNX file, [`Error::Io`].
-pub fn of(graph: &Path) -> Result<Precision, Error> {
-    Ok(of_model(&read_model(graph)?))
-}
+    /// What a graph of this precision computes in.
+    pub(super) fn of_graph(self) -> GraphPrecision {
+        match self {
+            Self::F32 => GraphPrecision::F32,
+            Self::Q4 | Self::Q8 => GraphPrecision::InBlocks,
+            Self::Int8 => GraphPrecision::Int8,
+        }
+    }
 
-/// The precision of a graph that was read.
-pub(super) fn of_model(model: &ModelProto) -> Precision {
-    let functions = model.functions.iter().flat_map(|function| &function.node);
-    let nodes = model.graph.iter().flat_map(|graph| &graph.node).chain(functions);
-    let mut operators = Vec::new();
-    nodes.for_each(|node| collect(node, &mut operators));
-    let any = |of: &[&str]| operators.iter().any(|operator| of.contains(operator));
-    if any(&INT8) {
-        return Precision::Int8;
+    /// To how many bits a layer's plain weights are rounded in blocks, if they are.
+    pub(super) fn layer_bits(self) -> Option<Bits> {
+        match self {
+            Self::Q4 => Some(Bits::Four),
+            Self::Q8 => Some(Bits::Eight),
+            Self::F32 | Self::Int8 => None,
+        }
     }
-    if any(&IN_BLOCKS) {
-        return Precision::InBlocks;
-    }
-    if any(&WEIGHT_ONLY) {
-        return Precision::WeightOnly;
-    }
-    let tensors: Vec<_> = model.graph.iter().flat_map(GraphProto::tensors).collect();
-    let has = |kind: i32| tensors.iter().any(|tensor| tensor.data_type == Some(kind));
-    if has(data_type::FLOAT16) {
-        Precision::F16
-    } else if has(data_type::BFLOAT16) {
-        Precision::Bf16
-    } else {
-        Precision::F32
-    }
-}
-
-/// The operators of a node and of the graphs inside it.
-fn collect<'m>(node: &'m NodeProto, operators: &mut Vec<&'m str>) {
-    operators.extend(node.op_type.as_deref());
-    node.graphs().flat_map(|graph| &graph.node).for_each(|node| collect(node, operators));
 }
 
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "8 bits, activations too",
-            Self::InBlocks => "floating point with weights in blocks of a few bits",
-            Self::WeightOnly => "floating point with quantised weights",
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_roughest_operator_says_whether_rows_are_their_own() {
-        let of = |operators: &[&str]| {
-            let node = |name: &&str| NodeProto {
-                op_type: Some((*name).to_owned()),
-                ..NodeProto::default()
-            };
-            let node = operators.iter().map(node).collect();
-            let graph = GraphProto { node, ..GraphProto::default() };
-            of_model(&ModelProto { graph: Some(graph), ..ModelProto::default() })
-        };
-        for (operators, expected, depends) in [
-            (&["MatMul", "Add"][..], Precision::F32, false),
-            (&["DequantizeLinear", "MatMul"], Precision::WeightOnly, false),
-            (&["GatherBlockQuantized", "MatMulNBits"], Precision::InBlocks, true),
-            (&["MatMulNBits", "DynamicQuantizeLinear"], Precision::Int8, true),
-        ] {
-            let found = of(operators);
-            assert_eq!((found, found.depends_on_batch()), (expected, depends));
-        }
+        f.write_str(self.name())
     }
 }

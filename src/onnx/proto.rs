@@ -184,6 +184,10 @@ pub mod attribute_type {
 pub mod data_type {
     /// 32-bit floating point.
     pub const FLOAT: i32 = 1;
+    /// Bytes.
+    pub const UINT8: i32 = 2;
+    /// Bytes with a sign.
+    pub const INT8: i32 = 3;
     /// 32-bit integers with a sign.
     pub const INT32: i32 = 6;
     /// 64-bit integers with a sign.

@@ -11,7 +11,7 @@ use crate::diagnostic::{Events, Explain};
 use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
 use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
-use crate::onnx::{self, Family, ModelFolder, lora};
+use crate::onnx::{self, Family, ModelFolder, Precision, lora};
 use crate::runtime::Runtime;
 
 /// Why a pipeline's models cannot be used.
@@ -116,6 +116,8 @@ pub struct LocatedModels {
     named_base: Option<ModelDescription>,
     /// Whose tokenizer and settings say how all are asked.
     asked: ModelFolder,
+    /// In what the weights of all are kept, as far as they were converted.
+    pub(super) precision: Precision,
     /// Tokens that all models take at once, where their configuration says so.
     pub context: Option<usize>,
 }
@@ -131,12 +133,13 @@ pub fn locate(
     cache: &Cache,
     events: &dyn Events,
 ) -> Result<LocatedModels, ModelsError> {
+    let precision = pipeline.models.precision;
     let base = match &pipeline.models.base {
-        Some(source) => Some(locate_one(source, cache, events)?),
+        Some(source) => Some(locate_one(source, precision, cache, events)?),
         None => None,
     };
     let finetuned = match &pipeline.models.finetuned {
-        Some(source) => Some(locate_finetuned(source, base.as_ref(), cache, events)?),
+        Some(source) => Some(locate_finetuned(source, base.as_ref(), precision, cache, events)?),
         None => None,
     };
     let named_base = base.as_ref().map(|base| base.description.clone());
@@ -159,7 +162,7 @@ pub fn locate(
         });
     }
     let Some(asked) = asked else { unreachable!("a pipeline names a model") };
-    Ok(LocatedModels { named_base, asked, finetuned, base, context })
+    Ok(LocatedModels { named_base, asked, precision, finetuned, base, context })
 }
 
 /// Holds that the local checkpoints which `pipeline` names can be read, without converting them.
@@ -178,11 +181,12 @@ pub(super) fn check_local(pipeline: &Pipeline) -> Result<(), ModelsError> {
 
 fn locate_one(
     source: &ModelSource,
+    precision: Precision,
     cache: &Cache,
     events: &dyn Events,
 ) -> Result<Located, ModelsError> {
     let path = fetch::fetch_named(source, cache, events)?;
-    let folder = onnx::import(&path, cache, events)?;
+    let folder = onnx::import(&path, precision, cache, events)?;
     let description =
         ModelDescription { source: source.written.clone(), sha256: folder.sha256.clone() };
     Ok(Located { folder, adapter: None, description })
@@ -191,12 +195,13 @@ fn locate_one(
 fn locate_finetuned(
     source: &ModelSource,
     base: Option<&Located>,
+    precision: Precision,
     cache: &Cache,
     events: &dyn Events,
 ) -> Result<Located, ModelsError> {
     let path = fetch::fetch_named(source, cache, events)?;
     if !lora::is_lora_folder(&path) {
-        return locate_one(source, cache, events);
+        return locate_one(source, precision, cache, events);
     }
     let Some(base) = base else { return Err(ModelsError::AdapterWithoutBase(path)) };
     let description =

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{CandidateNames, PredictionSettings};
 use crate::graph::{KeptAnswers, KeptQuestion, print, question_print};
 use crate::lm::{Answers, EvaluateSome, Memory, Remembered, Row};
-use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
+use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION, Precision};
 use crate::ontology::ValueRange;
 
 /// How prompts are made of templates and labels, and rows of candidates: another number where the same
@@ -52,8 +52,14 @@ impl LocatedModels {
         let (base, finetuned) = (self.asked_base(), self.finetuned());
         // An adapter is nothing without its base.
         let over = self.base().map_or("", |base| &base.sha256);
+        let precision = match self.precision {
+            Precision::F32 => String::new(),
+            other => format!(" {other}"),
+        };
         let of = |sha256: &str, over: &str, exampled| AskedModel {
-            identity: format!("{sha256} {over} {IMPORTER_VERSION} {PREPARER_VERSION} {ASKED_AS}"),
+            identity: format!(
+                "{sha256} {over} {IMPORTER_VERSION} {PREPARER_VERSION} {ASKED_AS}{precision}"
+            ),
             exampled,
         };
         let finetuned = finetuned.map(|model| of(&model.sha256, over, exampled.finetuned));

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Explain;
+use crate::onnx::probe;
 
 /// ONNX Runtime's own key for where the weights of a model in memory are.
 const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
@@ -193,12 +194,25 @@ impl Runtime {
             .with_execution_providers([self.provider.dispatch()])?)
     }
 
+    /// Whether products of integers are what they should be: without instructions for them, some
+    /// processors keep sums in 16 bits, which are too few.
+    ///
+    /// # Errors
+    /// Where ONNX Runtime cannot multiply integers.
+    pub fn multiplies_integers(&self) -> ort::Result<bool> {
+        let mut session = self.builder(1)?.commit_from_memory(&probe::integer_model())?;
+        let most = Tensor::from_array(([1, probe::INTEGERS], vec![255.0_f32; probe::INTEGERS]))?;
+        let outputs = session.run(ort::inputs!["x" => most])?;
+        let (_, products) = outputs["y"].try_extract_tensor::<f32>()?;
+        Ok(products.iter().all(|product| *product == probe::PRODUCT))
+    }
+
     /// Opens a one-node model on the GPU: that CUDA was compiled in says nothing about a driver.
     fn try_cuda(&self) -> Result<(), String> {
         let try_it = || -> ort::Result<()> {
             Session::builder(&self.environment)?
                 .with_execution_providers([Provider::Cuda.dispatch()])?
-                .commit_from_memory(&crate::onnx::probe::smallest_model())?
+                .commit_from_memory(&probe::smallest_model())?
                 .run(ort::inputs!["x" => Tensor::from_array(([1_usize], vec![1.0_f32]))?])?;
             Ok(())
         };

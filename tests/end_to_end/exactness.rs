@@ -102,7 +102,7 @@ pub(crate) fn models(pipeline: &config::Pipeline) -> [Shared; 2] {
     let base = pipeline.models.base.as_ref().unwrap();
     let file = fetch::fetch_named(base, &cache, &Silent)
         .unwrap_or_else(|error| panic!("no base model: {error}"));
-    let folder = onnx::import(&file, &cache, &Silent)
+    let folder = onnx::import(&file, onnx::Precision::F32, &cache, &Silent)
         .unwrap_or_else(|error| panic!("the base model cannot be imported: {error}"));
     let library = fetch::runtime_library(&cache, &Silent)
         .unwrap_or_else(|error| panic!("no ONNX Runtime: {error}"));

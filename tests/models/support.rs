@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache};
 use kgbuild::lm::{self, Asking, LanguageModel, Prompt, Prompter, Row};
-use kgbuild::onnx::{self, ModelFolder, Precision};
+use kgbuild::onnx::{self, GraphPrecision, ModelFolder, Precision};
 use kgbuild::runtime::{Device, Runtime};
 use serde::de::DeserializeOwned;
 
@@ -60,9 +60,20 @@ pub struct Opened {
 
 /// Opens the model in `source` for batches of `budget` tokens.
 pub fn open(source: &Path, adapter: Option<&Path>, budget: usize) -> Result<Opened, String> {
+    open_in(Precision::F32, source, adapter, budget)
+}
+
+/// The same in a precision of its own.
+pub fn open_in(
+    precision: Precision,
+    source: &Path,
+    adapter: Option<&Path>,
+    budget: usize,
+) -> Result<Opened, String> {
     let scratch = tempfile::tempdir().unwrap();
     let cache = Cache::at(scratch.path());
-    let folder = onnx::import(source, &cache, &Silent).map_err(|error| error.to_string())?;
+    let folder =
+        onnx::import(source, precision, &cache, &Silent).map_err(|error| error.to_string())?;
     let prompter = Prompter::new(&folder).map_err(|error| error.to_string())?;
     let model = lm::open(runtime(), &folder, adapter, 1, 1, budget)
         .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
@@ -113,23 +124,24 @@ fn from_reference(found: &[f64], questions: &Questions<'_>) -> f64 {
 /// Holds a form of a model to PyTorch's numbers, to itself asked in other ways, and gives its
 /// answers. `approximate` is how far a form of another precision was seen to be off.
 pub fn check_form(
+    precision: Precision,
     source: &Path,
     adapter: Option<&Path>,
     questions: &Questions<'_>,
     approximate: Option<f64>,
 ) -> Result<Vec<f64>, String> {
-    let mut opened = open(source, adapter, 4096)?;
+    let mut opened = open_in(precision, source, adapter, 4096)?;
     let all = together(opened.model.as_mut(), questions);
     let reference = from_reference(&all, questions);
     let single = largest_difference(&all, &alone(opened.model.as_mut(), questions));
     // Room for three prompts: batches are cut elsewhere.
-    let narrow = together(open(source, adapter, 40)?.model.as_mut(), questions);
+    let narrow = together(open_in(precision, source, adapter, 40)?.model.as_mut(), questions);
     let batched = largest_difference(&all, &narrow);
     println!(
-        "{}: reference {reference:.1e}, alone {single:.1e}, narrow {batched:.1e}",
+        "{} in {precision}: reference {reference:.1e}, alone {single:.1e}, narrow {batched:.1e}",
         source.strip_prefix(models()).unwrap_or(source).display()
     );
-    let half = opened.folder.precision == Precision::F16;
+    let half = opened.folder.precision == GraphPrecision::F16;
     let (of_reference, of_ways) = match approximate {
         Some(seen) => (2.0 * seen, if half { OF_WAYS_IN_HALF } else { OF_WAYS }),
         None => (OF_REFERENCE, OF_WAYS),
@@ -165,7 +177,7 @@ pub fn check_forms(
     let mut wrong = Vec::new();
     for form in forms {
         let approximate = approximate.get(form).copied();
-        match check_form(&folder.join(form), adapter, questions, approximate) {
+        match check_form(Precision::F32, &folder.join(form), adapter, questions, approximate) {
             Ok(values) if approximate.is_none() => {
                 of_forms.insert(form, values);
             }

@@ -152,7 +152,7 @@ fn a_product_with_four_bit_weights_is_cut() {
         vec![product],
     );
     check_altered(&graph, &["MatMulNBits"], 1e-4);
-    assert_eq!(precision::of(&graph).unwrap(), Precision::InBlocks);
+    assert_eq!(graph_precision::of(&graph).unwrap(), GraphPrecision::InBlocks);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn an_eight_bit_product_keeps_the_scale_of_all_positions() {
         ],
     );
     check_altered(&graph, &[], 0.0);
-    assert_eq!(precision::of(&graph).unwrap(), Precision::Int8);
+    assert_eq!(graph_precision::of(&graph).unwrap(), GraphPrecision::Int8);
 }
 
 #[test]

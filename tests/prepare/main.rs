@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kgbuild::diagnostic::{Events, Silent};
 use kgbuild::fetch::{Cache, sha256_of};
 use kgbuild::onnx::proto::{EXTERNAL, GraphProto, ModelProto};
-use kgbuild::onnx::{self, Precision, Prepared, precision, prepare};
+use kgbuild::onnx::{self, GraphPrecision, Prepared, graph_precision, prepare};
 use ort::session::Session;
 use ort::value::TensorElementType;
 use prost::Message;
@@ -232,11 +232,11 @@ fn both_branches_of_a_merged_decoder_are_cut() {
 #[test]
 fn precisions_are_told_apart() {
     for (form, expected, words) in [
-        ("opt/optimum", Precision::F32, "f32"),
-        ("opt/f16", Precision::F16, "f16"),
-        ("opt/int8", Precision::Int8, "8 bits, activations too"),
+        ("opt/optimum", GraphPrecision::F32, "f32"),
+        ("opt/f16", GraphPrecision::F16, "f16"),
+        ("opt/int8", GraphPrecision::Int8, "8 bits, activations too"),
     ] {
-        let found = precision::of(&model(form).join("model.onnx")).unwrap();
+        let found = graph_precision::of(&model(form).join("model.onnx")).unwrap();
         assert_eq!((found, &found.to_string()[..]), (expected, words), "{form}");
     }
 }

@@ -34,6 +34,7 @@ pub fn write_graph(folder: &Path, schema: Schema, entities: &[Entity<'_>], facts
         config_sha256: "00".into(),
         lambda: Some(0.5),
         correction: "linear".into(),
+        precision: None,
         version: "0".into(),
         schema,
         shard: None,

@@ -227,6 +227,7 @@ pub(super) fn opening(
         quads.push(text(kgb::FINETUNED_MODEL, &finetuned.source));
         quads.push(text(kgb::FINETUNED_MODEL_SHA256, &finetuned.sha256));
     }
+    quads.extend(run.precision.as_ref().map(|name| text(kgb::MODEL_PRECISION, name)));
     if let Some(tuned) = &run.tuned_sha256 {
         quads.push(text(kgb::TUNED_SHA256, tuned));
     }

@@ -25,6 +25,7 @@ fn run(parts: &[(&str, &str)]) -> RunDescription {
         config_sha256: "ef".into(),
         lambda: Some(0.4),
         correction: "log-linear".into(),
+        precision: Some("q4".into()),
         tuned_sha256: None,
         version: "0.1.0".into(),
         schema: Schema::default(),

@@ -14,10 +14,16 @@ use crate::onnx::{ADAPTED, UNSEEN};
 /// A row that asks for more tokens than this is answered from the whole vocabulary's output.
 const MOST_TOKENS: usize = 1024;
 
+/// Products with weights in blocks take so many rows at a time, and add up otherwise (by some 3e-7) where
+/// one is left over: then another one rides along, which nobody asked for.
+const STRIPE: usize = 128;
+
 /// A session with a packed graph.
 pub(super) struct Graph {
     session: Session,
     name: String,
+    /// Whether it multiplies with weights in blocks.
+    in_blocks: bool,
     /// Whether it takes a switch between base and finetuned model.
     pub adapted: bool,
     pub vocabulary: usize,
@@ -58,7 +64,12 @@ pub(super) enum Given<'a> {
 impl Graph {
     /// Finds the sizes of a packed graph in its session; its logits and hidden states have those of
     /// its `head`.
-    pub(super) fn new(session: Session, file: &Path, head: [usize; 2]) -> Result<Self, Error> {
+    pub(super) fn new(
+        session: Session,
+        file: &Path,
+        head: [usize; 2],
+        in_blocks: bool,
+    ) -> Result<Self, Error> {
         let name = file.display().to_string();
         let size = |name: &str, axis: usize, outlets: &[ort::value::Outlet]| {
             let found = outlets.iter().find(|outlet| outlet.name() == name)?;
@@ -83,7 +94,7 @@ impl Graph {
             return Err(Error::Graph { model: name, problem });
         };
         let [vocabulary, width] = head;
-        Ok(Self { session, name, adapted, vocabulary, layers, slot, width, tokens: 0 })
+        Ok(Self { session, name, in_blocks, adapted, vocabulary, layers, slot, width, tokens: 0 })
     }
 
     /// How errors call the model.
@@ -100,12 +111,16 @@ impl Graph {
         cache: &mut KeyValueCache,
         keep: bool,
     ) -> Result<Answered, Error> {
-        let batch = Batch::new(shape, trees, rows);
+        let mut batch = Batch::new(shape, trees, rows);
+        let count = batch.tokens.len();
+        if self.in_blocks {
+            batch.leave_none_over();
+        }
         let failed = |source| Error::Runtime { model: self.name.clone(), source };
         let nothing = vec![0.0; self.slot];
         let inputs = batch.inputs(self.adapted, cache, &nothing).map_err(failed)?;
         let mut outputs = self.session.run(inputs).map_err(failed)?;
-        self.tokens += batch.tokens.len() as u64;
+        self.tokens += count as u64;
         let mut output = |name: &str| {
             let value = outputs.remove(name).filter(|v| v.try_extract_tensor::<f32>().is_ok());
             value.ok_or_else(|| Error::Graph {
@@ -119,7 +134,7 @@ impl Graph {
                 for (which, what) in ["key", "value"].iter().enumerate() {
                     let new = &outputs[format!("new.{layer}.{what}")];
                     let (_, values) = new.try_extract_tensor::<f32>().map_err(failed)?;
-                    cache.extend(layer, which, values);
+                    cache.extend(layer, which, &values[..count * self.slot]);
                 }
             }
         }
@@ -204,6 +219,23 @@ impl Batch {
             }
         }
         batch
+    }
+
+    /// Adds a row to each list of rows of which one would be left over.
+    fn leave_none_over(&mut self) {
+        let is_over = |rows: usize| rows % STRIPE == 1;
+        if is_over(self.tokens.len()) {
+            self.tokens.push(0);
+            self.positions.push(0);
+            self.finetuned.push(0.0);
+            // It is in no tree; what is read for it is another's.
+            self.places.push(0);
+        }
+        for rows in [&mut self.wanted, &mut self.whole] {
+            if is_over(rows.len()) {
+                rows.push(0);
+            }
+        }
     }
 
     /// Adds a tree's tokens, in the places of tree number `at`.

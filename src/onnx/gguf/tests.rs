@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::cursor::AHEAD;
 use super::*;
 use crate::diagnostic::explained;
 

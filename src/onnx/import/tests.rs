@@ -14,7 +14,7 @@ use super::*;
 use crate::diagnostic::{Silent, explained};
 
 fn quiet(source: &Path, cache: &Cache) -> Result<ModelFolder, Error> {
-    import(source, cache, &Silent)
+    import(source, Precision::F32, cache, &Silent)
 }
 
 /// Hands on what is said.
@@ -30,7 +30,7 @@ impl<F: Fn(&str) + Send + Sync> Events for Told<F> {
 fn told(source: &Path, cache: &Cache) -> (ModelFolder, Vec<String>) {
     let said = Mutex::new(Vec::new());
     let push = Told(|line: &str| said.lock().unwrap().push(line.to_owned()));
-    let model = import(source, cache, &push).unwrap();
+    let model = import(source, Precision::F32, cache, &push).unwrap();
     (model, said.into_inner().unwrap())
 }
 
@@ -169,7 +169,7 @@ fn a_source_that_changes_between_hashing_and_conversion_is_not_kept() {
         (&checkpoint, &|| fs::write(checkpoint.join("another"), "").unwrap()),
     ] {
         // After the source was hashed, and before it is opened.
-        let refused = converted(source, &cache, &Silent, |source| {
+        let refused = converted(source, Precision::F32, &cache, &Silent, |source| {
             change();
             if source.is_dir() { from_safetensors(source) } else { from_gguf(source) }
         });
@@ -192,7 +192,7 @@ fn a_source_that_is_cut_off_during_its_conversion_is_an_error_that_names_it() {
     let from_safetensors = (from_safetensors(&checkpoint).unwrap(), &weights);
     for (opened, file) in [from_gguf, from_safetensors] {
         fs::File::options().write(true).open(file).unwrap().set_len(50).unwrap();
-        let written = opened.write(opened.weights.as_ref(), folder.path());
+        let written = opened.write(opened.weights.as_ref(), Precision::F32, folder.path());
         let message = written.unwrap_err().to_string();
         let named = format!("{} changed while it was read", file.display());
         assert!(message.contains(&named), "{message}");
@@ -347,7 +347,7 @@ fn a_file_that_cannot_be_read_is_refused_before_it_is_converted() {
         fs::write(&gguf, tiny::gguf_saying(key, value)).unwrap();
         let said = Mutex::new(Vec::new());
         let push = Told(|line: &str| said.lock().unwrap().push(line.to_owned()));
-        let message = explained(&import(&gguf, &cache, &push).unwrap_err());
+        let message = explained(&import(&gguf, Precision::F32, &cache, &push).unwrap_err());
         assert!(message.contains(part), "{key}: {message}");
         assert!(said.into_inner().unwrap().is_empty(), "{key}");
     }

@@ -7,6 +7,7 @@ use prost::bytes::Bytes;
 use super::Adaptation;
 use crate::onnx::builder::{Attribute, Dim, Element, attribute, value_info};
 use crate::onnx::checkpoint::transpose;
+use crate::onnx::product::Product;
 use crate::onnx::proto::{GraphProto, NodeProto, TensorProto, data_type};
 
 /// The input that says for each token, [tokens, 1], whether the adapter acts on it: 1 or 0.
@@ -14,23 +15,24 @@ pub const ADAPTED: &str = "adapted";
 /// The same of the wanted tokens.
 const OF_WANTED: &str = "adapted of wanted";
 
-/// A product of the graph that is adapted: where in the list of nodes it is, and by what.
-type Product = (usize, Adaptation);
+/// A product of the graph that is adapted: where in the list of nodes it is given, and by what.
+type Adapted = (usize, Adaptation);
 
 /// What is to stand before and after a node, by its place.
 type Added = BTreeMap<usize, [Vec<NodeProto>; 2]>;
 
-/// Adds the branches of `adaptations` to a graph that multiplies by each of their weights once,
-/// with a switch where it is a packed one. Gives the first weight by which it does not.
+/// Adds the branches of `adaptations` to a graph that multiplies by each of their weights once, in
+/// `products`, with a switch where it is a packed one. Gives the first weight by which it does not.
 ///
 /// Weights that are multiplied with the same x share one product x · Aᵀ.
 pub(super) fn adapt(
     graph: &mut GraphProto,
+    products: &[Product],
     adaptations: Vec<Adaptation>,
     packed: bool,
 ) -> Option<String> {
     let narrow = if packed { add_switch(graph) } else { BTreeSet::new() };
-    let by_input = match products(graph, adaptations) {
+    let by_input = match by_input(graph, products, adaptations) {
         Ok(by_input) => by_input,
         Err(left) => return Some(left),
     };
@@ -53,22 +55,26 @@ pub(super) fn adapt(
 }
 
 /// By x, the products that are adapted, in the graph's order; or the first weight that is in none.
-fn products(
+fn by_input(
     graph: &GraphProto,
+    products: &[Product],
     adaptations: Vec<Adaptation>,
-) -> Result<Vec<(String, Vec<Product>)>, String> {
+) -> Result<Vec<(String, Vec<Adapted>)>, String> {
     let mut by_weight: BTreeMap<String, Adaptation> =
         adaptations.into_iter().map(|a| (a.weight.clone(), a)).collect();
-    let mut by_input: Vec<(String, Vec<Product>)> = Vec::new();
-    for (at, node) in graph.node.iter().enumerate() {
-        let [x, weight] = node.input.as_slice() else { continue };
-        if node.op_type.as_deref() != Some("MatMul") {
-            continue;
-        }
+    let places: BTreeMap<&str, usize> = graph
+        .node
+        .iter()
+        .enumerate()
+        .flat_map(|(at, node)| node.output.iter().map(move |output| (output.as_str(), at)))
+        .collect();
+    let mut by_input: Vec<(String, Vec<Adapted>)> = Vec::new();
+    for Product { weight, input, output, .. } in products {
+        let Some(&at) = places.get(output.as_str()) else { continue };
         let Some(adaptation) = by_weight.remove(weight) else { continue };
-        match by_input.iter_mut().find(|(input, _)| input == x) {
+        match by_input.iter_mut().find(|(x, _)| x == input) {
             Some((_, products)) => products.push((at, adaptation)),
-            None => by_input.push((x.clone(), vec![(at, adaptation)])),
+            None => by_input.push((input.clone(), vec![(at, adaptation)])),
         }
     }
     match by_weight.into_keys().next() {
@@ -82,7 +88,7 @@ fn products(
 fn narrow_down(
     graph: &mut GraphProto,
     x: &str,
-    products: &[Product],
+    products: &[Adapted],
     switch: Option<&str>,
     added: &mut Added,
 ) -> Vec<String> {
@@ -111,7 +117,7 @@ fn narrow_down(
 }
 
 /// The part of x · Aᵀ that is a product's, times s · Bᵀ, added to the product.
-fn widen(graph: &mut GraphProto, product: Product, part: String, added: &mut Added) {
+fn widen(graph: &mut GraphProto, product: Adapted, part: String, added: &mut Added) {
     let (at, Adaptation { weight, rank, b, scale, .. }) = product;
     let out = b.len() / rank;
     let scaled: Vec<f32> = b.iter().map(|b| scale * b).collect();

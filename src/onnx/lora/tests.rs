@@ -3,7 +3,7 @@
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::{import, tiny};
+use super::super::{Precision, import, tiny};
 use super::*;
 use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
@@ -16,7 +16,7 @@ fn base_and_adapter() -> (TempDir, ModelFolder, std::path::PathBuf, tiny::Tensor
     let gguf = folder.path().join("tiny.gguf");
     fs::write(&gguf, tiny::gguf()).unwrap();
     let cache = Cache::at(folder.path().join("cache"));
-    let base = import(&gguf, &cache, &Silent).unwrap();
+    let base = import(&gguf, Precision::F32, &cache, &Silent).unwrap();
     let adapter = folder.path().join("adapter");
     fs::create_dir(&adapter).unwrap();
     let values = |count: usize| (0..count).map(|i| i as f32 / 8.0 - 1.0).collect::<Vec<_>>();

@@ -1,9 +1,12 @@
-//! The quantised tensor types of GGUF, and their values as f32.
+//! The quantised tensor types of GGUF, as blocks and as f32.
 //!
-//! A tensor is a row of blocks; a block has one or two scales (f16) and a few bits a value. The
-//! formulas are those of the GGML format; each is written beside its type below.
+//! A tensor is a row of blocks; a block has one or two scales (f16) and a few bits a value. Each is
+//! taken apart into smaller ones of one scale, with or without an offset ([`Blocks`]). The formulas are
+//! those of the GGML format; each is written beside its type below.
 
 use half::{bf16, f16};
+
+use super::blocks::{Bits, Blocks};
 
 /// The types that can be read, by the name and number that GGUF gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,84 +32,138 @@ use Quantisation::{
     Bf16, F16, F32, Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
 };
 
-/// Number in the file, name, values a block, bytes a block.
-const TYPES: [(Quantisation, u32, &str, usize, usize); 15] = [
-    (F32, 0, "F32", 1, 4),
-    (F16, 1, "F16", 1, 2),
-    (Bf16, 30, "BF16", 1, 2),
-    (Q4_0, 2, "Q4_0", 32, 18),
-    (Q4_1, 3, "Q4_1", 32, 20),
-    (Q5_0, 6, "Q5_0", 32, 22),
-    (Q5_1, 7, "Q5_1", 32, 24),
-    (Q8_0, 8, "Q8_0", 32, 34),
-    (Q2K, 10, "Q2_K", 256, 84),
-    (Q3K, 11, "Q3_K", 256, 110),
-    (Q4K, 12, "Q4_K", 256, 144),
-    (Q5K, 13, "Q5_K", 256, 176),
-    (Q6K, 14, "Q6_K", 256, 210),
-    (Iq4Nl, 20, "IQ4_NL", 32, 18),
-    (Iq4Xs, 23, "IQ4_XS", 256, 136),
+/// What the bytes of a type's block stand for.
+#[derive(Clone, Copy)]
+enum Content {
+    /// One number.
+    Number(fn(&[u8]) -> f32),
+    /// Integers, in parts of `size` of one scale each.
+    Integers {
+        size: usize,
+        bits: Bits,
+        offset: bool,
+        /// Takes a block apart, into its integers and its parts' scales.
+        unpack: fn(&[u8], &mut [i8], &mut [Scale]),
+    },
+}
+
+/// What the integers of a part stand for: scale · q + offset.
+#[derive(Clone, Copy, Default)]
+struct Scale {
+    scale: f32,
+    offset: f32,
+}
+
+impl Scale {
+    fn plain(scale: f32) -> Self {
+        Self { scale, offset: 0.0 }
+    }
+}
+
+/// A type: its number in the file, name, values a block, bytes a block, and these bytes.
+type Row = (Quantisation, u32, &'static str, usize, usize, Content);
+
+const fn number(number: fn(&[u8]) -> f32) -> Content {
+    Content::Number(number)
+}
+
+const fn parts(
+    size: usize,
+    bits: Bits,
+    offset: bool,
+    unpack: fn(&[u8], &mut [i8], &mut [Scale]),
+) -> Content {
+    Content::Integers { size, bits, offset, unpack }
+}
+
+const TYPES: [Row; 15] = [
+    (F32, 0, "F32", 1, 4, number(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+    (F16, 1, "F16", 1, 2, number(|b| half(b, 0))),
+    (Bf16, 30, "BF16", 1, 2, number(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())),
+    (Q4_0, 2, "Q4_0", 32, 18, parts(32, Bits::Four, false, q4_0)),
+    (Q4_1, 3, "Q4_1", 32, 20, parts(32, Bits::Four, true, q4_1)),
+    (Q5_0, 6, "Q5_0", 32, 22, parts(32, Bits::Eight, false, q5_0)),
+    (Q5_1, 7, "Q5_1", 32, 24, parts(32, Bits::Eight, true, q5_1)),
+    (Q8_0, 8, "Q8_0", 32, 34, parts(32, Bits::Eight, false, q8_0)),
+    (Q2K, 10, "Q2_K", 256, 84, parts(16, Bits::Four, true, q2_k)),
+    (Q3K, 11, "Q3_K", 256, 110, parts(16, Bits::Four, false, q3_k)),
+    (Q4K, 12, "Q4_K", 256, 144, parts(32, Bits::Four, true, q4_k)),
+    (Q5K, 13, "Q5_K", 256, 176, parts(32, Bits::Eight, true, q5_k)),
+    (Q6K, 14, "Q6_K", 256, 210, parts(16, Bits::Eight, false, q6_k)),
+    (Iq4Nl, 20, "IQ4_NL", 32, 18, parts(32, Bits::Eight, false, iq4_nl)),
+    (Iq4Xs, 23, "IQ4_XS", 256, 136, parts(32, Bits::Eight, false, iq4_xs)),
 ];
 
 impl Quantisation {
+    fn row(self) -> &'static Row {
+        let found = TYPES.iter().find(|row| row.0 == self);
+        found.unwrap_or_else(|| unreachable!("each type has a row"))
+    }
+
     /// What GGUF calls it.
     pub(super) fn name(self) -> &'static str {
-        TYPES.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.2)
+        self.row().2
     }
 
     /// The type with this number, or the names of those that can be read.
     pub(super) fn from_number(number: u32) -> Result<Self, String> {
-        let found = TYPES.iter().find(|entry| entry.1 == number);
-        found.map(|entry| entry.0).ok_or_else(|| {
-            let names: Vec<&str> = TYPES.iter().map(|entry| entry.2).collect();
-            names.join(", ")
-        })
-    }
-
-    fn block(self) -> (usize, usize) {
-        let entry = TYPES.iter().find(|entry| entry.0 == self);
-        entry.map_or((1, 1), |entry| (entry.3, entry.4))
+        let found = TYPES.iter().find(|row| row.1 == number);
+        found.map(|row| row.0).ok_or_else(|| TYPES.map(|row| row.2).join(", "))
     }
 
     /// The bytes of a block, which holds one or more values.
     pub(super) fn block_bytes(self) -> usize {
-        self.block().1
+        self.row().4
     }
 
     /// The bytes of `count` values; none where they do not fill whole blocks.
     pub(super) fn bytes(self, count: u64) -> Option<u64> {
-        let (values, bytes) = self.block();
+        let &(_, _, _, values, bytes, _) = self.row();
         if !count.is_multiple_of(values as u64) {
             return None;
         }
         (count / values as u64).checked_mul(bytes as u64)
     }
 
+    /// A matrix of [rows, columns] of this type without its values; none where it keeps plain numbers.
+    pub(super) fn empty(self, shape: [usize; 2]) -> Option<Blocks> {
+        match self.row().5 {
+            Content::Number(_) => None,
+            Content::Integers { size, bits, offset, .. } => {
+                Some(Blocks::empty(shape, size, bits, offset))
+            }
+        }
+    }
+
+    /// Adds what whole blocks hold to a matrix of this type. Bytes beyond the last whole block are ignored.
+    pub(super) fn unpack(self, bytes: &[u8], into: &mut Blocks) {
+        let &(_, _, _, values, length, Content::Integers { size, unpack, .. }) = self.row() else {
+            unreachable!("plain numbers have no blocks")
+        };
+        let mut scales = vec![Scale::default(); values / size];
+        for b in bytes.chunks_exact(length) {
+            let first = into.quants.len();
+            into.quants.resize(first + values, 0);
+            unpack(b, &mut into.quants[first..], &mut scales);
+            into.scales.extend(scales.iter().map(|scale| scale.scale));
+            if let Some(offsets) = &mut into.offsets {
+                offsets.extend(scales.iter().map(|scale| scale.offset));
+            }
+        }
+    }
+
     /// The values of whole blocks. Bytes beyond the last whole block are ignored.
     pub(super) fn dequantise(self, bytes: &[u8]) -> Vec<f32> {
-        let (values, size) = self.block();
-        let mut out = vec![0.0; bytes.len() / size * values];
-        let block = match self {
-            F32 => |b: &[u8], y: &mut [f32]| y[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            F16 => |b: &[u8], y: &mut [f32]| y[0] = half(b, 0),
-            Bf16 => |b: &[u8], y: &mut [f32]| y[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-            Q4_0 => q4_0,
-            Q4_1 => q4_1,
-            Q5_0 => q5_0,
-            Q5_1 => q5_1,
-            Q8_0 => q8_0,
-            Q2K => q2_k,
-            Q3K => q3_k,
-            Q4K => q4_k,
-            Q5K => q5_k,
-            Q6K => q6_k,
-            Iq4Nl => iq4_nl,
-            Iq4Xs => iq4_xs,
-        };
-        for (b, y) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(values)) {
-            block(b, y);
+        let &(_, _, _, values, length, content) = self.row();
+        if let Content::Number(number) = content {
+            return bytes.chunks_exact(length).map(number).collect();
         }
-        out
+        let count = bytes.len() / length * values;
+        let blocks = self.empty([1, count]).map(|mut blocks| {
+            self.unpack(bytes, &mut blocks);
+            blocks.values()
+        });
+        blocks.unwrap_or_default()
     }
 }
 
@@ -115,59 +172,53 @@ fn half(bytes: &[u8], at: usize) -> f32 {
 }
 
 /// The low and the high half of a byte.
-fn nibbles(byte: u8) -> (u8, u8) {
-    (byte & 15, byte >> 4)
+fn nibbles(byte: u8) -> (i8, i8) {
+    ((byte & 15).cast_signed(), (byte >> 4).cast_signed())
 }
 
-/// y = d (q - 8); the low halves are the first 16 values, the high halves the last.
-fn q4_0(b: &[u8], y: &mut [f32]) {
-    let d = half(b, 0);
-    for (j, &q) in b[2..].iter().enumerate() {
-        let (low, high) = nibbles(q);
-        y[j] = (f32::from(low) - 8.0) * d;
-        y[j + 16] = (f32::from(high) - 8.0) * d;
+/// Halves of bytes: the low ones are the first 16 values, the high ones the last.
+fn halves(bytes: &[u8], mut each: impl FnMut(usize, i8)) {
+    for (j, &byte) in bytes.iter().enumerate() {
+        let (low, high) = nibbles(byte);
+        each(j, low);
+        each(j + 16, high);
     }
+}
+
+/// y = d (q - 8).
+fn q4_0(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales[0] = Scale::plain(half(b, 0));
+    halves(&b[2..], |i, bits| q[i] = bits - 8);
 }
 
 /// y = d q + m.
-fn q4_1(b: &[u8], y: &mut [f32]) {
-    let (d, m) = (half(b, 0), half(b, 2));
-    for (j, &q) in b[4..].iter().enumerate() {
-        let (low, high) = nibbles(q);
-        y[j] = f32::from(low) * d + m;
-        y[j + 16] = f32::from(high) * d + m;
-    }
+fn q4_1(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales[0] = Scale { scale: half(b, 0), offset: half(b, 2) };
+    halves(&b[4..], |i, bits| q[i] = bits);
 }
 
 /// Five-bit values: value i has its fifth bit in bit i of `high_bits`.
-fn five_bits(high_bits: &[u8], low_bits: &[u8], mut each: impl FnMut(usize, u8)) {
+fn five_bits(high_bits: &[u8], low_bits: &[u8], mut each: impl FnMut(usize, i8)) {
     let bits = u32::from_le_bytes([high_bits[0], high_bits[1], high_bits[2], high_bits[3]]);
-    let fifth = |i: usize| if bits >> i & 1 == 1 { 16 } else { 0 };
-    for (j, &q) in low_bits.iter().enumerate() {
-        let (low, high) = nibbles(q);
-        each(j, low | fifth(j));
-        each(j + 16, high | fifth(j + 16));
-    }
+    halves(low_bits, |i, low| each(i, low | if bits >> i & 1 == 1 { 16 } else { 0 }));
 }
 
 /// y = d (q - 16).
-fn q5_0(b: &[u8], y: &mut [f32]) {
-    let d = half(b, 0);
-    five_bits(&b[2..6], &b[6..], |i, q| y[i] = (f32::from(q) - 16.0) * d);
+fn q5_0(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales[0] = Scale::plain(half(b, 0));
+    five_bits(&b[2..6], &b[6..], |i, bits| q[i] = bits - 16);
 }
 
 /// y = d q + m.
-fn q5_1(b: &[u8], y: &mut [f32]) {
-    let (d, m) = (half(b, 0), half(b, 2));
-    five_bits(&b[4..8], &b[8..], |i, q| y[i] = f32::from(q) * d + m);
+fn q5_1(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales[0] = Scale { scale: half(b, 0), offset: half(b, 2) };
+    five_bits(&b[4..8], &b[8..], |i, bits| q[i] = bits);
 }
 
 /// y = d q, q signed.
-fn q8_0(b: &[u8], y: &mut [f32]) {
-    let d = half(b, 0);
-    for (y, &q) in y.iter_mut().zip(&b[2..]) {
-        *y = f32::from(q.cast_signed()) * d;
-    }
+fn q8_0(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales[0] = Scale::plain(half(b, 0));
+    q.iter_mut().zip(&b[2..]).for_each(|(q, byte)| *q = byte.cast_signed());
 }
 
 /// Of the 16 values of sub-block `j` of sixteen, in order, which byte of 64 holds each, and by how many bits it is
@@ -178,13 +229,13 @@ fn two_bits(j: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// y = d scale q - d_min minimum, in sixteen sub-blocks of 16, whose scale and minimum are the halves of a byte.
-fn q2_k(b: &[u8], y: &mut [f32]) {
+fn q2_k(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
     let (d, d_min) = (half(b, 80), half(b, 82));
-    for (j, y) in y.chunks_exact_mut(16).enumerate() {
+    for (j, (q, own)) in q.chunks_exact_mut(16).zip(scales).enumerate() {
         let (scale, minimum) = nibbles(b[j]);
-        let (scale, minimum) = (d * f32::from(scale), d_min * f32::from(minimum));
-        for (y, (byte, shift)) in y.iter_mut().zip(two_bits(j)) {
-            *y = scale * f32::from(b[16 + byte] >> shift & 3) - minimum;
+        *own = Scale { scale: d * f32::from(scale), offset: -(d_min * f32::from(minimum)) };
+        for (q, (byte, shift)) in q.iter_mut().zip(two_bits(j)) {
+            *q = (b[16 + byte] >> shift & 3).cast_signed();
         }
     }
 }
@@ -192,17 +243,17 @@ fn q2_k(b: &[u8], y: &mut [f32]) {
 /// y = d (scale - 32) q, in sixteen sub-blocks of 16; q has its low two bits in 64 bytes, and is 4 less where its bit in
 /// the 32 bytes in front is not set. Scales have their low four bits in halves of eight bytes, their high two in
 /// four bytes behind these.
-fn q3_k(b: &[u8], y: &mut [f32]) {
-    let (d, scales) = (half(b, 108), &b[96..108]);
-    for (j, y) in y.chunks_exact_mut(16).enumerate() {
-        let (low, high) = nibbles(scales[j % 8]);
+fn q3_k(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    let (d, packed) = (half(b, 108), &b[96..108]);
+    for (j, (q, own)) in q.chunks_exact_mut(16).zip(scales).enumerate() {
+        let (low, high) = nibbles(packed[j % 8]);
         let low = if j < 8 { low } else { high };
-        let high = scales[8 + j % 4] >> (2 * (j / 4)) & 3;
-        let scale = d * (f32::from(low | high << 4) - 32.0);
-        for (y, (byte, shift)) in y.iter_mut().zip(two_bits(j)) {
+        let high = (packed[8 + j % 4] >> (2 * (j / 4)) & 3).cast_signed();
+        *own = Scale::plain(d * (f32::from(low | high << 4) - 32.0));
+        for (q, (byte, shift)) in q.iter_mut().zip(two_bits(j)) {
             let bit = 4 * (j / 8) + shift / 2;
-            let less = if b[byte % 32] >> bit & 1 == 1 { 0.0 } else { 4.0 };
-            *y = scale * (f32::from(b[32 + byte] >> shift & 3) - less);
+            let less = if b[byte % 32] >> bit & 1 == 1 { 0 } else { 4 };
+            *q = (b[32 + byte] >> shift & 3).cast_signed() - less;
         }
     }
 }
@@ -210,28 +261,26 @@ fn q3_k(b: &[u8], y: &mut [f32]) {
 /// What the four bits of the types IQ4 stand for.
 const UNEVEN: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// y = scale of what each half of 16 bytes stands for; the low halves are the first 16 values, the high halves the last.
-fn uneven(scale: f32, bytes: &[u8], y: &mut [f32]) {
-    for (j, &q) in bytes.iter().enumerate() {
-        let (low, high) = nibbles(q);
-        y[j] = scale * f32::from(UNEVEN[usize::from(low)]);
-        y[j + 16] = scale * f32::from(UNEVEN[usize::from(high)]);
-    }
+/// What each half of 16 bytes stands for.
+fn uneven(bytes: &[u8], q: &mut [i8]) {
+    halves(bytes, |i, bits| q[i] = UNEVEN[usize::from(bits.cast_unsigned())]);
 }
 
-fn iq4_nl(b: &[u8], y: &mut [f32]) {
-    uneven(half(b, 0), &b[2..], y);
+fn iq4_nl(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales[0] = Scale::plain(half(b, 0));
+    uneven(&b[2..], q);
 }
 
 /// As IQ4_NL in eight sub-blocks of 32, each times (scale - 32): six bits, of which the low four are halves of four
 /// bytes and the high two stand in the two bytes before these.
-fn iq4_xs(b: &[u8], y: &mut [f32]) {
+fn iq4_xs(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
     let (d, high) = (half(b, 0), u16::from_le_bytes([b[2], b[3]]));
-    for (j, (bytes, y)) in b[8..].chunks_exact(16).zip(y.chunks_exact_mut(32)).enumerate() {
+    let parts = b[8..].chunks_exact(16).zip(q.chunks_exact_mut(32)).zip(scales);
+    for (j, ((bytes, q), own)) in parts.enumerate() {
         let (even, odd) = nibbles(b[4 + j / 2]);
         let low = if j % 2 == 0 { even } else { odd };
-        let scale = f32::from(low) + f32::from(high >> (2 * j) & 3) * 16.0 - 32.0;
-        uneven(d * scale, bytes, y);
+        *own = Scale::plain(d * (f32::from(low) + f32::from(high >> (2 * j) & 3) * 16.0 - 32.0));
+        uneven(bytes, q);
     }
 }
 
@@ -242,58 +291,62 @@ fn scale_and_minimum(packed: &[u8], j: usize) -> (f32, f32) {
     let (scale, minimum) = if j < 4 {
         (packed[j] & 63, packed[j + 4] & 63)
     } else {
-        let (low, high) = nibbles(packed[j + 4]);
-        (low | (packed[j - 4] >> 6) << 4, high | (packed[j] >> 6) << 4)
+        let both = packed[j + 4];
+        ((both & 15) | (packed[j - 4] >> 6) << 4, (both >> 4) | (packed[j] >> 6) << 4)
     };
     (f32::from(scale), f32::from(minimum))
 }
 
+/// The scales of the types Q4_K and Q5_K: d scale, and - d_min minimum.
+fn scales_of_eight(b: &[u8], scales: &mut [Scale]) {
+    let (d, d_min) = (half(b, 0), half(b, 2));
+    for (j, own) in scales.iter_mut().enumerate() {
+        let (scale, minimum) = scale_and_minimum(&b[4..16], j);
+        *own = Scale { scale: d * scale, offset: -(d_min * minimum) };
+    }
+}
+
 /// y = d scale q - d_min minimum, in eight sub-blocks of 32; 32 bytes hold two of them, the first
 /// in their low halves.
-fn q4_k(b: &[u8], y: &mut [f32]) {
-    let (d, d_min) = (half(b, 0), half(b, 2));
-    for (pair, (q, y)) in b[16..].chunks_exact(32).zip(y.chunks_exact_mut(64)).enumerate() {
-        let (scale_a, minimum_a) = scale_and_minimum(&b[4..16], 2 * pair);
-        let (scale_b, minimum_b) = scale_and_minimum(&b[4..16], 2 * pair + 1);
-        for (l, &q) in q.iter().enumerate() {
-            let (low, high) = nibbles(q);
-            y[l] = d * scale_a * f32::from(low) - d_min * minimum_a;
-            y[l + 32] = d * scale_b * f32::from(high) - d_min * minimum_b;
+fn q4_k(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales_of_eight(b, scales);
+    for (bytes, q) in b[16..].chunks_exact(32).zip(q.chunks_exact_mut(64)) {
+        for (l, &byte) in bytes.iter().enumerate() {
+            (q[l], q[l + 32]) = nibbles(byte);
         }
     }
 }
 
 /// As Q4_K with a fifth bit: sub-block s has it in bit s of the 32 bytes in front.
-fn q5_k(b: &[u8], y: &mut [f32]) {
-    let (d, d_min) = (half(b, 0), half(b, 2));
+fn q5_k(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
+    scales_of_eight(b, scales);
     let high_bits = &b[16..48];
-    for (pair, (q, y)) in b[48..].chunks_exact(32).zip(y.chunks_exact_mut(64)).enumerate() {
-        let (scale_a, minimum_a) = scale_and_minimum(&b[4..16], 2 * pair);
-        let (scale_b, minimum_b) = scale_and_minimum(&b[4..16], 2 * pair + 1);
-        for (l, &q) in q.iter().enumerate() {
-            let (low, high) = nibbles(q);
-            let fifth = |sub_block: usize| (high_bits[l] >> sub_block & 1) << 4;
-            y[l] = d * scale_a * f32::from(low | fifth(2 * pair)) - d_min * minimum_a;
-            y[l + 32] = d * scale_b * f32::from(high | fifth(2 * pair + 1)) - d_min * minimum_b;
+    for (pair, (bytes, q)) in b[48..].chunks_exact(32).zip(q.chunks_exact_mut(64)).enumerate() {
+        for (l, &byte) in bytes.iter().enumerate() {
+            let (low, high) = nibbles(byte);
+            let fifth = |sub_block: usize| (high_bits[l] >> sub_block & 1).cast_signed() << 4;
+            q[l] = low | fifth(2 * pair);
+            q[l + 32] = high | fifth(2 * pair + 1);
         }
     }
 }
 
 /// y = d scale (q - 32), in sixteen sub-blocks of 16 with signed scales; a half block of 128
 /// values has its low four bits in 64 bytes and its high two in 32.
-fn q6_k(b: &[u8], y: &mut [f32]) {
+fn q6_k(b: &[u8], q: &mut [i8], scales: &mut [Scale]) {
     let d = half(b, 208);
-    for (n, y) in y.chunks_exact_mut(128).enumerate() {
+    for (own, scale) in scales.iter_mut().zip(&b[192..208]) {
+        *own = Scale::plain(d * f32::from(scale.cast_signed()));
+    }
+    for (n, q) in q.chunks_exact_mut(128).enumerate() {
         let low = &b[64 * n..64 * (n + 1)];
         let high = &b[128 + 32 * n..128 + 32 * (n + 1)];
-        let scales = &b[192 + 8 * n..192 + 8 * (n + 1)];
         for quarter in 0..4 {
             for l in 0..32 {
                 let (a, c) = nibbles(low[l + 32 * (quarter % 2)]);
                 let four = if quarter < 2 { a } else { c };
-                let two = high[l] >> (2 * quarter) & 3;
-                let scale = f32::from(scales[l / 16 + 2 * quarter].cast_signed());
-                y[l + 32 * quarter] = d * scale * (f32::from(four | two << 4) - 32.0);
+                let two = (high[l] >> (2 * quarter) & 3).cast_signed();
+                q[l + 32 * quarter] = (four | two << 4) - 32;
             }
         }
     }
