@@ -66,6 +66,8 @@ pub struct ModelSettings {
     pub finetuned: Option<ModelSource>,
     /// In what the weights of checkpoints are kept.
     pub precision: Precision,
+    /// Whether questions are asked by the model's own chat template.
+    pub chat: bool,
 }
 
 /// The ontology and the tables: files that exist, in the order written, at least one of each.

@@ -54,6 +54,8 @@ pub(super) struct RawModels {
     /// In what the weights of GGUF files and safetensors folders are kept, and products with them made.
     /// Without it: `f32`.
     pub precision: Precision,
+    /// Whether relations with a `kgb:question` are asked by the model's own chat template. Without it: not.
+    pub chat: bool,
 }
 
 /// A local path, `hf:owner/name`, or `pypi:package==version#path/inside`; or a list of the latter, which are

@@ -129,7 +129,7 @@ impl Resolver<'_> {
                 .help("add `base = \"…\"`: the model that the adapter was trained on");
             self.push(diagnostic, self.spans.value(&["models", "finetuned"]));
         }
-        ModelSettings { base, finetuned, precision: raw.precision }
+        ModelSettings { base, finetuned, precision: raw.precision, chat: raw.chat }
     }
 
     /// Whether the file names a base and a finetuned model, be they right or wrong.

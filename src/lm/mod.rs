@@ -5,6 +5,7 @@
 
 mod branch;
 mod causal;
+mod chat;
 mod exhaustive;
 mod export;
 mod logits;
@@ -30,6 +31,7 @@ use crate::diagnostic::{Explain, Fault};
 
 pub use branch::{AnswerSpace, Normalise};
 pub use causal::CausalModel;
+pub use chat::{Chat, ChatError};
 pub use exhaustive::{Ways, distributions, exhaustive, ways};
 pub use export::Batching;
 pub use masked::MaskedModel;

@@ -113,7 +113,8 @@ impl PackedModel {
         answers: &mut [Output],
     ) -> Result<Vec<(Tree, Vec<u32>)>, Error> {
         let mut kept = Vec::new();
-        for (shape, trees) in tree::runs(trees, self.token_budget) {
+        let most_asks = tree::most_asks(self.graph.vocabulary);
+        for (shape, trees) in tree::runs(trees, self.token_budget, most_asks) {
             let mut slot = self.cache.slots() as u32;
             let answered = self.graph.run(shape, &trees, rows, &mut self.cache, keep)?;
             let asking = trees.iter().flat_map(|tree| tree.asks.iter().map(|_| tree.model));

@@ -3,6 +3,7 @@
 //! | family | a template "The capital of \[X\] is \[Y\]." | a question "What is the capital of \[X\]?" |
 //! | --- | --- | --- |
 //! | causal | the text before the object, which then follows | none |
+//! | causal, asked by its chat template | the same, of relations without a question | as a user's turn, the object as the answer to it |
 //! | masked | both texts, with masks in the object's place | none |
 //! | encoder-decoder with sentinels (T5) | the encoder reads both texts around a sentinel, the decoder says the sentinel, the object, the next sentinel | the decoder says the object and ends |
 //! | encoder-decoder with a mask (BART) | the encoder reads both texts around the mask, the decoder says the filled-in text | none |
@@ -14,10 +15,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Prompt;
-use super::tokenizer::{Tokenizer, TokenizerError};
-use crate::diagnostic::Explain;
+use super::chat::Chat;
+use super::tokenizer::Tokenizer;
 use crate::onnx::{Family, ModelFolder};
 use crate::ontology::{Refusal, Template};
+
+mod error;
+
+pub use error::PrompterError;
 
 /// How a template's text after the object counts for a causal model. Of the others, a masked model
 /// reads all of it, and a decoder ends as it has learnt.
@@ -52,6 +57,7 @@ pub struct Prompter {
 
 enum Manner {
     Causal,
+    Chat(Chat),
     Masked {
         mask: String,
         id: u32,
@@ -89,58 +95,6 @@ pub struct TokenisedCandidate {
     pub tokens: Vec<u32>,
     /// As many as there are tokens, counted from 0 and never falling.
     pub words: Vec<u32>,
-}
-
-/// Why a model's tokenizer cannot ask it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrompterError {
-    /// It cannot be read or encode a text.
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
-    /// A masked model without a mask.
-    #[error("{tokenizer} has no mask token, which a masked language model needs")]
-    NoMask {
-        /// The tokenizer's file.
-        tokenizer: String,
-    },
-    /// A decoder of which is not known how its texts begin or end.
-    #[error("{config} has no `{key}`, without which an encoder-decoder model cannot be asked")]
-    NoToken {
-        /// The configuration's file.
-        config: String,
-        /// The missing key.
-        key: &'static str,
-    },
-    /// The mask is not where the template has it.
-    #[error("the tokenizer does not keep its mask token whole in {text:?}")]
-    LostMask {
-        /// The text.
-        text: String,
-    },
-}
-
-impl Explain for PrompterError {
-    fn inner(&self) -> Option<&dyn Explain> {
-        match self {
-            Self::Tokenizer(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        let help = match self {
-            Self::NoMask { .. } => {
-                "export the tokenizer anew, with its tokenizer_config.json, which names the \
-                 `mask_token`"
-            }
-            Self::NoToken { .. } => {
-                "put the model's own config.json and generation_config.json beside its graphs"
-            }
-            _ => return self.inner()?.help(),
-        };
-        Some(help.to_owned())
-    }
 }
 
 impl Prompter {
@@ -182,6 +136,75 @@ impl Prompter {
         Ok(Self { tokenizer, manner })
     }
 
+    /// The same of a model that is asked questions by its own chat template.
+    ///
+    /// # Errors
+    /// Where the model has no usable one.
+    pub fn chatting(model: &ModelFolder) -> Result<Self, PrompterError> {
+        if model.family != Family::Causal {
+            return Err(PrompterError::NoChat { family: model.family });
+        }
+        let tokenizer = Tokenizer::read(&model.tokenizer)?;
+        Ok(Self { tokenizer, manner: Manner::Chat(Chat::of(model)?) })
+    }
+
+    /// What tells a model's manner of being asked from another's, where it has one of its own.
+    pub fn identity(&self) -> Option<String> {
+        match &self.manner {
+            Manner::Chat(chat) => Some(chat.identity()),
+            _ => None,
+        }
+    }
+
+    /// Of a relation's usable templates, those that are asked: of a chat model the questions, where there
+    /// are any.
+    pub fn asked(&self, templates: Vec<Template>) -> Vec<Template> {
+        let questions = |own: &Manner| {
+            matches!(own, Manner::Chat(_)) && templates.iter().any(Template::is_question)
+        };
+        if !questions(&self.manner) {
+            return templates;
+        }
+        templates.into_iter().filter(Template::is_question).collect()
+    }
+
+    /// Examples, subjects and objects by label, as what stands before a prompt: a line each, in the
+    /// relation's templates by turns; turns of a conversation, where the templates are questions that are
+    /// asked so. All templates have the same in front, so that it is computed once.
+    ///
+    /// # Errors
+    /// Where a chat template refuses them.
+    pub fn examples(
+        &self,
+        templates: &[Template],
+        examples: &[(String, String)],
+    ) -> Result<String, PrompterError> {
+        let by_turns = examples.iter().zip(templates.iter().cycle());
+        match &self.manner {
+            Manner::Chat(chat) if templates.iter().all(Template::is_question) => {
+                let turn = |((subject, object), template): (&(String, String), &Template)| {
+                    (template.prompt(subject), object.clone())
+                };
+                Ok(match examples {
+                    [] => String::new(),
+                    _ => chat.frame(&by_turns.map(turn).collect::<Vec<_>>())?,
+                })
+            }
+            _ => {
+                let line = |((subject, object), template): (&(String, String), &Template)| {
+                    template.filled(subject, object) + "\n"
+                };
+                Ok(by_turns.map(line).collect())
+            }
+        }
+    }
+
+    /// Whether a space stands before the object of a template: see [`Self::candidate`].
+    pub fn has_space(&self, template: &Template) -> bool {
+        let answers = matches!(self.manner, Manner::Chat(_)) && template.is_question();
+        !answers && template.object_has_space()
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
@@ -190,7 +213,7 @@ impl Prompter {
     /// What stands in the object's place of what a masked model or an encoder reads, for people.
     pub fn place_of_object(&self) -> Option<String> {
         match &self.manner {
-            Manner::Causal => None,
+            Manner::Causal | Manner::Chat(_) => None,
             Manner::Masked { mask, id } => Some(format!("the mask {mask} ({id})")),
             Manner::Seq2Seq { gap, .. } => Some(match gap {
                 Some(Gap::Sentinel { text, id, .. }) => format!("the sentinel {text} ({id})"),
@@ -212,6 +235,8 @@ impl Prompter {
     pub fn refusal(&self, template: &Template) -> Option<Refusal> {
         match &self.manner {
             Manner::Causal => Refusal::by_causal(template),
+            Manner::Chat(_) if template.is_question() => None,
+            Manner::Chat(_) => Refusal::by_causal(template),
             Manner::Masked { .. } => template.is_question().then_some(Refusal {
                 code: "question",
                 problem: "has no place for the object",
@@ -250,7 +275,11 @@ impl Prompter {
         let after = template.after_object(subject);
         let encode = |text: &str| self.tokenizer.prompt(text);
         Ok(match &self.manner {
-            Manner::Causal => Prompt::before(encode(&before)?),
+            Manner::Chat(chat) if template.is_question() => {
+                let text = chat.asked(examples, &template.prompt(subject));
+                Prompt::before(self.tokenizer.whole(&text)?)
+            }
+            Manner::Causal | Manner::Chat(_) => Prompt::before(encode(&before)?),
             Manner::Masked { mask, id } => {
                 let text = format!("{before}{mask}{after}");
                 let mut tokens = encode(&text)?;
@@ -288,7 +317,16 @@ impl Prompter {
         let after = template.between_object_and_subject();
         let subject_follows = template.object_first();
         Ok(match &self.manner {
-            Manner::Causal => self.tokenizer.continuation(counted.of(after))?,
+            // Whether a model ends its answer behind a name says as little of the name as a full stop.
+            Manner::Chat(chat) if template.is_question() => match counted {
+                After::All => {
+                    let mut tokens = self.tokenizer.whole(chat.end())?;
+                    tokens.truncate(1);
+                    tokens
+                }
+                After::Mean | After::Words => Vec::new(),
+            },
+            Manner::Causal | Manner::Chat(_) => self.tokenizer.continuation(counted.of(after))?,
             Manner::Masked { .. } => Vec::new(),
             Manner::Seq2Seq { end, gap, .. } => match gap {
                 Some(Gap::Sentinel { next, .. }) if !template.is_question() => vec![*next],
@@ -305,13 +343,13 @@ impl Prompter {
 
     /// Whether the text after the object is scored as what follows it, and not read before.
     pub fn counts_text(&self) -> bool {
-        matches!(self.manner, Manner::Causal)
+        matches!(self.manner, Manner::Causal | Manner::Chat(_))
     }
 
     /// The largest token that the model is asked for beside its tokenizer's own.
     pub fn largest_token(&self) -> Option<u32> {
         match &self.manner {
-            Manner::Causal | Manner::Masked { .. } => None,
+            Manner::Causal | Manner::Chat(_) | Manner::Masked { .. } => None,
             Manner::Seq2Seq { start, end, .. } => Some(*start.max(end)),
         }
     }

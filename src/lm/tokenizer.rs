@@ -124,6 +124,14 @@ impl Tokenizer {
         self.encode(text, true)
     }
 
+    /// The tokens of a text that has itself what the model expects in front.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn whole(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        self.encode(text, false)
+    }
+
     /// The tokens of a text that is gone on with: without what the model expects at its end.
     ///
     /// # Errors

@@ -25,6 +25,11 @@ pub(super) const IMPORTER_KEY: &str = "kgbuild_importer";
 /// The key of what logits are kept below by tanh, if they are.
 pub(super) const OUTPUT_CAP: &str = "final_logit_softcapping";
 
+/// The key of the template of conversations, and the file that may have it alone.
+pub(super) const CHAT_TEMPLATE: &str = "chat_template";
+pub(super) const TEMPLATE_FILE: &str = "chat_template.jinja";
+pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
 pub(super) const GRAPH: &str = "model.onnx";
 pub(super) const DATA: &str = "model.onnx.data";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -87,6 +92,15 @@ pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
             keys.insert(key.to_owned(), json!(id));
         }
     }
+    for (token, id) in [("bos_token", "bos_token_id"), ("eos_token", "eos_token_id")] {
+        let id = keys.get(id).and_then(|id| id.as_u64()).and_then(|id| u32::try_from(id).ok());
+        keys.extend(
+            id.and_then(|id| tokenizer.id_to_token(id)).map(|text| (token.to_owned(), json!(text))),
+        );
+    }
+    if let Some(Value::Text(template)) = gguf.metadata("tokenizer.chat_template") {
+        keys.insert(CHAT_TEMPLATE.to_owned(), json!(template));
+    }
     Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
 }
 
@@ -95,7 +109,8 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
     let path = source.join(CONFIG);
     let text = read_text(&path, &mut files)?;
     let config = safetensors_decoder::config(&path, &text)?;
-    let keys = parse_settings(&path, &text)?;
+    let mut keys = parse_settings(&path, &text)?;
+    keys.extend(conversation(source, &mut files)?);
     let weights = Box::new(SafetensorsWeights::open(source, &config, &mut files)?);
     config.check(weights.as_ref(), source, "safetensors")?;
     let kinds = weights.kinds();
@@ -112,6 +127,26 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
         return Err(Error::corrupt(&from, TOKENIZER, problem));
     }
     Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
+}
+
+/// What a safetensors folder says of how conversations are written, where it says it.
+fn conversation(
+    source: &Path,
+    files: &mut FileHashes,
+) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+    let mut found = serde_json::Map::new();
+    let path = source.join(TOKENIZER_CONFIG);
+    if path.is_file() {
+        let mut settings = parse_settings(&path, &read_text(&path, files)?)?;
+        for key in ["bos_token", "eos_token", CHAT_TEMPLATE] {
+            found.extend(settings.remove(key).map(|value| (key.to_owned(), value)));
+        }
+    }
+    let path = source.join(TEMPLATE_FILE);
+    if path.is_file() {
+        found.insert(CHAT_TEMPLATE.to_owned(), json!(read_text(&path, files)?));
+    }
+    Ok(found)
 }
 
 /// The text of a `tokenizer.json` without added tokens that the model has no rows for: Gemma 3's for images

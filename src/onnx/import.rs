@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::decoder_checkpoint::{
-    CONFIG, Checkpoint, GRAPH, TOKENIZER, from_gguf, from_safetensors, parse_settings,
+    CHAT_TEMPLATE, CONFIG, Checkpoint, GRAPH, TEMPLATE_FILE, TOKENIZER, TOKENIZER_CONFIG,
+    from_gguf, from_safetensors, parse_settings,
 };
 use super::family::Family;
 use super::form::{BEGINS, ENCODER, Form, WITH_PAST};
@@ -19,9 +20,12 @@ use crate::fetch::{self, Cache, sha256_of};
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
 pub const IMPORTER_VERSION: u32 = 5;
 
+/// Raised whenever something else would lie beside an import's graph, and no number in it.
+const BESIDE_VERSION: u32 = 1;
+
 /// The files beside a graph that say how its model is asked, the first that has a key counting.
 const SETTINGS: [&str; 4] =
-    [CONFIG, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"];
+    [CONFIG, "generation_config.json", TOKENIZER_CONFIG, "special_tokens_map.json"];
 
 /// Makes a model loadable: a GGUF file or safetensors folder is converted, into the cache, under
 /// the hash of its source and `precision`; an ONNX folder is checked and used where it is.
@@ -115,6 +119,10 @@ fn onnx_folder(
     for path in SETTINGS.iter().rev().filter_map(|name| find(name)) {
         settings.extend(read_settings(&path)?);
     }
+    if let Some(path) = find(TEMPLATE_FILE) {
+        let template = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        settings.insert(CHAT_TEMPLATE.to_owned(), template.into());
+    }
     let packed = inputs.iter().any(|name| name == "trees");
     let family = match packed {
         true => Family::Causal,
@@ -176,7 +184,7 @@ fn converted(
     open: impl FnOnce(&Path) -> Result<Checkpoint, Error>,
 ) -> Result<ModelFolder, Error> {
     let sha256 = sha256_of(source)?;
-    let mut name = format!("{sha256}-{IMPORTER_VERSION}");
+    let mut name = format!("{sha256}-{IMPORTER_VERSION}.{BESIDE_VERSION}");
     if precision != Precision::F32 {
         name += &format!("-{precision}");
     }

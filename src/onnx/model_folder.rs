@@ -69,6 +69,15 @@ impl ModelFolder {
         Some(value.as_str().or_else(|| value["content"].as_str())?.to_owned())
     }
 
+    /// The template of its conversations; of several, the one that is meant for these.
+    pub fn chat_template(&self) -> Option<String> {
+        let template = self.settings.get("chat_template")?;
+        let listed = template.as_array().map_or(&[][..], Vec::as_slice);
+        let default = listed.iter().find(|own| own["name"] == "default");
+        let text = default.map_or(template, |own| &own["template"]).as_str()?;
+        Some(text.to_owned())
+    }
+
     /// A token's number among its settings; of several, the first.
     pub fn token(&self, key: &str) -> Option<u32> {
         let value = self.settings.get(key)?;

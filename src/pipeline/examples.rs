@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::config;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::facts::{Facts, ObjectsOf};
-use crate::ontology::{Ontology, Template};
+use crate::ontology::Ontology;
 
 /// The facts from which examples are taken.
 pub(super) struct Examples {
@@ -88,28 +88,5 @@ impl Examples {
         }
         let pick = |at: usize| known[at * known.len() / count].clone();
         (0..count).map(pick).collect()
-    }
-}
-
-/// Examples as the text that stands before a prompt: a line each, in the relation's templates by
-/// turns. All templates have the same in front, so that it is computed once.
-pub(super) fn text(templates: &[Template], examples: &[(String, String)]) -> String {
-    let lines = examples.iter().zip(templates.iter().cycle());
-    lines.map(|((subject, object), template)| template.filled(subject, object) + "\n").collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_take_turns() {
-        let templates = ["[X] is in [Y].", "[X] lies in [Y]"].map(|t| Template::parse(t).unwrap());
-        let example = |subject: &str, object: &str| (subject.to_owned(), object.to_owned());
-        let examples =
-            [example("Rome", "Italy"), example("Oslo", "Norway"), example("Bonn", "Germany")];
-        let expected = "Rome is in Italy.\nOslo lies in Norway\nBonn is in Germany.\n";
-        assert_eq!(text(&templates, &examples), expected);
-        assert_eq!(text(&templates, &[]), "");
     }
 }

@@ -25,6 +25,7 @@ mod inputs;
 mod job;
 mod known;
 mod means;
+mod memory;
 mod merge;
 mod models;
 mod open;

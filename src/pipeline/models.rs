@@ -64,6 +64,20 @@ pub enum ModelsError {
         /// How many logits the model gives.
         vocabulary: usize,
     },
+    /// Weights that have no room.
+    #[error(
+        "the models' weights take {:.1} GB of memory, and {:.1} GB are free",
+        *needed as f64 / 1e9,
+        *free as f64 / 1e9
+    )]
+    Memory {
+        /// Bytes that they take.
+        needed: u64,
+        /// Bytes that are left.
+        free: u64,
+        /// In what they would have room.
+        instead: Option<Precision>,
+    },
     /// What the tokenizer or the model's settings lack.
     #[error(transparent)]
     Prompter(#[from] PrompterError),
@@ -89,6 +103,20 @@ impl Explain for ModelsError {
             Self::Open(error) => Some(error),
             Self::Prompter(error) => Some(error),
             _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Memory { instead: Some(precision), .. } => Some(format!(
+                "write precision = \"{precision}\" under [models], for GGUF files and safetensors \
+                 folders; fewer `workers` under [runtime] take less too"
+            )),
+            Self::Memory { .. } => Some(
+                "take a smaller model, fewer `workers` under [runtime], or a machine with more memory"
+                    .to_owned(),
+            ),
+            _ => self.inner()?.help(),
         }
     }
 }
@@ -118,6 +146,8 @@ pub struct LocatedModels {
     asked: ModelFolder,
     /// In what the weights of all are kept, as far as they were converted.
     pub(super) precision: Precision,
+    /// Whether questions are asked by the chat template.
+    chat: bool,
     /// Tokens that all models take at once, where their configuration says so.
     pub context: Option<usize>,
 }
@@ -162,7 +192,8 @@ pub fn locate(
         });
     }
     let Some(asked) = asked else { unreachable!("a pipeline names a model") };
-    Ok(LocatedModels { named_base, asked, precision, finetuned, base, context })
+    let chat = pipeline.models.chat;
+    Ok(LocatedModels { named_base, asked, precision, chat, finetuned, base, context })
 }
 
 /// Holds that the local checkpoints which `pipeline` names can be read, without converting them.
@@ -215,7 +246,7 @@ impl LocatedModels {
     /// # Errors
     /// Where their tokenizer cannot be read, or lacks a token that their family needs.
     pub fn prompter(&self) -> Result<Prompter, ModelsError> {
-        Ok(Prompter::new(&self.asked)?)
+        Ok(if self.chat { Prompter::chatting(&self.asked)? } else { Prompter::new(&self.asked)? })
     }
 
     /// The source and hash of the base model that the answers depend on: one that is asked, or that
@@ -251,6 +282,13 @@ impl LocatedModels {
     /// Bytes of the weights that a prompt is computed with, by each model that is asked.
     pub fn weights(&self) -> u64 {
         self.finetuned.iter().chain(&self.base).map(|model| model.folder.bytes()).sum()
+    }
+
+    /// Bytes of the weights that a worker holds.
+    pub(super) fn memory(&self) -> u64 {
+        let both = self.finetuned.as_ref().is_some_and(Located::holds_base);
+        let base = self.base.iter().filter(|_| !both);
+        self.finetuned.iter().chain(base).map(|model| model.folder.bytes()).sum()
     }
 
     /// Whether the models are masked ones.

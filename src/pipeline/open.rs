@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use super::memory;
 use super::score::Keep;
 use super::shared_means::SharedMeans;
 use super::stages::Workers;
@@ -39,15 +40,23 @@ pub(super) fn open_models(
         Some(workers) => workers,
         None if many < 2 || prompts < WORTH_A_TRIAL * many => 1,
         None if runtime.provider() == Provider::Cuda => 1,
+        None if memory::holds(models, many).is_err() => 1,
         None => {
-            let (mut one, mut many) = (open(1)?, open(many)?);
-            let of_one = prompts_per_second(plan, &mut one)?;
-            let of_many = prompts_per_second(plan, &mut many)?;
-            // Each has its own copy of the weights: a little faster is not worth that.
-            let faster = of_many > MUCH_FASTER * of_one;
-            return Ok(if faster { many } else { one });
+            // One after the other: each worker holds the weights once more.
+            let of_one = prompts_per_second(plan, &mut open(1)?)?;
+            let mut opened = open(many)?;
+            let of_many = prompts_per_second(plan, &mut opened)?;
+            // A little faster is not worth the memory.
+            if of_many > MUCH_FASTER * of_one {
+                return Ok(opened);
+            }
+            drop(opened);
+            1
         }
     };
+    if runtime.provider() == Provider::Cpu {
+        memory::holds(models, workers)?;
+    }
     Ok(open(workers)?)
 }
 

@@ -11,10 +11,10 @@ use super::inputs::{Inputs, RelationInputs};
 use super::shard::PlannedShard;
 use super::space::Space;
 use super::tokens;
-use super::{AskedModel, LocatedModels, blocks, examples, fit, remember};
+use super::{AskedModel, LocatedModels, blocks, fit, remember};
 use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{self, Pipeline};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::facts::Facts;
 use crate::lm::{AnswerSpace, CandidateIndex, Demand, Excluded, Method, Prompter, Rankings};
 use crate::ontology::{Near, Ontology, Relation, Template, ValueRange};
@@ -158,6 +158,7 @@ impl Plan {
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut notes = Diagnostics::default();
         let Inputs { ontology, subjects, candidates, gold, known, relations } = inputs;
+        let manner = prompter.identity();
         let mut plan = Self {
             relations: Vec::new(),
             ontology,
@@ -171,7 +172,7 @@ impl Plan {
             batch_prompts: blocks::batch_prompts(models.weights()),
             asked: pipeline.asks(),
             exampled: exampled(pipeline),
-            models: models.asked_models(exampled(pipeline)),
+            models: models.asked_models(exampled(pipeline), manner.as_deref()),
             groups: Vec::new(),
             crawl: None,
             shard: None,
@@ -198,18 +199,25 @@ impl Plan {
     ) -> Option<RelationPlan> {
         let RelationInputs { relation, subjects, prior_subjects, objects, examples } = inputs;
         let refusal = |template: &Template| self.prompter.refusal(template);
-        let templates = relation.usable_templates(&refusal, notes)?;
+        let templates = self.prompter.asked(relation.usable_templates(&refusal, notes)?);
+        let examples = match self.prompter.examples(&templates, &examples) {
+            Ok(examples) => examples,
+            Err(error) => {
+                notes.push(Diagnostic::of("examples", &error));
+                return None;
+            }
+        };
         let asked_by = tokens::NamesOf {
             catalog: &self.candidates,
             prompter: &self.prompter,
             naming: pipeline.names(&relation.iri),
-            with_space: templates[0].object_has_space(),
+            with_space: self.prompter.has_space(&templates[0]),
         };
         // Ranges are often the same, and their tries are what is largest.
         let alike = self.relations.iter().find(|other| {
             is_same(&other.candidates, &objects)
                 && pipeline.names(&other.iri) == asked_by.naming
-                && other.templates[0].object_has_space() == asked_by.with_space
+                && self.prompter.has_space(&other.templates[0]) == asked_by.with_space
         });
         let Space { space, texts, longest } =
             Space::new(pipeline, &relation, &templates, &asked_by, &objects, alike, notes)?;
@@ -233,7 +241,7 @@ impl Plan {
         Some(RelationPlan {
             iri: relation.iri.as_str().into(),
             name: relation.name().to_owned(),
-            examples: examples::text(&templates, &examples),
+            examples,
             templates,
             longest,
             subjects,

@@ -47,18 +47,23 @@ pub struct AskedModel {
 }
 
 impl LocatedModels {
-    /// The models that are asked, in their order.
-    pub(super) fn asked_models(&self, exampled: crate::shock::Pair<bool>) -> Vec<AskedModel> {
+    /// The models that are asked, in their order, in a manner of their own or in that of their family.
+    pub(super) fn asked_models(
+        &self,
+        exampled: crate::shock::Pair<bool>,
+        manner: Option<&str>,
+    ) -> Vec<AskedModel> {
         let (base, finetuned) = (self.asked_base(), self.finetuned());
         // An adapter is nothing without its base.
         let over = self.base().map_or("", |base| &base.sha256);
-        let precision = match self.precision {
-            Precision::F32 => String::new(),
-            other => format!(" {other}"),
-        };
+        let mut choices = String::new();
+        if self.precision != Precision::F32 {
+            choices += &format!(" {}", self.precision);
+        }
+        choices.extend(manner.map(|manner| format!(" chat {manner}")));
         let of = |sha256: &str, over: &str, exampled| AskedModel {
             identity: format!(
-                "{sha256} {over} {IMPORTER_VERSION} {PREPARER_VERSION} {ASKED_AS}{precision}"
+                "{sha256} {over} {IMPORTER_VERSION} {PREPARER_VERSION} {ASKED_AS}{choices}"
             ),
             exampled,
         };

@@ -77,6 +77,7 @@ pub(super) fn sign(
     if let Some(precision) = chosen(models) {
         signature.insert("precision".to_owned(), precision.to_owned());
     }
+    signature.extend(plan.prompter.identity().map(|chat| ("chat".to_owned(), chat)));
     let inputs = &pipeline.inputs;
     for (part, files) in [
         ("ontology", &inputs.ontology),

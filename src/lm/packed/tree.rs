@@ -155,12 +155,18 @@ pub(super) struct Shape {
 /// Keys that the trees of a run may see together, for each token of the budget: they are gathered.
 const KEYS_PER_TOKEN: usize = 32;
 
-/// Rows that a run answers: each may get the logits of a whole vocabulary.
-const MOST_ASKS: usize = 256;
+/// Bytes of the logits of a run: each row that it answers may get those of a whole vocabulary, and a runtime
+/// holds them two or three times.
+const MOST_LOGITS: usize = 48 << 20;
 
-/// The runs that compute `trees`, each with its shape and at most `budget` tokens where a single
-/// tree has no more; within a shape in the given order.
-pub(super) fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
+/// How many rows a run answers, of models with so many tokens in their vocabulary.
+pub(super) fn most_asks(vocabulary: usize) -> usize {
+    (MOST_LOGITS / size_of::<f32>() / vocabulary.max(1)).clamp(1, 256)
+}
+
+/// The runs that compute `trees`, each with its shape and at most `budget` tokens and `most_asks` rows where a
+/// single tree has no more; within a shape in the given order.
+pub(super) fn runs(trees: Vec<Tree>, budget: usize, most_asks: usize) -> Vec<(Shape, Vec<Tree>)> {
     let mut by_shape: BTreeMap<Shape, Vec<Tree>> = BTreeMap::new();
     for tree in trees {
         by_shape.entry(tree.shape()).or_default().push(tree);
@@ -193,7 +199,7 @@ pub(super) fn runs(trees: Vec<Tree>, budget: usize) -> Vec<(Shape, Vec<Tree>)> {
             match runs.last_mut() {
                 Some((_, run)) if fits && run.len() < most => run.push(tree),
                 _ => {
-                    (left, asks) = (budget.max(tokens), MOST_ASKS.max(own_asks));
+                    (left, asks) = (budget.max(tokens), most_asks.max(own_asks));
                     runs.push((shape, vec![tree]));
                 }
             }
@@ -265,7 +271,7 @@ mod tests {
             Tree::chain(0, 0, &upto(past), &upto(tokens))
         };
         let shapes = |trees: Vec<Tree>| -> Vec<(usize, usize, usize)> {
-            let runs = runs(trees, 1000);
+            let runs = runs(trees, 1000, 256);
             runs.iter().map(|(shape, trees)| (shape.width, shape.past, trees.len())).collect()
         };
         assert_eq!(shapes(vec![chain(40, 2), chain(0, 12), chain(0, 17)]), [(32, 48, 3)]);
@@ -291,7 +297,7 @@ mod tests {
             prop_assert_eq!(found, expected);
             let count = trees.len();
             let mut seen = 0;
-            for (shape, trees) in runs(trees, budget) {
+            for (shape, trees) in runs(trees, budget, 256) {
                 let tokens: usize = trees.iter().map(|tree| tree.tokens.len()).sum();
                 prop_assert!(tokens <= budget || trees.len() == 1);
                 prop_assert!(trees.iter().all(|t| t.tokens.len() <= shape.width.max(4)));

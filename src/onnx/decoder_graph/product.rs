@@ -19,8 +19,8 @@ const TINY: f32 = 1e-30;
 pub(super) enum Derived {
     /// 16 x.
     Sixteenfold,
-    /// Sums of so many neighbours: [tokens, columns / size].
-    Sums(usize),
+    /// The sums of so many blocks of so many neighbours: [tokens, blocks].
+    Sums { blocks: usize, size: usize },
     /// For each token, what x is divided by before it is rounded: [tokens, 1].
     Step,
     /// x in bytes.
@@ -125,8 +125,8 @@ impl Writer<'_> {
         if let Some(offsets) = &kept.offsets {
             let offsets = self.graph.gather(offsets, tokens, 0);
             let offsets = self.graph.unsqueeze(&offsets, &[2]);
-            let size = kept.size as i64;
-            values = self.graph.reshape(&values, &[0, -1, size]);
+            let shape = [0, (columns / kept.size) as i64, kept.size as i64];
+            values = self.graph.reshape(&values, &shape);
             values = self.graph.add(&values, &offsets);
             values = self.graph.reshape(&values, &[0, columns as i64]);
         }
@@ -215,7 +215,8 @@ impl Writer<'_> {
             product = self.graph.add(&high, &product);
         }
         if let Some(offsets) = &kept.offsets {
-            let sums = self.derived(x, Derived::Sums(kept.size));
+            let sums =
+                self.derived(x, Derived::Sums { blocks: columns / kept.size, size: kept.size });
             let transposed = [("transB", Attribute::Int(1))];
             product = self.graph.node("Gemm", &[&sums, offsets, &product], &transposed);
         }
@@ -260,8 +261,8 @@ impl Writer<'_> {
                 let sixteen = self.graph.number(16.0);
                 self.graph.mul(x, &sixteen)
             }
-            Derived::Sums(size) => {
-                let parts = self.graph.reshape(x, &[0, -1, size as i64]);
+            Derived::Sums { blocks, size } => {
+                let parts = self.graph.reshape(x, &[0, blocks as i64, size as i64]);
                 let last = self.graph.ints(&[-1]);
                 let flat = [("keepdims", Attribute::Int(0))];
                 self.graph.node("ReduceSum", &[&parts, &last], &flat)

@@ -181,7 +181,7 @@ fn a_source_that_changes_between_hashing_and_conversion_is_not_kept() {
     // Left alone, it is kept under its own hash.
     let model = quiet(&gguf, &cache).unwrap();
     assert_eq!(model.sha256, sha256_of(&gguf).unwrap());
-    assert_eq!(kept(&cache), [format!("{}-{IMPORTER_VERSION}", model.sha256)]);
+    assert_eq!(kept(&cache), [format!("{}-{IMPORTER_VERSION}.{BESIDE_VERSION}", model.sha256)]);
 }
 
 #[test]
