@@ -7,11 +7,14 @@ use std::path::Path;
 
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::Cache;
-use kgbuild::lm::{self, Asking, Batching, CacheUse, CausalModel, LanguageModel, Row, Tokenizer};
+use kgbuild::lm::{
+    self, Asking, Batching, CacheUse, CausalModel, LanguageModel, Prompter, Row, Tokenizer,
+};
 use kgbuild::onnx::proto::{
     AttributeProto, Dimension, DimensionValue, ModelProto, NodeProto, TypeValue, data_type,
 };
 use kgbuild::onnx::{self, Precision};
+use kgbuild::ontology::Template;
 use prost::Message;
 use serde::Deserialize;
 
@@ -379,6 +382,54 @@ fn a_graph_of_another_family_is_refused_by_its_inputs() {
     assert!(message.contains("encoder_hidden_states"), "{message}");
 }
 
+/// A checkpoint of a chat model, of which nothing but the template is written for this test.
+fn chat_model(template: Option<&str>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = models().join("decoders/qwen2/checkpoint");
+    for file in sorted(&from) {
+        fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let settings = serde_json::json!({"bos_token": "<s>", "chat_template": template});
+    fs::write(folder.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn a_chat_model_is_asked_by_its_own_template() {
+    const TEMPLATE: &str = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}\
+                            {% if add_generation_prompt %}[assistant] {% endif %}";
+    let chatting = |template: Option<&str>| {
+        let (folder, scratch) = (chat_model(template), tempfile::tempdir().unwrap());
+        let cache = Cache::at(scratch.path());
+        let model = onnx::import(folder.path(), Precision::F32, &cache, &Silent).unwrap();
+        Prompter::chatting(&model)
+    };
+    let prompter = chatting(Some(TEMPLATE)).unwrap();
+    let question = Template::parse_question("Where is [X]?").unwrap();
+    let sentence = Template::parse("[X] is in [Y].").unwrap();
+    let asked = prompter.asked(vec![sentence.clone(), question.clone()]);
+    assert_eq!(asked, [question.clone()]);
+    let tokens = |text: &str| prompter.tokenizer().whole(text).unwrap();
+    let examples = prompter.examples(&asked, &[("Rome".to_owned(), "Italy".to_owned())]).unwrap();
+    let prompt = prompter.prompt(&question, "Oslo", &examples).unwrap();
+    let expected = "[user] Where is Rome?\n[assistant] Italy\n[user] Where is Oslo?\n[assistant] ";
+    assert_eq!(prompt.before, tokens(expected));
+    let alone = prompter.prompt(&question, "Oslo", "").unwrap();
+    assert_eq!(alone.before, tokens("[user] Where is Oslo?\n[assistant] "));
+    assert!(!prompter.has_space(&question) && prompter.has_space(&sentence));
+    assert_eq!(prompter.candidate("Norway", false).unwrap().tokens, tokens("Norway"));
+    // Sentences are asked as ever.
+    let plain = prompter.prompt(&sentence, "Oslo", "").unwrap();
+    assert_eq!(plain.before, prompter.tokenizer().prompt("Oslo is in").unwrap());
+    for (template, part) in
+        [(None, "has no chat template"), (Some("{% for m in messages %}"), "syntax error")]
+    {
+        let Err(error) = chatting(template) else { panic!("{template:?} was taken") };
+        let message = error.to_string();
+        assert!(message.contains(part) && message.contains("tokenizer.json"), "{message}");
+    }
+}
+
 #[test]
 fn tokenizers_give_the_tokens_that_a_running_text_has() {
     let mut checked = 0;
@@ -429,5 +480,11 @@ fn a_named_tokenizer_gives_the_ids_of_the_reference() {
 #[ignore = "needs a large model: name its folder by KGBUILD_TEST_MODEL"]
 fn a_named_model_agrees_with_pytorch() {
     let folder = std::env::var("KGBUILD_TEST_MODEL").expect("KGBUILD_TEST_MODEL names a folder");
-    check(&folder, 1);
+    let Ok(precision) = std::env::var("KGBUILD_TEST_PRECISION") else { return check(&folder, 1) };
+    let precision = Precision::ALL.into_iter().find(|own| own.name() == precision);
+    let precision = precision.expect("KGBUILD_TEST_PRECISION names a precision");
+    for Expected { prompts, approximate, .. } in expectations::<Expected>(&folder) {
+        let (source, off) = (Path::new(&folder).join("model.gguf"), approximate.values().next());
+        check_form(precision, &source, None, &questions(&prompts), off.copied()).unwrap();
+    }
 }
