@@ -167,7 +167,11 @@ impl Walker<'_> {
         let path = dotted(&self.path);
         let diagnostic = if schema["type"] == "object" {
             let inner: Vec<&str> = match strings(&schema["required"]).collect::<Vec<_>>() {
-                required if required.is_empty() => keys(schema),
+                // Without those that have a value of their own.
+                required if required.is_empty() => {
+                    let told = |key: &&str| schema["properties"][*key]["default"].is_null();
+                    keys(schema).into_iter().filter(told).collect()
+                }
                 required => required,
             };
             Diagnostic::error("missing-key", format!("the table `[{path}]` is missing"))

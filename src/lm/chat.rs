@@ -182,8 +182,8 @@ mod tests {
 
     /// The manner of many models, written for this test.
     const MARKED: &str = "{{ bos_token }}{% for message in messages %}\n\
-        {{ '<|' + message['role'] + '|>' + '\\n' + message.content.strip() + '<|end|>' + '\\n' }}\n\
-        {% endfor %}\n{% if add_generation_prompt %}\n{{ '<|assistant|>\\n' }}\n{% endif %}";
+        {{- '<|' + message['role'] + '|>' + '\\n' + message.content.strip() + '<|end|>' + '\\n' }}\
+        {% endfor %}\n{% if add_generation_prompt %}\n  {{- '<|assistant|>\\n' }}{% endif %}";
 
     #[test]
     fn questions_are_put_into_the_models_own_frame() {

@@ -324,12 +324,15 @@ impl GraphBuilder {
             domain: Some(domain.to_owned()),
             version: Some(version),
         };
+        let goes_beyond = self.graph.node.iter().any(|node| node.domain.is_some());
+        let beyond = goes_beyond.then(|| set(BEYOND_DOMAIN, BEYOND_OPSET));
+        let sets = [set("", OPSET)].into_iter().chain(beyond).collect();
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
             producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            opset_import: vec![set("", OPSET), set(BEYOND_DOMAIN, BEYOND_OPSET)],
-            metadata_props: vec![Product::told(&self.products)],
+            opset_import: sets,
+            metadata_props: Product::told(&self.products),
             graph: Some(self.graph),
             ..ModelProto::default()
         };

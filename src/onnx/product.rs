@@ -29,10 +29,13 @@ impl Product {
         told.unwrap_or_else(|| model.graph.as_ref().map(found).unwrap_or_default())
     }
 
-    /// What tells a model's products.
-    pub(super) fn told(products: &[Self]) -> StringStringEntryProto {
+    /// What tells a model's products in its metadata, where it has any.
+    pub(super) fn told(products: &[Self]) -> Vec<StringStringEntryProto> {
+        if products.is_empty() {
+            return Vec::new();
+        }
         let value = serde_json::json!(products).to_string();
-        StringStringEntryProto { key: Some(KEY.to_owned()), value: Some(value) }
+        vec![StringStringEntryProto { key: Some(KEY.to_owned()), value: Some(value) }]
     }
 }
 

@@ -9,6 +9,7 @@ use prost::bytes::Bytes;
 
 pub use types::*;
 
+pub mod data_type;
 mod types;
 
 /// A model: a graph, the operator sets it needs, and its local functions.
@@ -178,28 +179,6 @@ pub mod attribute_type {
     pub const INT: i32 = 2;
     /// The values are [`ints`](super::AttributeProto::ints).
     pub const INTS: i32 = 7;
-}
-
-/// Values of `TensorProto::data_type` and `TensorTypeProto::elem_type`, as far as they are used.
-pub mod data_type {
-    /// 32-bit floating point.
-    pub const FLOAT: i32 = 1;
-    /// Bytes.
-    pub const UINT8: i32 = 2;
-    /// Bytes with a sign.
-    pub const INT8: i32 = 3;
-    /// 32-bit integers with a sign.
-    pub const INT32: i32 = 6;
-    /// 64-bit integers with a sign.
-    pub const INT64: i32 = 7;
-    /// A byte each: 0 or 1.
-    pub const BOOL: i32 = 9;
-    /// IEEE 754 half precision.
-    pub const FLOAT16: i32 = 10;
-    /// 64-bit floating point.
-    pub const DOUBLE: i32 = 11;
-    /// The upper half of a 32-bit float.
-    pub const BFLOAT16: i32 = 16;
 }
 
 /// The value of `TensorProto::data_location` that says: in a file of its own.

@@ -62,6 +62,7 @@ fn a_weight_that_is_used_in_another_way_is_refused() {
     let nodes = &mut model.graph.as_mut().unwrap().node;
     let product = nodes.iter_mut().find(|node| node.input.contains(&weight)).unwrap();
     product.op_type = Some("Gemm".to_owned());
+    model.metadata_props.clear();
     let altered = base.graph.with_file_name("altered.onnx");
     fs::write(&altered, model.encode_to_vec()).unwrap();
     let base = ModelFolder { graph: altered, ..base };
