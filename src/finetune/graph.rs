@@ -3,7 +3,7 @@
 
 use candle_core::{D, Device, Tensor};
 
-use super::model::{Layer, Linear, Model, Weight};
+use super::model::{Layer, Linear, Matrix, Model, Weight};
 use super::{Batch, EngineError, Gradients};
 use crate::onnx::architecture::Activation;
 use crate::onnx::decoder::Rotation;
@@ -77,7 +77,11 @@ impl Graph<'_> {
     }
 
     fn linear(&self, linear: &Linear, x: &Tensor) -> Result<Tensor> {
-        let mut y = x.matmul(&self.weight(&linear.weight).t()?)?;
+        let weight = match &linear.weight {
+            Matrix::Plain(weight) => self.weight(weight),
+            Matrix::Blocks(kept) => Tensor::from_vec(kept.values(), &kept.shape, x.device())?,
+        };
+        let mut y = x.matmul(&weight.t()?)?;
         if let Some(bias) = &linear.bias {
             y = y.broadcast_add(&self.weight(bias))?;
         }

@@ -5,12 +5,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::lora::{initial_a, tensor_name};
-use super::pass::Pass;
+use super::pass::{MOST_TAPES, Pass};
+use super::values::Values;
 use super::{Batch, EngineError, Gradients, Module, Trainable, graph};
+use crate::onnx::checkpoint::in_blocks;
 use crate::onnx::decoder::{
     EMBEDDING, LAST_NORM, LayerKind, Linear as Sizes, OUTPUT, layer_bias, layer_tensor,
 };
-use crate::onnx::{DecoderConfig, Weights};
+use crate::onnx::{Blocks, DecoderConfig, Precision, Weights};
 
 /// A decoder and what of it is trained, in f32 on one device.
 pub struct Model {
@@ -49,10 +51,36 @@ pub(super) struct Layer {
     pub after_feed_forward: Option<Weight>,
 }
 
-/// A linear layer, weight [out, in].
+/// The weight of a linear layer, [out, in].
+pub(super) enum Matrix {
+    Plain(Weight),
+    /// Frozen, on the CPU; its numbers are worked out where they are used, as QLoRA (Dettmers et al. 2023,
+    /// arXiv 2305.14314) does.
+    Blocks(Blocks),
+}
+
+impl Matrix {
+    /// Its place among the parameters, where it is one.
+    pub(super) fn trained(&self) -> Option<usize> {
+        match self {
+            Self::Plain(weight) => weight.trained,
+            Self::Blocks(_) => None,
+        }
+    }
+
+    /// Its numbers, on the CPU.
+    pub(super) fn values(&self) -> Result<Values<'_>, EngineError> {
+        match self {
+            Self::Plain(weight) => Values::of(&weight.tensor),
+            Self::Blocks(blocks) => Ok(Values::Owned(blocks.values())),
+        }
+    }
+}
+
+/// A linear layer.
 pub(super) struct Linear {
     pub module: Module,
-    pub weight: Weight,
+    pub weight: Matrix,
     pub bias: Option<Weight>,
     pub inner: usize,
     /// Places of A [rank, in] and B [out, rank] among the parameters.
@@ -60,7 +88,7 @@ pub(super) struct Linear {
 }
 
 impl Model {
-    /// A model with the weights of a checkpoint. Under LoRA, A is drawn from `seed` and B is zero.
+    /// A model with the weights of a checkpoint, those of its layers kept in `precision`. Under LoRA, A is drawn from `seed` and B is zero.
     ///
     /// # Errors
     /// [`EngineError::Rank`], [`EngineError::NoModules`]; [`EngineError::Model`] where a weight cannot be read;
@@ -68,6 +96,7 @@ impl Model {
     pub fn new(
         config: &DecoderConfig,
         weights: &dyn Weights,
+        precision: Precision,
         trainable: &Trainable,
         seed: u64,
         device: &Device,
@@ -76,6 +105,7 @@ impl Model {
         let mut builder = Builder {
             config,
             weights,
+            precision,
             trainable,
             device,
             random: ChaCha8Rng::seed_from_u64(seed),
@@ -123,7 +153,7 @@ impl Model {
     pub fn loss(&self, batch: &Batch) -> Result<Loss<'_>, EngineError> {
         batch.check(&self.config)?;
         let (nll, way_back) = if self.device.is_cpu() {
-            let (nll, pass) = Pass::new(self, batch)?;
+            let (nll, pass) = Pass::new(self, batch, MOST_TAPES)?;
             (nll, WayBack::Pass(Box::new(pass)))
         } else {
             let (nll, loss) = graph::loss(self, batch)?;
@@ -175,6 +205,7 @@ impl Model {
 struct Builder<'a> {
     config: &'a DecoderConfig,
     weights: &'a dyn Weights,
+    precision: Precision,
     trainable: &'a Trainable,
     device: &'a Device,
     random: ChaCha8Rng,
@@ -201,6 +232,23 @@ impl Builder<'_> {
             return Ok(Weight { tensor, trained: Some(at) });
         }
         Ok(Weight { tensor: Tensor::from_vec(values, shape, self.device)?, trained: None })
+    }
+
+    /// A linear layer's weight; in blocks where these are chosen, on other devices than the CPU their
+    /// numbers.
+    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, EngineError> {
+        let kept = match self.precision.layer_bits() {
+            Some(bits) => in_blocks(self.weights, name, shape, bits)?,
+            None => None,
+        };
+        Ok(match kept {
+            None => Matrix::Plain(self.weight(name, &shape)?),
+            Some(blocks) if self.device.is_cpu() => Matrix::Blocks(blocks),
+            Some(blocks) => {
+                let tensor = Tensor::from_vec(blocks.values(), &shape, self.device)?;
+                Matrix::Plain(Weight { tensor, trained: None })
+            }
+        })
     }
 
     fn layer(&mut self, layer: usize) -> Result<Layer, EngineError> {
@@ -247,7 +295,7 @@ impl Builder<'_> {
 
     fn linear(&mut self, layer: usize, sizes: Sizes) -> Result<Linear, EngineError> {
         let Sizes { module, out, inner, biased } = sizes;
-        let weight = self.weight(&layer_tensor(layer, &module.part()), &[out, inner])?;
+        let weight = self.matrix(&layer_tensor(layer, &module.part()), [out, inner])?;
         let bias = biased.then(|| self.weight(&layer_bias(layer, &module.part()), &[out]));
         let adapter = match self.trainable {
             Trainable::Lora { rank, modules, .. } if module.is_among(modules) => {

@@ -2,7 +2,8 @@
 //!
 //! The layers are all alike, so that the way back is written once: each layer's function takes the
 //! derivatives by its result and gives those by its input. What it needs of the way forth is on the
-//! [`Tape`] of its layer. The output projection runs at the targets' positions only, and so does the
+//! [`Tape`] of its layer; where tapes take too much memory, the way back goes through a layer forth once more
+//! (Chen et al. 2016, arXiv 1604.06174), which gives the same bits. The output projection runs at the targets' positions only, and so does the
 //! last layer behind its attention.
 
 use candle_core::{Device, Tensor};
@@ -19,12 +20,22 @@ use crate::onnx::decoder::LayerKind;
 
 mod step;
 
+/// Bytes of tapes that are kept from the way forth.
+pub(super) const MOST_TAPES: usize = 1 << 30;
+
+/// What a layer left on the way forth.
+enum Left {
+    Tape(Tape),
+    /// What entered it, from which its tape is made anew.
+    Input(Vec<f32>),
+}
+
 /// What is known after the way forth.
 pub(super) struct Pass<'a> {
     model: &'a Model,
     tokens: Vec<u32>,
     shape: Shape,
-    tapes: Vec<Tape>,
+    left: Vec<Left>,
     /// What entered the last norm, a row a target.
     last: Vec<f32>,
     /// The derivatives of the loss by what left it.
@@ -43,11 +54,25 @@ struct Shape {
 }
 
 impl<'a> Pass<'a> {
-    /// -ln p of each target, and the way back.
-    pub(super) fn new(model: &'a Model, batch: &Batch) -> Result<(Vec<f64>, Self), EngineError> {
+    /// -ln p of each target, and the way back, with tapes of so many bytes at most in between.
+    pub(super) fn new(
+        model: &'a Model,
+        batch: &Batch,
+        most_tapes: usize,
+    ) -> Result<(Vec<f64>, Self), EngineError> {
         let shape = Shape::new(model, batch);
-        let mut tapes = Vec::with_capacity(model.layers.len());
-        let last = forward(model, batch, &shape, |tape| tapes.push(tape))?;
+        let mut left = Vec::with_capacity(model.layers.len());
+        let mut kept = 0;
+        let keep = |tape: Tape| {
+            let bytes = tape.bytes();
+            left.push(if kept + bytes <= most_tapes {
+                kept += bytes;
+                Left::Tape(tape)
+            } else {
+                Left::Input(tape.into_input())
+            });
+        };
+        let last = forward(model, batch, &shape, keep)?;
         let width = model.config.width;
         let normed =
             norm::forward(&last, &Values::of(&model.last_norm.tensor)?, model.config.rms_epsilon);
@@ -63,7 +88,7 @@ impl<'a> Pass<'a> {
             sums[at] = d_output;
         }
         let tokens = batch.tokens.clone();
-        Ok((nll, Self { model, tokens, shape, tapes, last, d_normed, sums }))
+        Ok((nll, Self { model, tokens, shape, left, last, d_normed, sums }))
     }
 
     /// -ln p of each target and nothing else.
@@ -79,12 +104,16 @@ impl<'a> Pass<'a> {
 
     /// The derivatives of the loss by all parameters.
     pub(super) fn backward(self) -> Result<Gradients, EngineError> {
-        let Self { model, tokens, shape, tapes, last, d_normed, mut sums } = self;
+        let Self { model, tokens, shape, left, last, d_normed, mut sums } = self;
         let mut dx = vec![0.0; last.len()];
         norm_backward(model, &model.last_norm, &last, &d_normed, Some(&mut dx), &mut sums)?;
-        for (at, tape) in tapes.into_iter().enumerate().rev() {
+        for (at, left) in left.into_iter().enumerate().rev() {
             let is_last = at + 1 == model.layers.len();
             let step = Step { model, layer: &model.layers[at], is_last, shape: &shape };
+            let tape = match left {
+                Left::Tape(tape) => tape,
+                Left::Input(x) => step.forward(x)?.1,
+            };
             // Below the first layer only the embedding can be trained.
             let wants_input = at > 0 || model.embedding.trained.is_some();
             dx = step.backward(&tape, dx, wants_input, &mut sums)?;

@@ -187,7 +187,14 @@ impl Prepared {
         };
         let device = device.map_err(|source| PrepareError::Device { source })?;
         let weights = self.base.weights.as_ref();
-        Ok(Model::new(&self.base.config, weights, &trainable, training.seed, &device)?)
+        Ok(Model::new(
+            &self.base.config,
+            weights,
+            settings.precision,
+            &trainable,
+            training.seed,
+            &device,
+        )?)
     }
 
     /// All that the weights depend on.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::card::DataFile;
 use crate::config::finetune::{Finetune, HeldOut, Method};
 use crate::fetch::{self, sha256_of};
+use crate::onnx::Precision;
 
 /// Raised whenever the same settings would come out as other weights.
 const TRAINING_VERSION: u32 = 1;
@@ -32,6 +33,9 @@ pub(super) fn sign(
     let version = env!("CARGO_PKG_VERSION");
     signature.insert("kgbuild".to_owned(), format!("{version}, training {TRAINING_VERSION}"));
     signature.insert("base model".to_owned(), base.to_owned());
+    if settings.precision != Precision::F32 {
+        signature.insert("model.precision".to_owned(), settings.precision.to_string());
+    }
     let training = &settings.training;
     let mut unused = vec!["checkpoint_every", "device", "threads"];
     if training.method == Method::All {

@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
+use super::pass::Pass;
 use super::{
     AdamW, AdamWSettings, Batch, EngineError, Gradients, Model, Module, Target, Trainable, graph,
 };
@@ -12,7 +13,7 @@ use crate::diagnostic::{Silent, explained};
 use crate::fetch::Cache;
 use crate::onnx::decoder::{Biases, LayerKind, Rotation};
 use crate::onnx::tiny::{self, Tensors};
-use crate::onnx::{self, Architecture, DecoderConfig, Weights, lora};
+use crate::onnx::{self, Architecture, Bits, Blocks, DecoderConfig, Precision, Weights, lora};
 
 impl Weights for Tensors {
     fn names(&self) -> Vec<String> {
@@ -85,7 +86,9 @@ fn model(trainable: &Trainable, tied: bool) -> Model {
 
 fn model_of(architecture: &str, trainable: &Trainable, tied: bool) -> Model {
     let config = DecoderConfig { tied, vocabulary: 11, ..config_of(architecture) };
-    let model = Model::new(&config, &tiny::tensors(&config), trainable, 7, &Device::Cpu).unwrap();
+    let model =
+        Model::new(&config, &tiny::tensors(&config), Precision::F32, trainable, 7, &Device::Cpu)
+            .unwrap();
     // B begins as zero, which would hide A.
     for (i, (name, var)) in model.parameters().iter().enumerate() {
         if name.contains("lora_B") {
@@ -210,9 +213,18 @@ fn every_gradient_is_not_zero_and_agrees_with_differences() {
 fn at_the_start_only_b_moves() {
     let config = tiny::config();
     let trainable = lora(&Module::ALL);
-    let model = Model::new(&config, &tiny::tensors(&config), &trainable, 7, &Device::Cpu).unwrap();
-    let base =
-        Model::new(&config, &tiny::tensors(&config), &Trainable::All, 0, &Device::Cpu).unwrap();
+    let model =
+        Model::new(&config, &tiny::tensors(&config), Precision::F32, &trainable, 7, &Device::Cpu)
+            .unwrap();
+    let base = Model::new(
+        &config,
+        &tiny::tensors(&config),
+        Precision::F32,
+        &Trainable::All,
+        0,
+        &Device::Cpu,
+    )
+    .unwrap();
     let mut batch = batch(&[6, 3], 0);
     batch.tokens.iter_mut().for_each(|token| *token %= 6);
     batch.targets.iter_mut().for_each(|target| target.token %= 6);
@@ -233,10 +245,9 @@ fn with_threads(threads: usize, model: &Model, batch: &Batch) -> (Vec<f64>, Vec<
     })
 }
 
-#[test]
-fn the_bits_do_not_depend_on_the_number_of_threads() {
-    // Wide enough for products to be shared among threads.
-    let config = DecoderConfig {
+/// Wide enough for products to be shared among threads, and for rows of whole blocks.
+fn wide() -> DecoderConfig {
+    DecoderConfig {
         width: 64,
         heads: 4,
         kv_heads: 2,
@@ -249,10 +260,43 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
             scale: 1.0,
         }],
         ..tiny::config()
-    };
+    }
+}
+
+/// Weights of few bits are trained over as their numbers in f32 are, by not a bit otherwise.
+#[test]
+fn an_adapter_over_blocks_is_that_over_their_numbers() {
+    let config = wide();
+    let tensors = tiny::tensors(&config);
+    let batch = batch(&[9, 3, 14], 2);
+    for (precision, bits) in [(Precision::Q4, Bits::Four), (Precision::Q8, Bits::Eight)] {
+        let rounded = tensors.iter().map(|(name, (shape, values))| {
+            let values = match shape[..] {
+                [rows, columns] if name.contains("proj") => {
+                    Blocks::round(values, [rows, columns], bits).unwrap().values()
+                }
+                _ => values.clone(),
+            };
+            (name.clone(), (shape.clone(), values))
+        });
+        let rounded: Tensors = rounded.collect();
+        let gradients = |tensors: &Tensors, precision| {
+            let trainable = lora(&LAYERS);
+            let model = Model::new(&config, tensors, precision, &trainable, 7, &Device::Cpu);
+            with_threads(2, &model.unwrap(), &batch)
+        };
+        assert!(gradients(&tensors, precision) == gradients(&rounded, Precision::F32));
+        assert!(gradients(&tensors, precision) != gradients(&tensors, Precision::F32));
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    let config = wide();
     for trainable in [lora(&Module::ALL), Trainable::All] {
         let tensors = tiny::tensors(&config);
-        let model = Model::new(&config, &tensors, &trainable, 7, &Device::Cpu).unwrap();
+        let model =
+            Model::new(&config, &tensors, Precision::F32, &trainable, 7, &Device::Cpu).unwrap();
         let batch = batch(&[90, 3, 40, 12, 101], 2);
         let one = with_threads(1, &model, &batch);
         for threads in [2, 3, 5] {
@@ -262,6 +306,26 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 }
 
 /// A sequence's losses are its own: the others of its batch may change rounding only.
+/// Where tapes have no room, the way back makes them anew, of all layers or of some: not a bit differs.
+#[test]
+fn the_bits_do_not_depend_on_the_tapes_that_are_kept() {
+    for kind in KINDS {
+        for trainable in [Trainable::All, lora(&LAYERS)] {
+            let (model, batch) = (model_of(kind, &trainable, false), batch(&[5, 3, 7], 1));
+            let gradients = |most: usize| {
+                let (nll, pass) = Pass::new(&model, &batch, most).unwrap();
+                let gradients = pass.backward().unwrap();
+                let all = gradients.tensors().iter().map(flat).collect::<Vec<Vec<f32>>>();
+                (nll, all)
+            };
+            let kept = gradients(usize::MAX);
+            for most in [0, 20_000] {
+                assert!(gradients(most) == kept, "{kind}, {most}");
+            }
+        }
+    }
+}
+
 #[test]
 fn sequences_do_not_see_each_other() {
     let model = model(&lora(&Module::ALL), false);
@@ -321,7 +385,7 @@ fn what_is_saved_is_what_was_trained() {
     let checkpoint = onnx::open_checkpoint(&source).unwrap();
     let new = |trainable: &Trainable| {
         let weights = checkpoint.weights.as_ref();
-        Model::new(&checkpoint.config, weights, trainable, 7, &Device::Cpu).unwrap()
+        Model::new(&checkpoint.config, weights, Precision::F32, trainable, 7, &Device::Cpu).unwrap()
     };
     let cache = Cache::at(folder.path().join("cache"));
     let base = onnx::import(&source, onnx::Precision::F32, &cache, &Silent).unwrap();
@@ -371,7 +435,8 @@ fn what_is_saved_is_what_was_trained() {
 fn what_cannot_be_trained_is_named() {
     let config = tiny::config();
     let rank_zero = Trainable::Lora { rank: 0, alpha: 1.0, modules: vec![Module::Q] };
-    let refused = Model::new(&config, &tiny::tensors(&config), &rank_zero, 1, &Device::Cpu);
+    let refused =
+        Model::new(&config, &tiny::tensors(&config), Precision::F32, &rank_zero, 1, &Device::Cpu);
     assert!(matches!(refused.err(), Some(EngineError::Rank)));
 
     let model = model(&lora(&[Module::Q]), false);

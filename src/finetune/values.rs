@@ -6,10 +6,10 @@ use candle_core::{CpuStorage, Storage, StorageRef, Tensor};
 
 use super::EngineError;
 
-/// Borrows the values of a contiguous f32 tensor on the CPU, row-major.
-pub(super) struct Values<'a> {
-    storage: StorageRef<'a>,
-    range: (usize, usize),
+/// The values of a contiguous f32 tensor on the CPU, row-major, borrowed; or some that were worked out.
+pub(super) enum Values<'a> {
+    Borrowed { storage: StorageRef<'a>, range: (usize, usize) },
+    Owned(Vec<f32>),
 }
 
 impl<'a> Values<'a> {
@@ -18,7 +18,9 @@ impl<'a> Values<'a> {
     pub(super) fn of(tensor: &'a Tensor) -> Result<Self, EngineError> {
         let (storage, layout) = tensor.storage_and_layout();
         match (&*storage, layout.contiguous_offsets()) {
-            (Storage::Cpu(CpuStorage::F32(_)), Some(range)) => Ok(Self { storage, range }),
+            (Storage::Cpu(CpuStorage::F32(_)), Some(range)) => {
+                Ok(Self::Borrowed { storage, range })
+            }
             _ => {
                 Err(candle_core::Error::msg("a contiguous f32 tensor on the CPU is needed").into())
             }
@@ -30,8 +32,12 @@ impl Deref for Values<'_> {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        match &*self.storage {
-            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.0..self.range.1],
+        let (storage, range) = match self {
+            Self::Owned(values) => return values,
+            Self::Borrowed { storage, range } => (storage, range),
+        };
+        match &**storage {
+            Storage::Cpu(CpuStorage::F32(values)) => &values[range.0..range.1],
             // `of` lets nothing else through, and a tensor never changes its kind.
             _ => unreachable!("checked when it was made"),
         }

@@ -1,7 +1,7 @@
 //! What every checkpoint format gives: weights by their Hugging Face name.
 
 use super::Error;
-use super::blocks::Blocks;
+use super::blocks::{Bits, Blocks};
 
 /// Tensors by name, in the orientation of PyTorch: a linear layer's weight is `[out, in]`.
 pub trait Weights {
@@ -23,6 +23,23 @@ pub trait Weights {
     /// Where it cannot be read.
     fn blocks(&self, _name: &str) -> Result<Option<Blocks>, Error> {
         Ok(None)
+    }
+}
+
+/// A matrix of [rows, columns] in blocks: as it is kept, or rounded to so many bits; none where rows are not
+/// whole blocks.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn in_blocks(
+    weights: &dyn Weights,
+    name: &str,
+    shape: [usize; 2],
+    bits: Bits,
+) -> Result<Option<Blocks>, Error> {
+    match weights.blocks(name)? {
+        Some(kept) => Ok(Some(kept)),
+        None => Ok(Blocks::round(&weights.read(name)?, shape, bits)),
     }
 }
 

@@ -53,7 +53,7 @@ impl Precision {
     }
 
     /// To how many bits a layer's plain weights are rounded in blocks, if they are.
-    pub(super) fn layer_bits(self) -> Option<Bits> {
+    pub(crate) fn layer_bits(self) -> Option<Bits> {
         match self {
             Self::Q4 => Some(Bits::Four),
             Self::Q8 => Some(Bits::Eight),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::raw::{OneOrMany, RawModel};
 use super::{Decay, Keep, Method, Templates};
-use crate::onnx::Module;
+use crate::onnx::{Module, Precision};
 use crate::runtime::Device;
 
 /// What a finetuning of kgbuild reads, does and writes. Paths are relative to this file's folder.
@@ -40,6 +40,9 @@ pub(in super::super) struct RawFinetune {
 pub(in super::super) struct RawBase {
     /// The model before finetuning: a GGUF file or a safetensors folder of a decoder.
     pub base: Option<RawModel>,
+    /// In what the weights that an adapter is trained over are kept: `f32`, `q8` or `q4`, as a pipeline's
+    /// `models.precision` has it. Without it: `f32`.
+    pub precision: Precision,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

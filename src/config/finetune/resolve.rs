@@ -11,7 +11,7 @@ use super::raw::{RawFacts, RawFinetune, RawMixture, RawTraining};
 use super::{FactSettings, Finetune, HeldOut, Method, Mixture, TrainingSettings};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fetch::{ModelSource, Source};
-use crate::onnx::Module;
+use crate::onnx::{Module, Precision};
 
 /// How a text is written.
 const TEXT_FORMS: &str = "a text is a local file or `pypi:package==version#path/inside`";
@@ -41,6 +41,7 @@ pub(super) fn resolve(
     let ontology = resolver.files(raw.inputs.ontology, ["inputs", "ontology"]);
     let entities = resolver.files(raw.inputs.entities, ["inputs", "entities"]);
     let training = training(resolver, raw.training);
+    precision(resolver, raw.model.precision, training.method);
     let mixture = raw.mixture.map(|raw| mixture(resolver, raw));
     let folder =
         raw.output.folder.map(|f| resolver.path(&f, Kind::FolderToBe, &["output", "folder"]));
@@ -48,6 +49,7 @@ pub(super) fn resolve(
     Some(Finetune {
         file: file.to_owned(),
         base: base?,
+        precision: raw.model.precision,
         facts,
         ontology,
         entities,
@@ -60,6 +62,23 @@ pub(super) fn resolve(
         folder: folder?,
         named_relations,
     })
+}
+
+/// Refuses a precision in which nothing is trained.
+fn precision(resolver: &mut Resolver<'_>, chosen: Precision, method: Method) {
+    let (problem, help) = match (chosen, method) {
+        (Precision::F32, _) | (Precision::Q8 | Precision::Q4, Method::Lora) => return,
+        (Precision::Int8, _) => {
+            ("a training makes no products of integers", "write \"q8\" or \"q4\", or leave it out")
+        }
+        (_, Method::All) => (
+            "all weights are trained in f32",
+            "leave it out, or train an adapter with `method = \"lora\"` under [training]",
+        ),
+    };
+    let message = format!("`model.precision` is \"{chosen}\", and {problem}");
+    let mistake = Diagnostic::error("precision-of-training", message).help(help);
+    resolver.push(mistake, resolver.spans.value(&["model", "precision"]));
 }
 
 fn facts(resolver: &mut Resolver<'_>, raw: RawFacts) -> FactSettings {

@@ -31,6 +31,20 @@ pub(super) struct Tape {
     inner: Inner,
 }
 
+impl Tape {
+    /// Bytes of its numbers.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { x, qkv, qkv_normed, seen, attended, middle, gate_up, gated, fed, inner } = self;
+        let own = [x, qkv, qkv_normed, seen, attended, middle, gate_up, gated, fed];
+        own.into_iter().chain(inner).map(|values| size_of_val(&values[..])).sum()
+    }
+
+    /// What entered the layer, alone.
+    pub(super) fn into_input(self) -> Vec<f32> {
+        self.x
+    }
+}
+
 /// By [`Module`]; empty without an adapter.
 type Inner = [Vec<f32>; Module::ALL.len()];
 
@@ -175,7 +189,7 @@ impl Step<'_> {
         inner: &mut Inner,
     ) -> Result<(), EngineError> {
         let columns = self.columns(linear.module);
-        linear::forward(x, linear.inner, &Values::of(&linear.weight.tensor)?, y, columns);
+        linear::forward(x, linear.inner, &linear.weight.values()?, y, columns);
         if let Some(bias) = &linear.bias {
             linear::add_bias(&Values::of(&bias.tensor)?, y, columns);
         }
@@ -301,10 +315,10 @@ impl Step<'_> {
     ) -> Result<(), EngineError> {
         let columns = self.columns(linear.module);
         if let Some(dx) = dx.as_deref_mut() {
-            let weight = Values::of(&linear.weight.tensor)?;
+            let weight = linear.weight.values()?;
             linear::backward_input(dy, columns, &weight, linear.inner, dx, Earlier::Added);
         }
-        if let Some(at) = linear.weight.trained {
+        if let Some(at) = linear.weight.trained() {
             sums[at] = Some(linear::backward_weight(x, linear.inner, dy, columns));
         }
         if let Some(at) = linear.bias.as_ref().and_then(|bias| bias.trained) {

@@ -1,9 +1,9 @@
 //! Products with weights, and rows of matrices, in each precision.
 
 use super::Writer;
-use crate::onnx::blocks::{self, Bits, Blocks};
+use crate::onnx::blocks::{self, Bits};
 use crate::onnx::builder::{Attribute, Element, Tensor};
-use crate::onnx::checkpoint::transpose;
+use crate::onnx::checkpoint::{in_blocks, transpose};
 use crate::onnx::{Error, Precision};
 
 /// The largest number that activations and weights are rounded to in products of integers.
@@ -157,11 +157,7 @@ impl Writer<'_> {
         bits: Option<Bits>,
     ) -> Result<Option<InBlocks>, Error> {
         let Some(bits) = bits else { return Ok(None) };
-        let kept = match self.weights.blocks(name)? {
-            Some(kept) => Some(kept),
-            None => Blocks::round(&self.weights.read(name)?, shape, bits),
-        };
-        let Some(kept) = kept else { return Ok(None) };
+        let Some(kept) = in_blocks(self.weights, name, shape, bits)? else { return Ok(None) };
         let ([rows, columns], size) = (shape, kept.size);
         let blocks = columns / size;
         let (planes, offsets) = kept.planes();
