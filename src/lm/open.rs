@@ -74,11 +74,21 @@ impl Explain for OpenError {
     }
 }
 
+/// Bytes of the widest of a packed graph's values in a run: more rows make its products no faster.
+const WIDEST: u64 = 16 << 20;
+
+/// How many tokens of a model ride in one run at most, by the width of its feed-forward layers.
+fn most_tokens(model: &ModelFolder) -> usize {
+    let width = model.settings.get("intermediate_size").and_then(|width| width.as_u64());
+    let most = WIDEST / (4 * width.unwrap_or(1).max(1));
+    usize::try_from(most).map_or(usize::MAX, |most| most.max(128))
+}
+
 /// Opens a model, with the LoRA adapter of a folder where one is named, in a session with
 /// `threads` of its own.
 ///
 /// With an adapter and `models` = 2 the finetuned model and its base answer together, from one
-/// copy of the weights. `token_budget` is how many tokens are computed at once.
+/// copy of the weights. `token_budget` is how many tokens are computed at once, fewer of wide models.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -116,6 +126,7 @@ pub fn open(
     if model.packed {
         let head = Head::open(model)?;
         let in_blocks = model.precision == GraphPrecision::InBlocks;
+        let token_budget = token_budget.min(most_tokens(model));
         let packed = PackedModel::new(session, named, head, in_blocks, models, token_budget)?;
         return Ok(Box::new(packed));
     }

@@ -157,7 +157,7 @@ const KEYS_PER_TOKEN: usize = 32;
 
 /// Bytes of the logits of a run: each row that it answers may get those of a whole vocabulary, and a runtime
 /// holds them two or three times.
-const MOST_LOGITS: usize = 48 << 20;
+const MOST_LOGITS: usize = 32 << 20;
 
 /// How many rows a run answers, of models with so many tokens in their vocabulary.
 pub(super) fn most_asks(vocabulary: usize) -> usize {
