@@ -37,7 +37,7 @@ fn families(criterion: &mut Criterion) {
         let mut model = lm::open(&runtime, &folder, None, 1, 1, TOKEN_BUDGET).unwrap();
         let template = Template::parse("The capital of [X] is [Y].").unwrap();
         let candidates = ["Paris", "Conakry", "Bissau", "Port of Spain"]
-            .map(|label| prompter.candidate(label, true).unwrap().tokens);
+            .map(|label| prompter.candidate(label, lm::Before::Space).unwrap().tokens);
         let subject = |number: usize| format!("the country number {}", number * 37);
         let prompts: Vec<Prompt> = (0..PROMPTS)
             .map(|number| prompter.prompt(&template, &subject(number), "").unwrap())

@@ -47,6 +47,12 @@ pub struct MadeFrom {
     pub correction: String,
     /// How probabilities are normalised, by its name.
     pub normalise: String,
+    /// In what the models' weights are kept, where that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
+    /// Whether questions are asked by the model's own chat template.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chat: bool,
     /// SHA-256 of the tables of examples, and how many of them are for which models; empty without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples_sha256: Vec<String>,
@@ -190,6 +196,8 @@ mod tests {
                 finetuned_sha256: "bb".into(),
                 correction: "linear".into(),
                 normalise: "trie".into(),
+                precision: None,
+                chat: false,
                 examples_sha256: Vec::new(),
                 facts_sha256: vec!["cc".into()],
             },

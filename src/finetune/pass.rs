@@ -25,7 +25,7 @@ pub(super) const MOST_TAPES: usize = 1 << 30;
 
 /// What a layer left on the way forth.
 enum Left {
-    Tape(Tape),
+    Tape(Box<Tape>),
     /// What entered it, from which its tape is made anew.
     Input(Vec<f32>),
 }
@@ -67,7 +67,7 @@ impl<'a> Pass<'a> {
             let bytes = tape.bytes();
             left.push(if kept + bytes <= most_tapes {
                 kept += bytes;
-                Left::Tape(tape)
+                Left::Tape(Box::new(tape))
             } else {
                 Left::Input(tape.into_input())
             });
@@ -112,7 +112,7 @@ impl<'a> Pass<'a> {
             let step = Step { model, layer: &model.layers[at], is_last, shape: &shape };
             let tape = match left {
                 Left::Tape(tape) => tape,
-                Left::Input(x) => step.forward(x)?.1,
+                Left::Input(x) => Box::new(step.forward(x)?.1),
             };
             // Below the first layer only the embedding can be trained.
             let wants_input = at > 0 || model.embedding.trained.is_some();

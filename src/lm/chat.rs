@@ -10,7 +10,7 @@ use minijinja_contrib::pycompat;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::Explain;
-use crate::onnx::ModelFolder;
+use crate::onnx::Conversation;
 
 /// In a frame, the place of the question: of Unicode's private letters, which no template has.
 const PLACE: &str = "\u{e000}\u{e001}\u{e000}";
@@ -24,15 +24,15 @@ const FUEL: u64 = 10_000_000;
 #[non_exhaustive]
 pub enum ChatError {
     /// It has none.
-    #[error("{model} has no chat template, which `chat = true` asks it through")]
+    #[error("{model} has no chat template, by which `chat = true` asks it")]
     Missing {
-        /// The model's tokenizer file.
+        /// The model, as it is named.
         model: String,
     },
     /// It does not parse, or refuses a question.
     #[error("the chat template of {model} cannot be used: {problem}")]
     Unusable {
-        /// The model's tokenizer file.
+        /// The model, as it is named.
         model: String,
         /// What is wrong with it.
         problem: String,
@@ -43,7 +43,8 @@ impl Explain for ChatError {
     fn help(&self) -> Option<String> {
         let help = match self {
             Self::Missing { .. } => {
-                "leave `chat` out, or put the model's own tokenizer_config.json beside it"
+                "leave `chat` out, or name a model that has one: a GGUF file in its \
+                 `tokenizer.chat_template`, a folder in tokenizer_config.json or chat_template.jinja"
             }
             Self::Unusable { .. } => {
                 "leave `chat` out, or mend the template: it is in tokenizer_config.json or in the GGUF \
@@ -59,30 +60,21 @@ impl Explain for ChatError {
 pub struct Chat {
     model: String,
     environment: Environment<'static>,
-    /// What the template writes where texts begin and end.
-    tokens: [String; 2],
+    conversation: Conversation,
     /// Of a question without others before it.
     frame: String,
+    /// What opens an answer, and what is written between that and the answer, if anything is.
+    opening: [String; 2],
     /// What ends an answer.
     end: String,
 }
 
 impl Chat {
-    /// Reads a model's template and tries it.
+    /// Takes a model's template and tries it; errors call the model so.
     ///
     /// # Errors
     /// See [`ChatError`].
-    pub fn of(model: &ModelFolder) -> Result<Self, ChatError> {
-        let named = model.tokenizer.display().to_string();
-        let Some(template) = model.chat_template() else {
-            return Err(ChatError::Missing { model: named });
-        };
-        let tokens = ["bos_token", "eos_token"].map(|key| model.setting(key).unwrap_or_default());
-        Self::parse(named, template, tokens)
-    }
-
-    /// Takes a template as text; errors call the model so. `tokens` are what texts begin and end with.
-    fn parse(model: String, template: String, tokens: [String; 2]) -> Result<Self, ChatError> {
+    pub fn new(model: String, conversation: Conversation) -> Result<Self, ChatError> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.unwrap_or_else(|_| unreachable!("it has no delimiters")));
@@ -91,15 +83,21 @@ impl Chat {
         environment.add_function("raise_exception", |why: String| -> Result<Value, _> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, why))
         });
+        environment.add_function("strftime_now", |format: String| date(&format));
+        let template = without_marks_of_answers(&conversation.template);
         if let Err(error) = environment.add_template_owned("chat", template) {
             return Err(ChatError::Unusable { model, problem: in_words(&error) });
         }
-        let (frame, end) = (String::new(), String::new());
-        let mut chat = Self { model, environment, tokens, frame, end };
+        let (frame, opening, end) = (String::new(), Default::default(), String::new());
+        let mut chat = Self { model, environment, conversation, frame, opening, end };
         chat.frame = chat.frame(&[])?;
         let answered = chat.render(&[("user", PLACE), ("assistant", ANSWER)], false)?;
-        let end = answered.split_once(ANSWER).map(|(_, end)| end.to_owned());
-        chat.end = end.ok_or_else(|| chat.lost("an answer"))?;
+        let (before, end) = answered.split_once(ANSWER).ok_or_else(|| chat.lost("an answer"))?;
+        let behind = |text: &str| text.split_once(PLACE).map(|(_, behind)| behind.to_owned());
+        let opening = behind(&chat.frame).unwrap_or_default();
+        let written = behind(before).unwrap_or_default();
+        let between = written.strip_prefix(&opening).unwrap_or_default().to_owned();
+        (chat.opening, chat.end) = ([opening, between], end.to_owned());
         Ok(chat)
     }
 
@@ -122,6 +120,17 @@ impl Chat {
         frame.replace(PLACE, question)
     }
 
+    /// What stands before an answer since the question, and what the model itself writes before it, most often
+    /// nothing.
+    pub fn opening(&self) -> [&str; 2] {
+        [&self.opening[0], &self.opening[1]]
+    }
+
+    /// How long the text around a question is that has no others before it, in bytes.
+    pub fn length(&self) -> usize {
+        self.frame.len()
+    }
+
     /// What the model's answers end with.
     pub fn end(&self) -> &str {
         &self.end
@@ -137,7 +146,7 @@ impl Chat {
             .iter()
             .map(|(role, content)| context! { role => *role, content => *content })
             .collect();
-        let [begin, end] = &self.tokens;
+        let Conversation { begin, end, .. } = &self.conversation;
         // Models that can think aloud first are asked to answer at once.
         let rendered = self.environment.get_template("chat").and_then(|template| {
             template.render(context! {
@@ -146,6 +155,8 @@ impl Chat {
                 bos_token => begin,
                 eos_token => end,
                 enable_thinking => false,
+                tools => (),
+                documents => (),
             })
         });
         rendered.map_err(|error| ChatError::Unusable {
@@ -158,6 +169,34 @@ impl Chat {
         let problem = format!("it does not write {what} once and as it is");
         ChatError::Unusable { model: self.model.clone(), problem }
     }
+}
+
+/// A template without the marks by which trainers find the answers: they write nothing.
+fn without_marks_of_answers(template: &str) -> String {
+    let mut text = template.to_owned();
+    for mark in ["generation", "endgeneration"] {
+        for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
+            // White space is dropped as the mark would have it dropped.
+            let [before, after] = [open.ends_with('-'), close.starts_with('-')];
+            let comment =
+                format!("{{#{}{}#}}", if before { "-" } else { "" }, if after { "-" } else { "" });
+            text = text.replace(&format!("{open} {mark} {close}"), &comment);
+        }
+    }
+    text
+}
+
+/// The date of templates that tell one: always the same, so that a graph does not depend on its day.
+fn date(format: &str) -> String {
+    let parts = [
+        ("%d", "01"),
+        ("%B", "January"),
+        ("%b", "Jan"),
+        ("%m", "01"),
+        ("%Y", "2025"),
+        ("%A", "Wednesday"),
+    ];
+    parts.iter().fold(format.to_owned(), |text, (part, value)| text.replace(part, value))
 }
 
 /// An error of the template with what lies behind it.
@@ -176,8 +215,8 @@ mod tests {
     use super::*;
 
     fn parse(template: &str) -> Result<Chat, ChatError> {
-        let tokens = ["<s>", "</s>"].map(str::to_owned);
-        Chat::parse("m".to_owned(), template.to_owned(), tokens)
+        let [template, begin, end] = [template, "<s>", "</s>"].map(str::to_owned);
+        Chat::new("m".to_owned(), Conversation { template, begin, end })
     }
 
     /// The manner of many models, written for this test.
@@ -190,12 +229,24 @@ mod tests {
         let chat = parse(MARKED).unwrap();
         let alone = "<s><|user|>\nWho?<|end|>\n<|assistant|>\n";
         assert_eq!(chat.asked("", "Who?"), alone);
-        assert_eq!(chat.end(), "<|end|>\n");
+        assert_eq!((chat.opening(), chat.end()), (["<|end|>\n<|assistant|>\n", ""], "<|end|>\n"));
         let turns = [("What?".to_owned(), "That.".to_owned())];
         let frame = chat.frame(&turns).unwrap();
         let behind = "<s><|user|>\nWhat?<|end|>\n<|assistant|>\nThat.<|end|>\n<|user|>\nWho?<|end|>\n\
                       <|assistant|>\n";
         assert_eq!(chat.asked(&frame, "Who?"), behind);
+    }
+
+    #[test]
+    fn what_trainers_and_calendars_want_is_written_too() {
+        let chat = parse(
+            "{% if tools is not none %}no{% endif %}{{ strftime_now('%d %B %Y') }}\n{% for m in messages %}\
+             {% if m.role == 'user' %}Q: {{ m.content }}\n{% else %}A:{% generation %} {{ m.content }}.\
+             {%- endgeneration %}{% endif %}{% endfor %}{% if add_generation_prompt %}A:{% endif %}",
+        )
+        .unwrap();
+        assert_eq!(chat.asked("", "Who?"), "01 January 2025\nQ: Who?\nA:");
+        assert_eq!((chat.opening(), chat.end()), (["\nA:", " "], "."));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use mix::mix;
 pub use names::{CandidateIndex, Names};
 pub use open::{OpenError, open};
 pub use packed::PackedModel;
-pub use prompter::{After, Prompter, PrompterError, TokenisedCandidate};
+pub use prompter::{After, Before, Prompter, PrompterError, TokenisedCandidate};
 pub use remember::{EvaluateSome, Memory, Remembered};
 pub use search::{
     Answer, Asked, Best, Demand, Excluded, Found, Mass, Method, Rankings, ScoredCandidate,

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Prompt;
-use super::chat::Chat;
+use super::chat::{Chat, ChatError};
 use super::tokenizer::Tokenizer;
 use crate::onnx::{Family, ModelFolder};
 use crate::ontology::{Refusal, Template};
@@ -57,7 +57,7 @@ pub struct Prompter {
 
 enum Manner {
     Causal,
-    Chat(Chat),
+    Chat(Box<Chat>),
     Masked {
         mask: String,
         id: u32,
@@ -87,6 +87,17 @@ enum Gap {
 /// The first two sentinels, as the tokenizers of T5 and of mT5 spell them.
 const SENTINELS: [[&str; 2]; 2] =
     [["<extra_id_0>", "<extra_id_1>"], ["▁<extra_id_0>", "▁<extra_id_1>"]];
+
+/// What stands before the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// A space.
+    Space,
+    /// Text without a space at its end, or nothing.
+    Text,
+    /// What opens an answer in a conversation.
+    Opening,
+}
 
 /// A candidate's tokens, and for each the number of its word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,16 +147,20 @@ impl Prompter {
         Ok(Self { tokenizer, manner })
     }
 
-    /// The same of a model that is asked questions by its own chat template.
+    /// The same of a model that is asked questions by its own chat template; errors call it so.
     ///
     /// # Errors
     /// Where the model has no usable one.
-    pub fn chatting(model: &ModelFolder) -> Result<Self, PrompterError> {
+    pub fn chatting(model: &ModelFolder, named: &str) -> Result<Self, PrompterError> {
         if model.family != Family::Causal {
             return Err(PrompterError::NoChat { family: model.family });
         }
+        let named = named.to_owned();
+        let Some(conversation) = model.conversation() else {
+            return Err(ChatError::Missing { model: named }.into());
+        };
         let tokenizer = Tokenizer::read(&model.tokenizer)?;
-        Ok(Self { tokenizer, manner: Manner::Chat(Chat::of(model)?) })
+        Ok(Self { tokenizer, manner: Manner::Chat(Box::new(Chat::new(named, conversation)?)) })
     }
 
     /// What tells a model's manner of being asked from another's, where it has one of its own.
@@ -156,16 +171,19 @@ impl Prompter {
         }
     }
 
-    /// Of a relation's usable templates, those that are asked: of a chat model the questions, where there
-    /// are any.
-    pub fn asked(&self, templates: Vec<Template>) -> Vec<Template> {
-        let questions = |own: &Manner| {
-            matches!(own, Manner::Chat(_)) && templates.iter().any(Template::is_question)
-        };
-        if !questions(&self.manner) {
-            return templates;
+    /// How long the text around a question is where no examples stand before it, in bytes.
+    pub fn around(&self) -> usize {
+        match &self.manner {
+            Manner::Chat(chat) => chat.length(),
+            _ => 0,
         }
-        templates.into_iter().filter(Template::is_question).collect()
+    }
+
+    /// Of a relation's templates, those that are asked: of a chat model the questions, where there are any.
+    pub fn asked<'t>(&self, templates: &'t [Template]) -> Vec<&'t Template> {
+        let chats = matches!(self.manner, Manner::Chat(_));
+        let questions = chats && templates.iter().any(Template::is_question);
+        templates.iter().filter(|template| !questions || template.is_question()).collect()
     }
 
     /// Examples, subjects and objects by label, as what stands before a prompt: a line each, in the
@@ -199,10 +217,15 @@ impl Prompter {
         }
     }
 
-    /// Whether a space stands before the object of a template: see [`Self::candidate`].
-    pub fn has_space(&self, template: &Template) -> bool {
-        let answers = matches!(self.manner, Manner::Chat(_)) && template.is_question();
-        !answers && template.object_has_space()
+    /// What stands before the object of a template: see [`Self::candidate`].
+    pub fn before_object(&self, template: &Template) -> Before {
+        if matches!(self.manner, Manner::Chat(_)) && template.is_question() {
+            Before::Opening
+        } else if template.object_has_space() {
+            Before::Space
+        } else {
+            Before::Text
+        }
     }
 
     /// The tokenizer.
@@ -354,20 +377,25 @@ impl Prompter {
         }
     }
 
-    /// The tokens of a candidate in the object's place, `with_space` where a space is before it.
+    /// The tokens of a candidate in the object's place.
     ///
     /// # Errors
     /// Where the tokenizer fails.
     pub fn candidate(
         &self,
         label: &str,
-        with_space: bool,
+        before: Before,
     ) -> Result<TokenisedCandidate, PrompterError> {
-        if !with_space && !matches!(self.manner, Manner::Causal) {
+        let reads_on = matches!(self.manner, Manner::Causal | Manner::Chat(_));
+        Ok(match (before, &self.manner) {
+            (Before::Opening, Manner::Chat(chat)) => {
+                let [opening, between] = chat.opening();
+                self.tokenizer.words_behind(opening, &format!("{between}{label}"))?
+            }
+            (Before::Space, _) => self.tokenizer.words(&format!(" {label}"))?,
+            _ if reads_on => self.tokenizer.words(label)?,
             // Nothing, a sentinel or a mark of punctuation is before it.
-            return Ok(self.tokenizer.beginning(label)?);
-        }
-        let text = if with_space { format!(" {label}") } else { label.to_owned() };
-        Ok(self.tokenizer.words(&text)?)
+            _ => self.tokenizer.beginning(label)?,
+        })
     }
 }

@@ -157,11 +157,31 @@ impl Tokenizer {
     /// # Errors
     /// Where the tokenizer fails.
     pub fn words(&self, text: &str) -> Result<TokenisedCandidate, TokenizerError> {
-        let behind = format!("{}{text}", Self::PROBE);
-        let encoding = self.encoding(&behind, false)?;
-        let own = self.probe.len();
-        if encoding.get_ids().starts_with(&self.probe) {
-            Ok(candidate(&encoding, own, text, Self::PROBE.len()))
+        self.added(Self::PROBE, &self.probe, text)
+    }
+
+    /// The same behind a text that is known.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn words_behind(
+        &self,
+        before: &str,
+        text: &str,
+    ) -> Result<TokenisedCandidate, TokenizerError> {
+        self.added(before, &self.whole(before)?, text)
+    }
+
+    /// What `text` adds to the tokens of the text `before`.
+    fn added(
+        &self,
+        before: &str,
+        tokens: &[u32],
+        text: &str,
+    ) -> Result<TokenisedCandidate, TokenizerError> {
+        let encoding = self.encoding(&format!("{before}{text}"), false)?;
+        if encoding.get_ids().starts_with(tokens) {
+            Ok(candidate(&encoding, tokens.len(), text, before.len()))
         } else {
             // The text melts into the word before it: only its own encoding is left.
             self.beginning(text)

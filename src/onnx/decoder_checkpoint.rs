@@ -8,6 +8,7 @@ use serde_json::json;
 use tokenizers::Tokenizer;
 
 use super::checkpoint::Weights;
+use super::conversation::{Conversation, TEMPLATE, TEMPLATE_FILE};
 use super::decoder::DecoderConfig;
 use super::form::Form;
 use super::gguf::{Gguf, Value};
@@ -25,10 +26,9 @@ pub(super) const IMPORTER_KEY: &str = "kgbuild_importer";
 /// The key of what logits are kept below by tanh, if they are.
 pub(super) const OUTPUT_CAP: &str = "final_logit_softcapping";
 
-/// The key of the template of conversations, and the file that may have it alone.
-pub(super) const CHAT_TEMPLATE: &str = "chat_template";
-pub(super) const TEMPLATE_FILE: &str = "chat_template.jinja";
+/// Where a folder says more of its tokens.
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(super) const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 
 pub(super) const GRAPH: &str = "model.onnx";
 pub(super) const DATA: &str = "model.onnx.data";
@@ -99,7 +99,7 @@ pub(super) fn from_gguf(source: &Path) -> Result<Checkpoint, Error> {
         );
     }
     if let Some(Value::Text(template)) = gguf.metadata("tokenizer.chat_template") {
-        keys.insert(CHAT_TEMPLATE.to_owned(), json!(template));
+        keys.insert(TEMPLATE.to_owned(), json!(template));
     }
     Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
 }
@@ -129,22 +129,25 @@ pub(super) fn from_safetensors(source: &Path) -> Result<Checkpoint, Error> {
     Ok(Checkpoint { config, weights, tokenizer, kinds, tokenizer_json, keys, files })
 }
 
-/// What a safetensors folder says of how conversations are written, where it says it.
+/// What a safetensors folder says of how conversations are written, where it says it so that it can be read.
 fn conversation(
     source: &Path,
     files: &mut FileHashes,
 ) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
     let mut found = serde_json::Map::new();
-    let path = source.join(TOKENIZER_CONFIG);
-    if path.is_file() {
-        let mut settings = parse_settings(&path, &read_text(&path, files)?)?;
-        for key in ["bos_token", "eos_token", CHAT_TEMPLATE] {
-            found.extend(settings.remove(key).map(|value| (key.to_owned(), value)));
+    for name in [SPECIAL_TOKENS, TOKENIZER_CONFIG] {
+        let path = source.join(name);
+        if !path.is_file() {
+            continue;
         }
+        // Who asks no conversation needs none of it.
+        let settings = parse_settings(&path, &read_text(&path, files)?).unwrap_or_default();
+        let wanted = |key: &str| ["bos_token", "eos_token", TEMPLATE].contains(&key);
+        found.extend(settings.into_iter().filter(|(key, value)| wanted(key) && !value.is_null()));
     }
     let path = source.join(TEMPLATE_FILE);
     if path.is_file() {
-        found.insert(CHAT_TEMPLATE.to_owned(), json!(read_text(&path, files)?));
+        found.insert(TEMPLATE.to_owned(), json!(read_text(&path, files)?));
     }
     Ok(found)
 }
@@ -187,6 +190,11 @@ pub(super) fn parse_settings(
 }
 
 impl Checkpoint {
+    /// How its conversations are written, if its files say so.
+    pub fn conversation(&self) -> Option<Conversation> {
+        Conversation::of(&self.keys)
+    }
+
     /// Bytes of its weights in f32, as a run holds them.
     pub fn bytes(&self) -> u64 {
         let weights = self.config.weights().into_iter();

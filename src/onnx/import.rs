@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::conversation::{TEMPLATE, TEMPLATE_FILE};
 use super::decoder_checkpoint::{
-    CHAT_TEMPLATE, CONFIG, Checkpoint, GRAPH, TEMPLATE_FILE, TOKENIZER, TOKENIZER_CONFIG,
-    from_gguf, from_safetensors, parse_settings,
+    CONFIG, Checkpoint, GRAPH, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, from_gguf,
+    from_safetensors, parse_settings,
 };
 use super::family::Family;
 use super::form::{BEGINS, ENCODER, Form, WITH_PAST};
@@ -24,8 +25,7 @@ pub const IMPORTER_VERSION: u32 = 5;
 const BESIDE_VERSION: u32 = 1;
 
 /// The files beside a graph that say how its model is asked, the first that has a key counting.
-const SETTINGS: [&str; 4] =
-    [CONFIG, "generation_config.json", TOKENIZER_CONFIG, "special_tokens_map.json"];
+const SETTINGS: [&str; 4] = [CONFIG, "generation_config.json", TOKENIZER_CONFIG, SPECIAL_TOKENS];
 
 /// Makes a model loadable: a GGUF file or safetensors folder is converted, into the cache, under
 /// the hash of its source and `precision`; an ONNX folder is checked and used where it is.
@@ -45,13 +45,26 @@ pub fn import(
     match Form::of(source)? {
         Form::Gguf => converted(source, precision, cache, events, from_gguf),
         Form::Safetensors => converted(source, precision, cache, events, from_safetensors),
+        Form::Onnx(graph) => {
+            check_precision(source, precision)?;
+            onnx_folder(source, graph, cache, events)
+        }
+    }
+}
+
+/// Holds that a model can be kept in a precision: an ONNX folder is what it is.
+///
+/// # Errors
+/// [`Error::Unsupported`] where it cannot; those of looking at it.
+pub fn check_precision(source: &Path, precision: Precision) -> Result<(), Error> {
+    match Form::of(source)? {
         Form::Onnx(graph) if precision != Precision::F32 => {
             let problem = format!("it is an ONNX graph, which cannot be made {precision}");
             let help = "name the GGUF file or safetensors folder that it was made from, or leave \
                         `precision` out";
             Err(Error::unsupported(&graph, problem, help))
         }
-        Form::Onnx(graph) => onnx_folder(source, graph, cache, events),
+        _ => Ok(()),
     }
 }
 
@@ -121,7 +134,7 @@ fn onnx_folder(
     }
     if let Some(path) = find(TEMPLATE_FILE) {
         let template = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        settings.insert(CHAT_TEMPLATE.to_owned(), template.into());
+        settings.insert(TEMPLATE.to_owned(), template.into());
     }
     let packed = inputs.iter().any(|name| name == "trees");
     let family = match packed {

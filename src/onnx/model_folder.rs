@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::conversation::{self, Conversation};
 use super::decoder_checkpoint::DATA;
 use super::family::Family;
 use super::graph_precision::GraphPrecision;
@@ -65,17 +66,12 @@ impl ModelFolder {
 
     /// A text among its settings; of a token that is described, its content.
     pub fn setting(&self, key: &str) -> Option<String> {
-        let value = self.settings.get(key)?;
-        Some(value.as_str().or_else(|| value["content"].as_str())?.to_owned())
+        conversation::text(&self.settings, key)
     }
 
-    /// The template of its conversations; of several, the one that is meant for these.
-    pub fn chat_template(&self) -> Option<String> {
-        let template = self.settings.get("chat_template")?;
-        let listed = template.as_array().map_or(&[][..], Vec::as_slice);
-        let default = listed.iter().find(|own| own["name"] == "default");
-        let text = default.map_or(template, |own| &own["template"]).as_str()?;
-        Some(text.to_owned())
+    /// How its conversations are written, if its files say so.
+    pub fn conversation(&self) -> Option<Conversation> {
+        Conversation::of(&self.settings)
     }
 
     /// A token's number among its settings; of several, the first.

@@ -39,18 +39,19 @@ impl Refusal {
 impl Relation {
     /// The templates that a causal model can use: see [`Self::usable_templates`].
     pub fn causal_templates(&self, notes: &mut Diagnostics) -> Option<Vec<Template>> {
-        self.usable_templates(&Refusal::by_causal, notes)
+        self.usable_templates(self.templates.iter().collect(), &Refusal::by_causal, notes)
     }
 
-    /// The templates that nothing refuses, all with a space before the object or all without.
+    /// Those of `templates`, its own, that nothing refuses, all with a space before the object or all without.
     /// Warnings, and why there are none, go to `notes`.
     pub fn usable_templates(
         &self,
+        templates: Vec<&Template>,
         refusal: &dyn Fn(&Template) -> Option<Refusal>,
         notes: &mut Diagnostics,
     ) -> Option<Vec<Template>> {
         let (mut usable, mut refused) = (Vec::new(), Vec::new());
-        for template in &self.templates {
+        for template in templates {
             match refusal(template) {
                 None => usable.push(template.clone()),
                 Some(refusal) => refused.push((template, refusal)),

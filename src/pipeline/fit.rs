@@ -129,7 +129,7 @@ fn too_long(plan: &Plan, relation: &RelationPlan, label: &str, context: usize) -
     let room = context.saturating_sub(relation.longest);
     let is_read = plan.exampled.finetuned || plan.exampled.base;
     let examples = if is_read { &relation.examples } else { "" };
-    let around = examples.len() + AROUND;
+    let around = examples.len() + plan.prompter.around() + AROUND;
     // A token is a byte at least, so that almost all prompts are known to fit by their length, without being
     // written: the subject stands once in a template. A tokenizer that makes a text longer before it takes it
     // apart is left to the encode stage.

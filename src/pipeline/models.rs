@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use super::predict::Predictor;
-use crate::config::Pipeline;
+use crate::config::{ModelSettings, Pipeline};
 use crate::diagnostic::{Events, Explain};
 use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
-use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
+use crate::lm::{self, Chat, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
 use crate::onnx::{self, Family, ModelFolder, Precision, lora};
 use crate::runtime::Runtime;
 
@@ -144,6 +144,8 @@ pub struct LocatedModels {
     named_base: Option<ModelDescription>,
     /// Whose tokenizer and settings say how all are asked.
     asked: ModelFolder,
+    /// How the pipeline names that one.
+    named_asked: String,
     /// In what the weights of all are kept, as far as they were converted.
     pub(super) precision: Precision,
     /// Whether questions are asked by the chat template.
@@ -163,7 +165,7 @@ pub fn locate(
     cache: &Cache,
     events: &dyn Events,
 ) -> Result<LocatedModels, ModelsError> {
-    let precision = pipeline.models.precision;
+    let ModelSettings { precision, chat, .. } = pipeline.models;
     let base = match &pipeline.models.base {
         Some(source) => Some(locate_one(source, precision, cache, events)?),
         None => None,
@@ -180,9 +182,12 @@ pub fn locate(
     {
         same_vocabulary(&base.folder.tokenizer, &finetuned.folder.tokenizer)?;
     }
-    let mut models = base.iter().chain(&finetuned);
+    let models = base.iter().chain(&finetuned);
     let context = models.clone().filter_map(|model| model.folder.context()).min();
-    let asked = models.next().map(|model| model.folder.clone());
+    // A conversation is written as the model was finetuned on it, where it says how.
+    let chats = finetuned.iter().filter(|model| chat && model.folder.conversation().is_some());
+    let asked = chats.chain(models).next();
+    let asked = asked.map(|model| (model.folder.clone(), model.description.source.clone()));
     if let (Some(base), Some(finetuned)) = (&base, &finetuned)
         && base.folder.family != finetuned.folder.family
     {
@@ -191,9 +196,8 @@ pub fn locate(
             finetuned: finetuned.folder.family,
         });
     }
-    let Some(asked) = asked else { unreachable!("a pipeline names a model") };
-    let chat = pipeline.models.chat;
-    Ok(LocatedModels { named_base, asked, precision, chat, finetuned, base, context })
+    let Some((asked, named_asked)) = asked else { unreachable!("a pipeline names a model") };
+    Ok(LocatedModels { named_base, asked, named_asked, precision, chat, finetuned, base, context })
 }
 
 /// Holds that the local checkpoints which `pipeline` names can be read, without converting them.
@@ -203,8 +207,18 @@ pub fn locate(
 pub(super) fn check_local(pipeline: &Pipeline) -> Result<(), ModelsError> {
     let named = pipeline.models.base.iter().chain(&pipeline.models.finetuned);
     for path in named.filter_map(ModelSource::path) {
-        if !lora::is_lora_folder(path) && onnx::is_checkpoint(path)? {
-            onnx::open_checkpoint(path)?;
+        if lora::is_lora_folder(path) {
+            continue;
+        }
+        if !onnx::is_checkpoint(path)? {
+            onnx::check_precision(path, pipeline.models.precision)?;
+            continue;
+        }
+        let checkpoint = onnx::open_checkpoint(path)?;
+        if let Some(conversation) = checkpoint.conversation()
+            && pipeline.models.chat
+        {
+            Chat::new(path.display().to_string(), conversation).map_err(PrompterError::from)?;
         }
     }
     Ok(())
@@ -246,7 +260,11 @@ impl LocatedModels {
     /// # Errors
     /// Where their tokenizer cannot be read, or lacks a token that their family needs.
     pub fn prompter(&self) -> Result<Prompter, ModelsError> {
-        Ok(if self.chat { Prompter::chatting(&self.asked)? } else { Prompter::new(&self.asked)? })
+        Ok(if self.chat {
+            Prompter::chatting(&self.asked, &self.named_asked)?
+        } else {
+            Prompter::new(&self.asked)?
+        })
     }
 
     /// The source and hash of the base model that the answers depend on: one that is asked, or that
@@ -272,6 +290,11 @@ impl LocatedModels {
     /// The source and hash of the base model that the pipeline names, asked or not.
     pub fn named_base(&self) -> Option<&ModelDescription> {
         self.named_base.as_ref()
+    }
+
+    /// The precision of all, where one was chosen: graphs and numbers of before know none.
+    pub(super) fn chosen_precision(&self) -> Option<&'static str> {
+        (self.precision != Precision::F32).then(|| self.precision.name())
     }
 
     /// Whether their graphs are kgbuild's own, which take trees of tokens.

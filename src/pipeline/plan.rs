@@ -191,6 +191,25 @@ impl Plan {
         notes.or(plan)
     }
 
+    /// The templates by which a relation is asked, and the examples as what stands before a prompt.
+    fn asked_by(
+        &self,
+        relation: &Relation,
+        examples: &[(String, String)],
+        notes: &mut Diagnostics,
+    ) -> Option<(Vec<Template>, String)> {
+        let refusal = |template: &Template| self.prompter.refusal(template);
+        let templates = self.prompter.asked(&relation.templates);
+        let templates = relation.usable_templates(templates, &refusal, notes)?;
+        match self.prompter.examples(&templates, examples) {
+            Ok(examples) => Some((templates, examples)),
+            Err(error) => {
+                notes.push(Diagnostic::of("examples", &error));
+                None
+            }
+        }
+    }
+
     fn relation(
         &self,
         pipeline: &Pipeline,
@@ -198,26 +217,18 @@ impl Plan {
         notes: &mut Diagnostics,
     ) -> Option<RelationPlan> {
         let RelationInputs { relation, subjects, prior_subjects, objects, examples } = inputs;
-        let refusal = |template: &Template| self.prompter.refusal(template);
-        let templates = self.prompter.asked(relation.usable_templates(&refusal, notes)?);
-        let examples = match self.prompter.examples(&templates, &examples) {
-            Ok(examples) => examples,
-            Err(error) => {
-                notes.push(Diagnostic::of("examples", &error));
-                return None;
-            }
-        };
+        let (templates, examples) = self.asked_by(&relation, &examples, notes)?;
         let asked_by = tokens::NamesOf {
             catalog: &self.candidates,
             prompter: &self.prompter,
             naming: pipeline.names(&relation.iri),
-            with_space: self.prompter.has_space(&templates[0]),
+            before: self.prompter.before_object(&templates[0]),
         };
         // Ranges are often the same, and their tries are what is largest.
         let alike = self.relations.iter().find(|other| {
             is_same(&other.candidates, &objects)
                 && pipeline.names(&other.iri) == asked_by.naming
-                && self.prompter.has_space(&other.templates[0]) == asked_by.with_space
+                && self.prompter.before_object(&other.templates[0]) == asked_by.before
         });
         let Space { space, texts, longest } =
             Space::new(pipeline, &relation, &templates, &asked_by, &objects, alike, notes)?;

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, EntityId, Objects};
 use crate::config::{CandidateNames, PredictionSettings};
 use crate::graph::{KeptAnswers, KeptQuestion, print, question_print};
 use crate::lm::{Answers, EvaluateSome, Memory, Remembered, Row};
-use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION, Precision};
+use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::ontology::ValueRange;
 
 /// How prompts are made of templates and labels, and rows of candidates: another number where the same
@@ -57,9 +57,7 @@ impl LocatedModels {
         // An adapter is nothing without its base.
         let over = self.base().map_or("", |base| &base.sha256);
         let mut choices = String::new();
-        if self.precision != Precision::F32 {
-            choices += &format!(" {}", self.precision);
-        }
+        choices.extend(self.chosen_precision().map(|precision| format!(" {precision}")));
         choices.extend(manner.map(|manner| format!(" chat {manner}")));
         let of = |sha256: &str, over: &str, exampled| AskedModel {
             identity: format!(

@@ -10,7 +10,7 @@ use crate::config::{self, CandidateNames, Pipeline, PredictionSettings};
 use crate::fetch;
 use crate::graph::RunDescription;
 use crate::lm::Demand;
-use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION, Precision};
+use crate::onnx::{IMPORTER_VERSION, PREPARER_VERSION};
 use crate::shock::{Calibration, Pair};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -34,7 +34,7 @@ pub(super) fn describe(
         config_sha256,
         lambda: shared_lambda(pipeline, plan),
         correction: pipeline.correction.name().to_owned(),
-        precision: chosen(models).map(str::to_owned),
+        precision: models.chosen_precision().map(str::to_owned),
         tuned_sha256: match &pipeline.tuning {
             Some(tuning) => Some(fetch::sha256_of(&tuning.file)?),
             None => None,
@@ -74,7 +74,7 @@ pub(super) fn sign(
             signature.insert(part.to_owned(), model.sha256.clone());
         }
     }
-    if let Some(precision) = chosen(models) {
+    if let Some(precision) = models.chosen_precision() {
         signature.insert("precision".to_owned(), precision.to_owned());
     }
     signature.extend(plan.prompter.identity().map(|chat| ("chat".to_owned(), chat)));
@@ -97,11 +97,6 @@ pub(super) fn sign(
         signature.insert("inference".to_owned(), "properties of relations".to_owned());
     }
     Ok(signature)
-}
-
-/// The precision of the models, where one was chosen: graphs of before know none.
-fn chosen(models: &LocatedModels) -> Option<&'static str> {
-    (models.precision != Precision::F32).then(|| models.precision.name())
 }
 
 /// The settings and numbers, by what they are of.

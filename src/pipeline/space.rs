@@ -135,7 +135,7 @@ fn of_numbers(
         return Err(Unsearchable::Every("method = \"exhaustive\""));
     }
     let mut tokenise = |text: &str| {
-        let candidate = asked_by.prompter.candidate(text, asked_by.with_space);
+        let candidate = asked_by.prompter.candidate(text, asked_by.before);
         candidate.map(|candidate| candidate.tokens).map_err(Unsearchable::Tokenizer)
     };
     let trie = NumberTrie::new(grammar, &mut tokenise)?;

@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Objects};
 use crate::config::CandidateNames;
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::lm::trie::Sequences;
-use crate::lm::{Names, Prompter, TokenisedCandidate};
+use crate::lm::{Before, Names, Prompter, TokenisedCandidate};
 use crate::ontology::Relation;
 
 /// Names as tokens.
@@ -29,8 +29,8 @@ pub(super) struct NamesOf<'a> {
     pub prompter: &'a Prompter,
     /// Which names count.
     pub naming: CandidateNames,
-    /// Whether a space is before the object.
-    pub with_space: bool,
+    /// What is before the object.
+    pub before: Before,
 }
 
 impl NamesOf<'_> {
@@ -60,13 +60,13 @@ impl NamesOf<'_> {
         let mut of = Sequences::new();
         let mut seen: HashMap<Vec<u32>, (u32, usize)> = HashMap::new();
         // What is left of a name of which nothing is left.
-        let blank = self.prompter.candidate("", self.with_space);
+        let blank = self.prompter.candidate("", self.before);
         let (mut same, mut empty) = (Vec::new(), Vec::new());
         for candidate in 0..objects.len() {
             let mut own: Vec<u32> = Vec::new();
             for (at, name) in self.of(objects, candidate).iter().enumerate() {
                 let TokenisedCandidate { tokens, words } =
-                    match self.prompter.candidate(name, self.with_space) {
+                    match self.prompter.candidate(name, self.before) {
                         Ok(found) => found,
                         Err(e) => {
                             notes.push(Diagnostic::of("tokenizer", &e));

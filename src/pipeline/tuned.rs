@@ -47,6 +47,8 @@ impl LocatedModels {
             ("finetuned model", was.finetuned_sha256 != now.finetuned_sha256),
             ("correction", was.correction != now.correction),
             ("normalise", was.normalise != now.normalise),
+            ("precision", was.precision != now.precision),
+            ("way to ask (chat)", was.chat != now.chat),
             ("examples", was.examples_sha256 != now.examples_sha256),
         ]
         .into_iter()
@@ -86,6 +88,8 @@ pub(super) fn made_from(pipeline: &Pipeline, models: &LocatedModels) -> Result<M
                 format!("{normalise:?}, after {:?}", pipeline.prediction.after).to_lowercase()
             }
         },
+        precision: models.chosen_precision().map(str::to_owned),
+        chat: pipeline.models.chat,
         examples_sha256: examples_sha256(pipeline)?,
         facts_sha256: facts_sha256?,
     })

@@ -34,7 +34,7 @@ fn years_are_the_same_as_a_list_and_as_a_grammar() {
     ];
     for normalise in [Normalise::None, Normalise::Trie] {
         let mut tokenise = |text: &str| {
-            let candidate = plan.prompter.candidate(text, true);
+            let candidate = plan.prompter.candidate(text, kgbuild::lm::Before::Space);
             Ok::<_, UnwritableNumbers>(candidate.unwrap().tokens)
         };
         let trie = NumberTrie::new(years.numbers().unwrap(), &mut tokenise).unwrap();

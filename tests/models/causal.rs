@@ -19,8 +19,8 @@ use prost::Message;
 use serde::Deserialize;
 
 use crate::support::{
-    Questions, check_form, check_forms, expectations, largest_difference, models, open, runtime,
-    sorted,
+    Questions, check_form, check_forms, expectations, largest_difference, models, open, open_in,
+    runtime, sorted,
 };
 
 #[derive(Deserialize)]
@@ -134,6 +134,25 @@ fn decoders_of_each_architecture_agree_with_pytorch() {
     }
 }
 
+/// Logits of single tokens, which are worked out from rows of the output matrix, differ as their ln p do.
+fn single_logits(
+    precision: Precision,
+    source: &Path,
+    adapter: Option<&Path>,
+    questions: &Questions<'_>,
+) {
+    let mut opened = open_in(precision, source, adapter, 4096).unwrap();
+    opened.model.open(&[&questions.prompts], Asking::Once);
+    let row =
+        |relative| Row { wanted: Cow::Borrowed(&[5, 9]), relative, ..questions.rows[0].clone() };
+    let mut difference = |relative| {
+        let answers = opened.model.answer(&[row(relative)]).unwrap().remove(0);
+        answers[0] - answers[1]
+    };
+    let (single, whole) = (difference(true), difference(false));
+    assert!((single - whole).abs() < 1e-4, "{single} instead of {whole} in {}", source.display());
+}
+
 /// Weights of a few bits are multiplied with as they are, in f32: the numbers are those of f32. What is rounded
 /// here is near them. In all precisions a text has the same bits in any company.
 #[test]
@@ -155,6 +174,9 @@ fn decoders_in_fewer_bits_agree_with_pytorch() {
                 ] {
                     let source = folder.join(form);
                     let adapter = adapter.as_deref();
+                    if precision != Precision::Int8 {
+                        single_logits(precision, &source, adapter, &questions);
+                    }
                     if let Err(problem) = check_form(precision, &source, adapter, &questions, off) {
                         wrong.push(format!("{name}/{form} in {precision}: {problem}"));
                     }
@@ -402,13 +424,14 @@ fn a_chat_model_is_asked_by_its_own_template() {
         let (folder, scratch) = (chat_model(template), tempfile::tempdir().unwrap());
         let cache = Cache::at(scratch.path());
         let model = onnx::import(folder.path(), Precision::F32, &cache, &Silent).unwrap();
-        Prompter::chatting(&model)
+        Prompter::chatting(&model, "the model")
     };
     let prompter = chatting(Some(TEMPLATE)).unwrap();
     let question = Template::parse_question("Where is [X]?").unwrap();
     let sentence = Template::parse("[X] is in [Y].").unwrap();
-    let asked = prompter.asked(vec![sentence.clone(), question.clone()]);
-    assert_eq!(asked, [question.clone()]);
+    let both = [sentence.clone(), question.clone()];
+    assert_eq!(prompter.asked(&both), [&question]);
+    let asked = [question.clone()];
     let tokens = |text: &str| prompter.tokenizer().whole(text).unwrap();
     let examples = prompter.examples(&asked, &[("Rome".to_owned(), "Italy".to_owned())]).unwrap();
     let prompt = prompter.prompt(&question, "Oslo", &examples).unwrap();
@@ -416,8 +439,9 @@ fn a_chat_model_is_asked_by_its_own_template() {
     assert_eq!(prompt.before, tokens(expected));
     let alone = prompter.prompt(&question, "Oslo", "").unwrap();
     assert_eq!(alone.before, tokens("[user] Where is Oslo?\n[assistant] "));
-    assert!(!prompter.has_space(&question) && prompter.has_space(&sentence));
-    assert_eq!(prompter.candidate("Norway", false).unwrap().tokens, tokens("Norway"));
+    assert_eq!(prompter.before_object(&sentence), lm::Before::Space);
+    let opening = prompter.before_object(&question);
+    assert_eq!(prompter.candidate("Norway", opening).unwrap().tokens, tokens("Norway"));
     // Sentences are asked as ever.
     let plain = prompter.prompt(&sentence, "Oslo", "").unwrap();
     assert_eq!(plain.before, prompter.tokenizer().prompt("Oslo is in").unwrap());
@@ -426,7 +450,7 @@ fn a_chat_model_is_asked_by_its_own_template() {
     {
         let Err(error) = chatting(template) else { panic!("{template:?} was taken") };
         let message = error.to_string();
-        assert!(message.contains(part) && message.contains("tokenizer.json"), "{message}");
+        assert!(message.contains(part) && message.contains("the model"), "{message}");
     }
 }
 

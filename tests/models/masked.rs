@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kgbuild::lm::trie::Sequences;
-use kgbuild::lm::{self, AnswerSpace, Asking, Excluded, Normalise, Prompt, Row, Scoring};
+use kgbuild::lm::{self, AnswerSpace, Asking, Before, Excluded, Normalise, Prompt, Row, Scoring};
 use kgbuild::ontology::Template;
 use serde::Deserialize;
 
@@ -105,9 +105,10 @@ fn check(model: &str, forms: usize) {
             let found = opened.prompter.prompt(&template, "", "").unwrap();
             assert_eq!(found, *prompt, "{model}: {}", line.text);
             for candidate in &line.candidates {
-                let space = candidate.text.starts_with(' ');
+                let has_space = candidate.text.starts_with(' ');
+                let before = if has_space { Before::Space } else { Before::Text };
                 let label = candidate.text.trim_start();
-                let found = opened.prompter.candidate(label, space).unwrap();
+                let found = opened.prompter.candidate(label, before).unwrap();
                 assert_eq!(found.tokens, candidate.ids, "{model}: {:?}", candidate.text);
                 assert_eq!(found.words, candidate.words, "{model}: {:?}", candidate.text);
             }

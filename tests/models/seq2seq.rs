@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 
-use kgbuild::lm::{After, Prompt, Row};
+use kgbuild::lm::{After, Before, Prompt, Row};
 use kgbuild::onnx::proto::{AttributeProto, ModelProto, NodeProto, TypeValue, attribute_type};
 use kgbuild::ontology::Template;
 use prost::Message;
@@ -76,9 +76,10 @@ fn check(model: &str, forms: usize) {
         );
         prompts.push(Prompt { after: Vec::new(), ..prompt });
         for candidate in &line.candidates {
-            let space = candidate.text.starts_with(' ');
+            let has_space = candidate.text.starts_with(' ');
+            let before = if has_space { Before::Space } else { Before::Text };
             let label = candidate.text.trim_start();
-            let found = opened.prompter.candidate(label, space).unwrap();
+            let found = opened.prompter.candidate(label, before).unwrap();
             assert_eq!(found.tokens, candidate.ids, "{model}: {:?}", candidate.text);
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn needed(listing: &[String]) -> Result<Vec<String>, String> {
         return Ok(adapter);
     }
     let mut files = pick(&[
+        "chat_template.jinja",
         "config.json",
         "generation_config.json",
         "special_tokens_map.json",
