@@ -189,11 +189,8 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn new(rotation: &Rotation, positions: usize, device: &Device) -> Result<Self> {
-        let Rotation { frequencies, scale } = rotation;
-        let angles = (0..positions).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
-        let turn = |angle: f64| ((scale * angle.cos()) as f32, (scale * angle.sin()) as f32);
-        let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(turn).unzip();
-        let shape = (positions, frequencies.len());
+        let [cos, sin] = rotation.tables(positions);
+        let shape = (positions, rotation.frequencies.len());
         let tensor = |values| Tensor::from_vec(values, shape, device);
         Ok(Self { cos: tensor(cos)?, sin: tensor(sin)? })
     }

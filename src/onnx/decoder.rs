@@ -75,6 +75,17 @@ pub struct Rotation {
     pub scale: f64,
 }
 
+impl Rotation {
+    /// Cosines and sines by position and pair, [positions, pairs], worked out in f64.
+    pub(crate) fn tables(&self, positions: usize) -> [Vec<f32>; 2] {
+        [f64::cos, f64::sin].map(|function: fn(f64) -> f64| {
+            let of_position = |at: usize| self.frequencies.iter().map(move |f| at as f64 * f);
+            let angles = (0..positions).flat_map(of_position);
+            angles.map(|angle| (self.scale * function(angle)) as f32).collect()
+        })
+    }
+}
+
 /// Which linear layers have biases.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Biases {

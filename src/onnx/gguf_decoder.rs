@@ -354,26 +354,35 @@ const WHOLE: [(&str, &str); 3] = [
     ("output.weight", OUTPUT),
 ];
 
+/// GGUF's name of a tensor, from that of Hugging Face.
 pub(super) fn to_gguf(name: &str, architecture: &Architecture) -> Option<String> {
-    if let Some((gguf, _)) = WHOLE.iter().find(|(_, hugging_face)| *hugging_face == name) {
-        return Some((*gguf).to_owned());
-    }
-    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let (part, kind) = part.rsplit_once('.')?;
-    let parts = parts(architecture);
-    let (gguf, _) = parts.iter().find(|(_, hugging_face)| *hugging_face == part)?;
-    Some(format!("blk.{layer}.{gguf}.{kind}"))
+    renamed(name, architecture, ["model.layers.", "blk."], |(gguf, hugging_face)| {
+        (hugging_face, gguf)
+    })
 }
 
 fn to_hugging_face(name: &str, architecture: &Architecture) -> Option<String> {
-    if let Some((_, hugging_face)) = WHOLE.iter().find(|(gguf, _)| *gguf == name) {
-        return Some((*hugging_face).to_owned());
+    renamed(name, architecture, ["blk.", "model.layers."], |names| names)
+}
+
+/// A tensor's other name: `order` says of GGUF's and Hugging Face's name of a part which is given and which is
+/// wanted, `layers` what layers begin with in each.
+fn renamed(
+    name: &str,
+    architecture: &Architecture,
+    layers: [&str; 2],
+    order: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) -> Option<String> {
+    let other = |pairs: &[(&'static str, &'static str)], part: &str| {
+        pairs.iter().map(|pair| order(*pair)).find(|(given, _)| *given == part).map(|pair| pair.1)
+    };
+    if let Some(whole) = other(&WHOLE, name) {
+        return Some(whole.to_owned());
     }
-    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
+    let [from, to] = layers;
+    let (layer, part) = name.strip_prefix(from)?.split_once('.')?;
     let (part, kind) = part.rsplit_once('.')?;
-    let parts = parts(architecture);
-    let (_, hugging_face) = parts.iter().find(|(gguf, _)| *gguf == part)?;
-    Some(format!("model.layers.{layer}.{hugging_face}.{kind}"))
+    Some(format!("{to}{layer}.{}.{kind}", other(&parts(architecture), part)?))
 }
 
 #[cfg(test)]

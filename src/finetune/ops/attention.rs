@@ -19,15 +19,10 @@ pub(crate) struct Angles {
 }
 
 impl Angles {
-    /// Angles for `positions` positions: position times frequency, in f64.
+    /// Those of so many positions.
     pub(crate) fn new(rotation: &Rotation, positions: usize) -> Self {
-        let Rotation { frequencies, scale } = rotation;
-        let table = |function: fn(f64) -> f64| {
-            let angles =
-                (0..positions).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
-            angles.map(|angle| (scale * function(angle)) as f32).collect()
-        };
-        Self { cos: table(f64::cos), sin: table(f64::sin), pairs: frequencies.len() }
+        let [cos, sin] = rotation.tables(positions);
+        Self { cos, sin, pairs: rotation.frequencies.len() }
     }
 
     /// Rotates a head's values at a position; `direction` is 1, or -1 for what the derivatives by the

@@ -32,17 +32,12 @@ impl Writer<'_> {
         rotation: &Rotation,
         positions: &Tensor,
     ) -> Result<Turned, Error> {
-        let Rotation { frequencies, scale } = rotation;
-        let pairs = frequencies.len();
+        let pairs = rotation.frequencies.len();
         let shape = [self.config.context, pairs];
-        let table = |function: fn(f64) -> f64| -> Vec<f32> {
-            let angles = (0..shape[0])
-                .flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-            angles.map(|angle| (scale * function(angle)) as f32).collect()
-        };
+        let [cos, sin] = rotation.tables(self.config.context);
         let prefix = if number == 0 { "rope".to_owned() } else { format!("rope.{number}") };
-        let cos = self.graph.weight(&format!("{prefix}.cos"), &shape, &table(f64::cos))?;
-        let sin = self.graph.weight(&format!("{prefix}.sin"), &shape, &table(f64::sin))?;
+        let cos = self.graph.weight(&format!("{prefix}.cos"), &shape, &cos)?;
+        let sin = self.graph.weight(&format!("{prefix}.sin"), &shape, &sin)?;
         let graph = &mut self.graph;
         let cos = graph.gather(&cos, positions, 0);
         let sin = graph.gather(&sin, positions, 0);
