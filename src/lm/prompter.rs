@@ -20,8 +20,10 @@ use super::tokenizer::Tokenizer;
 use crate::onnx::{Family, ModelFolder};
 use crate::ontology::{Refusal, Template};
 
+mod candidate;
 mod error;
 
+pub use candidate::{Before, TokenisedCandidate};
 pub use error::PrompterError;
 
 /// How a template's text after the object counts for a causal model. Of the others, a masked model
@@ -87,26 +89,6 @@ enum Gap {
 /// The first two sentinels, as the tokenizers of T5 and of mT5 spell them.
 const SENTINELS: [[&str; 2]; 2] =
     [["<extra_id_0>", "<extra_id_1>"], ["▁<extra_id_0>", "▁<extra_id_1>"]];
-
-/// What stands before the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// A space.
-    Space,
-    /// Text without a space at its end, or nothing.
-    Text,
-    /// What opens an answer in a conversation.
-    Opening,
-}
-
-/// A candidate's tokens, and for each the number of its word.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenisedCandidate {
-    /// As they stand after a prompt.
-    pub tokens: Vec<u32>,
-    /// As many as there are tokens, counted from 0 and never falling.
-    pub words: Vec<u32>,
-}
 
 impl Prompter {
     /// Reads a model's tokenizer and what else says how it is asked.

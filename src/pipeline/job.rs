@@ -75,7 +75,7 @@ impl<'e> Job<'e> {
         }
         let (_, warnings) = Inputs::read(&self.pipeline)?;
         events.warn(&warnings);
-        Ok(super::models::check_local(&self.pipeline)?)
+        Ok(super::local_models::check_local(&self.pipeline)?)
     }
 
     /// Brings the models into the cache, as far as they are missing.

@@ -24,6 +24,7 @@ mod gone;
 mod inputs;
 mod job;
 mod known;
+mod local_models;
 mod means;
 mod memory;
 mod merge;

@@ -10,7 +10,7 @@ use crate::config::{ModelSettings, Pipeline};
 use crate::diagnostic::{Events, Explain};
 use crate::fetch::{self, Cache, ModelSource};
 use crate::graph::ModelDescription;
-use crate::lm::{self, Chat, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
+use crate::lm::{self, LanguageModel, Prompter, PrompterError, Tokenizer, TokenizerError};
 use crate::onnx::{self, Family, ModelFolder, Precision, lora};
 use crate::runtime::Runtime;
 
@@ -198,30 +198,6 @@ pub fn locate(
     }
     let Some((asked, named_asked)) = asked else { unreachable!("a pipeline names a model") };
     Ok(LocatedModels { named_base, asked, named_asked, precision, chat, finetuned, base, context })
-}
-
-/// Holds that the local checkpoints which `pipeline` names can be read, without converting them.
-///
-/// # Errors
-/// What an import of them would say before it begins.
-pub(super) fn check_local(pipeline: &Pipeline) -> Result<(), ModelsError> {
-    let named = pipeline.models.base.iter().chain(&pipeline.models.finetuned);
-    for path in named.filter_map(ModelSource::path) {
-        if lora::is_lora_folder(path) {
-            continue;
-        }
-        if !onnx::is_checkpoint(path)? {
-            onnx::check_precision(path, pipeline.models.precision)?;
-            continue;
-        }
-        let checkpoint = onnx::open_checkpoint(path)?;
-        if let Some(conversation) = checkpoint.conversation()
-            && pipeline.models.chat
-        {
-            Chat::new(path.display().to_string(), conversation).map_err(PrompterError::from)?;
-        }
-    }
-    Ok(())
 }
 
 fn locate_one(
