@@ -88,7 +88,8 @@ pub(super) struct Linear {
 }
 
 impl Model {
-    /// A model with the weights of a checkpoint, those of its layers kept in `precision`. Under LoRA, A is drawn from `seed` and B is zero.
+    /// A model with the weights of a checkpoint, those of its layers kept in `precision`. Under LoRA, A is
+    /// drawn from `seed` and B is zero.
     ///
     /// # Errors
     /// [`EngineError::Rank`], [`EngineError::NoModules`]; [`EngineError::Model`] where a weight cannot be read;

@@ -3,8 +3,8 @@
 //! The layers are all alike, so that the way back is written once: each layer's function takes the
 //! derivatives by its result and gives those by its input. What it needs of the way forth is on the
 //! [`Tape`] of its layer; where tapes take too much memory, the way back goes through a layer forth once more
-//! (Chen et al. 2016, arXiv 1604.06174), which gives the same bits. The output projection runs at the targets' positions only, and so does the
-//! last layer behind its attention.
+//! (Chen et al. 2016, arXiv 1604.06174), which gives the same bits. The output projection runs at the targets'
+//! positions only, and so does the last layer behind its attention.
 
 use candle_core::{Device, Tensor};
 

@@ -175,12 +175,10 @@ impl Chat {
 fn without_marks_of_answers(template: &str) -> String {
     let mut text = template.to_owned();
     for mark in ["generation", "endgeneration"] {
-        for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
-            // White space is dropped as the mark would have it dropped.
-            let [before, after] = [open.ends_with('-'), close.starts_with('-')];
-            let comment =
-                format!("{{#{}{}#}}", if before { "-" } else { "" }, if after { "-" } else { "" });
-            text = text.replace(&format!("{open} {mark} {close}"), &comment);
+        // White space is dropped as the mark would have it dropped.
+        for [before, after] in [["", ""], ["-", ""], ["", "-"], ["-", "-"]] {
+            let mark = format!("{{%{before} {mark} {after}%}}");
+            text = text.replace(&mark, &format!("{{#{before}{after}#}}"));
         }
     }
     text

@@ -91,9 +91,11 @@ impl Head {
             let bytes = bytes(from, count * SIZE as usize)?;
             Ok(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
         };
-        let Place::Blocks { count, ones, sixteens, scales, offsets } = self.place else {
-            let Place::Numbers(from) = self.place else { unreachable!("there are two kinds") };
-            return numbers(from, self.width);
+        let (count, ones, sixteens, scales, offsets) = match self.place {
+            Place::Numbers(from) => return numbers(from, self.width),
+            Place::Blocks { count, ones, sixteens, scales, offsets } => {
+                (count, ones, sixteens, scales, offsets)
+            }
         };
         let low = bytes(ones, self.width / 2)?;
         let high = sixteens.map(|from| bytes(from, self.width / 2)).transpose()?;
