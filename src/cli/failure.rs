@@ -5,7 +5,7 @@ use std::io;
 
 use super::interrupt;
 use super::streams::{styled_to_stderr, to_stderr};
-use crate::diagnostic::{Diagnostics, Explain, Fault, explained, printable};
+use crate::diagnostic::{Diagnostics, Explain, Fault, causes, explained, printable};
 
 /// The exit code of what was done.
 const DONE: u8 = 0;
@@ -87,15 +87,9 @@ impl Explain for Unprintable<'_> {}
 /// An error, how to mend it, and its causes, each once.
 fn explain(error: &dyn Explain) {
     let head = console::style("error").red().bold().for_stderr();
-    let mut said = explained(error);
+    let said = explained(error);
     styled_to_stderr(&format!("{head}: {}", printable(&said)));
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            to_stderr(&format!("  caused by: {text}"));
-        }
-        said = text;
-        cause = error.source();
+    for cause in causes(error).iter().filter(|cause| !said.contains(*cause)) {
+        to_stderr(&format!("  caused by: {cause}"));
     }
 }

@@ -48,6 +48,21 @@ pub fn explained(error: &dyn Explain) -> String {
     }
 }
 
+/// What an error says of its causes, the nearest first, without those that say what stood before them.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let (mut causes, mut said) = (Vec::new(), error.to_string());
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            causes.push(text.clone());
+        }
+        said = text;
+        cause = error.source();
+    }
+    causes
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Diagnostic;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use caught::{caught, is_caught};
 pub use events::{Events, Progress, Silent, Work};
-pub use explain::{Explain, Fault, explained};
+pub use explain::{Explain, Fault, causes, explained};
 pub use nearest::nearest;
 pub use printable::{Printable, printable, printable_line};
 

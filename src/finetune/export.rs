@@ -107,6 +107,10 @@ struct Trained<'a> {
 }
 
 impl Weights for Trained<'_> {
+    fn path(&self) -> &Path {
+        self.folder
+    }
+
     fn names(&self) -> Vec<String> {
         self.weights.keys().cloned().collect()
     }

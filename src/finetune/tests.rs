@@ -16,6 +16,10 @@ use crate::onnx::tiny::{self, Tensors};
 use crate::onnx::{self, Architecture, Bits, Blocks, DecoderConfig, Precision, Weights, lora};
 
 impl Weights for Tensors {
+    fn path(&self) -> &std::path::Path {
+        std::path::Path::new("tensors")
+    }
+
     fn names(&self) -> Vec<String> {
         self.keys().cloned().collect()
     }

@@ -9,7 +9,7 @@ use minijinja::{Environment, ErrorKind, Value, context};
 use minijinja_contrib::pycompat;
 use sha2::{Digest, Sha256};
 
-use crate::diagnostic::Explain;
+use crate::diagnostic::{Explain, causes};
 use crate::onnx::Conversation;
 
 /// In a frame, the place of the question: of Unicode's private letters, which no template has.
@@ -197,15 +197,10 @@ fn date(format: &str) -> String {
     parts.iter().fold(format.to_owned(), |text, (part, value)| text.replace(part, value))
 }
 
-/// An error of the template with what lies behind it.
+/// What a template's engine says, with its causes.
 fn in_words(error: &minijinja::Error) -> String {
-    let mut text = error.to_string();
-    let mut behind = std::error::Error::source(error);
-    while let Some(source) = behind {
-        text += &format!(": {source}");
-        behind = source.source();
-    }
-    text
+    let causes = causes(error).into_iter();
+    std::iter::once(error.to_string()).chain(causes).collect::<Vec<String>>().join(": ")
 }
 
 #[cfg(test)]

@@ -39,6 +39,22 @@ pub struct Architecture {
     pub(crate) unrotated_each: Option<usize>,
     /// θ of layers with a window, where it differs and a checkpoint does not say.
     pub(crate) theta_in_window: Option<f64>,
+    /// What GGUF files do not say, or not all of them.
+    pub(super) unsaid: Unsaid,
+}
+
+/// What a GGUF file may leave out.
+#[derive(Debug, PartialEq)]
+pub(super) struct Unsaid {
+    /// Caps of scores and of logits.
+    pub caps: Option<[f64; 2]>,
+    /// How far layers with a window see; 0 where none has one.
+    pub window: usize,
+    /// How many layers the model has whose scores are divided by √(width / heads) in the place of
+    /// √head_size.
+    pub scored_by_width: Option<usize>,
+    /// The other architecture that a file of this name with a window is of.
+    pub with_window: Option<&'static str>,
 }
 
 /// The norms of a layer by the Hugging Face names of their weights.
@@ -129,6 +145,10 @@ const AFTER: LayerNorms = LayerNorms {
     after_feed_forward: Some("post_feedforward_layernorm"),
 };
 
+/// A file that says all.
+const NOTHING_UNSAID: Unsaid =
+    Unsaid { caps: None, window: 0, scored_by_width: None, with_window: None };
+
 /// What is as in Llama 2 and 3 need not be said of others.
 const LLAMA: Architecture = Architecture {
     name: "llama",
@@ -147,6 +167,7 @@ const LLAMA: Architecture = Architecture {
     windows: Windows::Nowhere,
     unrotated_each: None,
     theta_in_window: None,
+    unsaid: NOTHING_UNSAID,
 };
 
 /// The same of Gemma.
@@ -196,6 +217,13 @@ static ARCHITECTURES: [Architecture; 10] = [
         gguf: "gemma2",
         norms: AROUND,
         windows: Windows::AllBut(2),
+        // Its first files have neither caps nor window.
+        unsaid: Unsaid {
+            caps: Some([50.0, 30.0]),
+            window: 4096,
+            scored_by_width: Some(46),
+            ..NOTHING_UNSAID
+        },
         ..GEMMA
     },
     Architecture {
@@ -206,6 +234,7 @@ static ARCHITECTURES: [Architecture; 10] = [
         head_norms: Some(HeadNorms::Each),
         windows: Windows::AllBut(6),
         theta_in_window: Some(10_000.0),
+        unsaid: Unsaid { scored_by_width: Some(62), ..NOTHING_UNSAID },
         ..GEMMA
     },
     Architecture {
@@ -233,6 +262,7 @@ static ARCHITECTURES: [Architecture; 10] = [
         norms: AFTER,
         head_norms: Some(HeadNorms::Whole),
         interleaved: false,
+        unsaid: Unsaid { with_window: Some("OLMo 3"), ..NOTHING_UNSAID },
         ..LLAMA
     },
 ];

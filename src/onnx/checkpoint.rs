@@ -1,10 +1,15 @@
 //! What every checkpoint format gives: weights by their Hugging Face name.
 
+use std::path::Path;
+
 use super::Error;
 use super::blocks::{Bits, Blocks};
 
 /// Tensors by name, in the orientation of PyTorch: a linear layer's weight is `[out, in]`.
 pub trait Weights {
+    /// The file or folder that they are of, for messages.
+    fn path(&self) -> &Path;
+
     /// The names of all tensors.
     fn names(&self) -> Vec<String>;
 
@@ -39,7 +44,22 @@ pub(crate) fn in_blocks(
 ) -> Result<Option<Blocks>, Error> {
     match weights.blocks(name)? {
         Some(kept) => Ok(Some(kept)),
-        None => Ok(Blocks::round(&weights.read(name)?, shape, bits)),
+        None => Ok(Blocks::round(&to_be_rounded(weights, name)?, shape, bits)),
+    }
+}
+
+/// A tensor's values, of which all are finite: what is not a number would be rounded to one.
+///
+/// # Errors
+/// [`Error::Corrupt`] where one is not; where they cannot be read.
+pub(crate) fn to_be_rounded(weights: &dyn Weights, name: &str) -> Result<Vec<f32>, Error> {
+    let values = weights.read(name)?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(at) => {
+            let problem = format!("value {at} of `{name}` is {}", values[at]);
+            Err(Error::corrupt(weights.path(), "model", problem))
+        }
     }
 }
 
@@ -63,6 +83,40 @@ pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct One(Vec<f32>);
+
+    impl Weights for One {
+        fn path(&self) -> &Path {
+            Path::new("here")
+        }
+
+        fn names(&self) -> Vec<String> {
+            vec!["w".to_owned()]
+        }
+
+        fn shape(&self, _: &str) -> Option<Vec<usize>> {
+            Some(vec![1, self.0.len()])
+        }
+
+        fn read(&self, _: &str) -> Result<Vec<f32>, Error> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_rounded() {
+        for bits in [Bits::Four, Bits::Eight] {
+            assert!(in_blocks(&One(vec![1.0; 32]), "w", [1, 32], bits).unwrap().is_some());
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut values = vec![1.0; 32];
+                values[7] = bad;
+                let error = in_blocks(&One(values), "w", [1, 32], bits).unwrap_err().to_string();
+                let expected = format!("here is not a sound model file: value 7 of `w` is {bad}");
+                assert_eq!(error, expected);
+            }
+        }
+    }
 
     #[test]
     fn rows_become_columns() {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::architecture::{Architecture, HeadNorms};
 use super::checkpoint::Weights;
+use super::error::EXPORT_IT;
 use super::{Error, Module};
 
 /// Name of the token embedding, `[vocab, width]`.
@@ -253,8 +254,7 @@ impl DecoderConfig {
             let architecture = self.architecture.name;
             let problem =
                 format!("its tensor `{unknown}` belongs to no plain {architecture} model");
-            let help = "export the model to ONNX with its own tools and name that folder";
-            return Err(Error::unsupported(path, problem, help));
+            return Err(Error::unsupported(path, problem, EXPORT_IT));
         }
         Ok(())
     }

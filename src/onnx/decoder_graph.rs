@@ -39,6 +39,7 @@ use super::checkpoint::Weights;
 use super::decoder::{
     DecoderConfig, EMBEDDING, LAST_NORM, Linear, OUTPUT, layer_bias, layer_tensor,
 };
+use super::proto::data_type;
 use super::{Error, Module, Precision};
 
 mod attention;
@@ -75,6 +76,12 @@ pub(super) fn write(
     };
     writer.model()?;
     writer.graph.finish(graph)
+}
+
+/// How many of so many numbers in a row are summed in f32, where that gives the same bits for each row of
+/// a matrix: blocks that begin at multiples of 64 bytes, which a sum with vectors takes alike.
+fn block_of_sum(numbers: usize) -> Option<usize> {
+    (1..=64).rev().map(|vectors| 16 * vectors).find(|block| numbers.is_multiple_of(*block))
 }
 
 struct Writer<'a> {
@@ -137,9 +144,7 @@ impl Writer<'_> {
         let rows = self.graph.gather(hidden, &whole, 0);
         let logits = self.logits(&rows, output)?;
         let logits = self.capped(&logits, self.config.output_cap);
-        // The sum over the vocabulary is the runtime's: it has the threads and the vectors for it.
-        let along = [("axis", Attribute::Int(1))];
-        let probabilities = self.graph.node("LogSoftmax", &[&logits], &along);
+        let probabilities = self.log_softmax(&logits);
         let dims = [Dim::Named("whole"), Dim::Size(self.config.vocabulary)];
         self.graph.output(probabilities, "log_probabilities", Element::F32, &dims);
 
@@ -148,6 +153,32 @@ impl Writer<'_> {
         let dims = [Dim::Named("part"), Dim::Size(self.config.width)];
         self.graph.output(rows, "hidden", Element::F32, &dims);
         Ok(())
+    }
+
+    /// x - max(x) - ln Σ e^(x - max(x)) over the vocabulary. The runtime's own LogSoftmax adds in f32 up what
+    /// are hundreds of thousands of small numbers, and is off by 1e-5 and more for a whole row: here
+    /// blocks are summed in f32, and their sums in f64.
+    fn log_softmax(&mut self, logits: &Tensor) -> Tensor {
+        let vocabulary = self.config.vocabulary;
+        let graph = &mut self.graph;
+        let to = |kind: i32| [("to", Attribute::Int(kind.into()))];
+        let over_row = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(1))];
+        let most = graph.node("ReduceMax", &[logits], &over_row);
+        let below = graph.node("Sub", &[logits, &most], &[]);
+        let mut shares = graph.node("Exp", &[&below], &[]);
+        if let Some(block) = block_of_sum(vocabulary) {
+            let shape = graph.ints(&[0, (vocabulary / block) as i64, block as i64]);
+            let blocks = graph.node("Reshape", &[&shares, &shape], &[]);
+            let last = graph.ints(&[2]);
+            let apart = [("keepdims", Attribute::Int(0))];
+            shares = graph.node("ReduceSum", &[&blocks, &last], &apart);
+        }
+        let shares = graph.node("Cast", &[&shares], &to(data_type::DOUBLE));
+        let row = graph.ints(&[1]);
+        let sum = graph.node("ReduceSum", &[&shares, &row], &[("keepdims", Attribute::Int(1))]);
+        let log = graph.node("Log", &[&sum], &[]);
+        let log = graph.node("Cast", &[&log], &to(data_type::FLOAT));
+        graph.node("Sub", &[&below, &log], &[])
     }
 
     /// c · tanh(x / c), where there is a c.

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::Explain;
 use crate::fetch;
 
+/// What helps where a decoder is of a kind that kgbuild does not read.
+pub(super) const EXPORT_IT: &str =
+    "export the model to ONNX with its own tools and name that folder";
+
 /// Help, where the kind of a failure says what to do.
 fn mend(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {

@@ -10,6 +10,7 @@ use super::decoder::{
     Biases, DecoderConfig, EMBEDDING, LAST_NORM, LayerKind, OUTPUT, Rotation, layers,
     rope_frequencies,
 };
+use super::error::EXPORT_IT;
 use super::gguf::{Gguf, Value};
 
 /// One factor a pair of a head, by which its frequency is divided (Llama 3's scaling).
@@ -37,9 +38,6 @@ const FUSED: [(&str, &str); 3] = [
     ("ffn_down", "mlp.down_proj"),
 ];
 
-/// What helps where a model is of another kind.
-const HELP: &str = "export the model to ONNX with its own tools and name that folder";
-
 /// The parts of an architecture's layers, by both names.
 fn parts(architecture: &Architecture) -> Vec<(&'static str, &'static str)> {
     let norms = &architecture.norms;
@@ -65,7 +63,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<DecoderConfig, Error> {
         Some(Value::Text(name)) => Architecture::of_gguf(name).ok_or_else(|| {
             let known = Architecture::gguf_names();
             let problem = format!("its architecture is `{name}`; known are {known}");
-            Error::unsupported(path, problem, HELP)
+            Error::unsupported(path, problem, EXPORT_IT)
         })?,
         _ => return Err(missing(path, "general.architecture")),
     };
@@ -114,9 +112,8 @@ impl Reader<'_> {
             feed_forward: has("blk.0.ffn_down.bias"),
         };
         let scale = if architecture.scaled_embedding { (width as f64).sqrt() } else { 1.0 };
-        let cap = |key: &str, usual: f64| -> Result<Option<f32>, Error> {
-            // Its first files do not say them.
-            let usual = (architecture.name == "gemma2").then_some(usual);
+        let cap = |key: &str, which: usize| -> Result<Option<f32>, Error> {
+            let usual = architecture.unsaid.caps.map(|caps| caps[which]);
             Ok(self.number_if(key)?.or(usual).map(|cap| cap as f32))
         };
         Ok(DecoderConfig {
@@ -135,24 +132,22 @@ impl Reader<'_> {
             biases,
             embedding_scale: scale as f32,
             query_scale: 1.0 / (self.score_size(count, width / heads, head_size) as f64).sqrt(),
-            score_cap: cap("attn_logit_softcapping", 50.0)?,
-            output_cap: cap("final_logit_softcapping", 30.0)?,
+            score_cap: cap("attn_logit_softcapping", 0)?,
+            output_cap: cap("final_logit_softcapping", 1)?,
             tied: !has("output.weight"),
         })
     }
 
     /// How far layers with a window see, 0 where none has one, and which they are.
     fn windows(&self) -> Result<(usize, Windows), Error> {
-        // Gemma 2's first files do not say it.
-        let usual = if self.architecture.name == "gemma2" { 4096 } else { 0 };
-        let window = self.size_or("attention.sliding_window", usual)?;
-        let row = self.architecture.windows;
+        let Architecture { windows, unsaid, .. } = self.architecture;
+        let window = self.size_or("attention.sliding_window", unsaid.window)?;
         let key = self.key("attention.sliding_window_pattern");
-        match (self.gguf.metadata(&key), row) {
-            (None, Windows::Nowhere) if window > 0 && self.architecture.name == "olmo2" => {
-                self.unsupported(format!("some of its layers see {window} tokens, as OLMo 3's"))
+        match (self.gguf.metadata(&key), unsaid.with_window) {
+            (None, Some(other)) if window > 0 => {
+                self.unsupported(format!("some of its layers see {window} tokens, as {other}'s do"))
             }
-            (None, _) => Ok((window, row)),
+            (None, _) => Ok((window, *windows)),
             (Some(Value::Unsigned(each)), _) if (1..1 << 12).contains(each) => {
                 Ok((window, Windows::AllBut(*each as usize)))
             }
@@ -160,13 +155,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Whose root scores are divided by. The files do not say it: of Gemma's models it is a head's size
-    /// but for those of 27 billion weights, which are known by their layers.
+    /// Whose root scores are divided by. The files do not say it.
     fn score_size(&self, layers: usize, per_head: usize, head_size: usize) -> usize {
-        match (self.architecture.name, layers) {
-            ("gemma2", 46) | ("gemma3_text", 62) => per_head,
-            _ => head_size,
-        }
+        let by_width = self.architecture.unsaid.scored_by_width;
+        if by_width == Some(layers) { per_head } else { head_size }
     }
 
     /// The rotation of full layers, and that of layers with a window where it differs.
@@ -223,7 +215,7 @@ impl Reader<'_> {
     }
 
     fn unsupported<T>(&self, problem: String) -> Result<T, Error> {
-        Err(Error::unsupported(self.gguf.path(), problem, HELP))
+        Err(Error::unsupported(self.gguf.path(), problem, EXPORT_IT))
     }
 
     /// A key of this architecture.
@@ -289,6 +281,10 @@ impl GgufWeights {
 }
 
 impl Weights for GgufWeights {
+    fn path(&self) -> &Path {
+        self.gguf.path()
+    }
+
     fn names(&self) -> Vec<String> {
         let beside = [ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS];
         let names = self.gguf.tensor_names().filter(|name| !beside.contains(name));
@@ -301,12 +297,11 @@ impl Weights for GgufWeights {
     }
 
     fn read(&self, name: &str) -> Result<Vec<f32>, Error> {
-        let found = match to_gguf(name, self.architecture) {
-            Some(name) => self.gguf.tensor(&name)?,
-            None => None,
-        };
+        let own = to_gguf(name, self.architecture);
+        let own = own.as_deref().unwrap_or(name);
+        let found = self.gguf.tensor(own)?;
         let values = found.ok_or_else(|| {
-            Error::corrupt(self.gguf.path(), "GGUF", format!("it has no `{name}`"))
+            Error::corrupt(self.gguf.path(), "GGUF", format!("it has no `{own}`"))
         })?;
         Ok(match self.row_order(name) {
             Some(order) => in_order(&values, &order),

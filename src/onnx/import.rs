@@ -19,7 +19,7 @@ use crate::diagnostic::Events;
 use crate::fetch::{self, Cache, sha256_of};
 
 /// Raised whenever an import would come out differently: older ones in the cache are then unused.
-pub const IMPORTER_VERSION: u32 = 5;
+pub const IMPORTER_VERSION: u32 = 6;
 
 /// Raised whenever something else would lie beside an import's graph, and no number in it.
 const BESIDE_VERSION: u32 = 1;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::Error;
 use super::architecture::{Architecture, Windows};
 use super::decoder::{Biases, DecoderConfig, LayerKind, Rotation, layers, rope_frequencies};
+use super::error::EXPORT_IT;
 
 /// The keys of a `config.json` that make a difference here.
 #[derive(Deserialize)]
@@ -100,14 +101,14 @@ impl<'a> Reader<'a> {
         let Some(architecture) = Architecture::named(&model_type) else {
             let known = Architecture::names();
             let problem = format!("its model type is `{model_type}`; known are {known}");
-            return Err(Error::unsupported(path, problem, HELP));
+            return Err(Error::unsupported(path, problem, EXPORT_IT));
         };
         let raw = serde_json::from_str(text).map_err(corrupt)?;
         Ok(Self { path, raw, architecture })
     }
 
     fn unsupported<T>(&self, problem: String) -> Result<T, Error> {
-        Err(Error::unsupported(self.path, problem, HELP))
+        Err(Error::unsupported(self.path, problem, EXPORT_IT))
     }
 
     fn corrupt<T>(&self, problem: String) -> Result<T, Error> {
@@ -266,9 +267,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 }
-
-/// What helps where a model is of another kind.
-const HELP: &str = "export the model to ONNX with its own tools and name that folder";
 
 /// What LongRoPE multiplies cosines and sines by: √(1 + ln s / ln L) where a model of a context of L
 /// was stretched to s L (Ding et al. 2024).

@@ -98,6 +98,10 @@ fn shards(folder: &Path, read: &mut FileHashes) -> Result<Vec<String>, Error> {
 }
 
 impl Weights for SafetensorsWeights {
+    fn path(&self) -> &Path {
+        &self.folder
+    }
+
     fn names(&self) -> Vec<String> {
         self.tensors.keys().cloned().collect()
     }

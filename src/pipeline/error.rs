@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::stages::NoThread;
 use super::{ModelsError, ProcessError, ReportFileError, SharedMeansError};
 use crate::diagnostic::{Diagnostics, Explain, Fault};
 use crate::files::WriteError;
@@ -121,6 +122,9 @@ pub enum Error {
     /// A process of a shard did not get to its end.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// A stage has no thread.
+    #[error(transparent)]
+    Thread(#[from] NoThread),
     /// The stop was set before anything was changed.
     #[error("interrupted")]
     Interrupted,
@@ -141,6 +145,7 @@ impl Explain for Error {
             Self::Write(error) => Some(error),
             Self::SharedMeans(error) => Some(error),
             Self::Process(error) => Some(error),
+            Self::Thread(error) => Some(error),
             Self::Context { .. }
             | Self::EmptyPrompt { .. }
             | Self::Ledger { .. }

@@ -4,10 +4,13 @@
 //! when a stage fails or panics, every other stage ends and the first error is returned; when
 //! `stop` is set, what a predict worker has begun is still predicted and written, nothing else.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
+
+use crate::diagnostic::{Explain, Fault};
 
 /// How many workers and how much waiting room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,16 +29,31 @@ impl Workers {
     }
 }
 
+/// The system gives no thread for a stage.
+#[derive(Debug, thiserror::Error)]
+#[error("the system does not start one more thread")]
+pub struct NoThread(#[from] io::Error);
+
+impl Explain for NoThread {
+    fn fault(&self) -> Fault {
+        Fault::Machine
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("take fewer `workers` under [run], or allow more processes (ulimit -u)".to_owned())
+    }
+}
+
 /// Runs all stages until the source is empty, `stop` is set, or one fails.
 ///
 /// Writing happens on the calling thread. One predict thread is started for each of `predict`.
 ///
 /// # Errors
-/// The first error of any stage.
+/// The first error of any stage, [`NoThread`] where one could not be started.
 ///
 /// # Panics
 /// Where a stage panics, with its panic.
-pub fn run<T: Send, U: Send, V: Send, E: Send>(
+pub fn run<T: Send, U: Send, V: Send, E: Send + From<NoThread>>(
     source: impl Iterator<Item = T> + Send,
     workers: Workers,
     encode: impl Fn(T) -> Result<U, E> + Sync,
@@ -50,7 +68,7 @@ pub fn run<T: Send, U: Send, V: Send, E: Send>(
     let (report, errors) = bounded::<E>(1);
     let (halt, encode) = (&halt, &encode);
     thread::scope(|scope| {
-        spawn(scope, "source".to_owned(), move || {
+        let mut started = spawn(scope, "source".to_owned(), move || {
             let _bomb = Bomb { halt };
             for item in source {
                 if stopped(halt, stop) || to_encode.send(item).is_err() {
@@ -60,18 +78,19 @@ pub fn run<T: Send, U: Send, V: Send, E: Send>(
         });
         for number in 0..workers.encode {
             let (from, to, report) = (encode_in.clone(), to_predict.clone(), report.clone());
-            spawn(scope, format!("encode-{number}"), move || {
-                work(&from, &to, encode, &report, halt, stop);
-            });
+            let body = move || work(&from, &to, encode, &report, halt, stop);
+            started = started.and_then(|()| spawn(scope, format!("encode-{number}"), body));
         }
         for (number, predict) in predict.into_iter().enumerate() {
             let (from, to, report) = (predict_in.clone(), to_write.clone(), report.clone());
-            spawn(scope, format!("predict-{number}"), move || {
-                work(&from, &to, predict, &report, halt, stop);
-            });
+            let body = move || work(&from, &to, predict, &report, halt, stop);
+            started = started.and_then(|()| spawn(scope, format!("predict-{number}"), body));
         }
         // Only the workers' own ends are left, so that a stage that is gone is seen by the next.
         drop((encode_in, predict_in, to_predict, to_write));
+        if let Err(error) = started {
+            fail(error.into(), &report, halt);
+        }
         let _bomb = Bomb { halt };
         for item in &write_in {
             if halt.load(Ordering::Relaxed) {
@@ -139,12 +158,9 @@ fn spawn<'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     name: String,
     body: impl FnOnce() + Send + 'scope,
-) {
-    #[expect(
-        clippy::expect_used,
-        reason = "a system that gives no thread cannot run the pipeline"
-    )]
-    thread::Builder::new().name(name).spawn_scoped(scope, body).expect("a thread can be started");
+) -> Result<(), NoThread> {
+    thread::Builder::new().name(name).spawn_scoped(scope, body)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -153,6 +169,12 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::AtomicUsize;
     use std::time::{Duration, Instant};
+
+    impl From<NoThread> for String {
+        fn from(error: NoThread) -> Self {
+            error.to_string()
+        }
+    }
 
     fn pipeline(
         items: usize,

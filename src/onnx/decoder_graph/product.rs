@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::onnx::blocks::{self, Bits};
 use crate::onnx::builder::{Attribute, Element, Tensor};
-use crate::onnx::checkpoint::{in_blocks, transpose};
+use crate::onnx::checkpoint::{in_blocks, to_be_rounded, transpose};
 use crate::onnx::{Error, Precision};
 
 /// The largest number that activations and weights are rounded to in products of integers.
@@ -226,7 +226,7 @@ impl Writer<'_> {
         name: &str,
         [out, inner]: [usize; 2],
     ) -> Result<Tensor, Error> {
-        let mut values = self.weights.read(name)?;
+        let mut values = to_be_rounded(self.weights, name)?;
         let mut steps = Vec::with_capacity(out);
         for row in values.chunks_exact_mut(inner) {
             let most = row.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
