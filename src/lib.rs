@@ -51,4 +51,5 @@ pub mod onnx;
 pub mod ontology;
 pub mod pipeline;
 pub mod runtime;
+pub mod serve;
 pub mod shock;

@@ -2,6 +2,7 @@
 
 mod eval;
 mod import;
+mod serve;
 mod shards;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 pub(super) use self::eval::EvalArgs;
 pub(super) use self::import::{ImportCommand, SparqlResultsArgs, WikidataArgs};
+pub(super) use self::serve::ServeArgs;
 pub(super) use self::shards::{MergeArgs, PlanArgs, ShardArgs};
 use crate::diagnostic::nearest;
 use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
@@ -101,6 +103,8 @@ pub enum Command {
     },
     /// Answer a SPARQL query from a graph
     Query(QueryArgs),
+    /// Serve a graph over HTTP: pages to look around, and SPARQL
+    Serve(ServeArgs),
     /// Write a graph as a file
     Export(ExportArgs),
     /// List the runs that made a graph what it is

@@ -24,6 +24,7 @@ mod query;
 mod report;
 mod reproduce;
 mod run;
+mod serve;
 mod shards;
 mod shock;
 mod store;
@@ -77,6 +78,7 @@ fn run_command(args: Args) -> Result<(), Failure> {
         Command::Init { folder } => init::init(&folder, console),
         Command::Import { command } => import::import(&command, console),
         Command::Query(args) => query::query(&args),
+        Command::Serve(args) => serve::serve(&args, console),
         Command::Export(args) => export::export(&args),
         Command::History { store } => diff::history(&store),
         Command::Diff(args) => diff::diff(&args),

@@ -10,6 +10,7 @@ mod predictions;
 mod report;
 mod rules;
 mod value;
+mod words;
 mod wrong;
 
 pub use gold::{Gold, GoldQuestion};

@@ -12,6 +12,7 @@ use oxigraph::model::{
 };
 use oxigraph::store::{StorageError, Store};
 
+use super::error::Error;
 use super::vocabulary as kgb;
 use super::write::identifier;
 
@@ -136,4 +137,61 @@ pub(super) fn quads(
         say(&part, kgb::ENTITIES, number(*count));
     }
     Ok(quads)
+}
+
+/// What a store's description counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Facts, names and types.
+    pub triples: u64,
+    /// What is named and is no relation.
+    pub entities: u64,
+    /// Triples by the IRI of their property, in the order of these.
+    pub by_property: BTreeMap<String, u64>,
+    /// Entities by the IRI of their class.
+    pub by_class: BTreeMap<String, u64>,
+}
+
+/// What the description in a store counts; none where there is none, as in a graph that is not finished.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn described(store: &Store) -> Result<Option<Described>, Error> {
+    let graph = Some(GraphNameRef::NamedNode(kgb::DESCRIPTION));
+    let mut found = Described::default();
+    // What is said of each part: a property or a class, and a number.
+    let mut parts: BTreeMap<String, (Option<Part>, u64)> = BTreeMap::new();
+    for quad in store.quads_for_pattern(None, None, None, graph) {
+        let quad = quad.map_err(Error::Read)?;
+        let part = parts.entry(quad.subject.to_string()).or_default();
+        match (quad.predicate.as_ref(), quad.object) {
+            (kgb::PROPERTY, Term::NamedNode(iri)) => {
+                part.0 = Some(Part::Property(iri.into_string()));
+            }
+            (kgb::CLASS, Term::NamedNode(iri)) => part.0 = Some(Part::Class(iri.into_string())),
+            (kgb::TRIPLES, Term::Literal(count)) => part.1 = count.value().parse().unwrap_or(0),
+            (kgb::ENTITIES, Term::Literal(count)) => {
+                let count = count.value().parse().unwrap_or(0);
+                part.1 = part.1.max(count);
+                found.entities = found.entities.max(count);
+            }
+            _ => {}
+        }
+    }
+    let is_described = !parts.is_empty();
+    for (part, count) in parts.into_values() {
+        match part {
+            Some(Part::Property(iri)) => drop(found.by_property.insert(iri, count)),
+            Some(Part::Class(iri)) => drop(found.by_class.insert(iri, count)),
+            None => {}
+        }
+    }
+    found.triples = found.by_property.values().sum();
+    Ok(is_described.then_some(found))
+}
+
+/// A part of a graph.
+enum Part {
+    Property(String),
+    Class(String),
 }

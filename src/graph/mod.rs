@@ -14,6 +14,7 @@
 
 mod description;
 mod done;
+mod entity;
 mod error;
 mod export;
 mod folder;
@@ -33,7 +34,9 @@ mod view;
 pub mod vocabulary;
 mod write;
 
+pub use description::{Described, described};
 pub use done::{Chunk, DoneChunks};
+pub use entity::{Annotation, Fact, Names, facts_by, facts_of, facts_to, is_known, names};
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::open_for_reading;
@@ -43,7 +46,11 @@ pub use history::{
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
 pub use ledger::differences;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};
-pub use query::{QueryError, QueryOptions, ResultFormat, TooDeep, query};
+pub use prefixes::{expand, shorten};
+pub use query::{
+    Asked, Dataset, QueryError, QueryOptions, ResultFormat, ResultKind, TooDeep, Written,
+    answer_query, query,
+};
 pub use records::{
     Assertion, ChunkRecord, Derivation, Durability, EntityDescription, ModelDescription, Object,
     Origin, QuestionSet, RunDescription, ShardDescription,

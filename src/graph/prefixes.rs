@@ -66,6 +66,18 @@ impl Prefixes {
     }
 }
 
+/// The IRI that a name like `wd:Q142` stands for under the common prefixes; none where it has none of them.
+pub fn expand(name: &str) -> Option<String> {
+    let (prefix, local) = name.split_once(':')?;
+    let (_, namespace) = COMMON.iter().find(|(known, _)| *known == prefix)?;
+    Some(format!("{namespace}{local}"))
+}
+
+/// An IRI under the common prefixes, as `wd:Q142`, or in angle brackets where it has none of them.
+pub fn shorten(iri: &str) -> String {
+    Prefixes::common().shorten(iri)
+}
+
 /// Whether `local` needs no escapes after a colon. Stricter than the grammar's PN_LOCAL: ASCII
 /// letters, digits, `_`, and inside also `-` and `.`.
 fn is_plain_local_name(local: &str) -> bool {

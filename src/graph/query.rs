@@ -18,9 +18,11 @@ use super::table;
 use crate::diagnostic::{Explain, Fault};
 use clap::ValueEnum;
 use oxigraph::io::{RdfFormat, RdfSerializer};
+use oxigraph::model::NamedNode;
 use oxigraph::sparql::results::{QueryResultsFormat, QueryResultsSerializer};
 use oxigraph::sparql::{
-    CancellationToken, QueryEvaluationError, QueryResults, QuerySolutionIter, SparqlEvaluator,
+    CancellationToken, QueryEvaluationError, QueryResults, QuerySolutionIter, QueryTripleIter,
+    SparqlEvaluator,
 };
 use oxigraph::store::Store;
 use std::io::{self, Write};
@@ -53,6 +55,50 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
 }
 
+/// What a query's result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultKind {
+    /// Rows of SELECT.
+    Solutions,
+    /// The answer of ASK.
+    Boolean,
+    /// Triples of CONSTRUCT and DESCRIBE.
+    Graph,
+}
+
+/// What a result is written as.
+#[derive(Clone, Copy, Debug)]
+pub enum Written {
+    /// Rows as a table for people, an answer as a word; no wider than so many columns.
+    Table(Option<usize>),
+    /// Rows or an answer.
+    Results(QueryResultsFormat),
+    /// Triples.
+    Graph(RdfFormat),
+}
+
+/// Which graphs a query sees; empty lists leave that to the query.
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    /// Those whose union is the default graph.
+    pub default: Vec<NamedNode>,
+    /// Those that GRAPH finds.
+    pub named: Vec<NamedNode>,
+}
+
+/// A query, and what it may see and take.
+#[derive(Clone, Default)]
+pub struct Asked {
+    /// The query.
+    pub sparql: String,
+    /// Which graphs it sees.
+    pub dataset: Dataset,
+    /// The longest that it may take, the reading of its result included.
+    pub timeout: Option<Duration>,
+    /// Ends it at any time.
+    pub token: CancellationToken,
+}
+
 /// Why a query gave no (whole) result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -80,6 +126,12 @@ pub enum QueryError {
     /// The query asks for what cannot be given, as a SERVICE elsewhere.
     #[error("the query could not be answered")]
     Evaluation(#[source] QueryEvaluationError),
+    /// The result is of a kind that its reader does not take.
+    #[error("the result is {}, and nothing that can hold {} was asked for", kind.in_words(), kind.it())]
+    Unwanted {
+        /// What the result is.
+        kind: ResultKind,
+    },
     /// The output could not be written; a closed pipe keeps its `io::ErrorKind::BrokenPipe`.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
@@ -88,7 +140,7 @@ pub enum QueryError {
 impl Explain for QueryError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Syntax(_) | Self::TooDeep(_) => Fault::User,
+            Self::Syntax(_) | Self::TooDeep(_) | Self::Unwanted { .. } => Fault::User,
             _ => Fault::Machine,
         }
     }
@@ -120,6 +172,23 @@ impl From<QueryEvaluationError> for QueryError {
     }
 }
 
+impl ResultKind {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Solutions => "rows of variables",
+            Self::Boolean => "yes or no",
+            Self::Graph => "triples",
+        }
+    }
+
+    fn it(self) -> &'static str {
+        match self {
+            Self::Boolean => "it",
+            Self::Solutions | Self::Graph => "them",
+        }
+    }
+}
+
 /// The stack of a query's thread, in bytes; memory is taken for what is used of it alone. Of what
 /// [`depth`] lets through, chains of conditions take most, 210 MB in a release build.
 const STACK: usize = 1 << 30;
@@ -138,25 +207,47 @@ pub fn query(
     options: QueryOptions,
     out: &mut impl Write,
 ) -> Result<(), QueryError> {
-    depth::check(sparql)?;
-    let token = CancellationToken::new();
     let QueryOptions { format, width, timeout } = options;
+    let written = move |kind| {
+        Some(match (kind, format) {
+            (ResultKind::Graph, _) => Written::Graph(RdfFormat::Turtle),
+            (_, ResultFormat::Table) => Written::Table(width),
+            (_, ResultFormat::Csv) => Written::Results(QueryResultsFormat::Csv),
+            (_, ResultFormat::Tsv) => Written::Results(QueryResultsFormat::Tsv),
+            (_, ResultFormat::Json) => Written::Results(QueryResultsFormat::Json),
+        })
+    };
+    let asked = Asked { sparql: sparql.to_owned(), timeout, ..Asked::default() };
+    answer_query(store, asked, written, out)
+}
+
+/// Answers a query and writes the result to `out` as what `written` says of its kind; that is asked before
+/// anything is written.
+///
+/// # Errors
+/// As [`query`], and [`QueryError::Unwanted`] where `written` has nothing for the result's kind.
+pub fn answer_query(
+    store: &Store,
+    asked: Asked,
+    written: impl FnOnce(ResultKind) -> Option<Written> + Send + 'static,
+    out: &mut impl Write,
+) -> Result<(), QueryError> {
+    depth::check(&asked.sparql)?;
+    let (token, timeout) = (asked.token.clone(), asked.timeout);
     let answer = {
-        let (store, sparql, token) = (store.clone(), sparql.to_owned(), token.clone());
-        move |out: &mut dyn Write| answer(&store, &sparql, format, width, token, out)
+        let store = store.clone();
+        move |out: &mut dyn Write| answer(&store, &asked, written, out)
     };
     thread::run(answer, timeout, &token, out)
 }
 
 fn answer(
     store: &Store,
-    sparql: &str,
-    format: ResultFormat,
-    width: Option<usize>,
-    token: CancellationToken,
+    asked: &Asked,
+    written: impl FnOnce(ResultKind) -> Option<Written>,
     mut out: &mut dyn Write,
 ) -> Result<(), QueryError> {
-    let mut evaluator = SparqlEvaluator::new().with_cancellation_token(token);
+    let mut evaluator = SparqlEvaluator::new().with_cancellation_token(asked.token.clone());
     let common = Prefixes::common();
     for (name, namespace) in common.iter() {
         if let Ok(with_prefix) = evaluator.clone().with_prefix(name, namespace) {
@@ -164,48 +255,65 @@ fn answer(
         }
     }
     let mut prefixes = common;
-    for (name, namespace) in declared_prefixes(sparql) {
+    for (name, namespace) in declared_prefixes(&asked.sparql) {
         prefixes.declare(name, namespace);
     }
-    let prepared = match evaluator.clone().parse_query(sparql) {
-        Ok(prepared) => prepared,
-        Err(_) => return Err(QueryError::Syntax(syntax::explain(evaluator, &prefixes, sparql))),
-    };
+    let mut prepared = evaluator
+        .clone()
+        .parse_query(&asked.sparql)
+        .map_err(|_| QueryError::Syntax(syntax::explain(evaluator, &prefixes, &asked.sparql)))?;
+    let Dataset { default, named } = &asked.dataset;
+    if !default.is_empty() || !named.is_empty() {
+        let graphs = prepared.dataset_mut();
+        graphs.set_default_graph(default.iter().cloned().map(Into::into).collect());
+        graphs.set_available_named_graphs(named.iter().cloned().map(Into::into).collect());
+    }
 
-    let serializer = |format| QueryResultsSerializer::from_format(format);
-    let file_format = match format {
-        ResultFormat::Table => None,
-        ResultFormat::Csv => Some(QueryResultsFormat::Csv),
-        ResultFormat::Tsv => Some(QueryResultsFormat::Tsv),
-        ResultFormat::Json => Some(QueryResultsFormat::Json),
+    let results = prepared.on_store(store).execute()?;
+    let kind = match results {
+        QueryResults::Solutions(_) => ResultKind::Solutions,
+        QueryResults::Boolean(_) => ResultKind::Boolean,
+        QueryResults::Graph(_) => ResultKind::Graph,
     };
-    match (prepared.on_store(store).execute()?, file_format) {
-        (QueryResults::Solutions(solutions), None) => {
+    match (results, written(kind)) {
+        (QueryResults::Solutions(solutions), Some(Written::Table(width))) => {
             table::write(solutions, &prefixes, width, &mut out)?;
         }
-        (QueryResults::Solutions(solutions), Some(format)) => {
+        (QueryResults::Solutions(solutions), Some(Written::Results(format))) => {
             write_solutions(solutions, format, &mut out)?;
         }
-        (QueryResults::Boolean(answer), None) => writeln!(out, "{answer}")?,
-        (QueryResults::Boolean(answer), Some(format)) => {
-            serializer(format).serialize_boolean_to_writer(&mut out, answer)?;
+        (QueryResults::Boolean(answer), Some(Written::Table(_))) => writeln!(out, "{answer}")?,
+        (QueryResults::Boolean(answer), Some(Written::Results(format))) => {
+            let serializer = QueryResultsSerializer::from_format(format);
+            serializer.serialize_boolean_to_writer(&mut out, answer)?;
             writeln!(out)?;
         }
-        (QueryResults::Graph(triples), _) => {
-            let mut turtle = RdfSerializer::from_format(RdfFormat::Turtle);
-            for (name, namespace) in prefixes.iter() {
-                if let Ok(with_prefix) = turtle.clone().with_prefix(name, namespace) {
-                    turtle = with_prefix;
-                }
-            }
-            let mut turtle = turtle.for_writer(&mut out);
-            for triple in triples {
-                turtle.serialize_triple(&triple?)?;
-            }
-            turtle.finish()?;
+        (QueryResults::Graph(triples), Some(Written::Graph(format))) => {
+            write_graph(triples, format, &prefixes, &mut out)?;
         }
+        _ => return Err(QueryError::Unwanted { kind }),
     }
     out.flush()?;
+    Ok(())
+}
+
+fn write_graph(
+    triples: QueryTripleIter<'_>,
+    format: RdfFormat,
+    prefixes: &Prefixes,
+    out: &mut impl Write,
+) -> Result<(), QueryError> {
+    let mut serializer = RdfSerializer::from_format(format);
+    for (name, namespace) in prefixes.iter() {
+        if let Ok(with_prefix) = serializer.clone().with_prefix(name, namespace) {
+            serializer = with_prefix;
+        }
+    }
+    let mut writer = serializer.for_writer(&mut *out);
+    for triple in triples {
+        writer.serialize_triple(&triple?)?;
+    }
+    writer.finish()?;
     Ok(())
 }
 

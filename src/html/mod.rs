@@ -23,7 +23,7 @@ pub use bars::{BarSeries, bars};
 pub use frame::{Chart, Point, Series};
 pub use lines::lines;
 pub use maud::{Markup, html};
-pub use page::{Table, figure, figures, image, page};
+pub use page::{Table, figure, figures, image, linked_page, page, style};
 pub use reliability::{reliability, reliability_figure};
 pub use scatter::scatter;
 

@@ -10,6 +10,29 @@ const CHART_STYLE: &str = include_str!("chart.css");
 
 /// A whole page: `lead` says what it is about, `body` is its sections.
 pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
+    let style = html! { style { (PreEscaped(CHART_STYLE)) (PreEscaped(PAGE_STYLE)) } };
+    framed(title, &style, &html! { h1 { (title) } p { (lead) } }, body)
+}
+
+/// The same as one of several pages of a server, which has the styles ([`style`]) and scripts in files: `links` is
+/// what else its head has, `ahead` stands before its title.
+pub fn linked_page(
+    title: &str,
+    lead: &str,
+    links: &Markup,
+    ahead: &Markup,
+    body: &Markup,
+) -> Markup {
+    let heading = html! { (ahead) h1 { (title) } @if !lead.is_empty() { p { (lead) } } };
+    framed(title, links, &heading, body)
+}
+
+/// The styles of pages and charts, as a file.
+pub fn style() -> String {
+    format!("{CHART_STYLE}{PAGE_STYLE}")
+}
+
+fn framed(title: &str, head: &Markup, heading: &Markup, body: &Markup) -> Markup {
     shown(html! {
         (DOCTYPE)
         html lang="en" {
@@ -19,10 +42,10 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "kgbuild " (env!("CARGO_PKG_VERSION")) };
                 title { (title) }
-                style { (PreEscaped(CHART_STYLE)) (PreEscaped(PAGE_STYLE)) }
+                (head)
             }
             body {
-                header { h1 { (title) } p { (lead) } }
+                header { (heading) }
                 main { (body) }
             }
         }

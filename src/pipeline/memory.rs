@@ -16,7 +16,7 @@ const OF_WEIGHT: [(Precision, f64); 3] =
 /// [`ModelsError::Memory`] where they have none. Where the machine does not say what is free, they have.
 pub(super) fn holds(models: &LocatedModels, workers: usize) -> Result<(), ModelsError> {
     let needed = models.memory().saturating_mul(workers as u64);
-    match free() {
+    match free_memory() {
         Some(free) if needed > free => {
             let instead = roomy(models.precision, needed, free);
             Err(ModelsError::Memory { needed, free, instead })
@@ -33,8 +33,9 @@ fn roomy(now: Precision, needed: u64, free: u64) -> Option<Precision> {
     smaller.copied().find(|(_, bytes)| weights * bytes < free as f64).map(|(own, _)| own)
 }
 
-/// Bytes that this process can still have: what the machine has left, or its group, where that has a limit.
-fn free() -> Option<u64> {
+/// Bytes that this process can still have: what the machine has left, or its group, where that has a limit;
+/// none where neither says.
+pub fn free_memory() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available);
     let number = |name: &str| -> Option<u64> {
         let text = fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?;

@@ -65,6 +65,7 @@ pub use inputs::{Inputs, PRIOR_SUBJECTS, RelationInputs};
 pub use job::{Job, PlannedJob};
 pub use known::KnownQuestion;
 pub use means::MeansOf;
+pub use memory::free_memory;
 pub use merge::{MergeOptions, MergedGraph, merge};
 pub use models::{LocatedModels, ModelsError, locate};
 pub use plan::{Plan, RelationPlan, Size, Task};

@@ -13,13 +13,13 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
     let caption = format!(
         "Scores by relation. Precision, recall and F1 are means over a relation's questions; in the \
          last row, over {}.",
-        super::averaged_over(report)
+        report.averaged_over()
     );
     let table = Table { caption: &caption, header, rows, total };
     let body = html! {
         section {
             h2 { "Scores" }
-            @for note in super::notes(report, is_graph) { p { (note) } }
+            @for note in report.notes(is_graph) { p { (note) } }
             @if let Some(least) = args.min_confidence {
                 p {
                     "In precision, recall and F1, objects of less confidence than " (least)

@@ -1,0 +1,34 @@
+//! The words of `kgbuild serve`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::seconds;
+
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// A run's output folder, or the store/ in it
+    pub store: PathBuf,
+    /// The address to listen at; others than this machine's reach it where that is not a loopback address
+    #[arg(long, default_value = "127.0.0.1")]
+    pub bind: IpAddr,
+    /// The port; 0 for one that is free
+    #[arg(long, default_value_t = 7878)]
+    pub port: u16,
+    /// The origin whose pages may read answers, as https://example.org, or * for all
+    #[arg(long, value_name = "ORIGIN")]
+    pub cors: Option<String>,
+    /// End queries after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Answer so many queries at once; without it, two a core
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub queries: Option<u16>,
+    /// End results that are longer, in MB
+    #[arg(long, value_name = "MB", default_value_t = 1000)]
+    pub result: u32,
+    /// End queries when the process takes more memory, in MB; without it, half of what is free at the start
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u32>,
+}

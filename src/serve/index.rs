@@ -1,0 +1,202 @@
+//! Finding entities and relations by the beginnings of the words of their names, as one types.
+//!
+//! All names lie in one text, in small letters and without accents; every place in it where a word begins is
+//! sorted by what stands there. The places that begin with what was typed are then next to each other, and
+//! found by two binary searches.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use oxigraph::model::vocab::rdfs;
+use oxigraph::model::{GraphNameRef, NamedOrBlankNode, Term};
+use oxigraph::store::{StorageError, Store};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::diagnostic::nearest;
+use crate::graph::vocabulary as kgb;
+
+/// How many places are looked at: of more names that begin alike, the first.
+const LOOKED_AT: usize = 4096;
+/// How many IRIs are compared with one that is not known.
+const COMPARED: usize = 10_000;
+/// Between names; in none of them, since it is a control character.
+const END: char = '\u{1}';
+
+/// The names of what a graph is about.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// All names, folded, each behind an [`END`] and before one.
+    text: String,
+    /// Where each name begins in the text, ascending, and whose it is.
+    names: Vec<(u32, u32)>,
+    /// Where words begin, in the order of what stands there.
+    words: Vec<u32>,
+    /// Whose names they are.
+    iris: Vec<Box<str>>,
+    /// Each name as it is written, in the order of `names`.
+    written: Vec<Box<str>>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub iri: String,
+    /// The name by which it was found.
+    pub name: String,
+}
+
+impl Index {
+    /// The names in the default graph of a store.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn of(store: &Store) -> Result<Self, StorageError> {
+        let mut index = Self::default();
+        let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+        for predicate in [rdfs::LABEL, kgb::ALT_LABEL] {
+            let graph = Some(GraphNameRef::DefaultGraph);
+            for quad in store.quads_for_pattern(None, Some(predicate), None, graph) {
+                let quad = quad?;
+                let (NamedOrBlankNode::NamedNode(iri), Term::Literal(name)) =
+                    (quad.subject, quad.object)
+                else {
+                    continue;
+                };
+                let next = index.iris.len() as u32;
+                let number = *numbers.entry(iri.into_string()).or_insert_with_key(|iri| {
+                    index.iris.push(iri.as_str().into());
+                    next
+                });
+                index.add(number, name.value());
+            }
+        }
+        index.sort();
+        Ok(index)
+    }
+
+    fn add(&mut self, whose: u32, name: &str) {
+        let folded = folded(name);
+        // Places are counted in 32 bits; what is beyond is found by its IRI.
+        let Ok(begin) = u32::try_from(self.text.len() + folded.len() + 1).map(|_| self.text.len())
+        else {
+            return;
+        };
+        self.names.push((begin as u32, whose));
+        self.written.push(name.into());
+        let mut is_inside = false;
+        for (place, letter) in folded.char_indices() {
+            if letter.is_alphanumeric() && !is_inside {
+                self.words.push((begin + place) as u32);
+            }
+            is_inside = letter.is_alphanumeric();
+        }
+        self.text.push_str(&folded);
+        self.text.push(END);
+    }
+
+    fn sort(&mut self) {
+        let text = &self.text;
+        let at = |place: u32| text[place as usize..].split(END).next().unwrap_or_default();
+        self.words.sort_unstable_by(|&a, &b| at(a).cmp(at(b)).then(a.cmp(&b)));
+    }
+
+    /// The entities and relations whose names have words that begin as those of `typed`, the last of which may not
+    /// be finished; at most so many. Names that begin so come first, of these the shorter ones.
+    pub(super) fn find(&self, typed: &str, most: usize) -> Vec<Hit> {
+        let typed = folded(typed);
+        let typed = typed.trim();
+        let words: Vec<&str> =
+            typed.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        // The longest word is in the fewest names.
+        let Some(&rarest) = words.iter().max_by_key(|word| word.len()) else { return Vec::new() };
+        let begins = |place: u32| &self.text[place as usize..];
+        let first = self.words.partition_point(|&place| begins(place) < rarest);
+        let all =
+            self.words[first..].iter().take_while(|&&place| begins(place).starts_with(rarest));
+        let mut found: BTreeMap<u32, (Reverse<bool>, usize, usize)> = BTreeMap::new();
+        for &place in all.take(LOOKED_AT) {
+            let number = self.names.partition_point(|(begin, _)| *begin <= place) - 1;
+            let (begin, whose) = self.names[number];
+            let name = begins(begin).split(END).next().unwrap_or_default();
+            let has = |word: &&str| {
+                let mut own = name.split(|c: char| !c.is_alphanumeric());
+                own.any(|own| own.starts_with(word))
+            };
+            if !words.iter().all(has) {
+                continue;
+            }
+            let rank = (Reverse(name.starts_with(typed)), name.len(), number);
+            let best = found.entry(whose).or_insert(rank);
+            *best = rank.min(*best);
+        }
+        let mut found: Vec<_> = found.into_iter().map(|(whose, rank)| (rank, whose)).collect();
+        found.sort_unstable();
+        let hit = |((_, _, number), whose): ((_, _, usize), u32)| Hit {
+            iri: self.iris[whose as usize].to_string(),
+            name: self.written[number].to_string(),
+        };
+        found.into_iter().take(most).map(hit).collect()
+    }
+}
+
+impl Index {
+    /// The IRI of a named thing that is nearest to one that is not known.
+    pub(super) fn nearest(&self, iri: &str) -> Option<&str> {
+        // Each of them is compared: of very many that would take seconds.
+        let few = self.iris.iter().take(COMPARED);
+        nearest(iri, few.map(AsRef::as_ref))
+    }
+}
+
+/// Small letters without accents, and without what cannot be seen.
+fn folded(name: &str) -> String {
+    let plain = name.nfkd().filter(|c| !is_combining_mark(*c) && !c.is_control());
+    plain.flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(names: &[(u32, &str)]) -> Index {
+        let mut index = Index::default();
+        let last = names.iter().map(|(whose, _)| *whose).max().unwrap_or(0);
+        index.iris = (0..=last).map(|number| format!("e:{number}").into()).collect();
+        names.iter().for_each(|(whose, name)| index.add(*whose, name));
+        index.sort();
+        index
+    }
+
+    #[test]
+    fn names_are_found_by_beginnings_of_their_words() {
+        let index = index(&[
+            (0, "New York"),
+            (1, "York"),
+            (2, "Yorkshire"),
+            (3, "Saint-Étienne"),
+            (4, "München"),
+            (0, "Big Apple"),
+            (5, "Duke of York"),
+        ]);
+        let found = |typed: &str| {
+            index.find(typed, 10).into_iter().map(|hit| hit.name).collect::<Vec<String>>()
+        };
+        assert_eq!(found("york"), ["York", "Yorkshire", "New York", "Duke of York"]);
+        assert_eq!(found("YORK n"), ["New York"]);
+        assert_eq!(found("etien"), ["Saint-Étienne"]);
+        assert_eq!(found("munchen"), ["München"]);
+        assert_eq!(found("app"), ["Big Apple"]);
+        assert!(found("ork").is_empty() && found("").is_empty() && found("\u{1}").is_empty());
+        assert_eq!(index.find("york", 1).len(), 1);
+        assert_eq!(index.find("york", 1)[0].iri, "e:1");
+    }
+
+    #[test]
+    fn an_entity_is_found_once() {
+        let index = index(&[(0, "Yorkers"), (0, "York"), (1, "York City")]);
+        let found = index.find("york", 10);
+        assert_eq!(found[0], Hit { iri: "e:0".into(), name: "York".into() });
+        assert_eq!(found.len(), 2);
+    }
+}

@@ -1,0 +1,165 @@
+//! The graph over HTTP: the SPARQL 1.1 protocol, the Graph Store protocol for reading, and pages.
+//!
+//! What is served cannot be changed by a request. Each request has bounds: of its size, of its time, of the
+//! memory that queries take together, of the length of a result, of the number of queries at once; what goes
+//! beyond is refused with its reason, and the server goes on.
+
+mod answer;
+mod connections;
+mod index;
+mod memory;
+mod negotiate;
+mod pages;
+mod problem;
+mod protocol;
+mod routes;
+mod service;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use oxigraph::store::{StorageError, Store};
+use tokio::runtime;
+use tokio::sync::Semaphore;
+
+use self::index::Index;
+use self::memory::Running;
+use crate::diagnostic::{Explain, Fault};
+
+/// What a server grants.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest that a query may take, the reading of its result included.
+    pub time: Duration,
+    /// How many queries may be answered at once.
+    pub queries: usize,
+    /// Bytes of the longest result.
+    pub result: u64,
+    /// Bytes that the process may take before queries are ended; none where the system does not say what it takes.
+    pub memory: Option<u64>,
+    /// How many clients may be connected.
+    pub connections: usize,
+}
+
+/// How a graph is served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// The origin whose pages may read answers, or `*` for those of all; none where none may.
+    pub origin: Option<String>,
+    /// What it grants.
+    pub limits: Limits,
+}
+
+/// A server that has its address, and is not yet running.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    served: Arc<Served>,
+}
+
+/// What all requests share.
+struct Served {
+    store: Store,
+    index: Index,
+    origin: Option<String>,
+    limits: Limits,
+    /// A permit a query.
+    room: Arc<Semaphore>,
+    running: Running,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}")]
+    Address {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system gives no threads.
+    #[error("cannot start the server's threads")]
+    Threads(#[source] io::Error),
+    /// The names in the graph cannot be read.
+    #[error("cannot read the graph")]
+    Names(#[source] StorageError),
+    /// Origins that are none.
+    #[error("`{0}` is no origin")]
+    Origin(String),
+}
+
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Address { .. } | Self::Origin(_) => Fault::User,
+            Self::Threads(_) | Self::Names(_) => Fault::Machine,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Address { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some("name another --port, or 0 for one that is free".to_owned())
+            }
+            Self::Address { .. } => Some("name another --bind or --port".to_owned()),
+            Self::Origin(_) => Some("write it as in https://example.org, or * for all".to_owned()),
+            Self::Threads(_) | Self::Names(_) => None,
+        }
+    }
+}
+
+impl Server {
+    /// Takes the address, and reads the names of all that can be searched.
+    ///
+    /// # Errors
+    /// [`Error::Address`] where it cannot be had, [`Error::Origin`] where that is none,
+    /// [`Error::Names`] where the store cannot be read.
+    pub fn bind(store: Store, options: Options) -> Result<Self, Error> {
+        let Options { address, origin, limits } = options;
+        if let Some(origin) = origin.as_ref().filter(|origin| !routes::is_origin(origin)) {
+            return Err(Error::Origin(origin.clone()));
+        }
+        let cannot = |source| Error::Address { address, source };
+        let listener = TcpListener::bind(address).map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        let index = Index::of(&store).map_err(Error::Names)?;
+        let room = Arc::new(Semaphore::new(limits.queries));
+        let running = Running::default();
+        let served = Arc::new(Served { store, index, origin, limits, room, running });
+        Ok(Self { listener, address, served })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `stop` is set; then those that are being answered are finished.
+    ///
+    /// # Errors
+    /// Where the system gives no threads.
+    pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
+        let runtime = runtime::Builder::new_multi_thread()
+            .thread_name("serve")
+            .enable_all()
+            .build()
+            .map_err(Error::Threads)?;
+        let Self { listener, served, .. } = self;
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Threads)?;
+            let watch = tokio::spawn(memory::watch(Arc::clone(&served)));
+            connections::serve(&listener, &served, stop).await;
+            watch.abort();
+            Ok(())
+        })
+    }
+}

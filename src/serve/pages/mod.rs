@@ -1,0 +1,89 @@
+//! The pages, rendered here and useful without scripts.
+
+mod entity;
+mod home;
+mod query;
+mod relation;
+mod search;
+
+pub(super) use entity::{entity, unknown};
+pub(super) use home::home;
+pub(super) use query::query;
+pub(super) use relation::relation;
+pub(super) use search::{search, suggest};
+
+use maud::{Markup, html};
+use oxigraph::model::{NamedNodeRef, Term};
+use oxigraph::store::Store;
+
+use crate::graph::{self, Fact, names};
+
+/// Where the page about something is: at its short name, or by its whole IRI.
+fn address(place: &str, iri: &str) -> String {
+    match graph::shorten(iri).as_str() {
+        long if long.starts_with('<') => {
+            let iri: String = form_urlencoded::byte_serialize(iri.as_bytes()).collect();
+            format!("/{place}?iri={iri}")
+        }
+        short => format!("/{place}/{short}"),
+    }
+}
+
+/// What something is called: its label, or its IRI where it has none.
+fn label(store: &Store, iri: &str) -> Result<String, graph::Error> {
+    let label = names(store, NamedNodeRef::new_unchecked(iri))?.label;
+    Ok(label.unwrap_or_else(|| graph::shorten(iri)))
+}
+
+/// A link to something by its label.
+fn link(store: &Store, place: &str, iri: &str) -> Result<Markup, graph::Error> {
+    Ok(html! { a href=(address(place, iri)) { (label(store, iri)?) } })
+}
+
+/// A term of a fact: an entity as a link, a value as its text.
+fn term(store: &Store, term: &Term) -> Result<Markup, graph::Error> {
+    match term {
+        Term::NamedNode(iri) => link(store, "entity", iri.as_str()),
+        Term::Literal(value) => Ok(html! { (value.value()) }),
+        other => Ok(html! { (other.to_string()) }),
+    }
+}
+
+/// A confidence as a bar with its number.
+fn bar(confidence: Option<f64>) -> Markup {
+    match confidence {
+        Some(confidence) => html! {
+            meter min="0" max="1" value=(confidence) { (confidence) } " " (number(confidence))
+        },
+        None => html! { "known" },
+    }
+}
+
+/// A probability, short.
+fn number(probability: f64) -> String {
+    if probability != 0.0 && probability < 0.001 {
+        format!("{probability:.1e}")
+    } else {
+        format!("{probability:.3}")
+    }
+}
+
+/// What else is said of a fact, in words.
+fn remarks(store: &Store, fact: &Fact) -> Result<Markup, graph::Error> {
+    let mut parts = Vec::new();
+    for said in &fact.annotations {
+        if let Some([lower, upper]) = &said.within {
+            parts.push(html! { "between " (lower) " and " (upper) });
+        }
+        if said.ambiguous {
+            parts.push(html! { "its name is that of several" });
+        }
+        for origin in &said.derived_from {
+            parts.push(html! {
+                "follows from " (term(store, &origin.subject.clone().into())?) " "
+                (link(store, "relation", origin.predicate.as_str())?) " " (term(store, &origin.object)?)
+            });
+        }
+    }
+    Ok(html! { @for (number, part) in parts.iter().enumerate() { @if number > 0 { "; " } (part) } })
+}

@@ -1,0 +1,311 @@
+//! What is answered at which address.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{MethodRouter, get};
+use maud::{Markup, html};
+use oxigraph::model::NamedNode;
+use tokio::time;
+
+use super::answer::answer;
+use super::negotiate::{TRIPLES, choose, wants_page};
+use super::problem::Problem;
+use super::protocol::{self, graph, pairs, request};
+use super::{Served, pages, service};
+use crate::graph::{self, Dataset};
+use crate::html;
+
+/// Bytes of a request's body.
+const BODY: usize = 1 << 20;
+/// How long a client may take to send it.
+const SENDING: Duration = Duration::from_secs(30);
+/// What pages may load: nothing from elsewhere, and no script or style within them.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// What is the same as long as the program is.
+const FOR_AN_HOUR: &str = "max-age=3600";
+
+/// All addresses.
+pub(super) fn router(served: &Arc<Served>) -> Router {
+    let read = |methods: MethodRouter<Arc<Served>>| {
+        methods.fallback(|headers: HeaderMap| async move {
+            Problem::method("GET and HEAD").response(&headers)
+        })
+    };
+    Router::new()
+        .route("/", read(get(pages::home)))
+        .route("/search", read(get(pages::search)))
+        .route("/suggest", read(get(pages::suggest)))
+        .route("/query", read(get(pages::query)))
+        .route("/entity", read(get(resource)))
+        .route("/entity/{*name}", read(get(named)))
+        .route("/relation", read(get(resource)))
+        .route("/relation/{*name}", read(get(named)))
+        .route(
+            "/sparql",
+            get(sparql).post(sparql).fallback(|headers: HeaderMap| async move {
+                Problem::method("GET, HEAD and POST").response(&headers)
+            }),
+        )
+        .route("/store", read(get(store)))
+        .route("/.well-known/void", read(get(|| async { Redirect::to("/sparql") })))
+        .route("/static/{name}", read(get(file)))
+        .fallback(|uri: Uri, headers: HeaderMap| async move {
+            Problem::missing(format!("there is nothing at {}", uri.path())).response(&headers)
+        })
+        .layer(from_fn_with_state(Arc::clone(served), around))
+        .with_state(Arc::clone(served))
+}
+
+/// A page of the server's.
+pub(super) struct Page<'a> {
+    pub title: &'a str,
+    pub lead: &'a str,
+    pub body: Markup,
+}
+
+impl IntoResponse for Page<'_> {
+    fn into_response(self) -> Response {
+        let links = html! {
+            link rel="stylesheet" href="/static/style.css";
+            script src="/static/search.js" defer {}
+        };
+        let ahead = html! {
+            nav {
+                a href="/" { "Graph" }
+                a href="/query" { "Query" }
+                form action="/search" role="search" {
+                    label for="q" class="unseen" { "Search entities and relations" }
+                    input #q name="q" type="search" placeholder="Search" autocomplete="off";
+                }
+            }
+        };
+        let page = html::linked_page(self.title, self.lead, &links, &ahead, &self.body);
+        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+        ([(header::CONTENT_TYPE, kind)], page.into_string()).into_response()
+    }
+}
+
+/// Whether a text may be an origin that answers are for.
+pub(super) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let is_plain =
+        |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic() && c != '/');
+    text == "*" || host.is_some_and(is_plain)
+}
+
+/// What goes with every answer.
+async fn around(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
+    let asks_whether = request.method() == Method::OPTIONS;
+    let mut response = match (asks_whether, &served.origin) {
+        (true, Some(_)) => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let mut say = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    say(header::CONTENT_SECURITY_POLICY, POLICY);
+    say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    say(header::REFERRER_POLICY, "same-origin");
+    if let Some(origin) = &served.origin {
+        say(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST");
+        say(header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type");
+        say(header::ACCESS_CONTROL_MAX_AGE, "3600");
+        if let Ok(origin) = HeaderValue::from_str(origin) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        }
+    }
+    response
+}
+
+/// The SPARQL protocol.
+async fn sparql(State(served): State<Arc<Served>>, sent: Request) -> Response {
+    let (head, body) = sent.into_parts();
+    let mut headers = head.headers;
+    // A link cannot say what it takes otherwise.
+    let parameters = pairs(head.uri.query().unwrap_or_default().as_bytes());
+    let format = parameters.into_iter().find(|(name, _)| name == "format");
+    if let Some(format) = format.and_then(|(_, format)| HeaderValue::from_str(&format).ok()) {
+        headers.insert(header::ACCEPT, format);
+    }
+    let answered = async {
+        let body = read(body).await?;
+        let in_url = head.uri.query().unwrap_or_default();
+        match request(&head.method, &headers, in_url, &body)? {
+            protocol::Request::Query(sparql, dataset) => {
+                answer(&served, &headers, sparql, dataset).await
+            }
+            protocol::Request::Description if wants_page(&headers, &TRIPLES) => {
+                Ok(Redirect::to("/query").into_response())
+            }
+            protocol::Request::Description => description(&served, &headers).await,
+        }
+    };
+    answered.await.unwrap_or_else(|problem| problem.response(&headers))
+}
+
+async fn description(served: &Arc<Served>, headers: &HeaderMap) -> Result<Response, Problem> {
+    let chosen = choose(headers, &TRIPLES)
+        .ok_or_else(|| Problem::unacceptable("the service is described in RDF alone"))?;
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let endpoint = format!("http://{host}/sparql");
+    let endpoint = NamedNode::new(endpoint).map_err(|_| Problem::bad("its Host is no host"))?;
+    let shared = Arc::clone(served);
+    let text =
+        in_background(move || service::describe(&shared.store, endpoint.as_str(), chosen.format))
+            .await?;
+    let text = text.map_err(|error| Problem::broken(&error))?;
+    Ok(([(header::CONTENT_TYPE, chosen.content_type)], text).into_response())
+}
+
+/// A whole body.
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let reading = axum::body::to_bytes(body, BODY);
+    match time::timeout(SENDING, reading).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_too_long(&error) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a request has at most {BODY} bytes"),
+        )),
+        Ok(Err(_)) => Err(Problem::bad("the request broke off")),
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come to its end"))
+        }
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
+}
+
+/// The Graph Store protocol, as far as it reads (W3C, SPARQL 1.1 Graph Store HTTP Protocol, section 5.2).
+async fn store(
+    State(served): State<Arc<Served>>,
+    headers: HeaderMap,
+    RawQuery(parameters): RawQuery,
+) -> Response {
+    let answered = async {
+        let parameters = pairs(parameters.unwrap_or_default().as_bytes());
+        let mut dataset = Dataset::default();
+        match &parameters[..] {
+            [(name, _)] if name == "default" => {}
+            [(name, value)] if name == "graph" => dataset.default.push(graph(name, value)?),
+            _ => return Err(Problem::bad("name one graph: ?default or ?graph=IRI")),
+        }
+        if let Some(named) = dataset.default.first().cloned() {
+            let shared = Arc::clone(&served);
+            let is_there = in_background(move || shared.store.contains_named_graph(named.as_ref()));
+            if !is_there.await?.map_err(|error| Problem::broken(&error))? {
+                return Err(Problem::missing("there is no such graph"));
+            }
+        }
+        let all = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }";
+        answer(&served, &headers, all.to_owned(), dataset).await
+    };
+    answered.await.unwrap_or_else(|problem| problem.response(&headers))
+}
+
+/// Something by its IRI.
+async fn resource(
+    State(served): State<Arc<Served>>,
+    headers: HeaderMap,
+    RawQuery(parameters): RawQuery,
+    uri: Uri,
+) -> Response {
+    let parameters = pairs(parameters.unwrap_or_default().as_bytes());
+    let iri = parameters.into_iter().find(|(name, _)| name == "iri").map(|(_, iri)| iri);
+    let is_relation = uri.path().starts_with("/relation");
+    let answered = async {
+        let iri = iri.ok_or_else(|| Problem::bad("name it: ?iri=IRI"))?;
+        about(&served, &headers, &graph("iri", &iri)?, is_relation).await
+    };
+    answered.await.unwrap_or_else(|problem| problem.response(&headers))
+}
+
+/// Something by a common prefix and its name behind that, as `wd:Q142`.
+async fn named(
+    State(served): State<Arc<Served>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Response {
+    let is_relation = uri.path().starts_with("/relation");
+    let answered = async {
+        let iri = graph::expand(&name)
+            .ok_or_else(|| Problem::missing(format!("`{name}` has no prefix that is known")))?;
+        about(&served, &headers, &graph("its IRI", &iri)?, is_relation).await
+    };
+    answered.await.unwrap_or_else(|problem| problem.response(&headers))
+}
+
+/// A page about something, or the triples with it.
+async fn about(
+    served: &Arc<Served>,
+    headers: &HeaderMap,
+    iri: &NamedNode,
+    is_relation: bool,
+) -> Result<Response, Problem> {
+    let shared = Arc::clone(served);
+    let own = iri.clone();
+    let is_known = in_background(move || graph::is_known(&shared.store, own.as_ref())).await?;
+    if !is_known.map_err(|error| Problem::of_graph(&error))? {
+        return Err(pages::unknown(served, iri));
+    }
+    if !wants_page(headers, &TRIPLES) {
+        let subject = if is_relation { "" } else { "UNION { ?s ?p ?iri }" };
+        let triples = format!(
+            "CONSTRUCT {{ ?s ?p ?o }} WHERE {{ VALUES ?iri {{ {iri} }} {{ BIND(?iri AS ?s) ?s ?p ?o }} {} \
+             UNION {{ ?iri ?q ?v . ?s rdf:reifies <<( ?iri ?q ?v )>> ; ?p ?o }} }}",
+            subject.replace("?s ?p ?iri", "?s ?p ?iri . BIND(?iri AS ?o)")
+        );
+        return answer(served, headers, triples, Dataset::default()).await;
+    }
+    let (shared, iri) = (Arc::clone(served), iri.clone());
+    let page = in_background(move || {
+        if is_relation { pages::relation(&shared, &iri) } else { pages::entity(&shared, &iri) }
+    });
+    page.await?
+}
+
+/// Runs what reads the store where it holds up no one else.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Problem::busy("the request was given up"))
+}
+
+/// A file of the program's own.
+async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let (kind, text) = match &*name {
+        "style.css" => ("text/css", html::style() + include_str!("static/serve.css")),
+        "search.js" => ("text/javascript", include_str!("static/search.js").to_owned()),
+        _ => return Problem::missing(format!("there is no file {name}")).response(&headers),
+    };
+    let kind = format!("{kind}; charset=utf-8");
+    let kept = FOR_AN_HOUR.to_owned();
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept)], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_told_from_other_texts() {
+        for good in ["*", "http://localhost:3000", "https://example.org"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in ["", "example.org", "https://", "https://a/b", "https://a\r\nx: y", "ftp://a"] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The server, over its sockets: SPARQL's protocol, pages, bad requests, hostile clients, and real clients.
+
+#[expect(dead_code, reason = "the readers of exports are not asked here")]
+#[path = "../support/python.rs"]
+mod python;
+#[expect(dead_code, reason = "exports are made elsewhere")]
+#[path = "../readers/support.rs"]
+mod store;
+
+mod clients;
+mod hostile;
+mod pages;
+mod protocol;
+mod server;
