@@ -44,6 +44,7 @@ pub(super) fn router(served: &Arc<Served>) -> Router {
         .route("/search", read(get(pages::search)))
         .route("/suggest", read(get(pages::suggest)))
         .route("/query", read(get(pages::query)))
+        .route("/runs", read(get(pages::runs)))
         .route("/entity", read(get(resource)))
         .route("/entity/{*name}", read(get(named)))
         .route("/relation", read(get(resource)))
@@ -81,6 +82,7 @@ impl IntoResponse for Page<'_> {
             nav {
                 a href="/" { "Graph" }
                 a href="/query" { "Query" }
+                a href="/runs" { "Runs" }
                 form action="/search" role="search" {
                     label for="q" class="unseen" { "Search entities and relations" }
                     input #q name="q" type="search" placeholder="Search" autocomplete="off";
@@ -130,9 +132,9 @@ async fn around(State(served): State<Arc<Served>>, request: Request, next: Next)
 async fn sparql(State(served): State<Arc<Served>>, sent: Request) -> Response {
     let (head, body) = sent.into_parts();
     let mut headers = head.headers;
-    // A link cannot say what it takes otherwise.
-    let parameters = pairs(head.uri.query().unwrap_or_default().as_bytes());
-    let format = parameters.into_iter().find(|(name, _)| name == "format");
+    // A link cannot say otherwise what it takes. Other clients have short names there, beside their header.
+    let mut parameters = pairs(head.uri.query().unwrap_or_default().as_bytes()).into_iter();
+    let format = parameters.find(|(name, value)| name == "format" && value.contains('/'));
     if let Some(format) = format.and_then(|(_, format)| HeaderValue::from_str(&format).ok()) {
         headers.insert(header::ACCEPT, format);
     }
@@ -261,12 +263,14 @@ async fn about(
         return Err(pages::unknown(served, iri));
     }
     if !wants_page(headers, &TRIPLES) {
-        let subject = if is_relation { "" } else { "UNION { ?s ?p ?iri }" };
-        let triples = format!(
-            "CONSTRUCT {{ ?s ?p ?o }} WHERE {{ VALUES ?iri {{ {iri} }} {{ BIND(?iri AS ?s) ?s ?p ?o }} {} \
-             UNION {{ ?iri ?q ?v . ?s rdf:reifies <<( ?iri ?q ?v )>> ; ?p ?o }} }}",
-            subject.replace("?s ?p ?iri", "?s ?p ?iri . BIND(?iri AS ?o)")
+        // An IRI has no character that would end it within a query.
+        let own = format!("{{ BIND({iri} AS ?s) {iri} ?p ?o }}");
+        let beside = format!(
+            "UNION {{ BIND({iri} AS ?o) ?s ?p {iri} }} \
+             UNION {{ {iri} ?q ?v . ?s rdf:reifies <<( {iri} ?q ?v )>> ; ?p ?o }}"
         );
+        let beside = if is_relation { "" } else { &beside };
+        let triples = format!("CONSTRUCT {{ ?s ?p ?o }} WHERE {{ {own} {beside} }}");
         return answer(served, headers, triples, Dataset::default()).await;
     }
     let (shared, iri) = (Arc::clone(served), iri.clone());

@@ -13,6 +13,8 @@ fn pages_show_what_the_graph_says() {
         ("/entity?iri=http://www.wikidata.org/entity/Q142", &["<h1>France</h1>"]),
         ("/entity/wd:Q90", &["<h1>Paris</h1>", "another name", ">France</a>", ">capital city</a>"]),
         ("/relation/wdt:P36", &["<h1>capital</h1>", "4 facts", ">Yaoundé</a>"]),
+        ("/relation/wdt:P36", &["Facts by confidence", "The most frequent objects"]),
+        ("/runs", &["correction", "linear"]),
         ("/search?q=yaounde", &["/entity/wd:Q3808"]),
         (
             "/query?query=SELECT%20*%20WHERE%20%7B%20?s%20wdt:P36%20?o%20%7D",

@@ -4,12 +4,14 @@ mod entity;
 mod home;
 mod query;
 mod relation;
+mod runs;
 mod search;
 
 pub(super) use entity::{entity, unknown};
 pub(super) use home::home;
 pub(super) use query::query;
 pub(super) use relation::relation;
+pub(super) use runs::runs;
 pub(super) use search::{search, suggest};
 
 use maud::{Markup, html};
