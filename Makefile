@@ -24,11 +24,15 @@ lm-kbc-2026: build
 	@$(ENVIRONMENT) scripts/lm-kbc-2026.py "$(DATA)" outputs/lm-kbc-2026 \
 		--kgbuild "$${CARGO_TARGET_DIR:-target}/release/kgbuild"
 
-.PHONY: quickstart frequency-shock lm-kbc-2026 build wheel check test measure lint sbom bench bench-finetune \
+.PHONY: quickstart serve frequency-shock lm-kbc-2026 build wheel check test measure lint sbom bench bench-finetune \
 	bench-predict bench-predict-install
 
 quickstart: build
 	@$(ENVIRONMENT) cargo run --locked --quiet --release -- run pipelines/quickstart.toml
+
+# The quickstart's graph in a browser, until Ctrl-C.
+serve: quickstart
+	@$(ENVIRONMENT) cargo run --locked --quiet --release -- serve outputs/quickstart
 
 build:
 	@$(ENVIRONMENT) cargo build --locked --release
