@@ -6,9 +6,12 @@
 /// neighbour, and at least one; case does not count. Of equally near words the first is taken.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let most = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let most = (length / 3).max(1);
     known
         .into_iter()
+        // Nothing is nearer than the letters that it has more, or fewer.
+        .filter(|k| k.chars().count().abs_diff(length) <= most)
         .map(|k| (strsim::damerau_levenshtein(&word, &k.to_lowercase()), k))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)

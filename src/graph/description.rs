@@ -142,8 +142,6 @@ pub(super) fn quads(
 /// What a store's description counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Described {
-    /// Facts, names and types.
-    pub triples: u64,
     /// What is named and is no relation.
     pub entities: u64,
     /// Triples by the IRI of their property, in the order of these.
@@ -159,8 +157,8 @@ pub struct Described {
 pub fn described(store: &Store) -> Result<Option<Described>, Error> {
     let graph = Some(GraphNameRef::NamedNode(kgb::DESCRIPTION));
     let mut found = Described::default();
-    // What is said of each part: a property or a class, and a number.
-    let mut parts: BTreeMap<String, (Option<Part>, u64)> = BTreeMap::new();
+    // What is said of each part and of the whole: a property or a class, triples, entities.
+    let mut parts: BTreeMap<String, (Option<Part>, u64, u64)> = BTreeMap::new();
     for quad in store.quads_for_pattern(None, None, None, graph) {
         let quad = quad.map_err(Error::Read)?;
         let part = parts.entry(quad.subject.to_string()).or_default();
@@ -171,22 +169,20 @@ pub fn described(store: &Store) -> Result<Option<Described>, Error> {
             (kgb::CLASS, Term::NamedNode(iri)) => part.0 = Some(Part::Class(iri.into_string())),
             (kgb::TRIPLES, Term::Literal(count)) => part.1 = count.value().parse().unwrap_or(0),
             (kgb::ENTITIES, Term::Literal(count)) => {
-                let count = count.value().parse().unwrap_or(0);
-                part.1 = part.1.max(count);
-                found.entities = found.entities.max(count);
+                // Of a class; of the dataset, which has triples too.
+                part.2 = count.value().parse().unwrap_or(0);
             }
             _ => {}
         }
     }
     let is_described = !parts.is_empty();
-    for (part, count) in parts.into_values() {
+    for (part, triples, entities) in parts.into_values() {
         match part {
-            Some(Part::Property(iri)) => drop(found.by_property.insert(iri, count)),
-            Some(Part::Class(iri)) => drop(found.by_class.insert(iri, count)),
-            None => {}
+            Some(Part::Property(iri)) => drop(found.by_property.insert(iri, triples)),
+            Some(Part::Class(iri)) => drop(found.by_class.insert(iri, entities)),
+            None => found.entities = entities,
         }
     }
-    found.triples = found.by_property.values().sum();
     Ok(is_described.then_some(found))
 }
 

@@ -35,8 +35,6 @@ pub struct Fact {
 pub struct Annotation {
     /// The confidence, 0 to 1.
     pub confidence: Option<f64>,
-    /// The corrected probability before calibration, where that differs.
-    pub corrected: Option<f64>,
     /// The finetuned model's probability.
     pub finetuned: Option<f64>,
     /// The base model's probability.
@@ -45,10 +43,6 @@ pub struct Annotation {
     pub within: Option<[String; 2]>,
     /// Whether the object shares its name with another candidate.
     pub ambiguous: bool,
-    /// Whether the fact was known, and not predicted.
-    pub known: bool,
-    /// The run that wrote it.
-    pub run: Option<String>,
     /// The facts that it follows from.
     pub derived_from: Vec<Triple>,
 }
@@ -61,6 +55,26 @@ impl Fact {
 }
 
 const GRAPH: Option<GraphNameRef<'static>> = Some(GraphNameRef::DefaultGraph);
+/// How many triples are looked at for a list of facts: of more, the first in the store's order.
+const LOOKED_AT: usize = 20_000;
+
+/// The first of something's labels by the order of their bytes; none where it has none.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn label(store: &Store, iri: NamedNodeRef<'_>) -> Result<Option<String>, Error> {
+    let mut first: Option<String> = None;
+    for graph in [GraphNameRef::DefaultGraph, GraphNameRef::NamedNode(kgb::SCHEMA)] {
+        for quad in store.quads_for_pattern(Some(iri.into()), Some(rdfs::LABEL), None, Some(graph))
+        {
+            if let Term::Literal(label) = quad.map_err(Error::Read)?.object {
+                let label = label.destruct().0;
+                first = Some(first.map_or(label.clone(), |first| first.min(label)));
+            }
+        }
+    }
+    Ok(first)
+}
 
 /// What the default graph, or the schema, calls something.
 ///
@@ -113,7 +127,8 @@ pub fn is_known(store: &Store, iri: NamedNodeRef<'_>) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The facts of a subject, by relation, those of more confidence first; at most so many.
+/// The facts of a subject, by relation, those of more confidence first; at most so many. Of more than 20,000
+/// triples the first are looked at, as for the other lists.
 ///
 /// # Errors
 /// [`Error::Read`] where the store cannot be read.
@@ -149,31 +164,30 @@ fn facts(
     most: usize,
 ) -> Result<Vec<Fact>, Error> {
     let mut facts = Vec::new();
-    for quad in store.quads_for_pattern(subject, relation, object, GRAPH) {
+    if relation.is_some_and(|relation| !is_of_facts(relation)) {
+        return Ok(facts);
+    }
+    for quad in store.quads_for_pattern(subject, relation, object, GRAPH).take(LOOKED_AT) {
         let triple = Triple::from(quad.map_err(Error::Read)?);
-        let is_said_of_facts = [rdf::TYPE, rdf::REIFIES, rdfs::LABEL, kgb::ALT_LABEL]
-            .contains(&triple.predicate.as_ref());
-        if is_said_of_facts || is_about(triple.predicate.as_ref()) {
-            continue;
-        }
-        let annotations = annotations(store, &triple)?;
-        facts.push(Fact { triple, annotations });
-        if facts.len() == most {
-            break;
+        if is_of_facts(triple.predicate.as_ref()) {
+            let annotations = annotations(store, &triple)?;
+            facts.push(Fact { triple, annotations });
         }
     }
-    let key = |fact: &Fact| (fact.triple.predicate.to_string(), fact.triple.subject.to_string());
+    let confidence = |fact: &Fact| fact.confidence().unwrap_or(1.0);
     facts.sort_by(|a, b| {
-        let confidence = |fact: &Fact| fact.confidence().unwrap_or(1.0);
         let by_relation = a.triple.predicate.as_str().cmp(b.triple.predicate.as_str());
-        by_relation.then(confidence(b).total_cmp(&confidence(a))).then_with(|| key(a).cmp(&key(b)))
+        by_relation.then(confidence(b).total_cmp(&confidence(a)))
     });
+    facts.truncate(most);
     Ok(facts)
 }
 
-/// Whether a property says something of facts and runs, not of the world.
-fn is_about(property: NamedNodeRef<'_>) -> bool {
-    property.as_str().starts_with(kgb::NAMESPACE) || property.as_str().starts_with(kgb::PROV)
+/// Whether a property is of facts: not of names and classes, nor of what is said about facts and runs.
+fn is_of_facts(property: NamedNodeRef<'_>) -> bool {
+    let names = [rdf::TYPE, rdf::REIFIES, rdfs::LABEL, kgb::ALT_LABEL];
+    let about = [kgb::NAMESPACE, kgb::PROV];
+    !names.contains(&property) && !about.iter().any(|of| property.as_str().starts_with(of))
 }
 
 /// What is said of a triple, an annotation a reifier.
@@ -203,19 +217,11 @@ fn annotation(store: &Store, reifier: &NamedOrBlankNode) -> Result<Annotation, E
         let object = quad.object;
         match quad.predicate.as_ref() {
             kgb::CONFIDENCE => said.confidence = number(&object),
-            kgb::CORRECTED_PROBABILITY => said.corrected = number(&object),
             kgb::FINETUNED_PROBABILITY => said.finetuned = number(&object),
             kgb::BASE_PROBABILITY => said.base = number(&object),
             kgb::LOWER => lower = text(&object),
             kgb::UPPER => upper = text(&object),
             kgb::AMBIGUOUS => said.ambiguous = true,
-            kgb::KNOWN => said.known = true,
-            kgb::WAS_GENERATED_BY => {
-                said.run = match object {
-                    Term::NamedNode(run) => Some(run.into_string()),
-                    _ => None,
-                };
-            }
             kgb::WAS_DERIVED_FROM => {
                 let Term::NamedNode(origin) = object else { continue };
                 said.derived_from.extend(reified(store, &origin)?);
@@ -292,7 +298,6 @@ mod tests {
         assert_eq!(facts[0].annotations[0].within, Some(["6".to_owned(), "8".to_owned()]));
         assert!(facts[1].annotations[0].ambiguous);
         assert_eq!(facts[1].annotations[0].base, Some(0.25));
-        assert_eq!(facts[2].annotations[0].run.as_deref(), Some("e:run"));
         assert_eq!(facts_of(&store, iri("e:a"), 1).unwrap().len(), 1);
     }
 

@@ -87,7 +87,7 @@ pub struct Dataset {
 }
 
 /// A query, and what it may see and take.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Asked {
     /// The query.
     pub sparql: String,
@@ -97,6 +97,8 @@ pub struct Asked {
     pub timeout: Option<Duration>,
     /// Ends it at any time.
     pub token: CancellationToken,
+    /// Let go when the query's own thread ends, which may be after its time.
+    pub held: Option<Box<dyn Send>>,
 }
 
 /// Why a query gave no (whole) result.

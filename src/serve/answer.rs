@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -17,20 +17,18 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
-use super::Served;
 use super::memory::{Query, Running};
-use super::negotiate::{Chosen, RESULTS, TRIPLES, choose};
+use super::negotiate::{RESULTS, TRIPLES, choose};
 use super::problem::Problem;
+use super::{Served, UNREAD};
 use crate::graph::{self, Asked, Dataset, QueryError, ResultKind, Written};
 
 /// Parts of a body that wait to be sent.
 const WAITING: usize = 4;
 /// Bytes of a result that are held until it is known how it goes on: what ends within them has its own status.
 const HELD: usize = 64 << 10;
-/// How long a client may leave a part unread.
-const UNREAD: Duration = Duration::from_secs(30);
 
-/// Answers a query in a format that `headers` ask for.
+/// Answers a query in a format that `headers` ask for. The query ends when nobody waits for it any more.
 ///
 /// # Errors
 /// Where there is no result, or none of it was sent before it ended.
@@ -43,81 +41,116 @@ pub(super) async fn answer(
     let Ok(permit) = Arc::clone(&served.room).try_acquire_owned() else {
         return Err(Problem::busy("as many queries as are taken at once are being answered"));
     };
-    let (head, begun) = oneshot::channel();
-    let (parts, body) = mpsc::channel(WAITING);
-    let results = choose(headers, &RESULTS);
-    let triples = choose(headers, &TRIPLES);
     let token = CancellationToken::new();
+    let waiting = Waiting(token.clone());
     let too_large = Arc::new(AtomicBool::new(false));
     let query = Query { token: token.clone(), is_too_large: Arc::clone(&too_large) };
     let entry = Running::enter(served, query);
-    let (timeout, most) = (Some(served.limits.time), served.limits.result);
-    let asked = Asked { sparql, dataset, timeout, token };
+    let asked = Asked {
+        sparql,
+        dataset,
+        timeout: Some(served.limits.time),
+        token,
+        held: Some(Box::new((permit, entry))),
+    };
+    let content_type = Arc::new(OnceLock::new());
+    let written = chosen(headers, Arc::clone(&content_type));
+    let (head, begun) = oneshot::channel();
+    let (parts, received) = mpsc::channel(WAITING);
+    let limits = &served.limits;
+    let mut out = Out {
+        begin: Some(head),
+        held: Vec::new(),
+        parts,
+        handle: Handle::current(),
+        until: Instant::now().checked_add(limits.time),
+        left: limits.result,
+        is_too_long: false,
+    };
     let shared = Arc::clone(served);
-    let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let (_permit, _entry) = (permit, entry);
-        let (kind_found, kind) = std::sync::mpsc::sync_channel(1);
-        let (as_results, as_triples) = (results.clone(), triples.clone());
-        let written = move |kind| {
-            let _ = kind_found.send(kind);
-            match kind {
-                ResultKind::Graph => as_triples.map(|chosen| Written::Graph(chosen.format)),
-                ResultKind::Solutions | ResultKind::Boolean => {
-                    as_results.map(|chosen| Written::Results(chosen.format))
-                }
-            }
-        };
-        let content_type = move || match kind.try_recv() {
-            Ok(ResultKind::Graph) => triples.map(|chosen| chosen.content_type),
-            _ => results.map(|chosen: Chosen<_>| chosen.content_type),
-        };
-        let mut out = Out {
-            begin: Some((head, Box::new(content_type))),
-            held: Vec::new(),
-            parts,
-            handle,
-            left: most,
-            is_too_long: false,
-        };
         let answered = graph::answer_query(&shared.store, asked, written, &mut out);
-        out.end(answered, too_large.load(Ordering::SeqCst), most);
+        out.end(&answered, too_large.load(Ordering::SeqCst), shared.limits.result);
     });
-    let content_type = begun.await.map_err(|_| Problem::busy("the query was given up"))??;
-    let mut response = Response::new(Body::new(Parts(body)));
-    let content_type = HeaderValue::from_str(&content_type);
-    let content_type = content_type.unwrap_or(HeaderValue::from_static("text/plain"));
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    begun.await.map_err(|_| Problem::busy("the query was given up"))??;
+    let body = Parts { received, _waiting: waiting };
+    let mut response = Response::new(Body::new(body));
+    let content_type = content_type.get().and_then(|kind| HeaderValue::from_str(kind).ok());
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
     Ok(response)
 }
 
-/// A body in parts, as they come.
-struct Parts(mpsc::Receiver<Part>);
+/// What a result is written as by its kind; the name of that goes into `content_type`.
+fn chosen(
+    headers: &HeaderMap,
+    content_type: Arc<OnceLock<String>>,
+) -> impl FnOnce(ResultKind) -> Option<Written> + Send + 'static {
+    let (results, triples) = (choose(headers, &RESULTS), choose(headers, &TRIPLES));
+    move |kind| {
+        let (written, name) = match kind {
+            ResultKind::Graph => {
+                triples.map(|chosen| (Written::Graph(chosen.format), chosen.content_type))?
+            }
+            ResultKind::Solutions | ResultKind::Boolean => {
+                results.map(|chosen| (Written::Results(chosen.format), chosen.content_type))?
+            }
+        };
+        content_type.get_or_init(|| name);
+        Some(written)
+    }
+}
 
-/// A part, or why there are no more.
-type Part = Result<Frame<Bytes>, io::Error>;
+/// Ends a query when it is dropped: who waited for it went away, or has it whole.
+struct Waiting(CancellationToken);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A body in parts, as they come.
+struct Parts {
+    received: mpsc::Receiver<Part>,
+    _waiting: Waiting,
+}
+
+/// A part of a body.
+enum Part {
+    Bytes(Bytes),
+    /// What was sent is the whole.
+    End,
+}
 
 impl hyper::body::Body for Parts {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Part>> {
-        self.0.poll_recv(context)
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.received.poll_recv(context).map(|part| match part {
+            Some(Part::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Part::End) => None,
+            // A body without its end cannot be taken for a whole one.
+            None => Some(Err(io::Error::other("the result was broken off"))),
+        })
     }
 }
 
-/// Who waits for the answer's first line: what it is, or why there is none.
-type Begin = (oneshot::Sender<Result<String, Problem>>, Box<dyn FnOnce() -> Option<String> + Send>);
-
 /// A result that is written into an answer's body.
 struct Out {
-    /// Taken when the first part is sent.
-    begin: Option<Begin>,
+    /// Who waits for the answer's first part, or why there is none; taken when that is sent.
+    begin: Option<oneshot::Sender<Result<(), Problem>>>,
     /// What is not sent yet.
     held: Vec<u8>,
     parts: mpsc::Sender<Part>,
     handle: Handle,
+    /// Until when all must be sent; none where that is never.
+    until: Option<Instant>,
     /// Bytes that may still be written.
     left: u64,
     /// Whether that was not enough.
@@ -125,42 +158,44 @@ struct Out {
 }
 
 impl Out {
-    /// Says how it ended: to those who still wait for the first line, or by breaking the body off.
-    fn end(mut self, answered: Result<(), QueryError>, too_large: bool, most: u64) {
-        let problem = match &answered {
+    /// Says how it ended: to those who still wait for the first part, or by leaving the body without an end.
+    fn end(mut self, answered: &Result<(), QueryError>, too_large: bool, most: u64) {
+        let problem = match answered {
             Ok(()) => None,
-            Err(_) if too_large => Some(Problem::busy(
+            Err(_) if too_large => Some(Problem::ended(
                 "the query was ended: queries took more memory than is granted; ask for less, as with LIMIT",
             )),
             Err(_) if self.is_too_long => {
-                Some(Problem::busy(format!("the result has more than {most} bytes; ask for less")))
+                let text =
+                    format!("the result has more than {most} bytes; ask for less, as with LIMIT");
+                Some(Problem::ended(text))
             }
             Err(error) => Some(Problem::of_query(error)),
         };
         match (problem, self.begin.take()) {
-            (None, None) => {}
-            (None, Some((head, content_type))) => {
-                let _ = head.send(Ok(content_type().unwrap_or_default()));
-                let _ = self.send();
+            (None, head) => {
+                if let Some(head) = head {
+                    let _ = head.send(Ok(()));
+                }
+                let _ = self.send_held().and_then(|()| self.send(Part::End));
             }
-            (Some(problem), Some((head, _))) => {
+            (Some(problem), Some(head)) => {
                 let _ = head.send(Err(problem));
             }
-            // A body without its end cannot be taken for a whole one.
-            (Some(_), None) => {
-                let broken = io::Error::other("the result was broken off");
-                let _ = self.handle.block_on(self.parts.send(Err(broken)));
-            }
+            (Some(_), None) => {}
         }
     }
-}
 
-impl Out {
-    /// Sends what is held.
-    fn send(&mut self) -> io::Result<()> {
-        let part = Frame::data(Bytes::from(mem::take(&mut self.held)));
-        let sending = time::timeout(UNREAD, self.parts.send(Ok(part)));
-        match self.handle.block_on(sending) {
+    fn send_held(&mut self) -> io::Result<()> {
+        let held = mem::take(&mut self.held);
+        if held.is_empty() { Ok(()) } else { self.send(Part::Bytes(held.into())) }
+    }
+
+    fn send(&self, part: Part) -> io::Result<()> {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        // What is whole is still taken by those who are reading.
+        let wait = left.unwrap_or(Duration::MAX).clamp(Duration::from_secs(1), UNREAD);
+        match self.handle.block_on(async { time::timeout(wait, self.parts.send(part)).await }) {
             Ok(Ok(())) => Ok(()),
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
@@ -178,10 +213,10 @@ impl Write for Out {
         if self.begin.is_some() && self.held.len() <= HELD {
             return Ok(bytes.len());
         }
-        if let Some((head, content_type)) = self.begin.take() {
-            let _ = head.send(Ok(content_type().unwrap_or_default()));
+        if let Some(head) = self.begin.take() {
+            let _ = head.send(Ok(()));
         }
-        self.send()?;
+        self.send_held()?;
         Ok(bytes.len())
     }
 

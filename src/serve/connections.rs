@@ -1,6 +1,7 @@
 //! Connections: how many, for how long, and their end.
 
-use std::io;
+use std::io::Write;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,12 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::time;
 use tokio_io_timeout::TimeoutStream;
 
-use super::{Served, routes};
+use super::{Served, UNREAD, routes};
 
 /// How long a client may take for the lines before a request's body, and be silent between two requests.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long a client may leave an answer unread.
-const UNREAD: Duration = Duration::from_secs(30);
 /// How often it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
 /// Bytes of the lines before a body.
@@ -30,7 +29,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 15\r\ncon
     as many clients as are taken are connected.\r\n";
 
 /// Answers whoever connects, until `stop` is set and what was begun is finished.
-pub(super) async fn serve(listener: &TcpListener, served: &Arc<Served>, stop: &AtomicBool) {
+pub(super) async fn serve(listener: TcpListener, served: &Arc<Served>, stop: &AtomicBool) {
     let router = routes::router(served);
     let room = Arc::new(Semaphore::new(served.limits.connections));
     let finishing = GracefulShutdown::new();
@@ -50,7 +49,7 @@ pub(super) async fn serve(listener: &TcpListener, served: &Arc<Served>, stop: &A
             _ = look.tick() => continue,
         };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            refuse(&stream);
+            refuse(stream);
             continue;
         };
         // Answers are written whole; waiting for more of them only delays the last part.
@@ -66,15 +65,17 @@ pub(super) async fn serve(listener: &TcpListener, served: &Arc<Served>, stop: &A
             drop(permit);
         });
     }
-    let longest = served.limits.time + UNREAD;
+    // Who comes now is told by the system that nobody is here.
+    drop(listener);
+    let longest = served.limits.time.saturating_add(UNREAD);
     let _ = time::timeout(longest, finishing.shutdown()).await;
 }
 
 /// Says that there is no room, if that can be said without waiting.
-fn refuse(stream: &TcpStream) {
-    match stream.try_write(FULL) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Err(_) => {}
+fn refuse(stream: TcpStream) {
+    // The runtime has not seen yet that it can be written to; the system knows.
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(FULL);
+        let _ = stream.shutdown(Shutdown::Write);
     }
 }

@@ -18,6 +18,9 @@ use crate::graph::vocabulary as kgb;
 
 /// How many places are looked at: of more names that begin alike, the first.
 const LOOKED_AT: usize = 4096;
+/// How many characters and words of what was typed count.
+const TYPED: usize = 200;
+const WORDS: usize = 8;
 /// How many IRIs are compared with one that is not known.
 const COMPARED: usize = 10_000;
 /// Between names; in none of them, since it is a control character.
@@ -96,18 +99,18 @@ impl Index {
     }
 
     fn sort(&mut self) {
+        // The end of a name is less than what goes on: the rest of the text has the order of the names.
         let text = &self.text;
-        let at = |place: u32| text[place as usize..].split(END).next().unwrap_or_default();
-        self.words.sort_unstable_by(|&a, &b| at(a).cmp(at(b)).then(a.cmp(&b)));
+        self.words.sort_unstable_by(|&a, &b| text[a as usize..].cmp(&text[b as usize..]));
     }
 
     /// The entities and relations whose names have words that begin as those of `typed`, the last of which may not
     /// be finished; at most so many. Names that begin so come first, of these the shorter ones.
     pub(super) fn find(&self, typed: &str, most: usize) -> Vec<Hit> {
-        let typed = folded(typed);
+        let typed = folded(&typed.chars().take(TYPED).collect::<String>());
         let typed = typed.trim();
-        let words: Vec<&str> =
-            typed.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        let parts = typed.split(|c: char| !c.is_alphanumeric());
+        let words: Vec<&str> = parts.filter(|word| !word.is_empty()).take(WORDS).collect();
         // The longest word is in the fewest names.
         let Some(&rarest) = words.iter().max_by_key(|word| word.len()) else { return Vec::new() };
         let begins = |place: u32| &self.text[place as usize..];

@@ -64,9 +64,11 @@ impl Drop for Entry {
     }
 }
 
-/// Ends queries, the oldest first, as long as the process takes more than is granted.
+/// Ends queries, the oldest first, as long as the process takes more than is granted on top of what it took before
+/// the first.
 pub(super) async fn watch(served: Arc<Served>) {
-    let Some(most) = served.limits.memory else { return };
+    let (Some(granted), Some(before)) = (served.limits.memory, served.before) else { return };
+    let most = before.saturating_add(granted);
     loop {
         time::sleep(LOOK).await;
         if resident().is_some_and(|bytes| bytes > most) && served.running.end_one() {

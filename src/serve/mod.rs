@@ -19,6 +19,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::Duration;
 
 use oxigraph::store::{StorageError, Store};
@@ -29,6 +30,13 @@ use self::index::Index;
 use self::memory::Running;
 use crate::diagnostic::{Explain, Fault};
 
+/// How long a client may leave a part of an answer unread.
+const UNREAD: Duration = Duration::from_secs(30);
+/// How long what reads the store has to end when the server does.
+const ENDING: Duration = Duration::from_secs(5);
+/// Pages that are made at once, for each core; more wait.
+const PAGES: usize = 4;
+
 /// What a server grants.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -38,7 +46,7 @@ pub struct Limits {
     pub queries: usize,
     /// Bytes of the longest result.
     pub result: u64,
-    /// Bytes that the process may take before queries are ended; none where the system does not say what it takes.
+    /// Bytes that queries may take together before the oldest is ended; none where that is not watched.
     pub memory: Option<u64>,
     /// How many clients may be connected.
     pub connections: usize,
@@ -70,7 +78,11 @@ struct Served {
     limits: Limits,
     /// A permit a query.
     room: Arc<Semaphore>,
+    /// A permit a page.
+    pages: Semaphore,
     running: Running,
+    /// Bytes that the process takes before the first query.
+    before: Option<u64>,
 }
 
 /// Why there is no server.
@@ -133,8 +145,11 @@ impl Server {
         let address = listener.local_addr().map_err(cannot)?;
         let index = Index::of(&store).map_err(Error::Names)?;
         let room = Arc::new(Semaphore::new(limits.queries));
-        let running = Running::default();
-        let served = Arc::new(Served { store, index, origin, limits, room, running });
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let pages = Semaphore::new(PAGES * cores);
+        let (running, before) = (Running::default(), memory::resident());
+        let served = Served { store, index, origin, limits, room, pages, running, before };
+        let served = Arc::new(served);
         Ok(Self { listener, address, served })
     }
 
@@ -154,12 +169,15 @@ impl Server {
             .build()
             .map_err(Error::Threads)?;
         let Self { listener, served, .. } = self;
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Threads)?;
             let watch = tokio::spawn(memory::watch(Arc::clone(&served)));
-            connections::serve(&listener, &served, stop).await;
+            connections::serve(listener, &served, stop).await;
             watch.abort();
             Ok(())
-        })
+        });
+        // A page that goes through much of the store does not hold up the end.
+        runtime.shutdown_timeout(ENDING);
+        ended
     }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a request, as text or as a page.
 
+use std::io;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,18 +18,18 @@ const SOON: u32 = 5;
 /// Why a request is not answered.
 #[derive(Debug)]
 pub(super) struct Problem {
-    status: StatusCode,
+    pub status: StatusCode,
     /// What is wrong, and how it is mended.
     text: String,
-    /// Methods that are answered.
-    allow: Option<&'static str>,
+    /// Whether the same will be answered soon.
+    is_passing: bool,
     /// What was asked for is elsewhere too.
     pub near: Vec<(String, String)>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, text: text.into(), allow: None, near: Vec::new() }
+        Self { status, text: text.into(), is_passing: false, near: Vec::new() }
     }
 
     /// A request that no server could answer.
@@ -55,15 +57,20 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, text)
     }
 
-    /// Too much at once.
+    /// Too much at once: it is worth asking again.
     pub(super) fn busy(text: impl Into<String>) -> Self {
+        Self { is_passing: true, ..Self::ended(text) }
+    }
+
+    /// More than is granted.
+    pub(super) fn ended(text: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
     }
 
     /// A method that is not answered here.
-    pub(super) fn method(allow: &'static str) -> Self {
-        let text = format!("only {allow} are answered here: the graph is served to be read");
-        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
+    pub(super) fn method() -> Self {
+        let text = "the graph is served to be read: another method is not answered here";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, text)
     }
 
     /// The store cannot be read.
@@ -83,6 +90,10 @@ impl Problem {
             QueryError::Syntax(_) | QueryError::TooDeep(_) => StatusCode::BAD_REQUEST,
             QueryError::Unwanted { .. } => StatusCode::NOT_ACCEPTABLE,
             QueryError::TimedOut { .. } | QueryError::Thread(_) => StatusCode::SERVICE_UNAVAILABLE,
+            // A term within a term, in a format that has none.
+            QueryError::Output(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                StatusCode::NOT_ACCEPTABLE
+            }
             // What only others could answer.
             QueryError::Evaluation(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -92,11 +103,6 @@ impl Problem {
             text += &format!("\n  caused by: {cause}");
         }
         Self::new(status, text)
-    }
-
-    /// The status that is sent.
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
     }
 
     /// What is wrong, within a page.
@@ -111,10 +117,9 @@ impl Problem {
     }
 
     /// As a page for those who read, as text for others.
-    pub(super) fn response(self, headers: &HeaderMap) -> Response {
-        let (status, allow) = (self.status, self.allow);
+    pub(super) fn response(&self, headers: &HeaderMap) -> Response {
         let mut response = if negotiate::wants_page(headers, &TRIPLES) {
-            let title = status.canonical_reason().unwrap_or("Problem");
+            let title = self.status.canonical_reason().unwrap_or("Problem");
             Page { title, lead: "", body: self.markup() }.into_response()
         } else {
             let near = self.near.iter().map(|(_, name)| format!("\n  near to it: {name}"));
@@ -124,14 +129,15 @@ impl Problem {
             response.headers_mut().insert(header::CONTENT_TYPE, plain);
             response
         };
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, SOON.into());
-        }
-        if let Some(allow) = allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-        }
+        self.mark(&mut response);
         response
+    }
+
+    /// Gives a response its status, and says when it is worth asking again.
+    pub(super) fn mark(&self, response: &mut Response) {
+        *response.status_mut() = self.status;
+        if self.is_passing {
+            response.headers_mut().insert(header::RETRY_AFTER, SOON.into());
+        }
     }
 }

@@ -91,6 +91,12 @@ pub(super) fn pairs(text: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(text).into_owned().collect()
 }
 
+/// What an address says by this name.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query?.as_bytes());
+    pairs.find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_no_query_is_refused() {
-        let status = |request: Result<Request, Problem>| request.unwrap_err().status();
+        let status = |request: Result<Request, Problem>| request.unwrap_err().status;
         let get = |url: &str| request(&Method::GET, &HeaderMap::new(), url, b"");
         assert!(matches!(get(""), Ok(Request::Description)));
         assert_eq!(status(get("query=a&query=b")), StatusCode::BAD_REQUEST);

@@ -11,13 +11,14 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
+use oxigraph::io::RdfFormat;
 use oxigraph::model::NamedNode;
 use tokio::time;
 
 use super::answer::answer;
 use super::negotiate::{TRIPLES, choose, wants_page};
 use super::problem::Problem;
-use super::protocol::{self, graph, pairs, request};
+use super::protocol::{self, graph, pairs, parameter, request};
 use super::{Served, pages, service};
 use crate::graph::{self, Dataset};
 use crate::html;
@@ -34,11 +35,9 @@ const FOR_AN_HOUR: &str = "max-age=3600";
 
 /// All addresses.
 pub(super) fn router(served: &Arc<Served>) -> Router {
-    let read = |methods: MethodRouter<Arc<Served>>| {
-        methods.fallback(|headers: HeaderMap| async move {
-            Problem::method("GET and HEAD").response(&headers)
-        })
-    };
+    // Which methods there are is said by the router.
+    let others = |headers: HeaderMap| async move { Problem::method().response(&headers) };
+    let read = |methods: MethodRouter<Arc<Served>>| methods.fallback(others);
     Router::new()
         .route("/", read(get(pages::home)))
         .route("/search", read(get(pages::search)))
@@ -49,12 +48,7 @@ pub(super) fn router(served: &Arc<Served>) -> Router {
         .route("/entity/{*name}", read(get(named)))
         .route("/relation", read(get(resource)))
         .route("/relation/{*name}", read(get(named)))
-        .route(
-            "/sparql",
-            get(sparql).post(sparql).fallback(|headers: HeaderMap| async move {
-                Problem::method("GET, HEAD and POST").response(&headers)
-            }),
-        )
+        .route("/sparql", read(get(sparql).post(sparql)))
         .route("/store", read(get(store)))
         .route("/.well-known/void", read(get(|| async { Redirect::to("/sparql") })))
         .route("/static/{name}", read(get(file)))
@@ -104,7 +98,12 @@ pub(super) fn is_origin(text: &str) -> bool {
 }
 
 /// What goes with every answer.
-async fn around(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
+async fn around(State(served): State<Arc<Served>>, mut request: Request, next: Next) -> Response {
+    // A link cannot say otherwise what it takes. Other clients have short names there, beside their header.
+    let format = parameter(request.uri().query(), "format").filter(|format| format.contains('/'));
+    if let Some(format) = format.and_then(|format| HeaderValue::from_str(&format).ok()) {
+        request.headers_mut().insert(header::ACCEPT, format);
+    }
     let asks_whether = request.method() == Method::OPTIONS;
     let mut response = match (asks_whether, &served.origin) {
         (true, Some(_)) => StatusCode::NO_CONTENT.into_response(),
@@ -117,6 +116,7 @@ async fn around(State(served): State<Arc<Served>>, request: Request, next: Next)
     say(header::CONTENT_SECURITY_POLICY, POLICY);
     say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(header::REFERRER_POLICY, "same-origin");
+    say(header::VARY, "accept");
     if let Some(origin) = &served.origin {
         say(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST");
         say(header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type");
@@ -131,13 +131,7 @@ async fn around(State(served): State<Arc<Served>>, request: Request, next: Next)
 /// The SPARQL protocol.
 async fn sparql(State(served): State<Arc<Served>>, sent: Request) -> Response {
     let (head, body) = sent.into_parts();
-    let mut headers = head.headers;
-    // A link cannot say otherwise what it takes. Other clients have short names there, beside their header.
-    let mut parameters = pairs(head.uri.query().unwrap_or_default().as_bytes()).into_iter();
-    let format = parameters.find(|(name, value)| name == "format" && value.contains('/'));
-    if let Some(format) = format.and_then(|(_, format)| HeaderValue::from_str(&format).ok()) {
-        headers.insert(header::ACCEPT, format);
-    }
+    let headers = head.headers;
     let answered = async {
         let body = read(body).await?;
         let in_url = head.uri.query().unwrap_or_default();
@@ -161,9 +155,10 @@ async fn description(served: &Arc<Served>, headers: &HeaderMap) -> Result<Respon
     let endpoint = format!("http://{host}/sparql");
     let endpoint = NamedNode::new(endpoint).map_err(|_| Problem::bad("its Host is no host"))?;
     let shared = Arc::clone(served);
-    let text =
-        in_background(move || service::describe(&shared.store, endpoint.as_str(), chosen.format))
-            .await?;
+    let text = in_background(served, move || {
+        service::describe(&shared.store, endpoint.as_str(), chosen.format)
+    })
+    .await?;
     let text = text.map_err(|error| Problem::broken(&error))?;
     Ok(([(header::CONTENT_TYPE, chosen.content_type)], text).into_response())
 }
@@ -205,7 +200,8 @@ async fn store(
         }
         if let Some(named) = dataset.default.first().cloned() {
             let shared = Arc::clone(&served);
-            let is_there = in_background(move || shared.store.contains_named_graph(named.as_ref()));
+            let is_there =
+                in_background(&served, move || shared.store.contains_named_graph(named.as_ref()));
             if !is_there.await?.map_err(|error| Problem::broken(&error))? {
                 return Err(Problem::missing("there is no such graph"));
             }
@@ -217,14 +213,8 @@ async fn store(
 }
 
 /// Something by its IRI.
-async fn resource(
-    State(served): State<Arc<Served>>,
-    headers: HeaderMap,
-    RawQuery(parameters): RawQuery,
-    uri: Uri,
-) -> Response {
-    let parameters = pairs(parameters.unwrap_or_default().as_bytes());
-    let iri = parameters.into_iter().find(|(name, _)| name == "iri").map(|(_, iri)| iri);
+async fn resource(State(served): State<Arc<Served>>, headers: HeaderMap, uri: Uri) -> Response {
+    let iri = parameter(uri.query(), "iri");
     let is_relation = uri.path().starts_with("/relation");
     let answered = async {
         let iri = iri.ok_or_else(|| Problem::bad("name it: ?iri=IRI"))?;
@@ -256,34 +246,52 @@ async fn about(
     iri: &NamedNode,
     is_relation: bool,
 ) -> Result<Response, Problem> {
-    let shared = Arc::clone(served);
-    let own = iri.clone();
-    let is_known = in_background(move || graph::is_known(&shared.store, own.as_ref())).await?;
-    if !is_known.map_err(|error| Problem::of_graph(&error))? {
-        return Err(pages::unknown(served, iri));
-    }
+    let (shared, own) = (Arc::clone(served), iri.clone());
+    let found = in_background(served, move || match graph::is_known(&shared.store, own.as_ref()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(pages::unknown(&shared, &own)),
+        Err(error) => Err(Problem::of_graph(&error)),
+    });
+    found.await??;
     if !wants_page(headers, &TRIPLES) {
-        // An IRI has no character that would end it within a query.
-        let own = format!("{{ BIND({iri} AS ?s) {iri} ?p ?o }}");
-        let beside = format!(
-            "UNION {{ BIND({iri} AS ?o) ?s ?p {iri} }} \
-             UNION {{ {iri} ?q ?v . ?s rdf:reifies <<( {iri} ?q ?v )>> ; ?p ?o }}"
-        );
-        let beside = if is_relation { "" } else { &beside };
-        let triples = format!("CONSTRUCT {{ ?s ?p ?o }} WHERE {{ {own} {beside} }}");
+        let is_plain = choose(headers, &TRIPLES)
+            .is_some_and(|chosen| matches!(chosen.format, RdfFormat::JsonLd { .. }));
+        let triples = triples_with(iri, is_relation, !is_plain);
         return answer(served, headers, triples, Dataset::default()).await;
     }
     let (shared, iri) = (Arc::clone(served), iri.clone());
-    let page = in_background(move || {
+    let page = in_background(served, move || {
         if is_relation { pages::relation(&shared, &iri) } else { pages::entity(&shared, &iri) }
     });
     page.await?
 }
 
+/// A query for what a page about something shows: what is said of it, by the schema too, what points to it, and,
+/// where the format has triples within triples, what is said of its facts.
+fn triples_with(iri: &NamedNode, is_relation: bool, with_annotations: bool) -> String {
+    // An IRI has no character that would end it within a query.
+    let mut parts = vec![
+        format!("{{ BIND({iri} AS ?s) {iri} ?p ?o }}"),
+        format!("{{ BIND({iri} AS ?s) GRAPH kgb:schema {{ {iri} ?p ?o }} }}"),
+    ];
+    if !is_relation {
+        parts.push(format!("{{ BIND({iri} AS ?o) ?s ?p {iri} }}"));
+        if with_annotations {
+            parts.push(format!("{{ {iri} ?q ?v . ?s rdf:reifies <<( {iri} ?q ?v )>> ; ?p ?o }}"));
+        }
+    }
+    let parts = parts.join(" UNION ");
+    format!("CONSTRUCT {{ ?s ?p ?o }} WHERE {{ {parts} }}")
+}
+
 /// Runs what reads the store where it holds up no one else.
 pub(super) async fn in_background<T: Send + 'static>(
+    served: &Arc<Served>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
+    let Ok(_permit) = served.pages.acquire().await else {
+        return Err(Problem::busy("the server ends"));
+    };
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::busy("the request was given up"))
 }
 

@@ -60,6 +60,13 @@ fn programs_get_triples_of_the_same_addresses() {
     assert!(!turtle.body.contains("Q64"), "{}", turtle.body);
     let pointing = server.get("/entity/wd:Q90", "text/turtle").body;
     assert!(pointing.contains("wd:Q142 wdt:P36 wd:Q90"), "{pointing}");
+    let json = server.get("/entity/wd:Q142", "application/ld+json");
+    assert_eq!((json.status, json.header("vary")), (200, Some("accept")));
+    assert!(json.body.contains("Q90") && !json.body.contains("reifies"), "{}", json.body);
+    let link = server.get("/entity/wd:Q142?format=text/turtle", BROWSER);
+    assert_eq!(link.header("content-type"), Some("text/turtle; charset=utf-8"));
+    let class = server.get("/entity/wd:Q5119", "text/turtle").body;
+    assert!(class.contains("\"capital city\""), "{class}");
     let suggested = server.get("/suggest?q=par", "application/json");
     assert!(suggested.body.contains("{\"name\":\"Paris\",\"iri\":\"http"), "{}", suggested.body);
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use oxigraph::model::NamedNode;
 use oxigraph::store::Store;
 
-use super::{address, bar, link, number, remarks, term};
+use super::{address, at_home, bar, link, number, remarks, term};
 use crate::graph::{self, Fact, facts_of, facts_to, names};
 use crate::serve::Served;
 use crate::serve::problem::Problem;
@@ -28,7 +28,7 @@ pub(in crate::serve) fn entity(served: &Served, iri: &NamedNode) -> Result<Respo
         let others = facts_to(store, iri.as_ref().into(), SHOWN + 1)?;
         let title = names.label.clone().unwrap_or_else(|| graph::shorten(iri.as_str()));
         let body = html! {
-            p class="iri" { a href=(iri.as_str()) rel="nofollow" { (iri.as_str()) } }
+            (at_home(iri))
             @if !names.others.is_empty() { p { "Also: " (names.others.join(", ")) } }
             @if !names.types.is_empty() {
                 p {
@@ -40,19 +40,15 @@ pub(in crate::serve) fn entity(served: &Served, iri: &NamedNode) -> Result<Respo
             }
             (table(store, "Facts", &own, false)?)
             (table(store, "Facts that point here", &others, true)?)
-            p class="note" { a href=(turtle(iri)) { "As Turtle" } }
+            p class="note" {
+                @let own: String = form_urlencoded::byte_serialize(iri.as_str().as_bytes()).collect();
+                a href={ "/entity?iri=" (own) "&format=text/turtle" } { "As Turtle" }
+            }
         };
         Ok((title, body))
     };
     let (title, body) = page().map_err(|error| Problem::of_graph(&error))?;
     Ok(Page { title: &title, lead: "", body }.into_response())
-}
-
-/// A query for what a page shows, as Turtle.
-fn turtle(iri: &NamedNode) -> String {
-    let query = format!("DESCRIBE {iri}");
-    let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
-    format!("/sparql?query={query}")
 }
 
 fn table(

@@ -15,10 +15,10 @@ pub(super) use runs::runs;
 pub(super) use search::{search, suggest};
 
 use maud::{Markup, html};
-use oxigraph::model::{NamedNodeRef, Term};
+use oxigraph::model::{NamedNode, NamedNodeRef, Term};
 use oxigraph::store::Store;
 
-use crate::graph::{self, Fact, names};
+use crate::graph::{self, Fact};
 
 /// Where the page about something is: at its short name, or by its whole IRI.
 fn address(place: &str, iri: &str) -> String {
@@ -33,8 +33,19 @@ fn address(place: &str, iri: &str) -> String {
 
 /// What something is called: its label, or its IRI where it has none.
 fn label(store: &Store, iri: &str) -> Result<String, graph::Error> {
-    let label = names(store, NamedNodeRef::new_unchecked(iri))?.label;
+    let label = graph::label(store, NamedNodeRef::new_unchecked(iri))?;
     Ok(label.unwrap_or_else(|| graph::shorten(iri)))
+}
+
+/// An IRI, with a link to where it leads if that is a page of the web.
+fn at_home(iri: &NamedNode) -> Markup {
+    let text = iri.as_str();
+    let is_web = text.starts_with("https://") || text.starts_with("http://");
+    html! {
+        p class="iri" {
+            @if is_web { a href=(text) rel="nofollow noreferrer" { (text) } } @else { (text) }
+        }
+    }
 }
 
 /// A link to something by its label.

@@ -15,11 +15,13 @@ use crate::graph::{self, Dataset};
 use crate::serve::Served;
 use crate::serve::answer::answer;
 use crate::serve::problem::Problem;
-use crate::serve::protocol::pairs;
+use crate::serve::protocol::parameter;
 use crate::serve::routes::{Page, in_background};
 
 /// Bytes of a result that a page shows.
 const SHOWN: usize = 1 << 20;
+/// Brackets of it within each other.
+const NESTED: usize = 200;
 /// Rows of it.
 const ROWS: usize = 1000;
 
@@ -49,15 +51,17 @@ const DOWNLOADS: [(&str, &str); 4] = [
 
 pub(in crate::serve) async fn query(
     State(served): State<Arc<Served>>,
-    RawQuery(parameters): RawQuery,
+    RawQuery(query): RawQuery,
 ) -> Response {
-    let parameters = pairs(parameters.unwrap_or_default().as_bytes()).into_iter();
-    let asked = parameters.filter(|(name, _)| name == "query").map(|(_, query)| query).next();
-    let (status, result) = match &asked {
+    let asked = parameter(query.as_deref(), "query");
+    let (problem, result) = match &asked {
         None => (None, html! {}),
         Some(sparql) => match result(&served, sparql).await {
             Ok(result) => (None, result),
-            Err(problem) => (Some(problem.status()), problem.markup()),
+            Err(problem) => {
+                let markup = problem.markup();
+                (Some(problem), markup)
+            }
         },
     };
     let body = html! {
@@ -78,8 +82,8 @@ pub(in crate::serve) async fn query(
         (result)
     };
     let mut response = Page { title: "Query", lead: "", body }.into_response();
-    if let Some(status) = status {
-        *response.status_mut() = status;
+    if let Some(problem) = problem {
+        problem.mark(&mut response);
     }
     response
 }
@@ -108,16 +112,34 @@ async fn result(served: &Arc<Served>, sparql: &str) -> Result<Markup, Problem> {
         }
     };
     let Ok(bytes) = axum::body::to_bytes(answered.into_body(), SHOWN).await else {
-        return Ok(html! { p { "The result is too long for a page." } (links) });
+        return Ok(html! { p { "The result is too long for a page, or took too long." } (links) });
     };
+    if nesting(&bytes) > NESTED {
+        return Ok(html! { p { "There are too many triples within triples for a page." } (links) });
+    }
     let rows = if is_graph {
         html! { pre { (String::from_utf8_lossy(&bytes)) } }
     } else {
         let shared = Arc::clone(served);
-        let rows = in_background(move || rows(&shared, &bytes)).await?;
+        let rows = in_background(served, move || rows(&shared, &bytes)).await?;
         rows.map_err(|error| Problem::of_graph(&error))?
     };
     Ok(html! { h2 { "Result" } (rows) (links) })
+}
+
+/// How many brackets are open at once at the most, those within texts among them: a reader of JSON follows them by
+/// recursion.
+fn nesting(json: &[u8]) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in json {
+        match byte {
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => continue,
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 fn download(sparql: &str, kind: &str) -> String {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use oxigraph::model::{NamedNode, Term};
 
-use super::{bar, term};
+use super::{at_home, bar, term};
 use crate::graph::{self, Fact, described, facts_by, names};
 use crate::html::{Axis, BarSeries, bars, figure, figures};
 use crate::metrics::bootstrap::Interval;
@@ -35,7 +35,7 @@ pub(in crate::serve) fn relation(served: &Served, iri: &NamedNode) -> Result<Res
         let count = described(store)?.and_then(|all| all.by_property.get(iri.as_str()).copied());
         let title = names.label.clone().unwrap_or_else(|| graph::shorten(iri.as_str()));
         let body = html! {
-            p class="iri" { a href=(iri.as_str()) rel="nofollow" { (iri.as_str()) } }
+            (at_home(iri))
             @if let Some(count) = count { p { (count) " facts." } }
             @if facts.len() == COUNTED { p class="note" { "Counted are the first " (COUNTED) "." } }
             (figures(&[confidences(&facts), objects(served, &facts)?]))

@@ -17,7 +17,8 @@ pub(in crate::serve) async fn runs(
     State(served): State<Arc<Served>>,
     headers: HeaderMap,
 ) -> Response {
-    let page = in_background(move || written(&served)).await;
+    let shared = Arc::clone(&served);
+    let page = in_background(&served, move || written(&shared)).await;
     page.and_then(|page| page).unwrap_or_else(|problem| problem.response(&headers))
 }
 

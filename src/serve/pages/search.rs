@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use serde::Serialize;
 
 use super::address;
 use crate::serve::Served;
-use crate::serve::protocol::pairs;
-use crate::serve::routes::Page;
+use crate::serve::index::Hit;
+use crate::serve::problem::Problem;
+use crate::serve::protocol::parameter;
+use crate::serve::routes::{Page, in_background};
 
 /// How many are listed on a page, and as one types.
 const LISTED: usize = 100;
@@ -27,10 +30,14 @@ struct Suggestion {
 
 pub(in crate::serve) async fn search(
     State(served): State<Arc<Served>>,
-    RawQuery(parameters): RawQuery,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
 ) -> Response {
-    let typed = typed(parameters);
-    let hits = served.index.find(&typed, LISTED);
+    let typed = parameter(query.as_deref(), "q").unwrap_or_default();
+    let hits = match found(&served, &typed, LISTED).await {
+        Ok(hits) => hits,
+        Err(problem) => return problem.response(&headers),
+    };
     let body = html! {
         @if hits.is_empty() { p { "Nothing has a name with words that begin so." } }
         ul { @for hit in &hits { li {
@@ -44,17 +51,23 @@ pub(in crate::serve) async fn search(
 
 pub(in crate::serve) async fn suggest(
     State(served): State<Arc<Served>>,
-    RawQuery(parameters): RawQuery,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
 ) -> Response {
-    let hits = served.index.find(&typed(parameters), SUGGESTED).into_iter();
-    let suggestion = |hit: crate::serve::index::Hit| {
+    let typed = parameter(query.as_deref(), "q").unwrap_or_default();
+    let suggestion = |hit: Hit| {
         let page = address("entity", &hit.iri);
         Suggestion { name: hit.name, iri: hit.iri, page }
     };
-    Json(hits.map(suggestion).collect::<Vec<Suggestion>>()).into_response()
+    match found(&served, &typed, SUGGESTED).await {
+        Ok(hits) => {
+            Json(hits.into_iter().map(suggestion).collect::<Vec<Suggestion>>()).into_response()
+        }
+        Err(problem) => problem.response(&headers),
+    }
 }
 
-fn typed(parameters: Option<String>) -> String {
-    let parameters = pairs(parameters.unwrap_or_default().as_bytes()).into_iter();
-    parameters.filter(|(name, _)| name == "q").map(|(_, typed)| typed).next().unwrap_or_default()
+async fn found(served: &Arc<Served>, typed: &str, most: usize) -> Result<Vec<Hit>, Problem> {
+    let (shared, typed) = (Arc::clone(served), typed.to_owned());
+    in_background(served, move || shared.index.find(&typed, most)).await
 }
