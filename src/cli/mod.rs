@@ -34,7 +34,7 @@ mod tune;
 
 use std::env;
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 pub use args::Args;
 use args::{Command, ModelsCommand};
@@ -87,4 +87,13 @@ fn run_command(args: Args) -> Result<(), Failure> {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::pages(&folder, console),
     }
+}
+
+/// This program again, with the word of the command that runs. Installed by pip it stands behind an interpreter, whose
+/// place says where its packages are.
+fn again(word: &str) -> process::Command {
+    let mut words = env::args_os();
+    let mut command = process::Command::new(words.next().unwrap_or_else(|| "kgbuild".into()));
+    command.args(words.take_while(|own| own != word)).arg(word);
+    command
 }

@@ -1,7 +1,6 @@
 //! `kgbuild run`: from a pipeline file to a graph and a report.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::args::RunArgs;
@@ -62,11 +61,9 @@ fn in_processes(
     environment: &Environment,
     console: Console,
 ) -> Result<(), Failure> {
-    // Installed by pip this program stands behind an interpreter, whose place says where its packages are.
     let command = |shard: Shard| {
-        let mut words = std::env::args_os();
-        let mut command = Command::new(words.next().unwrap_or_else(|| "kgbuild".into()));
-        command.args(words.take_while(|word| word != "run")).arg("run").arg(&args.pipeline);
+        let mut command = super::again("run");
+        command.arg(&args.pipeline);
         command.args(["--tell", "--shard", &shard.to_string()]);
         command.args(args.fresh.then_some("--fresh")).args(args.locked.then_some("--locked"));
         command.args(args.library.path.iter().flat_map(|path| [Path::new("--library"), path]));

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::streams::{Console, print};
 use super::{interrupt, store};
 use crate::pipeline::free_memory;
-use crate::serve::{Limits, Options, Server};
+use crate::serve::{Limits, Options, Server, StartWorker, answer_input};
 
 /// Clients that may be connected.
 const CONNECTIONS: usize = 512;
@@ -16,23 +16,42 @@ const MEGABYTE: u64 = 1_000_000;
 
 /// Serves until it is interrupted.
 pub(super) fn serve(args: &ServeArgs, console: Console) -> Result<(), Failure> {
-    let stop = interrupt::stop_on_interrupt("finishing what is being answered", "stopped")?;
     let store = store::open(&args.store)?;
+    if args.answer {
+        let memory = args.memory.map(|most| most.saturating_mul(MEGABYTE));
+        return answer_input(&store, memory).map_err(Failure::Output);
+    }
     let cores = thread::available_parallelism().map_or(1, usize::from);
+    let queries = args.queries.map_or(2 * cores, usize::from);
+    let share = || Some(free_memory()? / 2 / queries as u64 / MEGABYTE);
     let limits = Limits {
         time: args.timeout,
-        queries: args.queries.map_or(2 * cores, usize::from),
+        queries,
         result: u64::from(args.result) * MEGABYTE,
-        memory: args
-            .memory
-            .map(|most| u64::from(most) * MEGABYTE)
-            .or(free_memory().map(|free| free / 2)),
         connections: CONNECTIONS,
     };
-    let address = SocketAddr::new(args.bind, args.port);
-    let server = Server::bind(store, Options { address, origin: args.cors.clone(), limits })?;
+    let options = Options {
+        start_worker: worker(args, args.memory.or_else(share)),
+        address: SocketAddr::new(args.bind, args.port),
+        origin: args.cors.clone(),
+        limits,
+    };
+    let server = Server::bind(store, options)?;
+    // What was read until here can be left at once.
+    let stop = interrupt::stop_on_interrupt("finishing what is being answered", "stopped")?;
     // What the command gives: port 0 says nothing before.
     print(&format!("http://{}/", server.address()))?;
     console.note(&format!("serving {} there; Ctrl-C ends it", args.store.display()));
     Ok(server.run(&stop)?)
+}
+
+/// This program again, to answer queries.
+fn worker(args: &ServeArgs, memory: Option<u64>) -> StartWorker {
+    let store = args.store.clone();
+    Box::new(move || {
+        let mut command = super::again("serve");
+        command.arg(&store).arg("--answer");
+        command.args(memory.map(|memory| format!("--memory={memory}")));
+        command
+    })
 }

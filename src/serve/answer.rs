@@ -1,32 +1,26 @@
 //! A query's result as the body of an answer, sent as it is found.
 
-use std::io::{self, Write};
-use std::mem;
+use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use hyper::body::Frame;
-use oxigraph::sparql::CancellationToken;
-use tokio::runtime::Handle;
+use oxigraph::model::NamedNode;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
-use super::memory::{Query, Running};
-use super::negotiate::{RESULTS, TRIPLES, choose};
+use super::Served;
 use super::problem::Problem;
-use super::{Served, UNREAD};
-use crate::graph::{self, Asked, Dataset, QueryError, ResultKind, Written};
+use super::worker::{Kind, Refusal, Request};
+use super::workers::Worker;
+use crate::graph::{Dataset, QueryError};
 
 /// Parts of a body that wait to be sent.
 const WAITING: usize = 4;
-/// Bytes of a result that are held until it is known how it goes on: what ends within them has its own status.
-const HELD: usize = 64 << 10;
 
 /// Answers a query in a format that `headers` ask for. The query ends when nobody waits for it any more.
 ///
@@ -41,81 +35,101 @@ pub(super) async fn answer(
     let Ok(permit) = Arc::clone(&served.room).try_acquire_owned() else {
         return Err(Problem::busy("as many queries as are taken at once are being answered"));
     };
-    let token = CancellationToken::new();
-    let waiting = Waiting(token.clone());
-    let too_large = Arc::new(AtomicBool::new(false));
-    let query = Query { token: token.clone(), is_too_large: Arc::clone(&too_large) };
-    let entry = Running::enter(served, query);
-    let asked = Asked {
+    let worker = served.workers.take();
+    let worker = worker.map_err(|error| Problem::busy(format!("no process to answer: {error}")))?;
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let iris = |graphs: Vec<NamedNode>| graphs.into_iter().map(NamedNode::into_string).collect();
+    let request = Request {
         sparql,
-        dataset,
-        timeout: Some(served.limits.time),
-        token,
-        held: Some(Box::new((permit, entry))),
+        default: iris(dataset.default),
+        named: iris(dataset.named),
+        accept: (!accept.is_empty()).then(|| accept.join(",")),
+        most: served.limits.result,
     };
-    let content_type = Arc::new(OnceLock::new());
-    let written = chosen(headers, Arc::clone(&content_type));
     let (head, begun) = oneshot::channel();
     let (parts, received) = mpsc::channel(WAITING);
-    let limits = &served.limits;
-    let mut out = Out {
-        begin: Some(head),
-        held: Vec::new(),
-        parts,
-        handle: Handle::current(),
-        until: Instant::now().checked_add(limits.time),
-        left: limits.result,
-        is_too_long: false,
-    };
     let shared = Arc::clone(served);
-    tokio::task::spawn_blocking(move || {
-        let answered = graph::answer_query(&shared.store, asked, written, &mut out);
-        out.end(&answered, too_large.load(Ordering::SeqCst), shared.limits.result);
+    tokio::spawn(async move {
+        // Until the process is ready for the next query, or gone.
+        let _permit = permit;
+        let mut asked = Asked { worker, head: Some(head), parts };
+        let is_sound = asked.within(&shared, &request).await;
+        if is_sound {
+            shared.workers.give_back(asked.worker);
+        } else {
+            asked.worker.end().await;
+        }
     });
-    begun.await.map_err(|_| Problem::busy("the query was given up"))??;
-    let body = Parts { received, _waiting: waiting };
-    let mut response = Response::new(Body::new(body));
-    let content_type = content_type.get().and_then(|kind| HeaderValue::from_str(kind).ok());
-    if let Some(content_type) = content_type {
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    let format = begun.await.map_err(|_| Problem::busy("the query was given up"))??;
+    let mut response = Response::new(Body::new(Parts(received)));
+    if let Ok(format) = HeaderValue::from_bytes(&format) {
+        response.headers_mut().insert(header::CONTENT_TYPE, format);
     }
     Ok(response)
 }
 
-/// What a result is written as by its kind; the name of that goes into `content_type`.
-fn chosen(
-    headers: &HeaderMap,
-    content_type: Arc<OnceLock<String>>,
-) -> impl FnOnce(ResultKind) -> Option<Written> + Send + 'static {
-    let (results, triples) = (choose(headers, &RESULTS), choose(headers, &TRIPLES));
-    move |kind| {
-        let (written, name) = match kind {
-            ResultKind::Graph => {
-                triples.map(|chosen| (Written::Graph(chosen.format), chosen.content_type))?
-            }
-            ResultKind::Solutions | ResultKind::Boolean => {
-                results.map(|chosen| (Written::Results(chosen.format), chosen.content_type))?
-            }
-        };
-        content_type.get_or_init(|| name);
-        Some(written)
-    }
+/// A query that a worker answers.
+struct Asked {
+    worker: Worker,
+    /// Who waits for the format's name; taken when that is known, or why there is no result.
+    head: Option<oneshot::Sender<Result<Vec<u8>, Problem>>>,
+    parts: mpsc::Sender<Part>,
 }
 
-/// Ends a query when it is dropped: who waited for it went away, or has it whole.
-struct Waiting(CancellationToken);
+impl Asked {
+    /// Hands on what the worker says, within its time and as long as someone listens; whether the worker can be asked
+    /// again.
+    async fn within(&mut self, served: &Served, request: &Request) -> bool {
+        let listening = self.parts.clone();
+        let after = served.limits.time;
+        let problem = tokio::select! {
+            handed = self.hand_on(request) => match handed {
+                Ok(()) => return true,
+                // The limit ends the process, without a word.
+                Err(_) => Problem::ended(
+                    "the query was ended: it took more memory than is granted; ask for less, as with LIMIT",
+                ),
+            },
+            () = listening.closed() => return false,
+            () = time::sleep(after) => Problem::of_query(&QueryError::TimedOut { after }),
+        };
+        if let Some(head) = self.head.take() {
+            let _ = head.send(Err(problem));
+        }
+        false
+    }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.cancel();
+    /// Hands on what the worker says until it has answered.
+    async fn hand_on(&mut self, request: &Request) -> io::Result<()> {
+        self.worker.ask(request).await?;
+        loop {
+            let (kind, bytes) = self.worker.frame().await?;
+            match kind {
+                Kind::Format => {
+                    if let Some(head) = self.head.take() {
+                        let _ = head.send(Ok(bytes));
+                    }
+                }
+                Kind::Part => drop(self.parts.send(Part::Bytes(bytes.into())).await),
+                Kind::End => {
+                    let _ = self.parts.send(Part::End).await;
+                    return Ok(());
+                }
+                Kind::Refusal => {
+                    let refusal: Refusal = serde_json::from_slice(&bytes)?;
+                    if let Some(head) = self.head.take() {
+                        let _ = head.send(Err(refusal.into()));
+                    }
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 
 /// A body in parts, as they come.
-struct Parts {
-    received: mpsc::Receiver<Part>,
-    _waiting: Waiting,
-}
+struct Parts(mpsc::Receiver<Part>);
 
 /// A part of a body.
 enum Part {
@@ -132,95 +146,11 @@ impl hyper::body::Body for Parts {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.received.poll_recv(context).map(|part| match part {
+        self.0.poll_recv(context).map(|part| match part {
             Some(Part::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
             Some(Part::End) => None,
             // A body without its end cannot be taken for a whole one.
             None => Some(Err(io::Error::other("the result was broken off"))),
         })
-    }
-}
-
-/// A result that is written into an answer's body.
-struct Out {
-    /// Who waits for the answer's first part, or why there is none; taken when that is sent.
-    begin: Option<oneshot::Sender<Result<(), Problem>>>,
-    /// What is not sent yet.
-    held: Vec<u8>,
-    parts: mpsc::Sender<Part>,
-    handle: Handle,
-    /// Until when all must be sent; none where that is never.
-    until: Option<Instant>,
-    /// Bytes that may still be written.
-    left: u64,
-    /// Whether that was not enough.
-    is_too_long: bool,
-}
-
-impl Out {
-    /// Says how it ended: to those who still wait for the first part, or by leaving the body without an end.
-    fn end(mut self, answered: &Result<(), QueryError>, too_large: bool, most: u64) {
-        let problem = match answered {
-            Ok(()) => None,
-            Err(_) if too_large => Some(Problem::ended(
-                "the query was ended: queries took more memory than is granted; ask for less, as with LIMIT",
-            )),
-            Err(_) if self.is_too_long => {
-                let text =
-                    format!("the result has more than {most} bytes; ask for less, as with LIMIT");
-                Some(Problem::ended(text))
-            }
-            Err(error) => Some(Problem::of_query(error)),
-        };
-        match (problem, self.begin.take()) {
-            (None, head) => {
-                if let Some(head) = head {
-                    let _ = head.send(Ok(()));
-                }
-                let _ = self.send_held().and_then(|()| self.send(Part::End));
-            }
-            (Some(problem), Some(head)) => {
-                let _ = head.send(Err(problem));
-            }
-            (Some(_), None) => {}
-        }
-    }
-
-    fn send_held(&mut self) -> io::Result<()> {
-        let held = mem::take(&mut self.held);
-        if held.is_empty() { Ok(()) } else { self.send(Part::Bytes(held.into())) }
-    }
-
-    fn send(&self, part: Part) -> io::Result<()> {
-        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-        // What is whole is still taken by those who are reading.
-        let wait = left.unwrap_or(Duration::MAX).clamp(Duration::from_secs(1), UNREAD);
-        match self.handle.block_on(async { time::timeout(wait, self.parts.send(part)).await }) {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() as u64 > self.left {
-            self.is_too_long = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.left -= bytes.len() as u64;
-        self.held.extend_from_slice(bytes);
-        if self.begin.is_some() && self.held.len() <= HELD {
-            return Ok(bytes.len());
-        }
-        if let Some(head) = self.begin.take() {
-            let _ = head.send(Ok(()));
-        }
-        self.send_held()?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

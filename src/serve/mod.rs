@@ -1,19 +1,24 @@
 //! The graph over HTTP: the SPARQL 1.1 protocol, the Graph Store protocol for reading, and pages.
 //!
-//! What is served cannot be changed by a request. Each request has bounds: of its size, of its time, of the
-//! memory that queries take together, of the length of a result, of the number of queries at once; what goes
-//! beyond is refused with its reason, and the server goes on.
+//! What is served cannot be changed by a request. Each request has bounds: of its size, of its time, of a query's
+//! memory, of the length of a result, of the number of queries at once; what goes beyond is refused with its
+//! reason, and the server goes on. Queries are answered by processes of their own ([`answer_input`]): nothing
+//! else bounds what an engine takes that was not made to be stopped.
 
 mod answer;
 mod connections;
 mod index;
-mod memory;
 mod negotiate;
 mod pages;
 mod problem;
 mod protocol;
 mod routes;
 mod service;
+mod worker;
+mod workers;
+
+pub use worker::answer_input;
+pub use workers::StartWorker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,7 +32,7 @@ use tokio::runtime;
 use tokio::sync::Semaphore;
 
 use self::index::Index;
-use self::memory::Running;
+use self::workers::Workers;
 use crate::diagnostic::{Explain, Fault};
 
 /// How long a client may leave a part of an answer unread.
@@ -46,15 +51,14 @@ pub struct Limits {
     pub queries: usize,
     /// Bytes of the longest result.
     pub result: u64,
-    /// Bytes that queries may take together before the oldest is ended; none where that is not watched.
-    pub memory: Option<u64>,
     /// How many clients may be connected.
     pub connections: usize,
 }
 
 /// How a graph is served.
-#[derive(Clone, Debug)]
 pub struct Options {
+    /// Starts a process that calls [`answer_input`] with the same store.
+    pub start_worker: StartWorker,
     /// Where to listen; port 0 lets the system choose one.
     pub address: SocketAddr,
     /// The origin whose pages may read answers, or `*` for those of all; none where none may.
@@ -78,11 +82,9 @@ struct Served {
     limits: Limits,
     /// A permit a query.
     room: Arc<Semaphore>,
+    workers: Workers,
     /// A permit a page.
     pages: Semaphore,
-    running: Running,
-    /// Bytes that the process takes before the first query.
-    before: Option<u64>,
 }
 
 /// Why there is no server.
@@ -135,7 +137,7 @@ impl Server {
     /// [`Error::Address`] where it cannot be had, [`Error::Origin`] where that is none,
     /// [`Error::Names`] where the store cannot be read.
     pub fn bind(store: Store, options: Options) -> Result<Self, Error> {
-        let Options { address, origin, limits } = options;
+        let Options { start_worker, address, origin, limits } = options;
         if let Some(origin) = origin.as_ref().filter(|origin| !routes::is_origin(origin)) {
             return Err(Error::Origin(origin.clone()));
         }
@@ -147,9 +149,8 @@ impl Server {
         let room = Arc::new(Semaphore::new(limits.queries));
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let pages = Semaphore::new(PAGES * cores);
-        let (running, before) = (Running::default(), memory::resident());
-        let served = Served { store, index, origin, limits, room, pages, running, before };
-        let served = Arc::new(served);
+        let workers = Workers::new(start_worker);
+        let served = Arc::new(Served { store, index, origin, limits, room, workers, pages });
         Ok(Self { listener, address, served })
     }
 
@@ -171,9 +172,7 @@ impl Server {
         let Self { listener, served, .. } = self;
         let ended = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Threads)?;
-            let watch = tokio::spawn(memory::watch(Arc::clone(&served)));
             connections::serve(listener, &served, stop).await;
-            watch.abort();
             Ok(())
         });
         // A page that goes through much of the store does not hold up the end.

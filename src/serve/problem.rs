@@ -20,7 +20,7 @@ const SOON: u32 = 5;
 pub(super) struct Problem {
     pub status: StatusCode,
     /// What is wrong, and how it is mended.
-    text: String,
+    pub text: String,
     /// Whether the same will be answered soon.
     is_passing: bool,
     /// What was asked for is elsewhere too.

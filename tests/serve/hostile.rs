@@ -69,11 +69,20 @@ fn queries_that_take_too_much_memory_are_ended() {
     let server = Server::start(&["--memory", "400", "--timeout", "60"]);
     let sorted =
         "SELECT ?a ?d ?g ?j WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l } ORDER BY ?l ?c";
-    let large = server.query(sorted, "*/*");
-    assert_eq!(large.status, 503, "{}", large.body);
-    assert!(large.body.contains("memory"), "{}", large.body);
-    is_well(&server);
-    assert!(server.memory() < 2_000_000_000);
+    // Each text is ten times as long as the one before: 10 TB in the end, without reading anything.
+    let mut texts = String::from("BIND(\"0123456789\" AS ?t0) ");
+    for number in 1..13 {
+        let ten = vec![format!("?t{}", number - 1); 10].join(", ");
+        texts += &format!("BIND(CONCAT({ten}) AS ?t{number}) ");
+    }
+    let texts = format!("SELECT (STRLEN(?t12) AS ?n) WHERE {{ {texts} }}");
+    for query in [sorted, &texts] {
+        let large = server.query(query, "*/*");
+        assert_eq!(large.status, 503, "{}", large.body);
+        assert!(large.body.contains("memory"), "{}", large.body);
+        is_well(&server);
+    }
+    assert!(server.memory() < 400_000_000);
 }
 
 #[test]

@@ -28,7 +28,10 @@ pub struct ServeArgs {
     /// End results that are longer, in MB
     #[arg(long, value_name = "MB", default_value_t = 1000)]
     pub result: u32,
-    /// End queries when the process takes more memory, in MB; without it, half of what is free at the start
+    /// End a query that takes more memory, in MB; without it, half of what is free at the start, shared by --queries
     #[arg(long, value_name = "MB")]
-    pub memory: Option<u32>,
+    pub memory: Option<u64>,
+    /// Answer a server's queries on standard input
+    #[arg(long, hide = true)]
+    pub answer: bool,
 }

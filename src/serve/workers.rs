@@ -1,0 +1,96 @@
+//! The processes that answer queries, each one at a time: taken, given back where they are sound, ended where not.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::worker::{Kind, Request};
+
+/// Bytes of the longest frame: what is longer was not sent by a worker.
+const LONGEST: u32 = 1 << 26;
+
+/// Makes the command that starts a worker.
+pub type StartWorker = Box<dyn Fn() -> std::process::Command + Send + Sync>;
+
+/// Workers that wait.
+pub(super) struct Workers {
+    start: StartWorker,
+    idle: Mutex<Vec<Worker>>,
+}
+
+/// A process that answers; it ends when this is dropped.
+pub(super) struct Worker {
+    child: Child,
+    requests: ChildStdin,
+    frames: BufReader<ChildStdout>,
+}
+
+impl Workers {
+    pub(super) fn new(start: StartWorker) -> Self {
+        Self { start, idle: Mutex::default() }
+    }
+
+    /// One that waits, or a new one.
+    ///
+    /// # Errors
+    /// Where the system starts no more processes.
+    pub(super) fn take(&self) -> io::Result<Worker> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| Worker::start((self.start)()), Ok)
+    }
+
+    /// Lets one wait that has answered what it was asked.
+    pub(super) fn give_back(&self, worker: Worker) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+}
+
+impl Worker {
+    fn start(command: std::process::Command) -> io::Result<Self> {
+        let mut command = Command::from(command);
+        // In a group of its own: what is typed at the terminal is for the server.
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(requests), Some(frames)) => {
+                Ok(Self { child, requests, frames: BufReader::new(frames) })
+            }
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Asks it.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub(super) async fn ask(&mut self, request: &Request) -> io::Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.requests.write_all(&line).await?;
+        self.requests.flush().await
+    }
+
+    /// What it says next.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub(super) async fn frame(&mut self) -> io::Result<(Kind, Vec<u8>)> {
+        let kind = self.frames.read_u8().await?;
+        let length = self.frames.read_u32_le().await?;
+        let kind = Kind::of(kind).filter(|_| length <= LONGEST);
+        let Some(kind) = kind else { return Err(io::ErrorKind::InvalidData.into()) };
+        let mut bytes = vec![0; length as usize];
+        self.frames.read_exact(&mut bytes).await?;
+        Ok((kind, bytes))
+    }
+
+    /// Ends it, and waits until it is gone.
+    pub(super) async fn end(mut self) {
+        // One that ended by itself is gone already.
+        let _ = self.child.kill().await;
+    }
+}
