@@ -10,8 +10,6 @@ use super::{interrupt, store};
 use crate::pipeline::free_memory;
 use crate::serve::{Limits, Options, Server, StartWorker, answer_input};
 
-/// Clients that may be connected.
-const CONNECTIONS: usize = 512;
 const MEGABYTE: u64 = 1_000_000;
 
 /// Serves until it is interrupted.
@@ -24,12 +22,8 @@ pub(super) fn serve(args: &ServeArgs, console: Console) -> Result<(), Failure> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let queries = args.queries.map_or(2 * cores, usize::from);
     let share = || Some(free_memory()? / 2 / queries as u64 / MEGABYTE);
-    let limits = Limits {
-        time: args.timeout,
-        queries,
-        result: u64::from(args.result) * MEGABYTE,
-        connections: CONNECTIONS,
-    };
+    let result = u64::from(args.result) * MEGABYTE;
+    let limits = Limits { time: args.timeout, queries, result };
     let options = Options {
         start_worker: worker(args, args.memory.or_else(share)),
         address: SocketAddr::new(args.bind, args.port),

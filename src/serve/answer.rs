@@ -51,14 +51,21 @@ pub(super) async fn answer(
     let (parts, received) = mpsc::channel(WAITING);
     let shared = Arc::clone(served);
     tokio::spawn(async move {
-        // Until the process is ready for the next query, or gone.
-        let _permit = permit;
         let mut asked = Asked { worker, head: Some(head), parts };
-        let is_sound = asked.within(&shared, &request).await;
-        if is_sound {
-            shared.workers.give_back(asked.worker);
-        } else {
-            asked.worker.end().await;
+        let ending = asked.within(&shared, &request).await;
+        let Asked { worker, head, parts } = asked;
+        match ending {
+            Ending::Whole | Ending::Refused(_) => shared.workers.give_back(worker),
+            Ending::Ended(_) | Ending::Unheard => worker.end().await,
+        }
+        // Who hears the end can ask the next.
+        drop(permit);
+        match (ending, head) {
+            (Ending::Whole, _) => drop(parts.send(Part::End).await),
+            (Ending::Refused(problem) | Ending::Ended(problem), Some(head)) => {
+                let _ = head.send(Err(problem));
+            }
+            _ => {}
         }
     });
     let format = begun.await.map_err(|_| Problem::busy("the query was given up"))??;
@@ -77,31 +84,37 @@ struct Asked {
     parts: mpsc::Sender<Part>,
 }
 
+/// How a query ended.
+enum Ending {
+    /// All was handed on.
+    Whole,
+    /// The worker says why there is no result, or no more of it.
+    Refused(Problem),
+    /// The worker has to be ended, or ended by itself.
+    Ended(Problem),
+    /// Nobody listens any more.
+    Unheard,
+}
+
 impl Asked {
-    /// Hands on what the worker says, within its time and as long as someone listens; whether the worker can be asked
-    /// again.
-    async fn within(&mut self, served: &Served, request: &Request) -> bool {
+    /// Hands on what the worker says, within its time and as long as someone listens.
+    async fn within(&mut self, served: &Served, request: &Request) -> Ending {
         let listening = self.parts.clone();
         let after = served.limits.time;
-        let problem = tokio::select! {
-            handed = self.hand_on(request) => match handed {
-                Ok(()) => return true,
-                // The limit ends the process, without a word.
-                Err(_) => Problem::ended(
-                    "the query was ended: it took more memory than is granted; ask for less, as with LIMIT",
-                ),
-            },
-            () = listening.closed() => return false,
-            () = time::sleep(after) => Problem::of_query(&QueryError::TimedOut { after }),
-        };
-        if let Some(head) = self.head.take() {
-            let _ = head.send(Err(problem));
+        tokio::select! {
+            // The limit ends the process, without a word.
+            handed = self.hand_on(request) => handed.unwrap_or_else(|_| Ending::Ended(Problem::ended(
+                "the query was ended: it took more memory than is granted; ask for less, as with LIMIT",
+            ))),
+            () = listening.closed() => Ending::Unheard,
+            () = time::sleep(after) => {
+                Ending::Ended(Problem::of_query(&QueryError::TimedOut { after }))
+            }
         }
-        false
     }
 
     /// Hands on what the worker says until it has answered.
-    async fn hand_on(&mut self, request: &Request) -> io::Result<()> {
+    async fn hand_on(&mut self, request: &Request) -> io::Result<Ending> {
         self.worker.ask(request).await?;
         loop {
             let (kind, bytes) = self.worker.frame().await?;
@@ -112,16 +125,10 @@ impl Asked {
                     }
                 }
                 Kind::Part => drop(self.parts.send(Part::Bytes(bytes.into())).await),
-                Kind::End => {
-                    let _ = self.parts.send(Part::End).await;
-                    return Ok(());
-                }
+                Kind::End => return Ok(Ending::Whole),
                 Kind::Refusal => {
                     let refusal: Refusal = serde_json::from_slice(&bytes)?;
-                    if let Some(head) = self.head.take() {
-                        let _ = head.send(Err(refusal.into()));
-                    }
-                    return Ok(());
+                    return Ok(Ending::Refused(refusal.into()));
                 }
             }
         }

@@ -21,6 +21,8 @@ use super::{Served, UNREAD, routes};
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
+/// How many clients may be connected.
+const CLIENTS: usize = 512;
 /// Bytes of the lines before a body.
 const HEAD: usize = 64 << 10;
 /// What is said where no more clients are taken.
@@ -31,7 +33,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 15\r\ncon
 /// Answers whoever connects, until `stop` is set and what was begun is finished.
 pub(super) async fn serve(listener: TcpListener, served: &Arc<Served>, stop: &AtomicBool) {
     let router = routes::router(served);
-    let room = Arc::new(Semaphore::new(served.limits.connections));
+    let room = Arc::new(Semaphore::new(CLIENTS));
     let finishing = GracefulShutdown::new();
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(SILENCE).max_buf_size(HEAD);

@@ -51,8 +51,6 @@ pub struct Limits {
     pub queries: usize,
     /// Bytes of the longest result.
     pub result: u64,
-    /// How many clients may be connected.
-    pub connections: usize,
 }
 
 /// How a graph is served.

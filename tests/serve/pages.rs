@@ -68,7 +68,11 @@ fn programs_get_triples_of_the_same_addresses() {
     let class = server.get("/entity/wd:Q5119", "text/turtle").body;
     assert!(class.contains("\"capital city\""), "{class}");
     let suggested = server.get("/suggest?q=par", "application/json");
-    assert!(suggested.body.contains("{\"name\":\"Paris\",\"iri\":\"http"), "{}", suggested.body);
+    assert!(
+        suggested.body.contains("\"class\":\"capital city\",\"page\":\"/entity/wd:Q90\""),
+        "{}",
+        suggested.body
+    );
 }
 
 #[test]

@@ -7,9 +7,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use maud::html;
+use oxigraph::model::NamedNodeRef;
 use serde::Serialize;
 
-use super::address;
+use super::{address, label};
+use crate::graph;
 use crate::serve::Served;
 use crate::serve::index::Hit;
 use crate::serve::problem::Problem;
@@ -20,11 +22,14 @@ use crate::serve::routes::{Page, in_background};
 const LISTED: usize = 100;
 const SUGGESTED: usize = 8;
 
-/// What is suggested.
+/// What was found, to be shown.
 #[derive(Serialize)]
-struct Suggestion {
+struct Found {
     name: String,
     iri: String,
+    /// What its first class is called, which tells things of one name apart.
+    class: Option<String>,
+    /// Where its page is.
     page: String,
 }
 
@@ -41,7 +46,8 @@ pub(in crate::serve) async fn search(
     let body = html! {
         @if hits.is_empty() { p { "Nothing has a name with words that begin so." } }
         ul { @for hit in &hits { li {
-            a href=(address("entity", &hit.iri)) { (hit.name) } " " span class="iri" { (hit.iri) }
+            a href=(hit.page) { (hit.name) }
+            @if let Some(class) = &hit.class { ", " (class) } " " span class="iri" { (hit.iri) }
         } } }
         @if hits.len() == LISTED { p class="note" { "The first " (LISTED) " are listed." } }
     };
@@ -55,19 +61,25 @@ pub(in crate::serve) async fn suggest(
     RawQuery(query): RawQuery,
 ) -> Response {
     let typed = parameter(query.as_deref(), "q").unwrap_or_default();
-    let suggestion = |hit: Hit| {
-        let page = address("entity", &hit.iri);
-        Suggestion { name: hit.name, iri: hit.iri, page }
-    };
     match found(&served, &typed, SUGGESTED).await {
-        Ok(hits) => {
-            Json(hits.into_iter().map(suggestion).collect::<Vec<Suggestion>>()).into_response()
-        }
+        Ok(hits) => Json(hits).into_response(),
         Err(problem) => problem.response(&headers),
     }
 }
 
-async fn found(served: &Arc<Served>, typed: &str, most: usize) -> Result<Vec<Hit>, Problem> {
+async fn found(served: &Arc<Served>, typed: &str, most: usize) -> Result<Vec<Found>, Problem> {
     let (shared, typed) = (Arc::clone(served), typed.to_owned());
-    in_background(served, move || shared.index.find(&typed, most)).await
+    let found = in_background(served, move || {
+        let shown = |hit| shown(&shared, hit);
+        shared.index.find(&typed, most).into_iter().map(shown).collect::<Result<_, _>>()
+    });
+    found.await?.map_err(|error| Problem::of_graph(&error))
+}
+
+fn shown(served: &Served, hit: Hit) -> Result<Found, graph::Error> {
+    let Hit { iri, name } = hit;
+    let names = graph::names(&served.store, NamedNodeRef::new_unchecked(&iri))?;
+    let class = names.types.first().map(|class| label(&served.store, class)).transpose()?;
+    let page = address("entity", &iri);
+    Ok(Found { name, iri, class, page })
 }

@@ -25,6 +25,12 @@
       const link = document.createElement("a");
       link.href = hit.page;
       link.textContent = hit.name;
+      if (hit.class) {
+        const kind = document.createElement("span");
+        kind.className = "iri";
+        kind.textContent = ` ${hit.class}`;
+        link.append(kind);
+      }
       link.tabIndex = -1;
       entry.append(link);
       return entry;
