@@ -1,7 +1,5 @@
 //! `kgbuild eval`: a graph or a file of predictions scored against gold facts.
 
-mod page;
-
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -12,7 +10,7 @@ use super::failure::{Failure, show};
 use super::streams::Console;
 use super::{store, table};
 use crate::diagnostic::{At, Diagnostic, Diagnostics};
-use crate::eval::{CalibrationScores, EvalReport, Gold, Predictions, Scores};
+use crate::eval::{EvalReport, Gold, Predictions, Scored, page};
 use crate::files::{WriteError, writable, write_whole};
 
 /// The columns that a narrow terminal does without, the first one first; JSON and HTML have them.
@@ -73,7 +71,13 @@ pub(super) fn eval(args: &EvalArgs, console: Console) -> Result<(), Failure> {
     if let Some(file) = &args.wrong {
         write_whole(file, &report.wrong_table().map_err(WriteError::of(file))?)?;
     }
-    let page = args.html.as_deref().map(|file| (file, page::page(&report, args, is_graph)));
+    let scored = Scored {
+        predictions: &args.predictions,
+        gold: &args.gold,
+        min_confidence: args.min_confidence,
+        is_graph,
+    };
+    let page = args.html.as_deref().map(|file| (file, page(&report, scored)));
     deliver(&text, page, args.output.as_deref(), console)
 }
 
@@ -93,67 +97,8 @@ fn read(from: &[PathBuf], gold: &Gold) -> Result<(Predictions, bool), Failure> {
     Ok((all, from.iter().any(|from| from.is_dir())))
 }
 
-/// A number of a table.
-fn number(value: Option<f64>) -> String {
-    value.map_or("-".to_owned(), |value| format!("{value:.3}"))
-}
-
-const HEADER: [&str; 14] = [
-    "relation",
-    "questions",
-    "no object",
-    "answered",
-    "majority",
-    "P@1",
-    "MRR",
-    "Hits@3",
-    "Hits@10",
-    "precision",
-    "recall",
-    "F1",
-    "always-empty F1",
-    "micro F1",
-];
-
-fn row(scores: &Scores) -> Vec<String> {
-    let ranking = scores.ranking.as_ref();
-    let counts = [scores.questions, scores.without_object, scores.answered];
-    let numbers = [
-        scores.majority_precision_at_1,
-        ranking.map(|r| r.precision_at_1),
-        ranking.map(|r| r.mean_reciprocal_rank),
-        ranking.map(|r| r.hits_at_3),
-        ranking.map(|r| r.hits_at_10),
-        Some(scores.macro_average.precision),
-        Some(scores.macro_average.recall),
-        Some(scores.macro_average.f1),
-        Some(scores.always_empty.f1),
-        Some(scores.micro.f1),
-    ];
-    let counts = counts.iter().map(usize::to_string);
-    std::iter::once(scores.name.clone()).chain(counts).chain(numbers.map(number)).collect()
-}
-
-/// The table of all relations, with the calibration error where there are confidences.
-fn rows(report: &EvalReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let mut header = HEADER.to_vec();
-    let scores = || report.relations.iter().chain([&report.all]);
-    let mut rows: Vec<Vec<String>> = scores().map(row).collect();
-    let mut add = |name, of: fn(&Scores) -> &Option<CalibrationScores>| {
-        if of(&report.all).is_some() {
-            header.push(name);
-            for (row, scores) in rows.iter_mut().zip(scores()) {
-                row.push(number(of(scores).as_ref().map(|c| c.expected_calibration_error)));
-            }
-        }
-    };
-    add("ECE before", |scores| &scores.before_calibration);
-    add("ECE", |scores| &scores.calibration);
-    (header, rows)
-}
-
 fn printed(report: &EvalReport, is_graph: bool, is_terminal: bool) -> String {
-    let (header, rows) = rows(report);
+    let (header, rows) = report.rows();
     let width = if is_terminal { table::terminal_width() } else { None };
     let mut text = table::table(&header, rows, width, &SPARE);
     for note in report.notes(is_graph) {

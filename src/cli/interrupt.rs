@@ -78,6 +78,13 @@ pub(super) fn stop_on_interrupt(
     Ok(stop)
 }
 
+/// Lets signals pass: the process that started this one ends it.
+pub(super) fn leave_to_parent() {
+    if let Some(asking) = ASKING.get() {
+        asking.at_once.store(false, Ordering::SeqCst);
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the system lets no signals be waited for")]
 struct Unheard(#[source] io::Error);

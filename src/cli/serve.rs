@@ -7,21 +7,27 @@ use super::args::ServeArgs;
 use super::failure::Failure;
 use super::streams::{Console, print};
 use super::{interrupt, store};
+use crate::graph;
 use crate::pipeline::free_memory;
 use crate::serve::{Limits, Options, Server, StartWorker, answer_input};
 
 const MEGABYTE: u64 = 1_000_000;
+/// Megabytes that a query has, whatever is free.
+const LEAST: u64 = 256;
 
 /// Serves until it is interrupted.
 pub(super) fn serve(args: &ServeArgs, console: Console) -> Result<(), Failure> {
-    let store = store::open(&args.store)?;
     if args.answer {
+        interrupt::leave_to_parent();
         let memory = args.memory.map(|most| most.saturating_mul(MEGABYTE));
-        return answer_input(&store, memory).map_err(Failure::Output);
+        return answer_input(&store::open(&args.store)?, memory).map_err(Failure::Output);
     }
+    // What is served stays what it is.
+    let _held = graph::hold(&args.store)?;
+    let store = store::open(&args.store)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let queries = args.queries.map_or(2 * cores, usize::from);
-    let share = || Some(free_memory()? / 2 / queries as u64 / MEGABYTE);
+    let share = || Some((free_memory()? / 2 / queries as u64 / MEGABYTE).max(LEAST));
     let result = u64::from(args.result) * MEGABYTE;
     let limits = Limits { time: args.timeout, queries, result };
     let options = Options {
@@ -44,8 +50,8 @@ fn worker(args: &ServeArgs, memory: Option<u64>) -> StartWorker {
     let store = args.store.clone();
     Box::new(move || {
         let mut command = super::again("serve");
-        command.arg(&store).arg("--answer");
-        command.args(memory.map(|memory| format!("--memory={memory}")));
+        command.arg("--answer").args(memory.map(|memory| format!("--memory={memory}")));
+        command.arg("--").arg(&store);
         command
     })
 }

@@ -6,6 +6,7 @@ mod gold;
 mod jsonl;
 mod lm_kbc;
 mod name;
+mod page;
 mod predictions;
 mod report;
 mod rules;
@@ -15,6 +16,7 @@ mod wrong;
 
 pub use gold::{Gold, GoldQuestion};
 pub use name::{Comparison, Name, Naming};
+pub use page::{Scored, page};
 pub use predictions::{PredictedObject, PredictedQuestion, Predictions};
 pub use report::{CalibrationScores, EvalReport, Outside, Scores};
 pub use rules::Rules;

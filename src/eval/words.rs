@@ -1,6 +1,6 @@
-//! What scores mean, in words.
+//! Scores as tables and in words.
 
-use super::{EvalReport, Rules, Scores};
+use super::{CalibrationScores, EvalReport, Rules, Scores};
 use crate::diagnostic::counted;
 use crate::metrics::calibration::BINS;
 
@@ -9,6 +9,12 @@ impl EvalReport {
     /// graph, which has not all that was considered.
     pub fn notes(&self, is_graph: bool) -> Vec<String> {
         notes(self, is_graph)
+    }
+
+    /// A table of the scores: its header, a row a relation, and the row of all, with the calibration error where there
+    /// are confidences.
+    pub fn rows(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        rows(self)
     }
 
     /// What the scores of all are means over.
@@ -108,4 +114,63 @@ fn notes(report: &EvalReport, is_graph: bool) -> Vec<String> {
         );
     }
     notes
+}
+
+/// A number of a table.
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.3}"))
+}
+
+const HEADER: [&str; 14] = [
+    "relation",
+    "questions",
+    "no object",
+    "answered",
+    "majority",
+    "P@1",
+    "MRR",
+    "Hits@3",
+    "Hits@10",
+    "precision",
+    "recall",
+    "F1",
+    "always-empty F1",
+    "micro F1",
+];
+
+fn row(scores: &Scores) -> Vec<String> {
+    let ranking = scores.ranking.as_ref();
+    let counts = [scores.questions, scores.without_object, scores.answered];
+    let numbers = [
+        scores.majority_precision_at_1,
+        ranking.map(|r| r.precision_at_1),
+        ranking.map(|r| r.mean_reciprocal_rank),
+        ranking.map(|r| r.hits_at_3),
+        ranking.map(|r| r.hits_at_10),
+        Some(scores.macro_average.precision),
+        Some(scores.macro_average.recall),
+        Some(scores.macro_average.f1),
+        Some(scores.always_empty.f1),
+        Some(scores.micro.f1),
+    ];
+    let counts = counts.iter().map(usize::to_string);
+    std::iter::once(scores.name.clone()).chain(counts).chain(numbers.map(number)).collect()
+}
+
+/// The table of all relations, with the calibration error where there are confidences.
+fn rows(report: &EvalReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let mut header = HEADER.to_vec();
+    let scores = || report.relations.iter().chain([&report.all]);
+    let mut rows: Vec<Vec<String>> = scores().map(row).collect();
+    let mut add = |name, of: fn(&Scores) -> &Option<CalibrationScores>| {
+        if of(&report.all).is_some() {
+            header.push(name);
+            for (row, scores) in rows.iter_mut().zip(scores()) {
+                row.push(number(of(scores).as_ref().map(|c| c.expected_calibration_error)));
+            }
+        }
+    };
+    add("ECE before", |scores| &scores.before_calibration);
+    add("ECE", |scores| &scores.calibration);
+    (header, rows)
 }

@@ -83,7 +83,11 @@ pub fn label(store: &Store, iri: NamedNodeRef<'_>) -> Result<Option<String>, Err
 pub fn names(store: &Store, iri: NamedNodeRef<'_>) -> Result<Names, Error> {
     let (mut labels, mut others, mut types) = (Vec::new(), Vec::new(), Vec::new());
     for graph in [GraphNameRef::DefaultGraph, GraphNameRef::NamedNode(kgb::SCHEMA)] {
-        for quad in store.quads_for_pattern(Some(iri.into()), None, None, Some(graph)) {
+        // A subject of many facts has few of these.
+        let of = [rdfs::LABEL, kgb::ALT_LABEL, rdf::TYPE].into_iter().flat_map(|predicate| {
+            store.quads_for_pattern(Some(iri.into()), Some(predicate), None, Some(graph))
+        });
+        for quad in of {
             let quad = quad.map_err(Error::Read)?;
             match (quad.predicate.as_ref(), quad.object) {
                 (rdfs::LABEL, Term::Literal(label)) => labels.push(label.destruct().0),

@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// Another run holds the lock.
     #[error(
-        "another run is writing to {}, or shards are reading from it: wait until they end, or name another \
+        "another run is writing to {}, or shards or a server are reading from it: wait until they end, or name another \
          output folder",
         folder.display()
     )]

@@ -346,6 +346,24 @@ pub fn open_for_reading(path: &Path) -> Result<Store, Error> {
     }
 }
 
+/// Keeps runs from changing a graph as long as it is there.
+#[derive(Debug)]
+pub struct Held {
+    /// None where there is no such file: no run has been here.
+    _lock: Option<File>,
+}
+
+/// Keeps runs from changing the graph at `path`, a run's output folder or its `store/`, which others may read and
+/// keep too.
+///
+/// # Errors
+/// [`Error::InUse`] where a run is writing.
+pub fn hold(path: &Path) -> Result<Held, Error> {
+    let above = path.parent().filter(|_| path.join(ROCKSDB_MARK).is_file());
+    let folder = Folder::quiet(above.unwrap_or(path))?;
+    Ok(Held { _lock: folder._lock })
+}
+
 /// What changes when RocksDB moves data between files: their names, and the size of the manifest
 /// that lists them. Logs only grow, by whole transactions.
 fn file_state(store: &Path) -> io::Result<BTreeMap<OsString, u64>> {

@@ -39,7 +39,7 @@ pub use done::{Chunk, DoneChunks};
 pub use entity::{Annotation, Fact, Names, facts_by, facts_of, facts_to, is_known, label, names};
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
-pub use folder::open_for_reading;
+pub use folder::{Held, hold, open_for_reading};
 pub use history::{
     FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
 };

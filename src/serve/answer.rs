@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -21,6 +22,8 @@ use crate::graph::{Dataset, QueryError};
 
 /// Parts of a body that wait to be sent.
 const WAITING: usize = 4;
+/// How long a new process has to open the store.
+const STARTING: Duration = Duration::from_secs(30);
 
 /// Answers a query in a format that `headers` ask for. The query ends when nobody waits for it any more.
 ///
@@ -54,15 +57,27 @@ pub(super) async fn answer(
         let mut asked = Asked { worker, head: Some(head), parts };
         let ending = asked.within(&shared, &request).await;
         let Asked { worker, head, parts } = asked;
-        match ending {
-            Ending::Whole | Ending::Refused(_) => shared.workers.give_back(worker),
-            Ending::Ended(_) | Ending::Unheard => worker.end().await,
-        }
+        let ending = match ending {
+            Ending::Whole => {
+                shared.workers.give_back(worker);
+                Ending::Whole
+            }
+            // One that gave up in between may be at work still.
+            Ending::Refused(problem) if problem.status.is_client_error() => {
+                shared.workers.give_back(worker);
+                Ending::Refused(problem)
+            }
+            Ending::Gone => Ending::Refused(Problem::of_worker(worker.status().await)),
+            other => {
+                worker.end().await;
+                other
+            }
+        };
         // Who hears the end can ask the next.
         drop(permit);
         match (ending, head) {
             (Ending::Whole, _) => drop(parts.send(Part::End).await),
-            (Ending::Refused(problem) | Ending::Ended(problem), Some(head)) => {
+            (Ending::Refused(problem), Some(head)) => {
                 let _ = head.send(Err(problem));
             }
             _ => {}
@@ -88,10 +103,10 @@ struct Asked {
 enum Ending {
     /// All was handed on.
     Whole,
-    /// The worker says why there is no result, or no more of it.
+    /// There is no result, or no more of it.
     Refused(Problem),
-    /// The worker has to be ended, or ended by itself.
-    Ended(Problem),
+    /// The worker ended by itself.
+    Gone,
     /// Nobody listens any more.
     Unheard,
 }
@@ -100,15 +115,21 @@ impl Asked {
     /// Hands on what the worker says, within its time and as long as someone listens.
     async fn within(&mut self, served: &Served, request: &Request) -> Ending {
         let listening = self.parts.clone();
+        // A new process opens the store first, which is not the query's time.
+        tokio::select! {
+            ready = time::timeout(STARTING, self.worker.ready()) => match ready {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ending::Gone,
+                Err(_) => return Ending::Refused(Problem::busy("no process is ready to answer")),
+            },
+            () = listening.closed() => return Ending::Unheard,
+        }
         let after = served.limits.time;
         tokio::select! {
-            // The limit ends the process, without a word.
-            handed = self.hand_on(request) => handed.unwrap_or_else(|_| Ending::Ended(Problem::ended(
-                "the query was ended: it took more memory than is granted; ask for less, as with LIMIT",
-            ))),
+            handed = self.hand_on(request) => handed.unwrap_or(Ending::Gone),
             () = listening.closed() => Ending::Unheard,
             () = time::sleep(after) => {
-                Ending::Ended(Problem::of_query(&QueryError::TimedOut { after }))
+                Ending::Refused(Problem::of_query(&QueryError::TimedOut { after }))
             }
         }
     }
@@ -124,6 +145,7 @@ impl Asked {
                         let _ = head.send(Ok(bytes));
                     }
                 }
+                Kind::Ready => {}
                 Kind::Part => drop(self.parts.send(Part::Bytes(bytes.into())).await),
                 Kind::End => return Ok(Ending::Whole),
                 Kind::Refusal => {

@@ -5,7 +5,7 @@
 //! found by two binary searches.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use oxigraph::model::vocab::rdfs;
 use oxigraph::model::{GraphNameRef, NamedOrBlankNode, Term};
@@ -21,6 +21,8 @@ const LOOKED_AT: usize = 4096;
 /// How many characters and words of what was typed count.
 const TYPED: usize = 200;
 const WORDS: usize = 8;
+/// How many words of a name are found.
+const WORDS_OF_NAME: usize = 64;
 /// How many IRIs are compared with one that is not known.
 const COMPARED: usize = 10_000;
 /// Between names; in none of them, since it is a control character.
@@ -87,9 +89,10 @@ impl Index {
         };
         self.names.push((begin as u32, whose));
         self.written.push(name.into());
-        let mut is_inside = false;
+        let (mut is_inside, mut words) = (false, 0);
         for (place, letter) in folded.char_indices() {
-            if letter.is_alphanumeric() && !is_inside {
+            if letter.is_alphanumeric() && !is_inside && words < WORDS_OF_NAME {
+                words += 1;
                 self.words.push((begin + place) as u32);
             }
             is_inside = letter.is_alphanumeric();
@@ -99,9 +102,9 @@ impl Index {
     }
 
     fn sort(&mut self) {
-        // The end of a name is less than what goes on: the rest of the text has the order of the names.
         let text = &self.text;
-        self.words.sort_unstable_by(|&a, &b| text[a as usize..].cmp(&text[b as usize..]));
+        let rest = |place: u32| text[place as usize..].split(END).next().unwrap_or_default();
+        self.words.sort_unstable_by(|&a, &b| rest(a).cmp(rest(b)).then(a.cmp(&b)));
     }
 
     /// The entities and relations whose names have words that begin as those of `typed`, the last of which may not
@@ -111,15 +114,23 @@ impl Index {
         let typed = typed.trim();
         let parts = typed.split(|c: char| !c.is_alphanumeric());
         let words: Vec<&str> = parts.filter(|word| !word.is_empty()).take(WORDS).collect();
-        // The longest word is in the fewest names.
-        let Some(&rarest) = words.iter().max_by_key(|word| word.len()) else { return Vec::new() };
         let begins = |place: u32| &self.text[place as usize..];
-        let first = self.words.partition_point(|&place| begins(place) < rarest);
-        let all =
-            self.words[first..].iter().take_while(|&&place| begins(place).starts_with(rarest));
+        let range = |word: &str| {
+            let first = self.words.partition_point(|&place| begins(place) < word);
+            let count =
+                self.words[first..].partition_point(|&place| begins(place).starts_with(word));
+            &self.words[first..first + count]
+        };
+        // The word that is in the fewest names.
+        let ranges = words.iter().map(|word| range(word));
+        let Some(places) = ranges.min_by_key(|places| places.len()) else { return Vec::new() };
+        let mut seen = HashSet::new();
         let mut found: BTreeMap<u32, (Reverse<bool>, usize, usize)> = BTreeMap::new();
-        for &place in all.take(LOOKED_AT) {
+        for &place in places.iter().take(LOOKED_AT) {
             let number = self.names.partition_point(|(begin, _)| *begin <= place) - 1;
+            if !seen.insert(number) {
+                continue;
+            }
             let (begin, whose) = self.names[number];
             let name = begins(begin).split(END).next().unwrap_or_default();
             let has = |word: &&str| {
@@ -152,10 +163,38 @@ impl Index {
     }
 }
 
-/// Small letters without accents, and without what cannot be seen.
+/// Small letters without accents, and without what cannot be seen. Marks stay where they are no accents: behind letters
+/// that are not Latin, Greek or Cyrillic.
 fn folded(name: &str) -> String {
-    let plain = name.nfkd().filter(|c| !is_combining_mark(*c) && !c.is_control());
-    plain.flat_map(char::to_lowercase).collect()
+    let mut folded = String::with_capacity(name.len());
+    let mut has_accents = false;
+    for letter in name.nfkd().flat_map(char::to_lowercase) {
+        if is_combining_mark(letter) && has_accents || is_unseen(letter) {
+            continue;
+        }
+        if !is_combining_mark(letter) {
+            has_accents = matches!(letter, '\0'..='\u{52f}' | '\u{1e00}'..='\u{1fff}');
+        }
+        match letter {
+            'ß' => folded.push_str("ss"),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            'ł' => folded.push('l'),
+            'ø' => folded.push('o'),
+            'đ' | 'ð' => folded.push('d'),
+            'ħ' => folded.push('h'),
+            'ı' => folded.push('i'),
+            'ς' => folded.push('σ'),
+            other => folded.push(other),
+        }
+    }
+    folded
+}
+
+/// Controls, marks of direction, and spaces and hyphens without width.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -190,9 +229,37 @@ mod tests {
         assert_eq!(found("etien"), ["Saint-Étienne"]);
         assert_eq!(found("munchen"), ["München"]);
         assert_eq!(found("app"), ["Big Apple"]);
+        assert_eq!(found("new yor"), ["New York"]);
         assert!(found("ork").is_empty() && found("").is_empty() && found("\u{1}").is_empty());
         assert_eq!(index.find("york", 1).len(), 1);
         assert_eq!(index.find("york", 1)[0].iri, "e:1");
+    }
+
+    #[test]
+    fn names_are_found_as_they_are_typed_without_their_accents() {
+        for (name, typed) in [
+            ("Łódź", "lodz"),
+            ("Straße", "strasse"),
+            ("Iğdır", "igdir"),
+            ("Ærø", "aero"),
+            ("ΌΜΗΡΟΣ", "ομηρος"),
+            ("İstanbul", "istanbul"),
+            ("दिल्ली", "दिल्ली"),
+            ("서울", "서울"),
+            ("ab\u{200b}cd", "abcd"),
+        ] {
+            assert_eq!(index(&[(0, name)]).find(typed, 1).len(), 1, "{name}");
+        }
+        assert_ne!(folded("か"), folded("が"));
+        assert_ne!(folded("दिल्ली"), folded("दल्ल"));
+    }
+
+    #[test]
+    fn a_rare_word_is_found_behind_one_of_many_names() {
+        let many: Vec<String> = (0..6000).map(|number| format!("University {number}")).collect();
+        let mut names: Vec<(u32, &str)> = many.iter().map(|name| (0, name.as_str())).collect();
+        names.push((1, "University of Zürich"));
+        assert_eq!(index(&names).find("university zurich", 5)[0].iri, "e:1");
     }
 
     #[test]

@@ -82,7 +82,7 @@ struct Served {
     room: Arc<Semaphore>,
     workers: Workers,
     /// A permit a page.
-    pages: Semaphore,
+    pages: Arc<Semaphore>,
 }
 
 /// Why there is no server.
@@ -146,7 +146,7 @@ impl Server {
         let index = Index::of(&store).map_err(Error::Names)?;
         let room = Arc::new(Semaphore::new(limits.queries));
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let pages = Semaphore::new(PAGES * cores);
+        let pages = Arc::new(Semaphore::new(PAGES * cores));
         let workers = Workers::new(start_worker);
         let served = Arc::new(Served { store, index, origin, limits, room, workers, pages });
         Ok(Self { listener, address, served })

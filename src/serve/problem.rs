@@ -1,6 +1,8 @@
 //! What is wrong with a request, as text or as a page.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -65,6 +67,24 @@ impl Problem {
     /// More than is granted.
     pub(super) fn ended(text: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+
+    /// The process that answered a query ended by itself.
+    pub(super) fn of_worker(status: Option<ExitStatus>) -> Self {
+        // An allocation beyond the limit aborts, a stack that cannot grow is a fault.
+        const OF_MEMORY: [i32; 3] = [6, 9, 11];
+        match status {
+            Some(status) if status.signal().is_some_and(|signal| OF_MEMORY.contains(&signal)) => {
+                Self::ended(
+                    "the query was ended: it took more memory than is granted; ask for less, as with LIMIT",
+                )
+            }
+            status => {
+                let how = status.map_or("without a word".to_owned(), |status| status.to_string());
+                let text = format!("the process that was to answer ended: {how}");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+            }
+        }
     }
 
     /// A method that is not answered here.

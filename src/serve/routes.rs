@@ -289,8 +289,13 @@ pub(super) async fn in_background<T: Send + 'static>(
     served: &Arc<Served>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let Ok(_permit) = served.pages.acquire().await else {
+    let Ok(permit) = Arc::clone(&served.pages).acquire_owned().await else {
         return Err(Problem::busy("the server ends"));
+    };
+    // Kept until the work is done, also where nobody waits for it any more.
+    let work = move || {
+        let _permit = permit;
+        work()
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| Problem::busy("the request was given up"))
 }

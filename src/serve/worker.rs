@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io::{self, BufRead, Write};
-use std::process;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
@@ -15,6 +14,7 @@ use oxigraph::model::NamedNode;
 use oxigraph::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+use signal_hook::low_level;
 
 use super::negotiate::{RESULTS, TRIPLES, choose};
 use super::problem::Problem;
@@ -22,6 +22,10 @@ use crate::graph::{self, Asked, Dataset, ResultKind, Written};
 
 /// Bytes of a result that are held until it is known how it goes on: what ends within them has its own status.
 const HELD: usize = 64 << 10;
+/// Bytes that the store's caches and the threads may take beside a query.
+const BESIDE: u64 = 256 << 20;
+/// Bytes of the longest frame of a result.
+const FRAME: usize = 64 << 10;
 /// Bytes of the stack that queries are answered on, of which only what is used takes memory.
 const STACK: u64 = 1 << 30;
 
@@ -49,6 +53,8 @@ pub(super) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
+    /// The store is open; has no bytes.
+    Ready = b'O',
     /// The name of the result's format.
     Format = b'F',
     /// A part of the result.
@@ -61,7 +67,7 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(byte: u8) -> Option<Self> {
-        let all = [Self::Format, Self::Part, Self::End, Self::Refusal];
+        let all = [Self::Ready, Self::Format, Self::Part, Self::End, Self::Refusal];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
@@ -81,8 +87,10 @@ pub fn answer_input(store: &Store, memory: Option<u64>) -> io::Result<()> {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             let _ = sender.send(line);
         }
-        process::exit(0);
+        // Without what is done at a usual exit: another thread may be reading the store.
+        low_level::exit(0);
     })?;
+    frame(Kind::Ready, &[])?;
     for line in requests {
         match serde_json::from_str(&line) {
             Ok(request) => answer(store, request)?,
@@ -98,7 +106,9 @@ fn limit(memory: u64) -> io::Result<()> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmSize:"));
     let now = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     let Some(now) = now else { return Ok(()) };
-    let most = (now * 1024).saturating_add(memory).saturating_add(STACK);
+    let most = (now * 1024).saturating_add(memory).saturating_add(STACK + BESIDE);
+    // What is ended for its memory leaves no picture of it on the disk.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     let maximum = getrlimit(Resource::As).maximum;
     let current = Some(maximum.map_or(most, |maximum| most.min(maximum)));
     Ok(setrlimit(Resource::As, Rlimit { current, maximum })?)
@@ -191,10 +201,10 @@ impl Out {
             self.is_begun = true;
             frame(Kind::Format, self.format.get().map_or(&[], String::as_bytes))?;
         }
-        if !self.held.is_empty() {
-            frame(Kind::Part, &self.held)?;
-            self.held.clear();
+        for part in self.held.chunks(FRAME) {
+            frame(Kind::Part, part)?;
         }
+        self.held.clear();
         Ok(())
     }
 }

@@ -1,16 +1,21 @@
 //! The processes that answer queries, each one at a time: taken, given back where they are sound, ended where not.
 
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time;
 
 use super::worker::{Kind, Request};
 
 /// Bytes of the longest frame: what is longer was not sent by a worker.
-const LONGEST: u32 = 1 << 26;
+const LONGEST: u32 = 1 << 20;
+
+/// How long one that closed its output takes to be gone.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Makes the command that starts a worker.
 pub type StartWorker = Box<dyn Fn() -> std::process::Command + Send + Sync>;
@@ -24,6 +29,8 @@ pub(super) struct Workers {
 /// A process that answers; it ends when this is dropped.
 pub(super) struct Worker {
     child: Child,
+    /// Whether it has opened the store.
+    is_ready: bool,
     requests: ChildStdin,
     frames: BufReader<ChildStdout>,
 }
@@ -38,8 +45,14 @@ impl Workers {
     /// # Errors
     /// Where the system starts no more processes.
     pub(super) fn take(&self) -> io::Result<Worker> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| Worker::start((self.start)()), Ok)
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(mut worker) = idle.pop() {
+            // One that was ended while it waited is let go.
+            if matches!(worker.child.try_wait(), Ok(None)) {
+                return Ok(worker);
+            }
+        }
+        Worker::start((self.start)())
     }
 
     /// Lets one wait that has answered what it was asked.
@@ -57,10 +70,23 @@ impl Worker {
         let mut child = command.spawn()?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(requests), Some(frames)) => {
-                Ok(Self { child, requests, frames: BufReader::new(frames) })
+                let frames = BufReader::new(frames);
+                Ok(Self { child, is_ready: false, requests, frames })
             }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+
+    /// Waits until it has opened the store.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub(super) async fn ready(&mut self) -> io::Result<()> {
+        if !self.is_ready {
+            let (kind, _) = self.frame().await?;
+            self.is_ready = kind == Kind::Ready;
+        }
+        if self.is_ready { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
     /// Asks it.
@@ -86,6 +112,12 @@ impl Worker {
         let mut bytes = vec![0; length as usize];
         self.frames.read_exact(&mut bytes).await?;
         Ok((kind, bytes))
+    }
+
+    /// How it ended, where it did so by itself.
+    pub(super) async fn status(mut self) -> Option<ExitStatus> {
+        let ended = time::timeout(ENDING, self.child.wait()).await;
+        ended.ok().and_then(Result::ok)
     }
 
     /// Ends it, and waits until it is gone.

@@ -1,5 +1,7 @@
 //! The SPARQL 1.1 protocol and the Graph Store protocol.
 
+use kgbuild::graph::{self, GraphWriter, RunDescription};
+
 use crate::server::Server;
 
 const CAPITALS: &str =
@@ -107,6 +109,16 @@ fn nothing_can_be_changed() {
     }
     let left = server.query("SELECT (COUNT(*) AS ?n) WHERE { ?s wdt:P36 ?o }", "text/csv");
     assert_eq!(left.body, "n\r\n4\r\n");
+}
+
+#[test]
+fn no_run_changes_a_graph_that_is_served() {
+    let server = Server::start(&[]);
+    let base = "https://example.org/g/";
+    let run = || GraphWriter::open(server.folder(), base, &RunDescription::default(), true);
+    assert!(matches!(run(), Err(graph::Error::InUse { .. })));
+    let others = graph::hold(server.folder());
+    assert!(others.is_ok(), "others may read it");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Server {
     child: Child,
     /// As 127.0.0.1:40000.
     pub address: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer.
@@ -70,7 +70,12 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
-        Self { child, address, _folder: folder }
+        Self { child, address, folder }
+    }
+
+    /// The output folder that is served.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -1,14 +1,28 @@
-//! The report of `kgbuild eval` as one HTML file.
+//! A report as one HTML file.
 
-use super::super::args::EvalArgs;
+use std::path::PathBuf;
+
+use super::{CalibrationScores, EvalReport, Scores, WrongQuestion};
 use crate::diagnostic::counted;
-use crate::eval::{CalibrationScores, EvalReport, Scores, WrongQuestion};
 use crate::html::{self, Axis, BarSeries, Markup, Table, html};
 use crate::metrics::bootstrap::Interval;
 
+/// Of what a report is.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored<'a> {
+    /// The files and folders of the predictions.
+    pub predictions: &'a [PathBuf],
+    /// Those of the gold facts.
+    pub gold: &'a [PathBuf],
+    /// What counted as not predicted.
+    pub min_confidence: Option<f64>,
+    /// Whether predictions come from a graph.
+    pub is_graph: bool,
+}
+
 /// The whole page.
-pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Markup {
-    let (header, mut rows) = super::rows(report);
+pub fn page(report: &EvalReport, scored: Scored<'_>) -> Markup {
+    let (header, mut rows) = report.rows();
     let total = rows.pop();
     let caption = format!(
         "Scores by relation. Precision, recall and F1 are means over a relation's questions; in the \
@@ -19,8 +33,8 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
     let body = html! {
         section {
             h2 { "Scores" }
-            @for note in report.notes(is_graph) { p { (note) } }
-            @if let Some(least) = args.min_confidence {
+            @for note in report.notes(scored.is_graph) { p { (note) } }
+            @if let Some(least) = scored.min_confidence {
                 p {
                     "In precision, recall and F1, objects of less confidence than " (least)
                     " count as not predicted."
@@ -45,7 +59,7 @@ pub(super) fn page(report: &EvalReport, args: &EvalArgs, is_graph: bool) -> Mark
         @if !report.wrong.is_empty() { (wrong(report)) }
         section {
             h2 { "What was scored" }
-            @for (what, files) in [("Predictions: ", &args.predictions), ("Gold: ", &args.gold)] {
+            @for (what, files) in [("Predictions: ", scored.predictions), ("Gold: ", scored.gold)] {
                 p {
                     (what)
                     @for (i, file) in files.iter().enumerate() {
