@@ -10,7 +10,7 @@ pub const CASES: &[Case] = &[
     Case { name: "no-command", args: &[], spoil: |_| {} },
     Case { name: "misspelt-command", args: &["rnu", "pipeline.toml"], spoil: |_| {} },
     Case { name: "misspelt-inner-command", args: &["models", "inspct", "base"], spoil: |_| {} },
-    Case { name: "no-such-command", args: &["serve"], spoil: |_| {} },
+    Case { name: "no-such-command", args: &["merg"], spoil: |_| {} },
     Case { name: "no-pipeline", args: &["run"], spoil: |_| {} },
     Case { name: "unknown-option", args: &["run", "--dryrun", "pipeline.toml"], spoil: |_| {} },
     Case {
