@@ -188,7 +188,7 @@ fn facts(
 }
 
 /// Whether a property is of facts: not of names and classes, nor of what is said about facts and runs.
-fn is_of_facts(property: NamedNodeRef<'_>) -> bool {
+pub fn is_of_facts(property: NamedNodeRef<'_>) -> bool {
     let names = [rdf::TYPE, rdf::REIFIES, rdfs::LABEL, kgb::ALT_LABEL];
     let about = [kgb::NAMESPACE, kgb::PROV];
     !names.contains(&property) && !about.iter().any(|of| property.as_str().starts_with(of))

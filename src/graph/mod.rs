@@ -36,7 +36,9 @@ mod write;
 
 pub use description::{Described, described};
 pub use done::{Chunk, DoneChunks};
-pub use entity::{Annotation, Fact, Names, facts_by, facts_of, facts_to, is_known, label, names};
+pub use entity::{
+    Annotation, Fact, Names, facts_by, facts_of, facts_to, is_known, is_of_facts, label, names,
+};
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
 pub use folder::{Held, hold, open_for_reading};

@@ -88,14 +88,7 @@ fn queries_that_take_too_much_memory_are_ended() {
 #[test]
 fn a_query_ends_when_its_client_goes() {
     let server = Server::start(&["--timeout", "60", "--queries", "1"]);
-    let mut stream = server.connect();
-    let length = ENDLESS.len();
-    write!(
-        stream,
-        "POST /sparql HTTP/1.1\r\nhost: x\r\ncontent-type: application/sparql-query\r\n\
-         content-length: {length}\r\n\r\n{ENDLESS}"
-    )
-    .unwrap();
+    let stream = server.begin(ENDLESS);
     thread::sleep(Duration::from_millis(500));
     assert_eq!(server.query("ASK {}", "*/*").status, 503);
     drop(stream);
@@ -181,18 +174,8 @@ fn malformed_requests_and_silent_clients_hold_nobody_up() {
 fn a_signal_ends_it_after_what_is_being_answered() {
     for signal in ["-INT", "-TERM"] {
         let server = Server::start(&["--timeout", "2"]);
-        let address = server.address.clone();
-        let asking = thread::spawn(move || {
-            let mut stream = std::net::TcpStream::connect(address).unwrap();
-            let length = ENDLESS.len();
-            write!(
-                stream,
-                "POST /sparql HTTP/1.1\r\nhost: x\r\ncontent-type: application/sparql-query\r\n\
-                 content-length: {length}\r\n\r\n{ENDLESS}"
-            )
-            .unwrap();
-            answer(&mut stream).status
-        });
+        let mut stream = server.begin(ENDLESS);
+        let asking = thread::spawn(move || answer(&mut stream).status);
         thread::sleep(Duration::from_millis(500));
         assert_eq!(server.end(signal), Some(0), "{signal}");
         assert_eq!(asking.join().unwrap(), 503, "{signal}");

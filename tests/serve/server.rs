@@ -111,6 +111,19 @@ impl Server {
         )
     }
 
+    /// A connection over which a query was sent.
+    pub fn begin(&self, sparql: &str) -> TcpStream {
+        let mut stream = self.connect();
+        let length = sparql.len();
+        write!(
+            stream,
+            "POST /sparql HTTP/1.1\r\nhost: x\r\ncontent-type: application/sparql-query\r\n\
+             content-length: {length}\r\n\r\n{sparql}"
+        )
+        .unwrap();
+        stream
+    }
+
     /// The answer to a query as a program asks it.
     pub fn query(&self, sparql: &str, accept: &str) -> Answer {
         self.post("/sparql", "application/sparql-query", accept, sparql)

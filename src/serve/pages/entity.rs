@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use oxigraph::model::NamedNode;
 use oxigraph::store::Store;
 
-use super::{address, at_home, bar, link, number, remarks, term};
+use super::{address, at_home, bar, escaped, link, number, remarks, term};
 use crate::graph::{self, Fact, facts_of, facts_to, names};
 use crate::serve::Served;
 use crate::serve::problem::Problem;
@@ -41,8 +41,7 @@ pub(in crate::serve) fn entity(served: &Served, iri: &NamedNode) -> Result<Respo
             (table(store, "Facts", &own, false)?)
             (table(store, "Facts that point here", &others, true)?)
             p class="note" {
-                @let own: String = form_urlencoded::byte_serialize(iri.as_str().as_bytes()).collect();
-                a href={ "/entity?iri=" (own) "&format=text/turtle" } { "As Turtle" }
+                a href={ "/entity?iri=" (escaped(iri.as_str())) "&format=text/turtle" } { "As Turtle" }
             }
         };
         Ok((title, body))

@@ -6,20 +6,19 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use maud::html;
+use oxigraph::model::NamedNodeRef;
 
-use super::link;
-use crate::graph::{self, described, vocabulary};
+use super::{link, made};
+use crate::graph::{self, described};
 use crate::serve::Served;
 use crate::serve::problem::Problem;
-use crate::serve::routes::{Page, in_background};
+use crate::serve::routes::Page;
 
 pub(in crate::serve) async fn home(
     State(served): State<Arc<Served>>,
     headers: HeaderMap,
 ) -> Response {
-    let shared = Arc::clone(&served);
-    let page = in_background(&served, move || written(&shared)).await;
-    page.and_then(|page| page).unwrap_or_else(|problem| problem.response(&headers))
+    made(&served, &headers, written).await
 }
 
 fn written(served: &Served) -> Result<Response, Problem> {
@@ -28,14 +27,7 @@ fn written(served: &Served) -> Result<Response, Problem> {
         let Some(all) = described(store)? else {
             return Ok(html! { p { "The run that makes this graph did not get to its end." } });
         };
-        let is_fact = |iri: &str| {
-            let about = [
-                "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-                "http://www.w3.org/2000/01/rdf-schema#",
-            ];
-            let skos = iri == vocabulary::ALT_LABEL.as_str();
-            !skos && !about.iter().any(|namespace| iri.starts_with(namespace))
-        };
+        let is_fact = |iri: &str| graph::is_of_facts(NamedNodeRef::new_unchecked(iri));
         let relations: Vec<_> = all.by_property.iter().filter(|(iri, _)| is_fact(iri)).collect();
         let facts: u64 = relations.iter().map(|(_, count)| **count).sum();
         Ok(html! {

@@ -14,19 +14,39 @@ pub(super) use relation::relation;
 pub(super) use runs::runs;
 pub(super) use search::{search, suggest};
 
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::response::Response;
 use maud::{Markup, html};
 use oxigraph::model::{NamedNode, NamedNodeRef, Term};
 use oxigraph::store::Store;
 
+use super::Served;
+use super::problem::Problem;
+use super::routes::in_background;
 use crate::graph::{self, Fact};
+
+/// A page that `written` makes of the store, or why there is none.
+async fn made(
+    served: &Arc<Served>,
+    headers: &HeaderMap,
+    written: fn(&Served) -> Result<Response, Problem>,
+) -> Response {
+    let shared = Arc::clone(served);
+    let page = in_background(served, move || written(&shared)).await;
+    page.and_then(|page| page).unwrap_or_else(|problem| problem.response(headers))
+}
+
+/// A text as a value within an address.
+fn escaped(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
 
 /// Where the page about something is: at its short name, or by its whole IRI.
 fn address(place: &str, iri: &str) -> String {
     match graph::shorten(iri).as_str() {
-        long if long.starts_with('<') => {
-            let iri: String = form_urlencoded::byte_serialize(iri.as_bytes()).collect();
-            format!("/{place}?iri={iri}")
-        }
+        long if long.starts_with('<') => format!("/{place}?iri={}", escaped(iri)),
         short => format!("/{place}/{short}"),
     }
 }

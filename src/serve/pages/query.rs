@@ -10,7 +10,7 @@ use oxigraph::sparql::results::{
     QueryResultsFormat, QueryResultsParser, SliceQueryResultsParserOutput,
 };
 
-use super::term;
+use super::{escaped, term};
 use crate::graph::{self, Dataset};
 use crate::serve::Served;
 use crate::serve::answer::answer;
@@ -89,8 +89,7 @@ pub(in crate::serve) async fn query(
 }
 
 fn run(sparql: &str) -> String {
-    let sparql: String = form_urlencoded::byte_serialize(sparql.as_bytes()).collect();
-    format!("/query?query={sparql}")
+    format!("/query?query={}", escaped(sparql))
 }
 
 /// The first rows of a result.

@@ -8,18 +8,17 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 use oxigraph::model::{GraphNameRef, NamedNodeRef, Term};
 
+use super::made;
 use crate::graph::{self, runs as runs_of};
 use crate::serve::Served;
 use crate::serve::problem::Problem;
-use crate::serve::routes::{Page, in_background};
+use crate::serve::routes::Page;
 
 pub(in crate::serve) async fn runs(
     State(served): State<Arc<Served>>,
     headers: HeaderMap,
 ) -> Response {
-    let shared = Arc::clone(&served);
-    let page = in_background(&served, move || written(&shared)).await;
-    page.and_then(|page| page).unwrap_or_else(|problem| problem.response(&headers))
+    made(&served, &headers, written).await
 }
 
 fn written(served: &Served) -> Result<Response, Problem> {
