@@ -16,7 +16,7 @@ use clap_complete::Shell;
 
 pub(super) use self::eval::EvalArgs;
 pub(super) use self::import::{ImportCommand, SparqlResultsArgs, WikidataArgs};
-pub(super) use self::serve::ServeArgs;
+pub(super) use self::serve::{JudgementsCommand, ServeArgs};
 pub(super) use self::shards::{MergeArgs, PlanArgs, ShardArgs};
 use crate::diagnostic::nearest;
 use crate::graph::{Annotations, ExportFormat, Part, ResultFormat};
@@ -107,6 +107,11 @@ pub enum Command {
     Serve(ServeArgs),
     /// Write a graph as a file
     Export(ExportArgs),
+    /// What people judged of a graph's facts
+    Judgements {
+        #[command(subcommand)]
+        command: JudgementsCommand,
+    },
     /// List the runs that made a graph what it is
     History {
         /// A run's output folder, or the store/ in it

@@ -19,6 +19,7 @@ mod import;
 mod init;
 mod inspect;
 mod interrupt;
+mod judgements;
 mod manual;
 mod query;
 mod report;
@@ -80,6 +81,7 @@ fn run_command(args: Args) -> Result<(), Failure> {
         Command::Query(args) => query::query(&args),
         Command::Serve(args) => serve::serve(&args, console),
         Command::Export(args) => export::export(&args),
+        Command::Judgements { command } => judgements::run(&command, console),
         Command::History { store } => diff::history(&store),
         Command::Diff(args) => diff::diff(&args),
         Command::Eval(args) => eval::eval(&args, console),

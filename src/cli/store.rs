@@ -14,12 +14,21 @@ use crate::graph;
 /// Where there is none, or it cannot be read.
 pub(super) fn open(folder: &Path) -> Result<Store, Failure> {
     let store = graph::open_for_reading(folder)?;
-    if graph::is_unfinished(&store)? {
+    warn(&store, folder)?;
+    Ok(store)
+}
+
+/// Says where the run that makes a graph did not get to its end.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn warn(store: &Store, folder: &Path) -> Result<(), Failure> {
+    if graph::is_unfinished(store)? {
         let message = "the run that makes this graph did not get to its end";
         let help = "what it has not asked yet is missing, as if it had no answer; finish it with \
                     `kgbuild run`";
         let warning = Diagnostic::warning("unfinished-graph", message).help(help);
         show(&warning.at(folder, At::File).into());
     }
-    Ok(store)
+    Ok(())
 }

@@ -43,6 +43,8 @@ pub struct Annotation {
     pub within: Option<[String; 2]>,
     /// Whether the object shares its name with another candidate.
     pub ambiguous: bool,
+    /// Whether a person judged it to be right.
+    pub judged: bool,
     /// The facts that it follows from.
     pub derived_from: Vec<Triple>,
 }
@@ -174,8 +176,7 @@ fn facts(
     for quad in store.quads_for_pattern(subject, relation, object, GRAPH).take(LOOKED_AT) {
         let triple = Triple::from(quad.map_err(Error::Read)?);
         if is_of_facts(triple.predicate.as_ref()) {
-            let annotations = annotations(store, &triple)?;
-            facts.push(Fact { triple, annotations });
+            facts.push(annotated_fact(store, triple)?);
         }
     }
     let confidence = |fact: &Fact| fact.confidence().unwrap_or(1.0);
@@ -185,6 +186,15 @@ fn facts(
     });
     facts.truncate(most);
     Ok(facts)
+}
+
+/// A triple with what is said of it.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn annotated_fact(store: &Store, triple: Triple) -> Result<Fact, Error> {
+    let annotations = annotations(store, &triple)?;
+    Ok(Fact { triple, annotations })
 }
 
 /// Whether a property is of facts: not of names and classes, nor of what is said about facts and runs.
@@ -226,6 +236,7 @@ fn annotation(store: &Store, reifier: &NamedOrBlankNode) -> Result<Annotation, E
             kgb::LOWER => lower = text(&object),
             kgb::UPPER => upper = text(&object),
             kgb::AMBIGUOUS => said.ambiguous = true,
+            kgb::JUDGED => said.judged = true,
             kgb::WAS_DERIVED_FROM => {
                 let Term::NamedNode(origin) = object else { continue };
                 said.derived_from.extend(reified(store, &origin)?);

@@ -290,6 +290,11 @@ fn is_rocksdbs(name: &str) -> bool {
         || ROCKSDB_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Whether a store is at `path`, whoever made it.
+pub(super) fn is_store(path: &Path) -> bool {
+    path.join(ROCKSDB_MARK).is_file()
+}
+
 /// Whether there is a store at `path`; an empty folder is none.
 fn holds_store(path: &Path) -> Result<bool, Error> {
     let foreign = |why| Err(Error::Foreign { path: path.to_owned(), why });
@@ -306,7 +311,7 @@ fn holds_store(path: &Path) -> Result<bool, Error> {
     if entries.next().is_none() {
         return Ok(false);
     }
-    if !path.join(ROCKSDB_MARK).is_file() {
+    if !is_store(path) {
         return foreign("it holds other files");
     }
     Ok(true)
@@ -327,7 +332,7 @@ const QUIET_WITHIN: Duration = Duration::from_secs(10);
 pub fn open_for_reading(path: &Path) -> Result<Store, Error> {
     let store = [path.join(STORE), path.to_owned()]
         .into_iter()
-        .find(|candidate| candidate.join(ROCKSDB_MARK).is_file())
+        .find(|candidate| is_store(candidate))
         .ok_or_else(|| Error::Missing { path: path.to_owned() })?;
     let files = || file_state(&store).map_err(|e| Error::folder("read the folder", &store, e));
     let started = Instant::now();
@@ -359,7 +364,7 @@ pub struct Held {
 /// # Errors
 /// [`Error::InUse`] where a run is writing.
 pub fn hold(path: &Path) -> Result<Held, Error> {
-    let above = path.parent().filter(|_| path.join(ROCKSDB_MARK).is_file());
+    let above = path.parent().filter(|_| is_store(path));
     let folder = Folder::quiet(above.unwrap_or(path))?;
     Ok(Held { _lock: folder._lock })
 }

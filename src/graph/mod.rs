@@ -6,7 +6,7 @@
 //! folder whose name begins with `.next-`. The store's default graph is the knowledge graph; the named graph
 //! [`vocabulary::LEDGER`] is the ledger; [`vocabulary::SCHEMA`] has what the ontology says of relations and
 //! classes, [`vocabulary::DESCRIPTION`] what the graph is by VoID and DCAT, [`vocabulary::HISTORY`] which runs
-//! made it what it is.
+//! made it what it is, [`vocabulary::JUDGEMENTS`] what people say of its facts.
 //!
 //! Invariant: the triples of a chunk and that it is done enter the store in one transaction, and
 //! a folder named `store` appears only when it is whole. A run that is killed at any moment
@@ -19,6 +19,7 @@ mod error;
 mod export;
 mod folder;
 mod history;
+mod judgements;
 mod kept;
 mod ledger;
 mod predictions;
@@ -37,7 +38,8 @@ mod write;
 pub use description::{Described, described};
 pub use done::{Chunk, DoneChunks};
 pub use entity::{
-    Annotation, Fact, Names, facts_by, facts_of, facts_to, is_known, is_of_facts, label, names,
+    Annotation, Fact, Names, annotated_fact, facts_by, facts_of, facts_to, is_known, is_of_facts,
+    label, names,
 };
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
@@ -45,6 +47,7 @@ pub use folder::{Held, hold, open_for_reading};
 pub use history::{
     FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
 };
+pub use judgements::{Judge, Judged, Judgement, Standing, Verdict, judged_facts, judgements};
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
 pub use ledger::differences;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};

@@ -65,6 +65,23 @@ terms! { "https://w3id.org/kgbuild#":
     /// On a reifier: that the triple was known, and others follow from it.
     KNOWN = "known";
 
+    /// On a reifier: that a person judged the triple to be right.
+    JUDGED = "judged";
+    /// The named graph of what people say of facts.
+    JUDGEMENTS = "judgements";
+    /// The named graph of what was predicted of facts that are judged, as it was.
+    PREDICTED = "predicted";
+    /// The class of judgements.
+    JUDGEMENT = "Judgement";
+    /// On a judgement: what is said of the fact.
+    VERDICT = "verdict";
+    /// On a judgement of a fact that is wrong: the object that is right.
+    RIGHT_OBJECT = "rightObject";
+    /// On a judgement: who judged.
+    JUDGED_BY = "judgedBy";
+    /// On a judgement: how the fact was chosen to be judged.
+    DRAWN = "drawn";
+
     /// The class of runs.
     RUN = "Run";
     /// On a run: a hash of all that its result depends on.
@@ -102,7 +119,7 @@ terms! { "https://w3id.org/kgbuild#":
     HISTORY = "history";
     /// The class of runs that changed a graph.
     CHANGE = "Change";
-    /// In the history: the number of a change, from 1.
+    /// In the history: the number of a change, from 1; on a judgement: its own.
     NUMBER = "number";
     /// In the history: the run that made a change.
     OF_RUN = "ofRun";
@@ -155,6 +172,8 @@ terms! { "http://www.w3.org/ns/prov#":
     WAS_GENERATED_BY = "wasGeneratedBy";
     /// `prov:wasDerivedFrom`
     WAS_DERIVED_FROM = "wasDerivedFrom";
+    /// `prov:generatedAtTime`
+    GENERATED_AT_TIME = "generatedAtTime";
     /// `prov:startedAtTime`
     STARTED_AT_TIME = "startedAtTime";
     /// `prov:endedAtTime`

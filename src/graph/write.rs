@@ -25,6 +25,7 @@ use super::description::Counts;
 use super::done::{Chunk, DoneChunks};
 use super::error::Error;
 use super::folder::Folder;
+use super::judgements;
 use super::kept;
 use super::ledger;
 use super::records::{ChunkRecord, Durability, RunDescription, ShardDescription};
@@ -92,8 +93,7 @@ impl GraphWriter {
     ) -> Result<Self, Error> {
         let signature = begin::signature(base_iri, &run.signature);
         let (iri, hash) = begin::run_iri(base_iri, &signature)?;
-        let opening = begin::opening(&iri, &hash, &signature, run)?;
-
+        let mut opening = begin::opening(&iri, &hash, &signature, run)?;
         let folder = Folder::claim(folder)?;
         let mut made = Place::find(&folder, &begin::expected(base_iri, run), fresh)?;
         if fresh {
@@ -104,10 +104,15 @@ impl GraphWriter {
             At::Instead(path) => (path, false),
             At::Beside => (folder.next_successor()?, false),
         };
+        if fresh && folder.signature(&store_path)?.is_some() {
+            // What people said is nothing that could be asked again.
+            opening.extend(judgements::inherited(&store_path)?);
+        }
         let store = match is_there {
             true => folder.open(&store_path)?,
             false => folder.create(&store_path, opening)?,
         };
+        judgements::inherit(&folder, (&store, &store_path))?;
         let whole = match fresh || ledger::is_complete(&store, &store_path)? {
             true => None,
             false => Whole::of(run)?,
@@ -184,6 +189,18 @@ impl GraphWriter {
     /// The store, to read from.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Makes the graph, as far as it is written, what predictions and judgements come to.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the store fails.
+    pub fn settle_judgements(&mut self) -> Result<(), Error> {
+        if judgements::settle_all(&self.store)? {
+            // What was counted before is no longer so.
+            self.counted = None;
+        }
+        Ok(())
     }
 
     /// Writes a chunk, and that it is done, in one transaction. A chunk that is done is left as it is.

@@ -42,6 +42,8 @@ pub fn run(
     let predicted = loop {
         let asking = Asking { plan, workers, events, stop };
         round(&asking, predictors, &mut writer, &mut counts)?;
+        // What leads on, and what follows, are facts as they are judged.
+        writer.settle_judgements()?;
         let is_done = plan.tasks(writer.done()).next().is_none();
         if !is_done || !plan.crawl(&writer, events)? {
             break is_done;

@@ -1,6 +1,6 @@
 //! The graph over HTTP: the SPARQL 1.1 protocol, the Graph Store protocol for reading, and pages.
 //!
-//! What is served cannot be changed by a request. Each request has bounds: of its size, of its time, of a query's
+//! What is served cannot be changed by a request, but for what people say of its facts who may judge them. Each request has bounds: of its size, of its time, of a query's
 //! memory, of the length of a result, of the number of queries at once; what goes beyond is refused with its
 //! reason, and the server goes on. Queries are answered by processes of their own ([`answer_input`]): nothing
 //! else bounds what an engine takes that was not made to be stopped.
@@ -12,11 +12,13 @@ mod negotiate;
 mod pages;
 mod problem;
 mod protocol;
+mod review;
 mod routes;
 mod service;
 mod worker;
 mod workers;
 
+pub use review::{ReviewOptions, unguessable};
 pub use worker::answer_input;
 pub use workers::StartWorker;
 
@@ -32,8 +34,10 @@ use tokio::runtime;
 use tokio::sync::Semaphore;
 
 use self::index::Index;
+use self::review::Review;
 use self::workers::Workers;
 use crate::diagnostic::{Explain, Fault};
+use crate::graph;
 
 /// How long a client may leave a part of an answer unread.
 const UNREAD: Duration = Duration::from_secs(30);
@@ -63,6 +67,8 @@ pub struct Options {
     pub origin: Option<String>,
     /// What it grants.
     pub limits: Limits,
+    /// What lets people judge facts; none where they are only read.
+    pub review: Option<ReviewOptions>,
 }
 
 /// A server that has its address, and is not yet running.
@@ -83,6 +89,7 @@ struct Served {
     workers: Workers,
     /// A permit a page.
     pages: Arc<Semaphore>,
+    review: Option<Review>,
 }
 
 /// Why there is no server.
@@ -103,6 +110,9 @@ pub enum Error {
     /// The names in the graph cannot be read.
     #[error("cannot read the graph")]
     Names(#[source] StorageError),
+    /// The facts in the graph cannot be read.
+    #[error("cannot read the graph's facts")]
+    Facts(#[source] graph::Error),
     /// Origins that are none.
     #[error("`{0}` is no origin")]
     Origin(String),
@@ -112,7 +122,7 @@ impl Explain for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::Address { .. } | Self::Origin(_) => Fault::User,
-            Self::Threads(_) | Self::Names(_) => Fault::Machine,
+            Self::Threads(_) | Self::Names(_) | Self::Facts(_) => Fault::Machine,
         }
     }
 
@@ -123,7 +133,7 @@ impl Explain for Error {
             }
             Self::Address { .. } => Some("name another --bind or --port".to_owned()),
             Self::Origin(_) => Some("write it as in https://example.org, or * for all".to_owned()),
-            Self::Threads(_) | Self::Names(_) => None,
+            Self::Threads(_) | Self::Names(_) | Self::Facts(_) => None,
         }
     }
 }
@@ -133,9 +143,9 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Address`] where it cannot be had, [`Error::Origin`] where that is none,
-    /// [`Error::Names`] where the store cannot be read.
+    /// [`Error::Names`] and [`Error::Facts`] where the store cannot be read.
     pub fn bind(store: Store, options: Options) -> Result<Self, Error> {
-        let Options { start_worker, address, origin, limits } = options;
+        let Options { start_worker, address, origin, limits, review } = options;
         if let Some(origin) = origin.as_ref().filter(|origin| !routes::is_origin(origin)) {
             return Err(Error::Origin(origin.clone()));
         }
@@ -148,7 +158,9 @@ impl Server {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let pages = Arc::new(Semaphore::new(PAGES * cores));
         let workers = Workers::new(start_worker);
-        let served = Arc::new(Served { store, index, origin, limits, room, workers, pages });
+        let review = review.map(Review::of).transpose().map_err(Error::Facts)?;
+        let served =
+            Arc::new(Served { store, index, origin, limits, room, workers, pages, review });
         Ok(Self { listener, address, served })
     }
 

@@ -54,6 +54,11 @@ impl Problem {
         Self::new(StatusCode::NOT_ACCEPTABLE, text)
     }
 
+    /// Something else was done meanwhile.
+    pub(super) fn conflict(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, text)
+    }
+
     /// Nothing is there.
     pub(super) fn missing(text: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, text)

@@ -9,7 +9,7 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use maud::{Markup, html};
 use oxigraph::io::RdfFormat;
 use oxigraph::model::NamedNode;
@@ -44,6 +44,13 @@ pub(super) fn router(served: &Arc<Served>) -> Router {
         .route("/suggest", read(get(pages::suggest)))
         .route("/query", read(get(pages::query)))
         .route("/runs", read(get(pages::runs)))
+        .route("/review", read(get(pages::review_page)))
+        .route("/review/enter", read(post(pages::enter)))
+        .route("/review/judge", read(post(pages::judge)))
+        .route("/review/skip", read(post(pages::skip)))
+        .route("/review/take-back", read(post(pages::take_back)))
+        .route("/review/leave", read(post(pages::leave)))
+        .route("/review/precision", read(get(pages::precision)))
         .route("/entity", read(get(resource)))
         .route("/entity/{*name}", read(get(named)))
         .route("/relation", read(get(resource)))
@@ -77,6 +84,7 @@ impl IntoResponse for Page<'_> {
                 a href="/" { "Graph" }
                 a href="/query" { "Query" }
                 a href="/runs" { "Runs" }
+                a href="/review" { "Review" }
                 form action="/search" role="search" {
                     label for="q" class="unseen" { "Search entities and relations" }
                     input #q name="q" type="search" placeholder="Search" autocomplete="off";
@@ -164,7 +172,10 @@ async fn description(served: &Arc<Served>, headers: &HeaderMap) -> Result<Respon
 }
 
 /// A whole body.
-async fn read(body: Body) -> Result<Bytes, Problem> {
+///
+/// # Errors
+/// Where it is too long, breaks off, or does not end.
+pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
     let reading = axum::body::to_bytes(body, BODY);
     match time::timeout(SENDING, reading).await {
         Ok(Ok(body)) => Ok(body),
@@ -304,6 +315,7 @@ pub(super) async fn in_background<T: Send + 'static>(
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let (kind, text) = match &*name {
         "style.css" => ("text/css", html::style() + include_str!("static/serve.css")),
+        "review.js" => ("text/javascript", include_str!("static/review.js").to_owned()),
         "search.js" => ("text/javascript", include_str!("static/search.js").to_owned()),
         _ => return Problem::missing(format!("there is no file {name}")).response(&headers),
     };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,11 +25,15 @@ pub type StartWorker = Box<dyn Fn() -> std::process::Command + Send + Sync>;
 pub(super) struct Workers {
     start: StartWorker,
     idle: Mutex<Vec<Worker>>,
+    /// How often the graph was changed.
+    age: AtomicU64,
 }
 
 /// A process that answers; it ends when this is dropped.
 pub(super) struct Worker {
     child: Child,
+    /// How often the graph had been changed when it was started.
+    age: u64,
     /// Whether it has opened the store.
     is_ready: bool,
     requests: ChildStdin,
@@ -37,7 +42,7 @@ pub(super) struct Worker {
 
 impl Workers {
     pub(super) fn new(start: StartWorker) -> Self {
-        Self { start, idle: Mutex::default() }
+        Self { start, idle: Mutex::default(), age: AtomicU64::new(0) }
     }
 
     /// One that waits, or a new one.
@@ -52,17 +57,28 @@ impl Workers {
                 return Ok(worker);
             }
         }
-        Worker::start((self.start)())
+        drop(idle);
+        Worker::start((self.start)(), self.age.load(Ordering::SeqCst))
+    }
+
+    /// Lets those go that have the graph as it was.
+    pub(super) fn renew(&self) {
+        self.age.fetch_add(1, Ordering::SeqCst);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Lets one wait that has answered what it was asked.
     pub(super) fn give_back(&self, worker: Worker) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at while nobody can let them go.
+        if worker.age == self.age.load(Ordering::SeqCst) {
+            idle.push(worker);
+        }
     }
 }
 
 impl Worker {
-    fn start(command: std::process::Command) -> io::Result<Self> {
+    fn start(command: std::process::Command, age: u64) -> io::Result<Self> {
         let mut command = Command::from(command);
         // In a group of its own: what is typed at the terminal is for the server.
         command.process_group(0).kill_on_drop(true);
@@ -71,7 +87,7 @@ impl Worker {
         match (child.stdin.take(), child.stdout.take()) {
             (Some(requests), Some(frames)) => {
                 let frames = BufReader::new(frames);
-                Ok(Self { child, is_ready: false, requests, frames })
+                Ok(Self { child, age, is_ready: false, requests, frames })
             }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }

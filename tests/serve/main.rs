@@ -11,4 +11,5 @@ mod clients;
 mod hostile;
 mod pages;
 mod protocol;
+mod review;
 mod server;

@@ -22,6 +22,8 @@ pub struct Server {
     child: Child,
     /// As 127.0.0.1:40000.
     pub address: String,
+    /// What the server prints after its address.
+    said: BufReader<std::process::ChildStdout>,
     folder: tempfile::TempDir,
 }
 
@@ -57,6 +59,11 @@ impl Server {
             classes: vec![class("Q5119", "capital city", &[])],
         };
         write_graph(folder.path(), schema, &entities, &facts);
+        Self::of(folder, arguments)
+    }
+
+    /// Of a graph that is there.
+    pub fn of(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kgbuild"))
             .arg("serve")
             .arg(folder.path())
@@ -67,10 +74,26 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        said.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
-        Self { child, address, folder }
+        Self { child, address, said, folder }
+    }
+
+    /// The next line that it prints.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Ends it at once, as a power cut would, and starts another one of the same graph.
+    pub fn again(mut self, arguments: &[&str]) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        Self::of(folder, arguments)
     }
 
     /// The output folder that is served.

@@ -31,7 +31,26 @@ pub struct ServeArgs {
     /// End a query that takes more memory, in MB; without it, half of what is free at the start, shared by --queries
     #[arg(long, value_name = "MB")]
     pub memory: Option<u64>,
+    /// Let people judge facts at /review who know a token, which is printed; no run can change the graph meanwhile
+    #[arg(long)]
+    pub review: bool,
+    /// The token in a file, at least 16 characters, instead of a new one
+    #[arg(long, value_name = "FILE", requires = "review")]
+    pub token_file: Option<PathBuf>,
     /// Answer a server's queries on standard input
     #[arg(long, hide = true)]
     pub answer: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum JudgementsCommand {
+    /// Write the facts that were judged to be right as tune, finetune and eval take them
+    Export {
+        /// A run's output folder, or the store/ in it
+        store: PathBuf,
+        /// Write to a file, whole or not at all, instead of standard output: a table where it ends in .csv, else JSON
+        /// lines
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
 }

@@ -45,6 +45,7 @@ impl GraphWriter {
             self.checkpoint()?;
             return self.hand_over();
         }
+        self.settle_judgements()?;
         let place = self.folder.store_path();
         let read = |error| Error::storage("reading", &place, error);
         let was = match place == self.store_path {

@@ -9,6 +9,7 @@ use oxigraph::store::Store;
 use super::super::description::Counts;
 use super::super::error::{Difference, Error};
 use super::super::folder::Folder;
+use super::super::judgements;
 use super::super::kept::KeptAnswers;
 use super::super::ledger;
 use super::{GraphState, GraphWriter};
@@ -23,6 +24,7 @@ impl GraphWriter {
         differences: Vec<Difference>,
         counted: Option<Counts>,
     ) -> Result<Self, Error> {
+        judgements::inherit(&folder, (&store, &store_path))?;
         let (done, outdated) = ledger::done(&store, &store_path)?;
         let base_iri = ledger::parts(run.as_str()).map_or("", |(base, _)| base).to_owned();
         let kept = Arc::new(KeptAnswers::default());

@@ -4,6 +4,7 @@ mod entity;
 mod home;
 mod query;
 mod relation;
+mod review;
 mod runs;
 mod search;
 
@@ -11,6 +12,7 @@ pub(super) use entity::{entity, unknown};
 pub(super) use home::home;
 pub(super) use query::query;
 pub(super) use relation::relation;
+pub(super) use review::{enter, judge, leave, precision, review_page, skip, take_back};
 pub(super) use runs::runs;
 pub(super) use search::{search, suggest};
 
@@ -107,6 +109,9 @@ fn remarks(store: &Store, fact: &Fact) -> Result<Markup, graph::Error> {
     for said in &fact.annotations {
         if let Some([lower, upper]) = &said.within {
             parts.push(html! { "between " (lower) " and " (upper) });
+        }
+        if said.judged {
+            parts.push(html! { "judged to be right" });
         }
         if said.ambiguous {
             parts.push(html! { "its name is that of several" });
