@@ -2,6 +2,7 @@
 
 mod entity;
 mod home;
+mod neighbours;
 mod query;
 mod relation;
 mod runs;
@@ -9,6 +10,7 @@ mod search;
 
 pub(super) use entity::{entity, unknown};
 pub(super) use home::home;
+pub(super) use neighbours::neighbours;
 pub(super) use query::query;
 pub(super) use relation::relation;
 pub(super) use runs::runs;
