@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes what kgbuild is made of as a CycloneDX 1.6 file: every crate that the program or its build
-needs on this machine, with version, licence and hash, as Cargo.lock pins them. Takes the file's path;
-the same checkout gives the same bytes."""
+needs on this machine, with version, licence and hash, as Cargo.lock pins them, and the script of others
+that its server sends. Takes the file's path; the same checkout gives the same bytes."""
 
 import json
 import pathlib
@@ -11,6 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOCK = ROOT / "Cargo.lock"
+SCRIPTS = ROOT / "src" / "serve" / "static" / "README.md"
 
 
 def cargo(*words):
@@ -44,6 +45,14 @@ def component(package, hashes):
     return described
 
 
+def script(name, version, licence, sha256):
+    """A script that is pinned in the source, as CycloneDX has it."""
+    purl = f"pkg:npm/{name}@{version}"
+    described = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+    hashes = [{"alg": "SHA-256", "content": sha256}]
+    return described | {"licenses": [{"expression": licence}], "hashes": hashes}
+
+
 def main(target):
     host = re.search(r"^host: (\S+)$", cargo("--version", "--verbose"), re.MULTILINE)[1]
     metadata = json.loads(cargo("metadata", "--locked", "--format-version=1", f"--filter-platform={host}"))
@@ -57,13 +66,17 @@ def main(target):
     def refs(packages):
         return sorted({components[package]["bom-ref"] for package in packages})
 
+    pinned = r"\| `(.*)\.min\.js` \| .* \| (.*) \| (.*) \| `(.*)` \|"
+    scripts = [script(*found) for found in re.findall(pinned, SCRIPTS.read_text())]
     program = components[root] | {"type": "application"}
     bom = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": program},
-        "components": sorted((c for p, c in components.items() if p != root), key=lambda c: c["bom-ref"]),
+        "components": sorted(
+            [*(c for p, c in components.items() if p != root), *scripts], key=lambda c: c["bom-ref"]
+        ),
         "dependencies": sorted(
             (
                 {
@@ -77,7 +90,7 @@ def main(target):
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(bom, indent=2) + "\n")
-    print(f"{target}: {len(components)} crates")
+    print(f"{target}: {len(components)} crates, {len(scripts)} scripts")
 
 
 if __name__ == "__main__":

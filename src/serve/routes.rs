@@ -53,6 +53,7 @@ pub(super) fn router(served: &Arc<Served>) -> Router {
         .route("/review/precision", read(get(pages::precision)))
         .route("/entity", read(get(resource)))
         .route("/entity/{*name}", read(get(named)))
+        .route("/neighbours", read(get(pages::neighbours)))
         .route("/relation", read(get(resource)))
         .route("/relation/{*name}", read(get(named)))
         .route("/sparql", read(get(sparql).post(sparql)))
@@ -317,6 +318,8 @@ async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
         "style.css" => ("text/css", html::style() + include_str!("static/serve.css")),
         "review.js" => ("text/javascript", include_str!("static/review.js").to_owned()),
         "search.js" => ("text/javascript", include_str!("static/search.js").to_owned()),
+        "drawing.js" => ("text/javascript", include_str!("static/drawing.js").to_owned()),
+        "cytoscape.js" => ("text/javascript", include_str!("static/cytoscape.min.js").to_owned()),
         _ => return Problem::missing(format!("there is no file {name}")).response(&headers),
     };
     let kind = format!("{kind}; charset=utf-8");
@@ -326,7 +329,32 @@ async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+
+    #[test]
+    fn files_of_others_are_those_that_were_pinned() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/serve/static");
+        let list = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        let mut pinned = Vec::new();
+        for row in list.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> =
+                row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+            let [_, name, _, _, _, sha256, _] = cells[..] else { panic!("not five cells: {row}") };
+            let bytes = std::fs::read(folder.join(name)).unwrap();
+            assert_eq!(hex::encode(Sha256::digest(&bytes)), sha256, "{name}");
+            pinned.push(name.to_owned());
+        }
+        pinned.sort();
+        let mut others: Vec<String> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".min.js") || name.ends_with(".LICENSE"))
+            .collect();
+        others.sort();
+        assert_eq!(pinned, others);
+    }
 
     #[test]
     fn origins_are_told_from_other_texts() {

@@ -8,6 +8,7 @@ mod python;
 mod store;
 
 mod clients;
+mod drawing;
 mod hostile;
 mod pages;
 mod protocol;

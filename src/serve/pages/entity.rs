@@ -38,6 +38,7 @@ pub(in crate::serve) fn entity(served: &Served, iri: &NamedNode) -> Result<Respo
                     }
                 }
             }
+            (drawing(iri))
             (table(store, "Facts", &own, false)?)
             (table(store, "Facts that point here", &others, true)?)
             p class="note" {
@@ -48,6 +49,18 @@ pub(in crate::serve) fn entity(served: &Served, iri: &NamedNode) -> Result<Respo
     };
     let (title, body) = page().map_err(|error| Problem::of_graph(&error))?;
     Ok(Page { title: &title, lead: "", body }.into_response())
+}
+
+/// Where a script draws the neighbourhood; nothing is to be seen where scripts do not run.
+fn drawing(iri: &NamedNode) -> Markup {
+    html! {
+        details #drawing class="drawing" hidden
+            data-neighbours={ "/neighbours?iri=" (escaped(iri.as_str())) }
+        {
+            summary { "Draw its neighbourhood" }
+        }
+        script src="/static/drawing.js" defer {}
+    }
 }
 
 fn table(

@@ -2,6 +2,7 @@
 
 mod entity;
 mod home;
+mod neighbours;
 mod query;
 mod relation;
 mod review;
@@ -10,6 +11,7 @@ mod search;
 
 pub(super) use entity::{entity, unknown};
 pub(super) use home::home;
+pub(super) use neighbours::neighbours;
 pub(super) use query::query;
 pub(super) use relation::relation;
 pub(super) use review::{enter, judge, leave, precision, review_page, skip, take_back};
