@@ -1,4 +1,4 @@
-//! The server, over its sockets: SPARQL's protocol, pages, bad requests, hostile clients, and real clients.
+//! The server, over its sockets: SPARQL's protocol, pages, reconciliation, bad requests, hostile clients, and real clients.
 
 #[expect(dead_code, reason = "the readers of exports are not asked here")]
 #[path = "../support/python.rs"]
@@ -11,4 +11,5 @@ mod clients;
 mod hostile;
 mod pages;
 mod protocol;
+mod reconcile;
 mod server;
