@@ -162,6 +162,37 @@ pub fn facts_by(
     facts(store, None, Some(relation), None, most)
 }
 
+/// The facts of a subject by one relation, those of more confidence first; at most so many.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn facts_about(
+    store: &Store,
+    subject: NamedNodeRef<'_>,
+    relation: NamedNodeRef<'_>,
+    most: usize,
+) -> Result<Vec<Fact>, Error> {
+    facts(store, Some(subject.into()), Some(relation), None, most)
+}
+
+/// The objects of a subject's facts by one relation, without what is said of these, in the store's order; at
+/// most so many.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn objects(
+    store: &Store,
+    subject: NamedNodeRef<'_>,
+    relation: NamedNodeRef<'_>,
+    most: usize,
+) -> Result<Vec<Term>, Error> {
+    if !is_of_facts(relation) {
+        return Ok(Vec::new());
+    }
+    let quads = store.quads_for_pattern(Some(subject.into()), Some(relation), None, GRAPH);
+    quads.take(most).map(|quad| Ok(quad.map_err(Error::Read)?.object)).collect()
+}
+
 fn facts(
     store: &Store,
     subject: Option<NamedOrBlankNodeRef<'_>>,
@@ -314,6 +345,11 @@ mod tests {
         assert!(facts[1].annotations[0].ambiguous);
         assert_eq!(facts[1].annotations[0].base, Some(0.25));
         assert_eq!(facts_of(&store, iri("e:a"), 1).unwrap().len(), 1);
+        let about = facts_about(&store, iri("e:a"), iri("e:q"), 10).unwrap();
+        assert_eq!(about.iter().map(|fact| of(fact).0).collect::<Vec<_>>(), ["<e:2>", "<e:1>"]);
+        let objects = |relation| objects(&store, iri("e:a"), relation, 10).unwrap();
+        assert_eq!(objects(iri("e:q")).len(), 2);
+        assert!(objects(rdfs::LABEL).is_empty() && objects(iri("e:none")).is_empty());
     }
 
     #[test]

@@ -38,8 +38,8 @@ mod write;
 pub use description::{Described, described};
 pub use done::{Chunk, DoneChunks};
 pub use entity::{
-    Annotation, Fact, Names, annotated_fact, facts_by, facts_of, facts_to, is_known, is_of_facts,
-    label, names,
+    Annotation, Fact, Names, annotated_fact, facts_about, facts_by, facts_of, facts_to, is_known,
+    is_of_facts, label, names, objects,
 };
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};

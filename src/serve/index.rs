@@ -4,8 +4,13 @@
 //! sorted by what stands there. The places that begin with what was typed are then next to each other, and
 //! found by two binary searches.
 
+mod alike;
+
+pub(super) use alike::Alike;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use oxigraph::model::vocab::rdfs;
 use oxigraph::model::{GraphNameRef, NamedOrBlankNode, Term};
@@ -81,7 +86,7 @@ impl Index {
     }
 
     fn add(&mut self, whose: u32, name: &str) {
-        let folded = folded(name);
+        let folded = squeezed(&folded(name));
         // Places are counted in 32 bits; what is beyond is found by its IRI.
         let Ok(begin) = u32::try_from(self.text.len() + folded.len() + 1).map(|_| self.text.len())
         else {
@@ -102,41 +107,70 @@ impl Index {
     }
 
     fn sort(&mut self) {
-        let text = &self.text;
-        let rest = |place: u32| text[place as usize..].split(END).next().unwrap_or_default();
-        self.words.sort_unstable_by(|&a, &b| rest(a).cmp(rest(b)).then(a.cmp(&b)));
+        let mut words = std::mem::take(&mut self.words);
+        // Of names that end alike those that are no more than this come first.
+        let later = |place| (!self.is_first(place), place);
+        words.sort_unstable_by(|&a, &b| {
+            self.rest(a).cmp(self.rest(b)).then_with(|| later(a).cmp(&later(b)))
+        });
+        self.words = words;
+    }
+
+    /// What stands at a place and behind it, the names behind it too.
+    fn begins(&self, place: u32) -> &str {
+        &self.text[place as usize..]
+    }
+
+    /// What stands at a place, up to the end of the name.
+    fn rest(&self, place: u32) -> &str {
+        self.begins(place).split(END).next().unwrap_or_default()
+    }
+
+    /// Whether no word of the name is before a place.
+    fn is_first(&self, place: u32) -> bool {
+        let before = self.text[..place as usize].chars().rev();
+        !before.take_while(|&letter| letter != END).any(char::is_alphanumeric)
+    }
+
+    /// The number of the name in which a place is.
+    fn number(&self, place: u32) -> usize {
+        self.names.partition_point(|(begin, _)| *begin <= place) - 1
+    }
+
+    /// Which of the places where words begin have this there.
+    fn range(&self, beginning: &str) -> Range<usize> {
+        let first = self.words.partition_point(|&place| self.begins(place) < beginning);
+        let count =
+            self.words[first..].partition_point(|&place| self.begins(place).starts_with(beginning));
+        first..first + count
     }
 
     /// The entities and relations whose names have words that begin as those of `typed`, the last of which may not
     /// be finished; at most so many. Names that begin so come first, of these the shorter ones.
     pub(super) fn find(&self, typed: &str, most: usize) -> Vec<Hit> {
-        let typed = folded(&typed.chars().take(TYPED).collect::<String>());
-        let typed = typed.trim();
-        let parts = typed.split(|c: char| !c.is_alphanumeric());
-        let words: Vec<&str> = parts.filter(|word| !word.is_empty()).take(WORDS).collect();
-        let begins = |place: u32| &self.text[place as usize..];
-        let range = |word: &str| {
-            let first = self.words.partition_point(|&place| begins(place) < word);
-            let count =
-                self.words[first..].partition_point(|&place| begins(place).starts_with(word));
-            &self.words[first..first + count]
+        let hit = |number: usize| Hit {
+            iri: self.iris[self.names[number].1 as usize].to_string(),
+            name: self.written[number].to_string(),
         };
+        self.found(&comparable(typed), most).into_iter().map(hit).collect()
+    }
+
+    /// The numbers of the names that [`Self::find`] finds, one for each thing.
+    fn found(&self, typed: &str, most: usize) -> Vec<usize> {
+        let words: Vec<&str> = words_of(typed).take(WORDS).collect();
         // The word that is in the fewest names.
-        let ranges = words.iter().map(|word| range(word));
+        let ranges = words.iter().map(|word| &self.words[self.range(word)]);
         let Some(places) = ranges.min_by_key(|places| places.len()) else { return Vec::new() };
         let mut seen = HashSet::new();
         let mut found: BTreeMap<u32, (Reverse<bool>, usize, usize)> = BTreeMap::new();
         for &place in places.iter().take(LOOKED_AT) {
-            let number = self.names.partition_point(|(begin, _)| *begin <= place) - 1;
+            let number = self.number(place);
             if !seen.insert(number) {
                 continue;
             }
             let (begin, whose) = self.names[number];
-            let name = begins(begin).split(END).next().unwrap_or_default();
-            let has = |word: &&str| {
-                let mut own = name.split(|c: char| !c.is_alphanumeric());
-                own.any(|own| own.starts_with(word))
-            };
+            let name = self.rest(begin);
+            let has = |word: &&str| words_of(name).any(|own| own.starts_with(word));
             if !words.iter().all(has) {
                 continue;
             }
@@ -146,11 +180,7 @@ impl Index {
         }
         let mut found: Vec<_> = found.into_iter().map(|(whose, rank)| (rank, whose)).collect();
         found.sort_unstable();
-        let hit = |((_, _, number), whose): ((_, _, usize), u32)| Hit {
-            iri: self.iris[whose as usize].to_string(),
-            name: self.written[number].to_string(),
-        };
-        found.into_iter().take(most).map(hit).collect()
+        found.into_iter().take(most).map(|((_, _, number), _)| number).collect()
     }
 }
 
@@ -161,6 +191,21 @@ impl Index {
         let few = self.iris.iter().take(COMPARED);
         nearest(iri, few.map(AsRef::as_ref))
     }
+}
+
+/// A text as names are compared: the first 200 characters, folded, with single spaces.
+pub(super) fn comparable(text: &str) -> String {
+    squeezed(&folded(&text.chars().take(TYPED).collect::<String>()))
+}
+
+/// The words of a folded text.
+pub(super) fn words_of(folded: &str) -> impl Iterator<Item = &str> {
+    folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// With single spaces, and none at its ends.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Small letters without accents, and without what cannot be seen. Marks stay where they are no accents: behind letters

@@ -12,6 +12,7 @@ mod negotiate;
 mod pages;
 mod problem;
 mod protocol;
+mod reconcile;
 mod review;
 mod routes;
 mod service;

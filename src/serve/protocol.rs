@@ -15,8 +15,8 @@ pub(super) enum Request {
     Query(String, Dataset),
 }
 
-/// What a body may be.
-const FORM: &str = "application/x-www-form-urlencoded";
+/// A form's fields, as a body.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 const QUERY: &str = "application/sparql-query";
 const UPDATE: &str = "application/sparql-update";
 
@@ -34,9 +34,7 @@ pub(super) fn request(
     if method != Method::POST {
         return of_parameters(parameters, false);
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    match &*kind.to_ascii_lowercase() {
+    match &*kind(headers) {
         FORM => {
             parameters.extend(pairs(body));
             of_parameters(parameters, true)
@@ -76,6 +74,13 @@ fn of_parameters(parameters: Vec<(String, String)>, must_ask: bool) -> Result<Re
         None if must_ask => Err(Problem::bad("there is no query")),
         None => Ok(Request::Description),
     }
+}
+
+/// What a body is said to be, in small letters and without its parameters.
+pub(super) fn kind(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
 }
 
 /// The IRI of a graph.

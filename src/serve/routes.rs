@@ -19,7 +19,7 @@ use super::answer::answer;
 use super::negotiate::{TRIPLES, choose, wants_page};
 use super::problem::Problem;
 use super::protocol::{self, graph, pairs, parameter, request};
-use super::{Served, pages, service};
+use super::{Served, pages, reconcile, service};
 use crate::graph::{self, Dataset};
 use crate::html;
 
@@ -58,6 +58,10 @@ pub(super) fn router(served: &Arc<Served>) -> Router {
         .route("/relation/{*name}", read(get(named)))
         .route("/sparql", read(get(sparql).post(sparql)))
         .route("/store", read(get(store)))
+        .route("/reconcile", read(get(reconcile::reconcile).post(reconcile::reconcile)))
+        .route("/reconcile/suggest/{kind}", read(get(reconcile::suggest)))
+        .route("/reconcile/properties", read(get(reconcile::properties)))
+        .route("/reconcile/preview", read(get(reconcile::preview)))
         .route("/.well-known/void", read(get(|| async { Redirect::to("/sparql") })))
         .route("/static/{name}", read(get(file)))
         .fallback(|uri: Uri, headers: HeaderMap| async move {
@@ -160,16 +164,26 @@ async fn sparql(State(served): State<Arc<Served>>, sent: Request) -> Response {
 async fn description(served: &Arc<Served>, headers: &HeaderMap) -> Result<Response, Problem> {
     let chosen = choose(headers, &TRIPLES)
         .ok_or_else(|| Problem::unacceptable("the service is described in RDF alone"))?;
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let endpoint = format!("http://{host}/sparql");
-    let endpoint = NamedNode::new(endpoint).map_err(|_| Problem::bad("its Host is no host"))?;
+    let endpoint = format!("{}/sparql", reached_at(headers)?);
     let shared = Arc::clone(served);
-    let text = in_background(served, move || {
-        service::describe(&shared.store, endpoint.as_str(), chosen.format)
-    })
-    .await?;
+    let text =
+        in_background(served, move || service::describe(&shared.store, &endpoint, chosen.format))
+            .await?;
     let text = text.map_err(|error| Problem::broken(&error))?;
     Ok(([(header::CONTENT_TYPE, chosen.content_type)], text).into_response())
+}
+
+/// Where the client reaches the server, as `http://localhost:7878`. One before it that has the encryption says so.
+///
+/// # Errors
+/// Where the client says that it is at no host.
+pub(super) fn reached_at(headers: &HeaderMap) -> Result<String, Problem> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let is_secure =
+        headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
+    let scheme = if is_secure { "https" } else { "http" };
+    let address = NamedNode::new(format!("{scheme}://{host}"));
+    Ok(address.map_err(|_| Problem::bad("its Host is no host"))?.into_string())
 }
 
 /// A whole body.

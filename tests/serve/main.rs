@@ -1,4 +1,4 @@
-//! The server, over its sockets: SPARQL's protocol, pages, bad requests, hostile clients, and real clients.
+//! The server, over its sockets: SPARQL's protocol, pages, reconciliation, bad requests, hostile clients, and real clients.
 
 #[expect(dead_code, reason = "the readers of exports are not asked here")]
 #[path = "../support/python.rs"]
@@ -12,5 +12,6 @@ mod drawing;
 mod hostile;
 mod pages;
 mod protocol;
+mod reconcile;
 mod review;
 mod server;

@@ -7,7 +7,8 @@ use crate::server::Server;
 const CAPITALS: &str =
     "SELECT ?c WHERE { ?s wdt:P36 ?o {| kgb:confidence ?c |} . ?s rdfs:label \"France\" }";
 
-fn encoded(text: &str) -> String {
+/// A text as a value within an address or a form.
+pub fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 

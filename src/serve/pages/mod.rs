@@ -48,7 +48,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Where the page about something is: at its short name, or by its whole IRI.
-fn address(place: &str, iri: &str) -> String {
+pub(super) fn address(place: &str, iri: &str) -> String {
     match graph::shorten(iri).as_str() {
         long if long.starts_with('<') => format!("/{place}?iri={}", escaped(iri)),
         short => format!("/{place}/{short}"),
@@ -56,7 +56,10 @@ fn address(place: &str, iri: &str) -> String {
 }
 
 /// What something is called: its label, or its IRI where it has none.
-fn label(store: &Store, iri: &str) -> Result<String, graph::Error> {
+///
+/// # Errors
+/// Where the store cannot be read.
+pub(super) fn label(store: &Store, iri: &str) -> Result<String, graph::Error> {
     let label = graph::label(store, NamedNodeRef::new_unchecked(iri))?;
     Ok(label.unwrap_or_else(|| graph::shorten(iri)))
 }
