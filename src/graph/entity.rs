@@ -219,6 +219,25 @@ fn facts(
     Ok(facts)
 }
 
+/// The relations that are asked, by the schema, in the order of their IRIs.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn relations(store: &Store) -> Result<Vec<NamedNode>, Error> {
+    let mut relations = Vec::new();
+    let schema = Some(GraphNameRef::NamedNode(kgb::SCHEMA));
+    for class in [kgb::OBJECT_PROPERTY, kgb::DATATYPE_PROPERTY] {
+        for quad in store.quads_for_pattern(None, Some(rdf::TYPE), Some(class.into()), schema) {
+            if let NamedOrBlankNode::NamedNode(relation) = quad.map_err(Error::Read)?.subject {
+                relations.push(relation);
+            }
+        }
+    }
+    relations.sort_unstable();
+    relations.dedup();
+    Ok(relations)
+}
+
 /// A triple with what is said of it.
 ///
 /// # Errors

@@ -14,7 +14,9 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use oxigraph::model::vocab::{rdf, xsd};
-use oxigraph::model::{GraphNameRef, Literal, NamedNode, NamedNodeRef, Quad, QuadRef, Term};
+use oxigraph::model::{
+    GraphNameRef, Literal, NamedNode, NamedNodeRef, Quad, QuadRef, Term, TermRef,
+};
 use oxigraph::store::{StorageError, Store};
 
 pub use judge::{Judge, Judged};
@@ -130,9 +132,27 @@ impl Standing {
 /// # Errors
 /// [`Error::Read`] where the store cannot be read.
 pub fn judgements(store: &Store) -> Result<Vec<Judgement>, Error> {
+    found(store, kgb::NUMBER, None)
+}
+
+/// The judgements of an entity's facts, in the order of their numbers.
+///
+/// # Errors
+/// [`Error::Read`] where the store cannot be read.
+pub fn judgements_of(store: &Store, subject: NamedNodeRef<'_>) -> Result<Vec<Judgement>, Error> {
+    found(store, rdf::SUBJECT, Some(subject))
+}
+
+/// The judgements of which something is said.
+fn found(
+    store: &Store,
+    predicate: NamedNodeRef<'_>,
+    object: Option<NamedNodeRef<'_>>,
+) -> Result<Vec<Judgement>, Error> {
     let mut found = Vec::new();
     let graph = Some(GraphNameRef::NamedNode(kgb::JUDGEMENTS));
-    for quad in store.quads_for_pattern(None, Some(kgb::NUMBER), None, graph) {
+    let object = object.map(TermRef::NamedNode);
+    for quad in store.quads_for_pattern(None, Some(predicate), object, graph) {
         let judgement = quad.map_err(Error::Read)?.subject;
         let mut said: BTreeMap<String, Term> = BTreeMap::new();
         for quad in store.quads_for_pattern(Some(judgement.as_ref()), None, None, graph) {

@@ -233,7 +233,7 @@ impl KeptAnswers {
 }
 
 /// What is said of questions in a store, or of those of one entry: by whose entry, and with which prompts.
-fn listed<'a>(
+pub(super) fn listed<'a>(
     store: &Store,
     path: &'a Path,
     iri: Option<&NamedNode>,

@@ -12,6 +12,7 @@
 //! a folder named `store` appears only when it is whole. A run that is killed at any moment
 //! therefore leaves whole chunks, and goes on after them when it is started again.
 
+mod considered;
 mod description;
 mod done;
 mod entity;
@@ -35,11 +36,12 @@ mod view;
 pub mod vocabulary;
 mod write;
 
+pub use considered::{AskedQuestions, Candidate, Considered};
 pub use description::{Described, described};
 pub use done::{Chunk, DoneChunks};
 pub use entity::{
     Annotation, Fact, Names, annotated_fact, facts_about, facts_by, facts_of, facts_to, is_known,
-    is_of_facts, label, names, objects,
+    is_of_facts, label, names, objects, relations,
 };
 pub use error::{Difference, Error};
 pub use export::{Annotations, ExportFormat, ExportOptions, Part, export, export_tables};
@@ -47,7 +49,9 @@ pub use folder::{Held, hold, open_for_reading};
 pub use history::{
     FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
 };
-pub use judgements::{Judge, Judged, Judgement, Standing, Verdict, judged_facts, judgements};
+pub use judgements::{
+    Judge, Judged, Judgement, Standing, Verdict, judged_facts, judgements, judgements_of,
+};
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
 pub use ledger::differences;
 pub use predictions::{Prediction, is_unfinished, labels, predictions};

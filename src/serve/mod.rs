@@ -38,7 +38,7 @@ use self::index::Index;
 use self::review::Review;
 use self::workers::Workers;
 use crate::diagnostic::{Explain, Fault};
-use crate::graph;
+use crate::graph::{self, AskedQuestions};
 
 /// How long a client may leave a part of an answer unread.
 const UNREAD: Duration = Duration::from_secs(30);
@@ -83,6 +83,7 @@ pub struct Server {
 struct Served {
     store: Store,
     index: Index,
+    asked: AskedQuestions,
     origin: Option<String>,
     limits: Limits,
     /// A permit a query.
@@ -155,13 +156,14 @@ impl Server {
         listener.set_nonblocking(true).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let index = Index::of(&store).map_err(Error::Names)?;
+        let asked = AskedQuestions::of(&store).map_err(Error::Facts)?;
         let room = Arc::new(Semaphore::new(limits.queries));
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let pages = Arc::new(Semaphore::new(PAGES * cores));
         let workers = Workers::new(start_worker);
         let review = review.map(Review::of).transpose().map_err(Error::Facts)?;
-        let served =
-            Arc::new(Served { store, index, origin, limits, room, workers, pages, review });
+        let served = Served { store, index, asked, origin, limits, room, workers, pages, review };
+        let served = Arc::new(served);
         Ok(Self { listener, address, served })
     }
 

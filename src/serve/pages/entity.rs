@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use oxigraph::model::NamedNode;
 use oxigraph::store::Store;
 
+use super::asked::{asked, judged};
 use super::{address, at_home, bar, escaped, link, number, remarks, term};
 use crate::graph::{self, Fact, facts_of, facts_to, names};
 use crate::serve::Served;
@@ -40,6 +41,8 @@ pub(in crate::serve) fn entity(served: &Served, iri: &NamedNode) -> Result<Respo
             }
             (drawing(iri))
             (table(store, "Facts", &own, false)?)
+            (asked(served, iri, &own)?)
+            (judged(store, iri)?)
             (table(store, "Facts that point here", &others, true)?)
             p class="note" {
                 a href={ "/entity?iri=" (escaped(iri.as_str())) "&format=text/turtle" } { "As Turtle" }

@@ -1,5 +1,6 @@
 //! The pages, rendered here and useful without scripts.
 
+mod asked;
 mod entity;
 mod home;
 mod neighbours;

@@ -234,7 +234,10 @@ fn lately(store: &Store, judgements: &[Judgement]) -> Result<Markup, graph::Erro
 }
 
 /// A judgement in words.
-pub(super) fn told(store: &Store, judgement: &Judgement) -> Result<Markup, graph::Error> {
+pub(in crate::serve::pages) fn told(
+    store: &Store,
+    judgement: &Judgement,
+) -> Result<Markup, graph::Error> {
     Ok(html! {
         (label(store, judgement.subject.as_str())?) " "
         span class="relation" { (label(store, judgement.relation.as_str())?) } " "

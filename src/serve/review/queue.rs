@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use oxigraph::model::vocab::rdf;
 use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Triple};
 use oxigraph::store::Store;
 
 use super::Fact;
-use crate::graph::{self, vocabulary as kgb};
+use crate::graph;
 
 /// How many facts of a relation wait, drawn at random: more than people judge, and few enough to be held.
 const DRAWN: usize = 2000;
@@ -92,19 +91,7 @@ impl Queue {
     /// # Errors
     /// Where the store cannot be read.
     pub(super) fn of(store: &Store) -> Result<Self, graph::Error> {
-        let mut relations = Vec::new();
-        let schema = Some(GraphNameRef::NamedNode(kgb::SCHEMA));
-        for class in [kgb::OBJECT_PROPERTY, kgb::DATATYPE_PROPERTY] {
-            for quad in store.quads_for_pattern(None, Some(rdf::TYPE), Some(class.into()), schema) {
-                if let NamedOrBlankNode::NamedNode(relation) =
-                    quad.map_err(graph::Error::Read)?.subject
-                {
-                    relations.push(relation);
-                }
-            }
-        }
-        relations.sort_unstable();
-        relations.dedup();
+        let relations = graph::relations(store)?;
         let mut waiting = Vec::new();
         for relation in &relations {
             waiting.extend(of_relation(store, relation)?);
