@@ -38,6 +38,7 @@ pub fn bars(
     let legend = Legend::new(&names, WIDTH - 12.0);
     let shown = series.iter().flat_map(|series| series.values.iter().flatten());
     let values = shown.flat_map(|value| [value.mean, value.low, value.high]);
+    let are_counts = are_counts(axis, values.clone());
     let span = Span::new(Scale::Linear, values.chain(axis.include.iter().copied()).chain([0.0]), 4);
 
     let widest = categories.iter().map(|name| text_width(name, 12.0)).fold(0.0, f64::max);
@@ -79,10 +80,10 @@ pub fn bars(
                         @let y = start + number as f64 * BAR;
                         g class=(class(number)) {
                             (bar(number, value, [zero, end], [x(value.low), x(value.high)], y))
-                            title { (category) ": " (series.name) " " (text(value)) }
+                            title { (category) ": " (series.name) " " (text(value, are_counts)) }
                         }
                         text class="value" x=(coordinate(WIDTH - 2.0)) y=(coordinate(y + 9.5))
-                            text-anchor="end" { (number_text(value.mean)) }
+                            text-anchor="end" { (number_text(value.mean, are_counts)) }
                     }
                 }
             }
@@ -111,16 +112,26 @@ fn bar(
     }
 }
 
-fn text(value: Interval) -> String {
+fn text(value: Interval, is_count: bool) -> String {
+    let number = |value| number_text(value, is_count);
     let Interval { mean, low, high } = value;
     if low < high {
-        format!("{} ({} to {})", number_text(mean), number_text(low), number_text(high))
+        format!("{} ({} to {})", number(mean), number(low), number(high))
     } else {
-        number_text(mean)
+        number(mean)
     }
 }
 
-/// A share with three decimals, a count with one.
-fn number_text(value: f64) -> String {
-    if value.abs() < 10.0 { format!("{value:.3}") } else { format!("{value:.1}") }
+/// Whether these are all whole numbers, on an axis that is not one of shares.
+fn are_counts(axis: &Axis<'_>, mut values: impl Iterator<Item = f64>) -> bool {
+    !axis.include.contains(&1.0) && values.all(|value| value.fract() == 0.0)
+}
+
+/// A share with three decimals, a count as it is, a mean of counts with one.
+fn number_text(value: f64, is_count: bool) -> String {
+    match value.abs() {
+        _ if is_count => format!("{value:.0}"),
+        size if size < 10.0 => format!("{value:.3}"),
+        _ => format!("{value:.1}"),
+    }
 }

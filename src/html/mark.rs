@@ -47,9 +47,12 @@ pub(super) fn mark(series: usize, x: f64, y: f64, size: f64) -> Markup {
     html! { polygon points=(points.join(" ")) {} }
 }
 
+/// How wide a letter is in the mean, in sizes of its typeface, in the widest of the common ones.
+const LETTER: f64 = 0.6;
+
 /// Roughly how wide a text of this size is, in any common typeface.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().count() as f64 * size * 0.56
+    text.chars().count() as f64 * size * LETTER
 }
 
 /// A text that is at most about `width` wide; what is cut off ends in an ellipsis.
@@ -57,7 +60,7 @@ pub(super) fn fitted(text: &str, size: f64, width: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
     }
-    let kept = ((width / (size * 0.56)) as usize).saturating_sub(1).max(1);
+    let kept = ((width / (size * LETTER)) as usize).saturating_sub(1).max(1);
     let start: String = text.chars().take(kept).collect();
     format!("{}…", start.trim_end())
 }

@@ -210,6 +210,19 @@ fn bars_begin_at_zero_and_have_their_length() {
 }
 
 #[test]
+fn counts_have_no_decimals_and_shares_have() {
+    let exactly = |value| Some(Interval { mean: value, low: value, high: value });
+    let drawn = |axis: &Axis<'_>, values: [f64; 2]| {
+        let series = [BarSeries { name: "s", values: values.map(exactly).into() }];
+        bars("b", "", axis, &["one", "two"], &series).into_string()
+    };
+    let counts = drawn(&Axis::linear("facts"), [3.0, 12.0]);
+    assert!(counts.contains(">3</text>") && counts.contains(">12</text>"), "{counts}");
+    assert!(drawn(&Axis::share("P@1"), [1.0, 0.0]).contains(">1.000</text>"));
+    assert!(drawn(&Axis::linear("mean"), [3.5, 12.0]).contains(">12.0</text>"));
+}
+
+#[test]
 fn bars_of_reliability_are_as_high_as_their_accuracy() {
     let bins = bins(&[(0.1, false), (0.5, true), (0.5, false), (0.9, true)]);
     let drawn = reliability("r", &bins);

@@ -133,7 +133,12 @@ impl Problem {
     /// What is wrong, within a page.
     pub(super) fn markup(&self) -> Markup {
         html! {
-            pre class="problem" role="alert" { (self.text) }
+            // A drawing of where in a query it is would be nothing in lines of other lengths.
+            @if self.text.contains('\n') {
+                pre class="problem" role="alert" tabindex="0" { (self.text) }
+            } @else {
+                p class="problem" role="alert" { (self.text) }
+            }
             @if !self.near.is_empty() {
                 p { "Near to it:" }
                 ul { @for (address, name) in &self.near { li { a href=(address) { (name) } } } }

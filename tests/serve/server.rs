@@ -10,7 +10,10 @@ use kgbuild::graph::{Object, RangeSchema, Schema};
 use crate::store::{class, relation, wd, wdt, write_graph};
 
 /// Subject, object, their labels, confidence.
-const FACTS: [(&str, &str, &str, &str, f64); 4] = [
+pub type Row<'a> = (&'a str, &'a str, &'a str, &'a str, f64);
+
+/// What is served where a test names nothing else.
+const FACTS: [Row<'static>; 4] = [
     ("Q142", "Q90", "France", "Paris", 0.93),
     ("Q1009", "Q3808", "Cameroon", "Yaoundé", 0.75),
     ("Q1", "Q2", "A <script>alert(1)</script> & \u{202e}long\tname", "Ω; b|c", 0.5),
@@ -44,11 +47,16 @@ impl Answer {
 
 impl Server {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::of(&FACTS, arguments)
+    }
+
+    /// Serves a graph of these facts, capitals of countries.
+    pub fn of(rows: &[Row<'_>], arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let iris: Vec<[String; 2]> = FACTS.iter().map(|fact| [wd(fact.0), wd(fact.1)]).collect();
+        let iris: Vec<[String; 2]> = rows.iter().map(|fact| [wd(fact.0), wd(fact.1)]).collect();
         let (country, city, capital) = (wd("Q6256"), wd("Q5119"), wdt("P36"));
         let (mut entities, mut facts) = (Vec::new(), Vec::new());
-        for ([subject, object], fact) in iris.iter().zip(&FACTS) {
+        for ([subject, object], fact) in iris.iter().zip(rows) {
             entities.push((subject.as_str(), fact.2, "", country.as_str()));
             entities.push((object.as_str(), fact.3, "another name", city.as_str()));
             facts.push((subject.as_str(), capital.as_str(), Object::Entity(object), fact.4));

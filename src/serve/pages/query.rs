@@ -117,7 +117,8 @@ async fn result(served: &Arc<Served>, sparql: &str) -> Result<Markup, Problem> {
         return Ok(html! { p { "There are too many triples within triples for a page." } (links) });
     }
     let rows = if is_graph {
-        html! { pre { (String::from_utf8_lossy(&bytes)) } }
+        let triples = String::from_utf8_lossy(&bytes);
+        html! { pre role="region" aria-label="Result" tabindex="0" { (triples) } }
     } else {
         let shared = Arc::clone(served);
         let rows = in_background(served, move || rows(&shared, &bytes)).await?;

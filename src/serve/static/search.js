@@ -3,10 +3,11 @@
 (() => {
   const input = document.getElementById("q");
   const form = input.form;
-  const list = document.createElement("ul");
+  const list = document.createElement("div");
   list.className = "suggestions";
   list.id = "suggestions";
   list.setAttribute("role", "listbox");
+  list.setAttribute("aria-label", "Suggestions");
   list.hidden = true;
   form.append(list);
   input.setAttribute("role", "combobox");
@@ -19,10 +20,9 @@
   const show = (hits) => {
     chosen = -1;
     list.replaceChildren(...hits.map((hit, number) => {
-      const entry = document.createElement("li");
-      entry.setAttribute("role", "option");
-      entry.id = `suggestion-${number}`;
       const link = document.createElement("a");
+      link.setAttribute("role", "option");
+      link.id = `suggestion-${number}`;
       link.href = hit.page;
       link.textContent = hit.name;
       if (hit.class) {
@@ -32,8 +32,7 @@
         link.append(kind);
       }
       link.tabIndex = -1;
-      entry.append(link);
-      return entry;
+      return link;
     }));
     list.hidden = hits.length === 0;
     input.setAttribute("aria-expanded", String(!list.hidden));
@@ -58,7 +57,7 @@
     if (event.key === "ArrowDown") choose(chosen + 1);
     else if (event.key === "ArrowUp") choose(chosen - 1);
     else if (event.key === "Escape") show([]);
-    else if (event.key === "Enter" && chosen >= 0) list.children[chosen].firstChild.click();
+    else if (event.key === "Enter" && chosen >= 0) list.children[chosen].click();
     else return;
     event.preventDefault();
   });
