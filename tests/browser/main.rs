@@ -46,10 +46,12 @@ fn people_find_their_way_through_the_pages() {
         fs::remove_dir_all(&pictures).unwrap();
     }
     fs::create_dir_all(&pictures).unwrap();
-    let server = Server::of(&FACTS, &[]);
+    let mut server = Server::of(&FACTS, &["--review"]);
+    let line = server.line();
+    let token = line.strip_prefix("token: ").unwrap();
     let mut walk = Command::new("node");
     walk.arg(file("walk.mjs")).arg(format!("http://{}", server.address));
-    walk.arg(&pictures).arg(browser.folder()).stdin(Stdio::null());
+    walk.arg(&pictures).arg(browser.folder()).arg(token).stdin(Stdio::null());
     let output = walk.output().unwrap();
     let seen = said(&output);
     assert!(output.status.success(), "{seen}\npictures are in {}", pictures.display());

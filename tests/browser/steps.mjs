@@ -3,10 +3,12 @@
 import { expect } from "./visit.mjs";
 
 /** With scripts, at each width. */
-export const STEPS = [home, suggestions, entities, strange, query, triples, wrongQuery, runs, missing];
+export const STEPS = [
+  home, suggestions, entities, strange, drawing, query, triples, wrongQuery, runs, judging, missing,
+];
 
 /** Without: the same must be had by links and forms alone. */
-export const WITHOUT_SCRIPTS = [home, entities, searchForm, query, missing];
+export const WITHOUT_SCRIPTS = [home, entities, searchForm, query, judgingByForms, missing];
 
 const facts = (visit) => visit.page.locator("table.facts tbody tr");
 
@@ -61,6 +63,72 @@ async function strange(visit) {
   await visit.look("strange");
   await visit.go("/entity/wd:Q1861");
   await visit.look("long");
+}
+
+/** The neighbourhood of an entity, which grows. */
+async function drawing(visit) {
+  await visit.go("/entity/wd:Q183");
+  const { page } = visit;
+  await page.locator("#drawing > summary").focus();
+  await visit.press("Enter");
+  const status = page.locator("#drawing [role=status]");
+  await status.getByText(/1 fact/).waitFor();
+  expect((await page.locator("#drawing canvas").count()) > 0, "nothing is drawn");
+  await visit.look("drawing");
+  await page.locator("#drawing details > summary").focus();
+  await visit.press("Enter");
+  const grow = page.locator("#drawing details button:not([aria-disabled=true])").first();
+  await grow.focus();
+  await visit.press("Enter");
+  await status.getByText(/no |0 |nothing/i).waitFor();
+  await visit.look("drawing-grown");
+}
+
+/** Enters as one who judges. */
+async function enter(visit) {
+  await visit.go("/review");
+  await visit.look("entrance");
+  await visit.page.getByLabel("Your name").fill("Ann");
+  await visit.page.getByLabel("The token").fill(visit.token);
+  await visit.pressed("Enter");
+}
+
+const judged = (visit) => visit.page.locator("ul.judged li");
+
+/** Five facts by keyboard, one taken back; they are there when the page is loaded again. */
+async function judging(visit) {
+  await enter(visit);
+  const { page } = visit;
+  await visit.look("review");
+  for (const key of ["a", "r", "n", "s", "a"]) await visit.pressed(key);
+  await visit.press("e");
+  await visit.type("Canberra");
+  await visit.pressed("Enter");
+  await page.getByText("Ann: 5 judged; by all: 5.").waitFor();
+  await visit.look("judged");
+  await visit.pressed("u");
+  await visit.go("/review");
+  await page.getByText("Ann: 4 judged; by all: 4.").waitFor();
+  expect((await judged(visit).count()) === 4, "the judgements are not there after loading again");
+  await visit.go("/review/precision");
+  expect((await page.locator("tbody tr").count()) === 2, "the precision is not shown by relation");
+  await visit.look("precision");
+  await visit.go("/review");
+  // As it was, for those who come after.
+  for (let left = 4; left > 0; left -= 1) await visit.pressed("u");
+  await page.getByText("Ann: 0 judged; by all: 0.").waitFor();
+}
+
+/** The same by links and buttons. */
+async function judgingByForms(visit) {
+  await enter(visit);
+  await visit.page.getByRole("button", { name: "Wrong" }).focus();
+  await visit.pressed("Enter");
+  await visit.page.getByText("Ann: 1 judged; by all: 1.").waitFor();
+  await visit.look("review");
+  await visit.page.getByRole("button", { name: "Undo" }).focus();
+  await visit.pressed("Enter");
+  await visit.page.getByText("Ann: 0 judged; by all: 0.").waitFor();
 }
 
 /** The search as a form. */

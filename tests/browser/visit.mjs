@@ -25,9 +25,9 @@ const inWords = ({ id, help, nodes }) => {
 
 export class Visit {
   /** `width` in pixels; without `scripts` the browser runs none of the pages'. */
-  static async begin(browser, { base, folder, pictures, width, scripts }) {
+  static async begin(browser, { base, folder, pictures, token, width, scripts }) {
     const visit = new Visit();
-    Object.assign(visit, { base, pictures, width, scripts });
+    Object.assign(visit, { base, pictures, token, width, scripts });
     visit.name = scripts ? `${width}` : `${width}-no-scripts`;
     visit.looks = [];
     visit.problems = [];
@@ -84,6 +84,13 @@ export class Visit {
   /** Presses keys where the focus is. */
   async press(...keys) {
     for (const key of keys) await this.page.keyboard.press(key);
+  }
+
+  /** Presses a key that leads to another page, or to this one again. */
+  async pressed(key) {
+    const loaded = this.page.waitForEvent("load");
+    await this.press(key);
+    await loaded;
   }
 
   /** Types a text where the focus is. */

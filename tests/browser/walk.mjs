@@ -1,11 +1,11 @@
-// node walk.mjs URL PICTURES BROWSER: walks through the pages of a server of tests/browser's graph in the browser of the
+// node walk.mjs URL PICTURES BROWSER TOKEN: walks through the pages of a server of tests/browser's graph in the browser of the
 // folder BROWSER, and leaves a picture of each in PICTURES. Prints as JSON what it saw; ends with 1 and the reason where
 // a step fails.
 import { open } from "./open.mjs";
 import { STEPS, WITHOUT_SCRIPTS } from "./steps.mjs";
 import { Failure, Visit } from "./visit.mjs";
 
-const [base, pictures, folder] = process.argv.slice(2);
+const [base, pictures, folder, token] = process.argv.slice(2);
 /** Widths of a screen and of a telephone, in pixels. */
 const VISITS = [
   { width: 1400, scripts: true, steps: STEPS },
@@ -24,7 +24,7 @@ setTimeout(() => {
 const browser = await open(folder);
 const seen = { browser: `Chromium ${browser.version()}`, visits: [] };
 for (const { steps, ...how } of VISITS) {
-  const visit = await Visit.begin(browser, { base, folder, pictures, ...how });
+  const visit = await Visit.begin(browser, { base, folder, pictures, token, ...how });
   for (const step of steps) {
     try {
       await step(visit);

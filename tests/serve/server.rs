@@ -67,11 +67,11 @@ impl Server {
             classes: vec![class("Q5119", "capital city", &[])],
         };
         write_graph(folder.path(), schema, &entities, &facts);
-        Self::of(folder, arguments)
+        Self::serving(folder, arguments)
     }
 
-    /// Of a graph that is there.
-    pub fn of(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+    /// Serves a graph that is there.
+    fn serving(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kgbuild"))
             .arg("serve")
             .arg(folder.path())
@@ -101,7 +101,7 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Self::of(folder, arguments)
+        Self::serving(folder, arguments)
     }
 
     /// The output folder that is served.
