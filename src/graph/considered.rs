@@ -41,10 +41,13 @@ pub struct Candidate {
     pub base: Option<f64>,
 }
 
+/// Object, and ln of the mixture's, the finetuned and the base model's probability.
+type WrittenCandidate = (String, Option<f64>, Option<f64>, Option<f64>);
+
 /// As the ledger has it.
 #[derive(Deserialize)]
 struct Written {
-    found: Vec<(String, Option<f64>, Option<f64>, Option<f64>)>,
+    found: Vec<WrittenCandidate>,
     open: Option<f64>,
 }
 

@@ -24,6 +24,8 @@ const LOCK: &str = ".lock";
 const NEXT: &str = ".next-";
 /// Begins the name of the scratch folder in which a store is made or deleted.
 const SCRATCH: &str = ".store-";
+/// What a scratch folder has of a store that is replaced.
+const OLD: &str = "old";
 /// RocksDB has this file in every database that was ever opened in full.
 const ROCKSDB_MARK: &str = "CURRENT";
 /// The other files of a database: their names, what these begin with, and what they end with.
@@ -64,6 +66,12 @@ impl Folder {
         // Before the old store is deleted, which lies in a scratch folder then.
         folder.finish_succession()?;
         for scratch in folder.marked(SCRATCH)? {
+            // Of two renames the second was not made: what is not yet replaced is kept.
+            let old = scratch.join(OLD);
+            if holds_store(&old)? && !holds_store(&folder.store_path())? {
+                let path = folder.store_path();
+                fs::rename(&old, &path).map_err(|e| Error::folder("move back", &path, e))?;
+            }
             files::remove(&scratch).map_err(|e| Error::folder("delete", &scratch, e))?;
         }
         Ok(folder)
@@ -210,7 +218,7 @@ impl Folder {
 
     /// Moves what is at `path`, if anything, into the scratch folder, and `new` to its place.
     fn exchange(&self, new: &Path, path: &Path, scratch: &Scratch) -> Result<(), Error> {
-        let old = scratch.path().join("old");
+        let old = scratch.path().join(OLD);
         match fs::rename(path, &old) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             result => result.map_err(|e| Error::folder("move away the old", path, e))?,

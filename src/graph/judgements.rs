@@ -12,12 +12,14 @@ mod judge;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::str::FromStr;
 
 use oxigraph::model::vocab::{rdf, xsd};
 use oxigraph::model::{
     GraphNameRef, Literal, NamedNode, NamedNodeRef, Quad, QuadRef, Term, TermRef,
 };
 use oxigraph::store::{StorageError, Store};
+use oxsdatatypes::{Boolean, Date, DateTime, Decimal, Double, GYear, GYearMonth, Integer};
 
 pub use judge::{Judge, Judged};
 
@@ -140,18 +142,17 @@ pub fn judgements(store: &Store) -> Result<Vec<Judgement>, Error> {
 /// # Errors
 /// [`Error::Read`] where the store cannot be read.
 pub fn judgements_of(store: &Store, subject: NamedNodeRef<'_>) -> Result<Vec<Judgement>, Error> {
-    found(store, rdf::SUBJECT, Some(subject))
+    found(store, rdf::SUBJECT, Some(subject.into()))
 }
 
 /// The judgements of which something is said.
 fn found(
     store: &Store,
     predicate: NamedNodeRef<'_>,
-    object: Option<NamedNodeRef<'_>>,
+    object: Option<TermRef<'_>>,
 ) -> Result<Vec<Judgement>, Error> {
     let mut found = Vec::new();
     let graph = Some(GraphNameRef::NamedNode(kgb::JUDGEMENTS));
-    let object = object.map(TermRef::NamedNode);
     for quad in store.quads_for_pattern(None, Some(predicate), object, graph) {
         let judgement = quad.map_err(Error::Read)?.subject;
         let mut said: BTreeMap<String, Term> = BTreeMap::new();
@@ -241,6 +242,26 @@ pub fn judged_facts(judgements: &[Judgement]) -> BTreeMap<(NamedNode, NamedNode)
         facts.insert((relation, subject), right);
     }
     facts
+}
+
+/// A text as a value of a datatype, in the way that a store writes it; nothing where it is none. Of datatypes that the
+/// graph is not written with any text is one.
+pub fn canonical_value(text: &str, datatype: NamedNodeRef<'_>) -> Option<Literal> {
+    fn of<T: FromStr + ToString>(text: &str) -> Option<String> {
+        text.parse::<T>().ok().map(|value| value.to_string())
+    }
+    let text = match datatype {
+        xsd::INTEGER => of::<Integer>(text)?,
+        xsd::DECIMAL => of::<Decimal>(text)?,
+        xsd::DOUBLE => of::<Double>(text)?,
+        xsd::BOOLEAN => of::<Boolean>(text)?,
+        xsd::DATE => of::<Date>(text)?,
+        xsd::DATE_TIME => of::<DateTime>(text)?,
+        xsd::G_YEAR => of::<GYear>(text)?,
+        xsd::G_YEAR_MONTH => of::<GYearMonth>(text)?,
+        _ => text.to_owned(),
+    };
+    Some(Literal::new_typed_literal(text, datatype))
 }
 
 /// Whether an ontology says of a relation that a subject has one object at most.

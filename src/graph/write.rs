@@ -191,16 +191,18 @@ impl GraphWriter {
         &self.store
     }
 
-    /// Makes the graph, as far as it is written, what predictions and judgements come to.
+    /// Makes the graph, as far as it is written, what predictions and judgements come to; gives whether there are
+    /// judgements.
     ///
     /// # Errors
     /// [`Error::Read`] where the store fails.
-    pub fn settle_judgements(&mut self) -> Result<(), Error> {
-        if judgements::settle_all(&self.store)? {
+    pub fn settle_judgements(&mut self) -> Result<bool, Error> {
+        let is_judged = judgements::settle_all(&self.store)?;
+        if is_judged {
             // What was counted before is no longer so.
             self.counted = None;
         }
-        Ok(())
+        Ok(is_judged)
     }
 
     /// Writes a chunk, and that it is done, in one transaction. A chunk that is done is left as it is.

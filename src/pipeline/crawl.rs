@@ -166,7 +166,8 @@ impl Plan {
             {
                 continue;
             }
-            writer.predicted(&relation.iri, None, &mut |fact| {
+            // Chunks are numbered by what is found: judgements, which come and go, play no part.
+            writer.predicted_before_judgements(&relation.iri, &mut |fact| {
                 // Of the next round, which was begun and broken off, nothing counts.
                 let is_before = self.subjects.find(&fact.subject).is_some();
                 let is_new = self.subjects.find(&fact.object).is_none();

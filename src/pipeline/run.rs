@@ -42,8 +42,6 @@ pub fn run(
     let predicted = loop {
         let asking = Asking { plan, workers, events, stop };
         round(&asking, predictors, &mut writer, &mut counts)?;
-        // What leads on, and what follows, are facts as they are judged.
-        writer.settle_judgements()?;
         let is_done = plan.tasks(writer.done()).next().is_none();
         if !is_done || !plan.crawl(&writer, events)? {
             break is_done;
@@ -52,8 +50,11 @@ pub fn run(
     let seconds = start.elapsed().as_secs_f64();
     let after = work(predictors);
     // What follows, follows from all shards together.
-    let is_last = writer.is_complete() || plan.shard.is_some();
+    let is_judged = writer.settle_judgements()?;
+    let is_last = writer.is_complete() && !is_judged || plan.shard.is_some();
     let complete = predicted && (is_last || derive(plan, &mut writer, stop)?);
+    // What follows may be judged too.
+    writer.settle_judgements()?;
     let derived = writer.derived()?;
     let closed = match complete {
         true => writer.finish(Some(&|fact| plan.why_gone(fact))),

@@ -117,6 +117,7 @@ async fn around(State(served): State<Arc<Served>>, mut request: Request, next: N
     if let Some(format) = format.and_then(|format| HeaderValue::from_str(&format).ok()) {
         request.headers_mut().insert(header::ACCEPT, format);
     }
+    let is_own = request.uri().path().starts_with("/review");
     let asks_whether = request.method() == Method::OPTIONS;
     let mut response = match (asks_whether, &served.origin) {
         (true, Some(_)) => StatusCode::NO_CONTENT.into_response(),
@@ -130,6 +131,10 @@ async fn around(State(served): State<Arc<Served>>, mut request: Request, next: N
     say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(header::REFERRER_POLICY, "same-origin");
     say(header::VARY, "accept");
+    if is_own {
+        // What only one may see is kept by nobody.
+        say(header::CACHE_CONTROL, "no-store");
+    }
     if let Some(origin) = &served.origin {
         say(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST");
         say(header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type");

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use oxigraph::model::{GraphNameRef, NamedNode, Quad, Term};
+use oxigraph::model::vocab::xsd;
+use oxigraph::model::{GraphNameRef, Literal, NamedNode, Quad, Term};
 use oxigraph::store::{StorageError, Store};
 use oxsdatatypes::DateTime;
 
@@ -11,7 +12,7 @@ use super::super::folder::{Folder, is_store};
 use super::super::ledger;
 use super::super::vocabulary as kgb;
 use super::settle::{described, settle, settle_all};
-use super::{Judgement, Verdict, judgements, quads};
+use super::{Judgement, Verdict, found, judgements, quads};
 
 /// Writes judgements into a graph; no run can change it meanwhile.
 pub struct Judge {
@@ -51,17 +52,23 @@ impl Judge {
     /// [`Error::InUse`] where a run writes it or another process reads from it, [`Error::Missing`] where there is
     /// none.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let above = path.parent().filter(|_| is_store(path));
-        let folder = above.unwrap_or(path);
-        if !is_store(&folder.join("store")) {
-            return Err(Error::Missing { path: path.to_owned() });
-        }
+        let missing = || Error::Missing { path: path.to_owned() };
+        let named = path.canonicalize().map_err(|_| missing())?;
+        let folder = match named.parent().filter(|_| is_store(&named)) {
+            // Another store beside it is not the one that was named.
+            Some(above) => Some(above).filter(|above| above.join("store") == named),
+            None => Some(&*named).filter(|folder| is_store(&folder.join("store"))),
+        };
+        let folder = folder.ok_or_else(missing)?;
         let folder = Folder::claim(folder)?;
         let path = folder.store_path();
         if folder.signature(&path)?.is_none() {
             return Err(Error::Missing { path });
         }
         let store = folder.open(&path)?;
+        if let Some(shard) = ledger::shard(&store, &path)? {
+            return Err(Error::OtherShard { store: path, was: Some(shard.name()), is: None });
+        }
         settle_all(&store)?;
         let judgements = judgements(&store)?;
         let base_iri = ledger::base_iri(&store).map_err(Error::Read)?;
@@ -104,7 +111,9 @@ impl Judge {
         quads.extend(names);
         self.store.extend(quads).map_err(|e| self.failed(e))?;
         self.last = number;
-        self.judgements.push(judgement.clone());
+        // As the store has it, which writes values its own way.
+        let number_term = Literal::new_typed_literal(number.to_string(), xsd::INTEGER);
+        self.judgements.extend(found(&self.store, kgb::NUMBER, Some(number_term.as_ref().into()))?);
         self.settle(&judgement)?;
         Ok(Ok(number))
     }
@@ -134,8 +143,8 @@ impl Judge {
         let Some(place) = self.judgements.iter().position(|own| own.number == number) else {
             return Ok(None);
         };
+        self.forget(&self.judgements[place]).map_err(|e| self.failed(e))?;
         let judgement = self.judgements.remove(place);
-        self.forget(&judgement).map_err(|e| self.failed(e))?;
         self.settle(&judgement)?;
         Ok(Some(judgement))
     }

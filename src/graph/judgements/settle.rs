@@ -10,6 +10,7 @@ use oxigraph::model::{
 };
 use oxigraph::store::{StorageError, Store};
 
+use super::super::entity::is_of_facts;
 use super::super::error::Error;
 use super::super::folder::Folder;
 use super::super::ledger;
@@ -55,10 +56,39 @@ pub(in super::super) fn inherit(folder: &Folder, own: (&Store, &Path)) -> Result
 /// Where it cannot be read or written.
 pub(in super::super) fn settle_all(store: &Store) -> Result<bool, Error> {
     let all = judgements(store)?;
-    for question in all.iter().map(Judgement::question).collect::<BTreeSet<_>>() {
+    let mut questions: BTreeSet<Question> = all.iter().map(Judgement::question).collect();
+    // A process that was killed may have forgotten a judgement and not what it made.
+    questions.extend(settled(store).map_err(Error::Read)?);
+    for question in questions {
         settle(store, &question, &all).map_err(Error::Read)?;
     }
     Ok(!all.is_empty())
+}
+
+/// The questions of which judgements, or what follows from them, made something else than was predicted.
+fn settled(store: &Store) -> Result<Vec<Question>, StorageError> {
+    let mut questions = Vec::new();
+    let mut add = |triple: Triple| {
+        if let NamedOrBlankNode::NamedNode(subject) = triple.subject {
+            questions.push((subject, triple.predicate));
+        }
+    };
+    for quad in store.quads_for_pattern(None, None, None, Some(kgb::PREDICTED.into())) {
+        let triple = Triple::from(quad?);
+        if is_of_facts(triple.predicate.as_ref()) {
+            add(triple);
+        }
+    }
+    let default = Some(GraphNameRef::DefaultGraph);
+    for quad in store.quads_for_pattern(None, Some(kgb::JUDGED), None, default) {
+        let of = quad?.subject;
+        for quad in store.quads_for_pattern(Some(of.as_ref()), Some(rdf::REIFIES), None, default) {
+            if let Term::Triple(triple) = quad?.object {
+                add(*triple);
+            }
+        }
+    }
+    Ok(questions)
 }
 
 /// The same of one question and of what follows from its facts, by all judgements.
@@ -67,7 +97,15 @@ pub(super) fn settle(
     question: &Question,
     all: &[Judgement],
 ) -> Result<(), StorageError> {
-    let annotations = settle_own(store, question, &Standing::of(all, question))?;
+    let own = Standing::of(all, question);
+    let annotations = settle_own(store, question, &own)?;
+    for graph in [None, PREDICTED] {
+        for fact in facts(store, question, graph)?.into_values() {
+            let Some(object) = fact.object else { continue };
+            let triple = Triple::new(question.0.clone(), question.1.clone(), object);
+            settle_derived(store, question, &triple, &own)?;
+        }
+    }
     for annotation in annotations {
         for (question, derived) in derived_from(store, &annotation)? {
             settle_derived(store, &question, &derived, &Standing::of(all, &question))?;
@@ -91,7 +129,7 @@ fn settle_own(
     store: &Store,
     question: &Question,
     standing: &Standing,
-) -> Result<Vec<NamedOrBlankNode>, StorageError> {
+) -> Result<HashSet<NamedOrBlankNode>, StorageError> {
     let (is, mut predicted) = (facts(store, question, None)?, facts(store, question, PREDICTED)?);
     let begin = format!("{}{MADE}", ledger::base_iri(store)?);
     let made = |quad: &Quad| match &quad.subject {
@@ -109,7 +147,7 @@ fn settle_own(
             predicted.entry(key).or_insert(fact);
         }
     }
-    let annotations = annotations(&predicted);
+    let annotations = annotations(was.iter());
     let is_functional = is_functional(store, &question.1)?;
     let mut is = HashSet::new();
     for object in &standing.right {
@@ -236,8 +274,8 @@ fn of_annotations(
     Ok(quads)
 }
 
-fn annotations(facts: &Facts) -> Vec<NamedOrBlankNode> {
-    let quads = facts.values().flat_map(|fact| &fact.quads);
+/// The annotations among quads, each once.
+fn annotations<'a>(quads: impl Iterator<Item = &'a Quad>) -> HashSet<NamedOrBlankNode> {
     quads.filter(|quad| quad.predicate == rdf::REIFIES).map(|quad| quad.subject.clone()).collect()
 }
 
@@ -286,6 +324,9 @@ fn settle_derived(
         own.iter().filter(|quad| quad.predicate == predicate).collect::<Vec<_>>()
     };
     let origins = of(kgb::WAS_DERIVED_FROM);
+    if origins.is_empty() {
+        return Ok(());
+    }
     let derived: HashSet<_> = origins.iter().map(|quad| &quad.subject).collect();
     if of(rdf::REIFIES).iter().any(|quad| !derived.contains(&quad.subject)) {
         return Ok(());

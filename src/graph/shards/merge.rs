@@ -12,6 +12,7 @@ use super::super::description::Counts;
 use super::super::done::RelationDone;
 use super::super::error::Error;
 use super::super::folder::Folder;
+use super::super::judgements;
 use super::super::ledger::{self, SHARDS, Signature};
 use super::super::vocabulary as kgb;
 use super::super::write::{At, GraphWriter, Place};
@@ -97,10 +98,15 @@ pub fn merge(
         Some(store) if is_loaded(&store, &path, shards)? => (store, None),
         there => {
             drop(there);
+            // What people said of what is replaced is not in the shards.
+            let judged = match folder.signature(&path)? {
+                Some(_) => judgements::inherited(&path)?,
+                None => Vec::new(),
+            };
             let mut counts = Counts::default();
             let store = folder.make(&path, |store, path| {
                 counts = load((store, path), (shards, rows), advance)?;
-                let more = beside(&run, shards, how.add, part);
+                let more = beside(&run, shards, how.add, part).into_iter().chain(judged);
                 store.extend(more).map_err(|e| Error::storage("making", path, e))
             })?;
             (store, Some(counts))

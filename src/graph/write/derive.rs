@@ -44,7 +44,37 @@ impl GraphWriter {
     ) -> Result<(), Error> {
         let relation = NamedNodeRef::new_unchecked(relation);
         let subject = subject.map(|iri| NamedNodeRef::new_unchecked(iri).into());
-        for quad in quads(&self.store, subject, relation, None) {
+        self.facts(DEFAULT, subject, relation, &|_| true, take)
+    }
+
+    /// The same of all subjects, as if nothing had been judged.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or holds a confidence that is none.
+    pub fn predicted_before_judgements(
+        &self,
+        relation: &str,
+        take: &mut dyn FnMut(PredictedFact),
+    ) -> Result<(), Error> {
+        let relation = NamedNodeRef::new_unchecked(relation);
+        let is_plain = |annotation: &NamedNode| {
+            let of = Some(annotation.as_ref().into());
+            quads(&self.store, DEFAULT, of, kgb::JUDGED, None).next().is_none()
+        };
+        self.facts(DEFAULT, None, relation, &is_plain, take)?;
+        self.facts(kgb::PREDICTED.into(), None, relation, &|_| true, take)
+    }
+
+    /// Those of a graph whose annotation is wanted.
+    fn facts(
+        &self,
+        graph: GraphNameRef<'_>,
+        subject: Option<NamedOrBlankNodeRef<'_>>,
+        relation: NamedNodeRef<'_>,
+        is_wanted: &dyn Fn(&NamedNode) -> bool,
+        take: &mut dyn FnMut(PredictedFact),
+    ) -> Result<(), Error> {
+        for quad in quads(&self.store, graph, subject, relation, None) {
             let triple = Triple::from(quad.map_err(Error::Read)?);
             let NamedOrBlankNode::NamedNode(subject) = &triple.subject else { continue };
             let (object, datatype) = match &triple.object {
@@ -52,7 +82,8 @@ impl GraphWriter {
                 Term::Literal(value) => (value.value(), Some(value.datatype().as_str().to_owned())),
                 _ => continue,
             };
-            if let Some((annotation, confidence)) = self.annotation(&triple)? {
+            let annotation = self.annotation(graph, &triple)?;
+            if let Some((annotation, confidence)) = annotation.filter(|own| is_wanted(&own.0)) {
                 take(PredictedFact {
                     subject: subject.as_str().to_owned(),
                     object: object.to_owned(),
@@ -71,21 +102,25 @@ impl GraphWriter {
     /// Where the store cannot be read.
     pub fn derived(&self) -> Result<usize, Error> {
         let mut annotations = std::collections::BTreeSet::new();
-        for quad in quads(&self.store, None, kgb::WAS_DERIVED_FROM, None) {
+        for quad in quads(&self.store, DEFAULT, None, kgb::WAS_DERIVED_FROM, None) {
             annotations.insert(quad.map_err(Error::Read)?.subject.to_string());
         }
         Ok(annotations.len())
     }
 
-    /// The annotation of a predicted triple, and its confidence.
-    fn annotation(&self, triple: &Triple) -> Result<Option<(NamedNode, f64)>, Error> {
+    /// The annotation of a predicted triple by a graph, and its confidence.
+    fn annotation(
+        &self,
+        graph: GraphNameRef<'_>,
+        triple: &Triple,
+    ) -> Result<Option<(NamedNode, f64)>, Error> {
         let term = Term::from(triple.clone());
-        for quad in quads(&self.store, None, rdf::REIFIES, Some(term.as_ref())) {
+        for quad in quads(&self.store, graph, None, rdf::REIFIES, Some(term.as_ref())) {
             let NamedOrBlankNode::NamedNode(annotation) = quad.map_err(Error::Read)?.subject else {
                 continue;
             };
-            let of =
-                |predicate| quads(&self.store, Some(annotation.as_ref().into()), predicate, None);
+            let own = Some(annotation.as_ref().into());
+            let of = |predicate| quads(&self.store, graph, own, predicate, None);
             if of(kgb::WAS_DERIVED_FROM).next().is_some() {
                 continue;
             }
@@ -148,13 +183,15 @@ impl GraphWriter {
     }
 }
 
-/// Of the graph, not of its ledger.
+const DEFAULT: GraphNameRef<'static> = GraphNameRef::DefaultGraph;
+
+/// Of one graph of the store.
 fn quads(
     store: &Store,
+    graph: GraphNameRef<'_>,
     subject: Option<NamedOrBlankNodeRef<'_>>,
     predicate: NamedNodeRef<'_>,
     object: Option<TermRef<'_>>,
 ) -> impl Iterator<Item = Result<Quad, StorageError>> + use<> {
-    let graph = Some(GraphNameRef::DefaultGraph);
-    store.quads_for_pattern(subject, Some(predicate), object, graph)
+    store.quads_for_pattern(subject, Some(predicate), object, Some(graph))
 }

@@ -22,9 +22,10 @@ use crate::serve::problem::Problem;
 use crate::serve::protocol::parameter;
 use crate::serve::routes::in_background;
 
-/// Of how many entities, and how many properties, values are given at once.
+/// Of how many entities, how many properties, and how many of both together, values are given at once.
 const IDS: usize = 200;
 const PROPERTIES: usize = 50;
+const CELLS: usize = 2000;
 /// How many values of a property, the surest ones.
 const VALUES: usize = 100;
 /// Of how many entities of a class it is counted which properties they have, and of how many facts each.
@@ -54,10 +55,13 @@ pub(super) async fn extend(served: &Arc<Served>, text: &str) -> Result<Response,
     let Asked { ids, properties } = serde_json::from_str::<Asked>(text).map_err(|error| {
         Problem::bad(format!("`extend` has no ids and properties in JSON: {error}"))
     })?;
-    if ids.len() > IDS || properties.len() > PROPERTIES {
+    let cells = ids.len() * properties.len();
+    if ids.len() > IDS || properties.len() > PROPERTIES || cells > CELLS {
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("at once there are at most {IDS} ids and {PROPERTIES} properties"),
+            format!(
+                "at once there are at most {IDS} ids, {PROPERTIES} properties, and {CELLS} of both multiplied"
+            ),
         ));
     }
     let properties: Arc<[String]> = properties.into_iter().map(|property| property.id).collect();

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oxigraph::model::{GraphNameRef, NamedNode, QuadRef, Term};
 
-pub(super) use queue::{Order, Waiting};
+pub(super) use queue::{Order, Waiting, fact_print};
 pub use sessions::unguessable;
 pub(super) use sessions::{Key, Session};
 
@@ -120,7 +120,11 @@ impl Review {
     /// Where that cannot be written.
     pub(super) fn take_back(&self, key: &Key) -> Result<Option<Judgement>, Problem> {
         let Some(number) = self.sessions.take_back(key) else { return Ok(None) };
-        self.judge().take_back(number).map_err(|error| Problem::of_graph(&error))
+        let taken = self.judge().take_back(number);
+        taken.map_err(|error| {
+            self.sessions.judged(key, number);
+            Problem::of_graph(&error)
+        })
     }
 }
 

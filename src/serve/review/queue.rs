@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Triple};
+use oxigraph::model::{GraphNameRef, NamedNode, NamedOrBlankNode, Term, Triple};
 use oxigraph::store::Store;
 
 use super::Fact;
@@ -120,15 +120,23 @@ impl Queue {
     }
 }
 
+/// What stands for a lot that is drawn for a fact: a hash.
+pub(in crate::serve) fn fact_print(
+    subject: &NamedNode,
+    relation: &NamedNode,
+    object: &Term,
+) -> u64 {
+    graph::print([subject.as_str(), relation.as_str(), &object.to_string()])
+}
+
 /// Those of one relation with the least prints, which are as good as drawn.
 fn of_relation(store: &Store, relation: &NamedNode) -> Result<Vec<Waiting>, graph::Error> {
     let graph = Some(GraphNameRef::DefaultGraph);
     let mut drawn: BTreeMap<u64, Triple> = BTreeMap::new();
     for quad in store.quads_for_pattern(None, Some(relation.as_ref()), None, graph) {
         let triple = Triple::from(quad.map_err(graph::Error::Read)?);
-        let parts = [triple.subject.to_string(), triple.object.to_string()];
-        let print = graph::print([&*parts[0], relation.as_str(), &*parts[1]]);
-        drawn.insert(print, triple);
+        let NamedOrBlankNode::NamedNode(subject) = &triple.subject else { continue };
+        drawn.insert(fact_print(subject, relation, &triple.object), triple);
         if drawn.len() > DRAWN {
             drawn.pop_last();
         }
@@ -136,7 +144,8 @@ fn of_relation(store: &Store, relation: &NamedNode) -> Result<Vec<Waiting>, grap
     let mut waiting = Vec::new();
     for (print, triple) in drawn {
         let fact = graph::annotated_fact(store, triple)?;
-        let said = fact.annotations.iter().find(|said| said.derived_from.is_empty());
+        let said =
+            fact.annotations.iter().find(|said| said.derived_from.is_empty() && !said.judged);
         let (Some(said), NamedOrBlankNode::NamedNode(subject)) = (said, fact.triple.subject) else {
             continue;
         };

@@ -5,7 +5,7 @@
   const chosen = document.getElementById("answer-iri");
   const answers = document.getElementById("answers");
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) {
       if (event.key === "Escape") document.activeElement.blur();
       return;

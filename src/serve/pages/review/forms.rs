@@ -7,10 +7,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use oxigraph::model::{GraphNameRef, Literal, NamedNode, QuadRef, Term};
+use oxigraph::model::{GraphNameRef, NamedNode, QuadRef, Term};
 
 use super::{Wanted, hidden};
-use crate::graph::{Judged, Verdict, is_known, vocabulary as kgb};
+use crate::graph::{Judged, Verdict, canonical_value, is_known, is_of_facts, vocabulary as kgb};
 use crate::serve::Served;
 use crate::serve::problem::Problem;
 use crate::serve::protocol::pairs;
@@ -168,6 +168,9 @@ fn written(served: &Served, headers: &HeaderMap, form: &Form) -> Result<Response
 
 /// That a fact was predicted or known, and is in the graph, or was until it was judged.
 fn is_there(served: &Served, (subject, relation, object): &Fact) -> Result<(), Problem> {
+    if !is_of_facts(relation.as_ref()) {
+        return Err(Problem::bad("names and classes are not judged"));
+    }
     for graph in [GraphNameRef::DefaultGraph, kgb::PREDICTED.into()] {
         let quad = QuadRef::new(subject, relation, object, graph);
         if served.store.contains(quad).map_err(|error| Problem::broken(&error))? {
@@ -190,7 +193,10 @@ fn right_object(served: &Served, form: &Form, wrong: &Term) -> Result<Found, Pro
         if typed.is_empty() {
             return Err(Problem::bad("say what is right"));
         }
-        let right = Literal::new_typed_literal(typed, value.datatype());
+        let Some(right) = canonical_value(typed, value.datatype()) else {
+            let datatype = value.datatype();
+            return Err(Problem::bad(format!("`{typed}` is no value of {datatype}")));
+        };
         return Ok(Found::One(right.into()));
     }
     let iri = if chosen.is_empty() { typed } else { chosen };

@@ -14,7 +14,7 @@ use crate::graph::{Judgement, Verdict};
 use crate::metrics::proportion::interval;
 use crate::serve::Served;
 use crate::serve::problem::Problem;
-use crate::serve::review::{Order, review};
+use crate::serve::review::{Order, fact_print, review};
 use crate::serve::routes::{Page, in_background};
 
 /// How many facts were judged, and how many of them are right.
@@ -53,16 +53,27 @@ fn counts(judgements: &[Judgement]) -> BTreeMap<&NamedNode, Counts> {
         let object: &Term = &judgement.object;
         last.insert((&judgement.relation, &judgement.subject, object.to_string()), judgement);
     }
+    // Facts are drawn in the order of their prints: all that were judged up to the last one drawn, for whatever reason,
+    // are the sample; without those that were judged as unsure before, it would be of the surer ones.
+    let mut drawn: BTreeMap<&NamedNode, u64> = BTreeMap::new();
+    for judgement in last.values().filter(|own| own.drawn == Order::Random.name()) {
+        let most = drawn.entry(&judgement.relation).or_default();
+        *most = print(judgement).max(*most);
+    }
     let mut counts: BTreeMap<&NamedNode, Counts> = BTreeMap::new();
     for ((relation, ..), judgement) in last {
-        let [drawn, all] = counts.entry(relation).or_default();
+        let [sample, all] = counts.entry(relation).or_default();
         let is_right = judgement.verdict == Verdict::Right;
         all.add(is_right);
-        if judgement.drawn == Order::Random.name() {
-            drawn.add(is_right);
+        if drawn.get(relation).is_some_and(|most| print(judgement) <= *most) {
+            sample.add(is_right);
         }
     }
     counts
+}
+
+fn print(judgement: &Judgement) -> u64 {
+    fact_print(&judgement.subject, &judgement.relation, &judgement.object)
 }
 
 pub(in crate::serve) async fn precision(
@@ -92,7 +103,7 @@ pub(in crate::serve) async fn precision(
 }
 
 const LEAD: &str = "The share of judged facts that are right, with its 95 % interval (Wilson). Of facts that were \
-    drawn at random it is an estimate of the graph's precision; those that were judged because they are unsure \
+    drawn at random it is an estimate of the graph's precision, as far as nothing was skipped; those that were judged because they are unsure \
     are more often wrong than others.";
 
 fn table(rows: &[(String, Counts)]) -> Markup {
@@ -143,6 +154,10 @@ mod tests {
         ];
         let counts = counts(&all);
         let own = counts.values().next().unwrap();
-        assert_eq!(own, &[Count { right: 1, all: 2 }, Count { right: 2, all: 3 }]);
+        // The third, which was not drawn, is in the sample where it comes before the last one drawn.
+        let prints: Vec<u64> = all.iter().map(print).collect();
+        let is_in = prints[3] <= prints[1].max(prints[2]);
+        let sample = if is_in { Count { right: 2, all: 3 } } else { Count { right: 1, all: 2 } };
+        assert_eq!(own, &[sample, Count { right: 2, all: 3 }]);
     }
 }
