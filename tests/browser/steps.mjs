@@ -74,6 +74,8 @@ async function drawing(visit) {
   const status = page.locator("#drawing [role=status]");
   await status.getByText(/1 fact/).waitFor();
   expect((await page.locator("#drawing canvas").count()) > 0, "nothing is drawn");
+  // It moves to its place.
+  await page.waitForTimeout(1500);
   await visit.look("drawing");
   await page.locator("#drawing details > summary").focus();
   await visit.press("Enter");

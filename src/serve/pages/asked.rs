@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use oxigraph::model::{NamedNode, NamedNodeRef};
 use oxigraph::store::Store;
 
-use super::review::told;
+use super::review::entry;
 use super::{label, link, number};
 use crate::graph::{self, Considered, Fact};
 use crate::serve::Served;
@@ -91,7 +91,7 @@ pub(super) fn judged(store: &Store, iri: &NamedNode) -> Result<Markup, graph::Er
     Ok(html! {
         h2 { "Judged" }
         ul class="judged" { @for judgement in judgements.iter().rev() {
-            li { (told(store, judgement)?) span class="iri" { " " (judgement.by) ", " (judgement.at) } }
+            (entry(store, judgement)?)
         } }
     })
 }

@@ -228,16 +228,24 @@ fn lately(store: &Store, judgements: &[Judgement]) -> Result<Markup, graph::Erro
     Ok(html! {
         h2 { "Judged lately" }
         ul class="judged" { @for judgement in judgements.iter().rev().take(LATELY) {
-            li { (told(store, judgement)?) span class="iri" { " " (judgement.by) ", " (judgement.at) } }
+            (entry(store, judgement)?)
         } }
     })
 }
 
-/// A judgement in words.
-pub(in crate::serve::pages) fn told(
+/// A judgement in a list: what was said, by whom and when, to the second.
+pub(in crate::serve::pages) fn entry(
     store: &Store,
     judgement: &Judgement,
 ) -> Result<Markup, graph::Error> {
+    let at = judgement.at.split('.').next().unwrap_or_default().replace('T', " ");
+    Ok(html! {
+        li { (told(store, judgement)?) span class="iri" { " " (judgement.by) ", " (at) } }
+    })
+}
+
+/// A judgement in words.
+fn told(store: &Store, judgement: &Judgement) -> Result<Markup, graph::Error> {
     Ok(html! {
         (label(store, judgement.subject.as_str())?) " "
         span class="relation" { (label(store, judgement.relation.as_str())?) } " "

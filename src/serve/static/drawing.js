@@ -252,7 +252,7 @@
   drawing.append(
     make("div", { class: "tools" },
       button("Zoom in", () => zoom(1.25), "+"), button("Zoom out", () => zoom(0.8), "−"),
-      button("Show all", fit, "Fit")),
+      button("Fit: show all", fit, "Fit")),
     picture, caption, status,
     make("p", { class: "note", id: "drawing-keys" },
       "A click on an entity adds its neighbours, a double click leads to its page; filled ones have theirs. ",
