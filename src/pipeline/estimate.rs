@@ -1,10 +1,10 @@
 //! How much a run would do, counted by the code that does it, and how long it would take, from a few
 //! seconds' trial.
 
+use crate::catalog::EntityId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::means::some_of;
 use super::{CHUNK_SUBJECTS, Error, Plan, Predictor, RelationPlan, Task, encode};
 use crate::lm::Prompt;
 
@@ -149,4 +149,9 @@ pub(super) fn try_out(plan: &Plan, predictors: &mut [Predictor]) -> Result<Durat
     // Workers side by side share the cores, so that each is slower than one alone: no more than
     // what one was seen to do is promised.
     Ok(Duration::from_secs_f64(plan.relations.iter().enumerate().map(of_relation).sum()))
+}
+/// At most so many subjects of a list, evenly spread.
+fn some_of(all: &[EntityId], most: usize) -> Vec<EntityId> {
+    let most = all.len().min(most);
+    (0..most).map(|i| all[i * all.len() / most]).collect()
 }

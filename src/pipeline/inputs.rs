@@ -3,6 +3,7 @@
 //!
 //! None of it needs a model, so that mistakes are told before anything is fetched.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::catalog::{self, Catalog, EntityId, Objects};
 use crate::config::Pipeline;
 use crate::diagnostic::{At, Diagnostic, Diagnostics, nearest};
 use crate::facts::{Facts, ObjectsOf};
+use crate::graph::print;
 use crate::ontology::{Ontology, Relation};
 
 /// Over how many subjects a model's mean prediction for a relation is taken at most. The mean's
@@ -42,7 +44,7 @@ pub struct RelationInputs {
     /// share them.
     pub subjects: Arc<[EntityId]>,
     /// Subjects over which a model's mean prediction is taken: up to [`PRIOR_SUBJECTS`] of those
-    /// that the pipeline asks about, evenly spread over the table.
+    /// that the pipeline asks about, drawn by lot; some of them are the first.
     pub prior_subjects: Vec<EntityId>,
     /// What its range admits, at least one.
     pub objects: Objects,
@@ -273,13 +275,14 @@ impl Inputs {
         let told = catalog::contradictions(&self.ontology, &relation.domain, &self.subjects);
         notes.0.extend(told.0);
         // By the types that its own tables give it, an entity may be asked about less.
-        let prior_subjects = spread(match own {
+        let prior_subjects = match own {
             Some(own) => catalog::subjects_of(&self.ontology, &relation, own)
                 .into_iter()
                 .filter_map(|id| self.subjects.find(own.iri(id)))
                 .collect(),
             None => subjects.clone(),
-        });
+        };
+        let prior_subjects = drawn(&prior_subjects, &self.subjects);
         if ask == Ask::SubjectsOfFacts {
             let known = |subject: &EntityId| {
                 let gold = self.gold.as_ref()?;
@@ -362,11 +365,17 @@ fn own_tables(pipeline: &Pipeline, tables: &[PathBuf]) -> Option<Catalog> {
     Some(Catalog::read(files, &pipeline.inputs.language).ok()?.0)
 }
 
-/// At most [`PRIOR_SUBJECTS`] of the subjects, evenly spread.
-fn spread(subjects: Vec<EntityId>) -> Vec<EntityId> {
-    let all = subjects.len();
-    let most = all.min(PRIOR_SUBJECTS);
-    (0..most).map(|i| subjects[i * all / most]).collect()
+/// At most [`PRIOR_SUBJECTS`] of the subjects: those whose IRIs have the least hashes, in the order of these. So each is
+/// as likely as another, and where a few subjects are added most stay, and with them what is asked for the others.
+fn drawn(subjects: &[EntityId], catalog: &Catalog) -> Vec<EntityId> {
+    let mut least: BTreeSet<(u64, EntityId)> = BTreeSet::new();
+    for &subject in subjects {
+        least.insert((print([catalog.iri(subject)]), subject));
+        if least.len() > PRIOR_SUBJECTS {
+            least.pop_last();
+        }
+    }
+    least.into_iter().map(|(_, subject)| subject).collect()
 }
 
 /// A table that is read twice, as subjects and as candidates, has its mistakes twice.

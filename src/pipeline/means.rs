@@ -117,14 +117,8 @@ impl RelationPlan {
         if is_there { self.some_subjects(TEXT_SUBJECTS) } else { Vec::new() }
     }
 
-    /// At most so many of [`Self::prior_subjects`], evenly spread.
+    /// At most so many of [`Self::prior_subjects`]: the first, as they were drawn.
     fn some_subjects(&self, most: usize) -> Vec<EntityId> {
-        some_of(&self.prior_subjects, most)
+        self.prior_subjects.iter().take(most).copied().collect()
     }
-}
-
-/// At most so many subjects of a list, evenly spread.
-pub(super) fn some_of(all: &[EntityId], most: usize) -> Vec<EntityId> {
-    let most = all.len().min(most);
-    (0..most).map(|i| all[i * all.len() / most]).collect()
 }

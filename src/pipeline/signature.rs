@@ -145,7 +145,7 @@ fn describe_relation(
     whose: Whose,
 ) -> String {
     let over = |subjects: usize| match whose {
-        Whose::All => format!(" over {subjects} subjects"),
+        Whose::All => format!(" over {subjects} drawn subjects"),
         Whose::Nobody => String::new(),
     };
     let mut text = pipeline.correction.name().to_owned();
