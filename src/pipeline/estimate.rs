@@ -1,11 +1,11 @@
 //! How much a run would do, counted by the code that does it, and how long it would take, from a few
 //! seconds' trial.
 
-use crate::catalog::EntityId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{CHUNK_SUBJECTS, Error, Plan, Predictor, RelationPlan, Task, encode};
+use crate::catalog::EntityId;
 use crate::lm::Prompt;
 
 /// Subjects of a relation whose prompts' tokens are counted.
