@@ -11,7 +11,7 @@
 mod judge;
 mod settle;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use oxigraph::model::vocab::{rdf, xsd};
@@ -73,7 +73,7 @@ type Question = (NamedNode, NamedNode);
 
 /// What judgements of a question's facts come to, the later ones before the earlier.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+struct Standing {
     right: HashSet<Term>,
     wrong: HashSet<Term>,
     /// Whether there is no object.
@@ -81,29 +81,33 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Of a question, by all judgements in the order of their numbers.
-    fn of(all: &[Judgement], (subject, relation): &Question) -> Self {
-        let mut standing = Self::default();
-        let is_own = |judgement: &&Judgement| {
-            judgement.subject == *subject && judgement.relation == *relation
-        };
-        for judgement in all.iter().filter(is_own) {
-            let object = &judgement.object;
-            match &judgement.verdict {
-                Verdict::Right => standing.set_right(object),
-                Verdict::Wrong => standing.set_wrong(object),
-                Verdict::Instead(right) => {
-                    standing.set_wrong(object);
-                    standing.set_right(right);
-                }
-                Verdict::NoObject => {
-                    standing.right.clear();
-                    standing.set_wrong(object);
-                    standing.has_none = true;
-                }
+    /// With one judgement more, which comes after the others.
+    fn add(&mut self, judgement: &Judgement) {
+        let object = &judgement.object;
+        match &judgement.verdict {
+            Verdict::Right => self.set_right(object),
+            Verdict::Wrong => self.set_wrong(object),
+            Verdict::Instead(right) => {
+                self.set_wrong(object);
+                self.set_right(right);
+            }
+            Verdict::NoObject => {
+                self.right.clear();
+                self.set_wrong(object);
+                self.has_none = true;
             }
         }
-        standing
+    }
+
+    /// Of a question, by the judgements in a store.
+    fn of(store: &Store, (subject, relation): &Question) -> Result<Self, Error> {
+        let mut standing = Self::default();
+        for judgement in judgements_of(store, subject.as_ref())? {
+            if judgement.relation == *relation {
+                standing.add(&judgement);
+            }
+        }
+        Ok(standing)
     }
 
     fn set_right(&mut self, object: &Term) {
@@ -119,7 +123,7 @@ impl Standing {
 
     /// Whether an object is right; nothing where that is open. Of a functional relation all others are wrong where
     /// one is right.
-    pub fn is_right(&self, object: &Term, is_functional: bool) -> Option<bool> {
+    fn is_right(&self, object: &Term, is_functional: bool) -> Option<bool> {
         if self.right.contains(object) {
             return Some(true);
         }
@@ -230,18 +234,18 @@ fn quads(base_iri: &str, judgement: &Judgement) -> Vec<Quad> {
 /// What is known of questions by judgements: by relation and subject the objects that are right, in the order of
 /// their terms; none where there is no object. Questions of which no object is known to be right are not there.
 pub fn judged_facts(judgements: &[Judgement]) -> BTreeMap<(NamedNode, NamedNode), Vec<Term>> {
-    let mut facts = BTreeMap::new();
-    for question in judgements.iter().map(Judgement::question).collect::<BTreeSet<_>>() {
-        let standing = Standing::of(judgements, &question);
-        if standing.right.is_empty() && !standing.has_none {
-            continue;
-        }
-        let (subject, relation) = question;
+    let mut questions: BTreeMap<(NamedNode, NamedNode), Standing> = BTreeMap::new();
+    for judgement in judgements {
+        let (subject, relation) = judgement.question();
+        questions.entry((relation, subject)).or_default().add(judgement);
+    }
+    questions.retain(|_, standing| !standing.right.is_empty() || standing.has_none);
+    let right = |standing: Standing| {
         let mut right: Vec<Term> = standing.right.into_iter().collect();
         right.sort_by_cached_key(ToString::to_string);
-        facts.insert((relation, subject), right);
-    }
-    facts
+        right
+    };
+    questions.into_iter().map(|(question, standing)| (question, right(standing))).collect()
 }
 
 /// A text as a value of a datatype, in the way that a store writes it; nothing where it is none. Of datatypes that the

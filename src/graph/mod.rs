@@ -50,8 +50,7 @@ pub use history::{
     FactChange, GoneFact, PastGraph, RunEntry, WhyGone, diff, find_run, label_in_any_run, runs,
 };
 pub use judgements::{
-    Judge, Judged, Judgement, Standing, Verdict, canonical_value, judged_facts, judgements,
-    judgements_of,
+    Judge, Judged, Judgement, Verdict, canonical_value, judged_facts, judgements, judgements_of,
 };
 pub use kept::{KeptAnswers, KeptQuestion, print, question_print};
 pub use ledger::differences;

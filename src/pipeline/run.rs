@@ -53,8 +53,6 @@ pub fn run(
     let is_judged = writer.settle_judgements()?;
     let is_last = writer.is_complete() && !is_judged || plan.shard.is_some();
     let complete = predicted && (is_last || derive(plan, &mut writer, stop)?);
-    // What follows may be judged too.
-    writer.settle_judgements()?;
     let derived = writer.derived()?;
     let closed = match complete {
         true => writer.finish(Some(&|fact| plan.why_gone(fact))),

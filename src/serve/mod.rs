@@ -25,8 +25,8 @@ pub use workers::StartWorker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -83,7 +83,8 @@ pub struct Server {
 struct Served {
     store: Store,
     index: Index,
-    asked: AskedQuestions,
+    /// Read when a page wants it first.
+    asked: OnceLock<AskedQuestions>,
     origin: Option<String>,
     limits: Limits,
     /// A permit a query.
@@ -92,6 +93,20 @@ struct Served {
     /// A permit a page.
     pages: Arc<Semaphore>,
     review: Option<Review>,
+}
+
+impl Served {
+    /// What was asked, and of which candidates it was chosen.
+    ///
+    /// # Errors
+    /// Where the graph cannot be read.
+    fn asked(&self) -> Result<&AskedQuestions, graph::Error> {
+        if let Some(asked) = self.asked.get() {
+            return Ok(asked);
+        }
+        let asked = AskedQuestions::of(&self.store)?;
+        Ok(self.asked.get_or_init(|| asked))
+    }
 }
 
 /// Why there is no server.
@@ -156,7 +171,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let index = Index::of(&store).map_err(Error::Names)?;
-        let asked = AskedQuestions::of(&store).map_err(Error::Facts)?;
+        let asked = OnceLock::new();
         let room = Arc::new(Semaphore::new(limits.queries));
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let pages = Arc::new(Semaphore::new(PAGES * cores));

@@ -1,5 +1,6 @@
 //! What is answered at which address.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -333,12 +334,13 @@ pub(super) async fn in_background<T: Send + 'static>(
 
 /// A file of the program's own.
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let script = |text: &'static str| ("text/javascript", Cow::Borrowed(text));
     let (kind, text) = match &*name {
-        "style.css" => ("text/css", html::style() + include_str!("static/serve.css")),
-        "review.js" => ("text/javascript", include_str!("static/review.js").to_owned()),
-        "search.js" => ("text/javascript", include_str!("static/search.js").to_owned()),
-        "drawing.js" => ("text/javascript", include_str!("static/drawing.js").to_owned()),
-        "cytoscape.js" => ("text/javascript", include_str!("static/cytoscape.min.js").to_owned()),
+        "style.css" => ("text/css", Cow::Owned(html::style() + include_str!("static/serve.css"))),
+        "search.js" => script(include_str!("static/search.js")),
+        "review.js" => script(include_str!("static/review.js")),
+        "drawing.js" => script(include_str!("static/drawing.js")),
+        "cytoscape.js" => script(include_str!("static/cytoscape.min.js")),
         _ => return Problem::missing(format!("there is no file {name}")).response(&headers),
     };
     let kind = format!("{kind}; charset=utf-8");

@@ -159,8 +159,8 @@ impl Judge {
 
     /// Makes the graph what it is with a judgement, or without it, and brings that to the disk.
     fn settle(&self, judgement: &Judgement) -> Result<(), Error> {
-        let settled = settle(&self.store, &judgement.question(), &self.judgements);
-        settled.and_then(|()| self.store.flush()).map_err(|e| self.failed(e))
+        settle(&self.store, &judgement.question())?;
+        self.store.flush().map_err(|e| self.failed(e))
     }
 
     fn failed(&self, error: StorageError) -> Error {

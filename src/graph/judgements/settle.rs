@@ -1,6 +1,6 @@
 //! What judgements make of a graph.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use oxigraph::model::vocab::{rdf, rdfs, xsd};
@@ -60,7 +60,7 @@ pub(in super::super) fn settle_all(store: &Store) -> Result<bool, Error> {
     // A process that was killed may have forgotten a judgement and not what it made.
     questions.extend(settled(store).map_err(Error::Read)?);
     for question in questions {
-        settle(store, &question, &all).map_err(Error::Read)?;
+        settle(store, &question)?;
     }
     Ok(!all.is_empty())
 }
@@ -91,38 +91,29 @@ fn settled(store: &Store) -> Result<Vec<Question>, StorageError> {
     Ok(questions)
 }
 
-/// The same of one question and of what follows from its facts, by all judgements.
-pub(super) fn settle(
-    store: &Store,
-    question: &Question,
-    all: &[Judgement],
-) -> Result<(), StorageError> {
-    let own = Standing::of(all, question);
-    let annotations = settle_own(store, question, &own)?;
+/// The same of one question and of what follows from its facts.
+///
+/// # Errors
+/// Where the store cannot be read or written.
+pub(super) fn settle(store: &Store, question: &Question) -> Result<(), Error> {
+    let own = Standing::of(store, question)?;
+    let annotations = settle_own(store, question, &own).map_err(Error::Read)?;
     for graph in [None, PREDICTED] {
-        for fact in facts(store, question, graph)?.into_values() {
-            let Some(object) = fact.object else { continue };
-            let triple = Triple::new(question.0.clone(), question.1.clone(), object);
-            settle_derived(store, question, &triple, &own)?;
+        for object in facts(store, question, graph).map_err(Error::Read)?.into_keys() {
+            settle_derived(store, question, &object, &own).map_err(Error::Read)?;
         }
     }
     for annotation in annotations {
-        for (question, derived) in derived_from(store, &annotation)? {
-            settle_derived(store, &question, &derived, &Standing::of(all, &question))?;
+        for (question, object) in derived_from(store, &annotation).map_err(Error::Read)? {
+            let own = Standing::of(store, &question)?;
+            settle_derived(store, &question, &object, &own).map_err(Error::Read)?;
         }
     }
     Ok(())
 }
 
-/// What a graph has of a question: by object the triple, if it is asserted, and its annotations with what is said
-/// by them.
-type Facts = BTreeMap<String, Fact>;
-
-#[derive(Debug, Default)]
-struct Fact {
-    object: Option<Term>,
-    quads: HashSet<Quad>,
-}
+/// What a graph has of a question: by object the triple and its annotations, with what is said by them.
+type Facts = HashMap<Term, HashSet<Quad>>;
 
 /// Makes a question's facts what is predicted and judged; gives the annotations of all of them.
 fn settle_own(
@@ -136,31 +127,25 @@ fn settle_own(
         NamedOrBlankNode::NamedNode(iri) => iri.as_str().starts_with(&begin),
         NamedOrBlankNode::BlankNode(_) => false,
     };
-    let was: HashSet<Quad> =
-        is.values().chain(predicted.values()).flat_map(|fact| fact.quads.clone()).collect();
-    for (key, mut fact) in is {
+    let was: HashSet<Quad> = is.values().chain(predicted.values()).flatten().cloned().collect();
+    for (object, mut quads) in is {
         // Of what is judged it is kept how it was; all else is as it was.
-        let count = fact.quads.len();
-        fact.quads.retain(|quad| !made(quad));
-        let is_made = fact.quads.len() < count && fact.quads.len() == 1;
+        let count = quads.len();
+        quads.retain(|quad| !made(quad));
+        let is_made = quads.len() < count && quads.len() == 1;
         if !is_made {
-            predicted.entry(key).or_insert(fact);
+            predicted.entry(object).or_insert(quads);
         }
     }
     let annotations = annotations(was.iter());
     let is_functional = is_functional(store, &question.1)?;
     let mut is = HashSet::new();
     for object in &standing.right {
-        predicted
-            .entry(object.to_string())
-            .or_default()
-            .object
-            .get_or_insert_with(|| object.clone());
+        predicted.entry(object.clone()).or_default();
     }
-    for fact in predicted.into_values() {
-        let Some(object) = fact.object else { continue };
+    for (object, quads) in predicted {
         let triple = Triple::new(question.0.clone(), question.1.clone(), object);
-        let quads = fact.quads.into_iter();
+        let quads = quads.into_iter();
         match standing.is_right(&triple.object, is_functional) {
             None => is.extend(quads.map(|quad| Quad { graph_name: DEFAULT, ..quad })),
             Some(is_right) => {
@@ -249,12 +234,9 @@ fn facts(
     for quad in own {
         let quad = quad?;
         let term = Term::from(Triple::from(quad.clone()));
-        let fact = facts.entry(quad.object.to_string()).or_default();
-        fact.object = Some(quad.object.clone());
-        fact.quads.insert(quad);
-        for said in of_annotations(store, term.as_ref(), graph)? {
-            fact.quads.insert(said);
-        }
+        let quads = facts.entry(quad.object.clone()).or_default();
+        quads.insert(quad);
+        quads.extend(of_annotations(store, term.as_ref(), graph)?);
     }
     Ok(facts)
 }
@@ -279,11 +261,11 @@ fn annotations<'a>(quads: impl Iterator<Item = &'a Quad>) -> HashSet<NamedOrBlan
     quads.filter(|quad| quad.predicate == rdf::REIFIES).map(|quad| quad.subject.clone()).collect()
 }
 
-/// The facts that follow from one, by its annotation.
+/// The facts that follow from one, by its annotation: their questions and objects.
 fn derived_from(
     store: &Store,
     annotation: &NamedOrBlankNode,
-) -> Result<Vec<(Question, Triple)>, StorageError> {
+) -> Result<Vec<(Question, Term)>, StorageError> {
     let mut found = Vec::new();
     for graph in [GraphNameRef::DefaultGraph, kgb::PREDICTED.into()] {
         let origin = Some(TermRef::from(annotation.as_ref()));
@@ -293,9 +275,9 @@ fn derived_from(
             let of = of.as_ref().map(NamedOrBlankNode::as_ref);
             for quad in store.quads_for_pattern(of, Some(rdf::REIFIES), None, Some(graph)) {
                 if let Term::Triple(triple) = quad?.object
-                    && let NamedOrBlankNode::NamedNode(subject) = &triple.subject
+                    && let NamedOrBlankNode::NamedNode(subject) = triple.subject
                 {
-                    found.push(((subject.clone(), triple.predicate.clone()), *triple));
+                    found.push(((subject, triple.predicate), triple.object));
                 }
             }
         }
@@ -308,17 +290,16 @@ fn derived_from(
 fn settle_derived(
     store: &Store,
     question: &Question,
-    derived: &Triple,
+    object: &Term,
     standing: &Standing,
 ) -> Result<(), StorageError> {
     let is_functional = is_functional(store, &question.1)?;
-    if standing.is_right(&derived.object, is_functional).is_some() {
+    if standing.is_right(object, is_functional).is_some() {
         return Ok(());
     }
-    let key = derived.object.to_string();
     let mut own = HashSet::new();
     for graph in [None, PREDICTED] {
-        own.extend(facts(store, question, graph)?.remove(&key).unwrap_or_default().quads);
+        own.extend(facts(store, question, graph)?.remove(object).unwrap_or_default());
     }
     let of = |predicate: NamedNodeRef<'_>| {
         own.iter().filter(|quad| quad.predicate == predicate).collect::<Vec<_>>()

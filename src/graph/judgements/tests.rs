@@ -251,10 +251,17 @@ proptest! {
             };
             let mut question = judgement.question();
             match takes_back && !judgements.is_empty() {
-                true => question = judgements.remove(number % judgements.len()).question(),
-                false => judgements.push(judgement),
+                true => {
+                    let gone = judgements.remove(number % judgements.len());
+                    quads("e:", &gone).iter().for_each(|quad| store.remove(quad).unwrap());
+                    question = gone.question();
+                }
+                false => {
+                    store.extend(quads("e:", &judgement)).unwrap();
+                    judgements.push(judgement);
+                }
             }
-            settle(&store, &question, &judgements).unwrap();
+            settle(&store, &question).unwrap();
         }
         let fresh = small(is_functional);
         fresh.extend(judgements.iter().flat_map(|own| quads("e:", own))).unwrap();

@@ -29,12 +29,13 @@ impl GraphWriter {
     }
 
     /// Describes the graph, records the end of the run and what it changed, puts the store into its smallest
-    /// form, forces all to the disk, in the place of an older graph, and gives the folder free. On a complete
-    /// run it changes nothing. `why` says why facts of the older graph are gone.
+    /// form, forces all to the disk, in the place of an older graph, and gives the folder free. A complete run
+    /// is settled by its judgements, and else stays as it is. `why` says why facts of the older graph are gone.
     ///
     /// # Errors
     /// [`Error::DiskFull`] and [`Error::Storage`] where the store fails.
     pub fn finish(mut self, why: Option<&WhyGone<'_>>) -> Result<(), Error> {
+        self.settle_judgements()?;
         if self.state.complete {
             return self.hand_over();
         }
@@ -45,7 +46,6 @@ impl GraphWriter {
             self.checkpoint()?;
             return self.hand_over();
         }
-        self.settle_judgements()?;
         let place = self.folder.store_path();
         let read = |error| Error::storage("reading", &place, error);
         let was = match place == self.store_path {

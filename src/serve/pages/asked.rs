@@ -20,9 +20,10 @@ pub(super) fn asked(
     facts: &[Fact],
 ) -> Result<Markup, graph::Error> {
     let store = &served.store;
+    let all = served.asked()?;
     let mut parts = Vec::new();
     for relation in graph::relations(store)? {
-        let considered = served.asked.considered(store, iri.as_ref(), relation.as_ref())?;
+        let considered = all.considered(store, iri.as_ref(), relation.as_ref())?;
         if let Some(considered) = considered {
             let own = facts.iter().filter(|fact| fact.triple.predicate == relation).count();
             parts.push(question(store, &relation, &considered, own)?);

@@ -36,7 +36,7 @@ use crate::graph::{self, Fact};
 async fn made(
     served: &Arc<Served>,
     headers: &HeaderMap,
-    written: fn(&Served) -> Result<Response, Problem>,
+    written: impl FnOnce(&Served) -> Result<Response, Problem> + Send + 'static,
 ) -> Response {
     let shared = Arc::clone(served);
     let page = in_background(served, move || written(&shared)).await;
@@ -87,6 +87,15 @@ fn term(store: &Store, term: &Term) -> Result<Markup, graph::Error> {
         Term::NamedNode(iri) => link(store, "entity", iri.as_str()),
         Term::Literal(value) => Ok(html! { (value.value()) }),
         other => Ok(html! { (other.to_string()) }),
+    }
+}
+
+/// A term as a text: an entity by its label.
+fn name(store: &Store, term: &Term) -> Result<String, graph::Error> {
+    match term {
+        Term::NamedNode(iri) => label(store, iri.as_str()),
+        Term::Literal(value) => Ok(value.value().to_owned()),
+        other => Ok(other.to_string()),
     }
 }
 

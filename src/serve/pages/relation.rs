@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use oxigraph::model::{NamedNode, Term};
 
-use super::{at_home, bar, term};
+use super::{at_home, bar, name, term};
 use crate::graph::{self, Fact, described, facts_by, names};
 use crate::html::{Axis, BarSeries, bars, figure, figures};
 use crate::metrics::bootstrap::Interval;
@@ -85,12 +85,10 @@ fn objects(served: &Served, facts: &[Fact]) -> Result<Markup, graph::Error> {
     let mut counts: Vec<_> = counts.into_values().collect();
     counts.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.to_string().cmp(&b.1.to_string())));
     counts.truncate(OBJECTS);
-    let name = |term: &Term| match term {
-        Term::NamedNode(iri) => super::label(&served.store, iri.as_str()),
-        Term::Literal(value) => Ok(value.value().to_owned()),
-        other => Ok(other.to_string()),
-    };
-    let names = counts.iter().map(|(_, object)| name(object)).collect::<Result<Vec<_>, _>>()?;
+    let names = counts
+        .iter()
+        .map(|(_, object)| name(&served.store, object))
+        .collect::<Result<Vec<_>, _>>()?;
     let counts: Vec<u64> = counts.iter().map(|(count, _)| *count).collect();
     Ok(counted("The most frequent objects", &names, &counts))
 }

@@ -12,16 +12,16 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
-use oxigraph::model::{NamedNode, Term};
+use oxigraph::model::NamedNode;
 use oxigraph::store::Store;
 
-use super::{bar, escaped, label, link, number, term};
+use super::{bar, escaped, label, link, made, name, number, term};
 use crate::graph::{self, Judgement, Verdict};
 use crate::serve::Served;
 use crate::serve::problem::Problem;
 use crate::serve::protocol::parameter;
 use crate::serve::review::{Order, Review, Session, Waiting, review};
-use crate::serve::routes::{Page, in_background};
+use crate::serve::routes::Page;
 
 /// How many judgements are listed.
 const LATELY: usize = 10;
@@ -35,9 +35,13 @@ struct Wanted {
 
 impl Wanted {
     fn of(query: Option<&str>) -> Self {
-        let order = Order::named(parameter(query, "order").as_deref());
-        let relation = parameter(query, "relation").and_then(|iri| NamedNode::new(iri).ok());
-        Self { order, relation }
+        let said = |name| parameter(query, name).unwrap_or_default();
+        Self::named(&said("order"), &said("relation"))
+    }
+
+    /// By the names of an order and of a relation; the first order, and all relations, where they are none.
+    fn named(order: &str, relation: &str) -> Self {
+        Self { order: Order::named(order), relation: NamedNode::new(relation).ok() }
     }
 
     /// The address of the page with it.
@@ -53,18 +57,17 @@ pub(in crate::serve) async fn review_page(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let shared = Arc::clone(&served);
     let own = headers.clone();
-    let page = in_background(&served, move || {
-        let review = review(&shared)?;
+    let written = move |served: &Served| {
+        let review = review(served)?;
         let Some((key, session)) = review.sessions.of(&own) else { return Ok(entrance()) };
         let wanted = Wanted::of(query.as_deref());
         let next = review.next(&key, wanted.order, wanted.relation.as_ref())?;
-        let body = body(review, &shared.store, &session, &wanted, next);
+        let body = body(review, &served.store, &session, &wanted, next);
         let body = body.map_err(|error| Problem::of_graph(&error))?;
         Ok(Page { title: "Review", lead: "", body }.into_response())
-    });
-    page.await.and_then(|page| page).unwrap_or_else(|problem| problem.response(&headers))
+    };
+    made(&served, &headers, written).await
 }
 
 /// The page for those who did not enter.
@@ -249,21 +252,12 @@ fn told(store: &Store, judgement: &Judgement) -> Result<Markup, graph::Error> {
     Ok(html! {
         (label(store, judgement.subject.as_str())?) " "
         span class="relation" { (label(store, judgement.relation.as_str())?) } " "
-        (named(store, &judgement.object)?) ": "
+        (name(store, &judgement.object)?) ": "
         @match &judgement.verdict {
             Verdict::Right => { "right" }
             Verdict::Wrong => { "wrong" }
-            Verdict::Instead(right) => { "wrong, right is " (named(store, right)?) }
+            Verdict::Instead(right) => { "wrong, right is " (name(store, right)?) }
             Verdict::NoObject => { "wrong, it has none" }
         }
     })
-}
-
-/// A term as a name.
-fn named(store: &Store, term: &Term) -> Result<String, graph::Error> {
-    match term {
-        Term::NamedNode(iri) => label(store, iri.as_str()),
-        Term::Literal(value) => Ok(value.value().to_owned()),
-        other => Ok(other.to_string()),
-    }
 }

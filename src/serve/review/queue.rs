@@ -46,9 +46,9 @@ impl Order {
     }
 
     /// The one of a name; the first where it is none.
-    pub(in crate::serve) fn named(name: Option<&str>) -> Self {
+    pub(in crate::serve) fn named(name: &str) -> Self {
         let mut all = Self::ALL.into_iter();
-        all.find(|order| Some(order.name()) == name).unwrap_or(Self::Uncertain)
+        all.find(|order| order.name() == name).unwrap_or(Self::Uncertain)
     }
 }
 

@@ -30,12 +30,7 @@ impl Form {
     }
 
     fn wanted(&self) -> Wanted {
-        let query = format!(
-            "order={}&relation={}",
-            self.get("order"),
-            super::escaped(self.get("relation"))
-        );
-        Wanted::of(Some(&query))
+        Wanted::named(self.get("order"), self.get("relation"))
     }
 
     /// The fact that it is of.
@@ -53,15 +48,14 @@ impl Form {
 async fn answered(
     served: &Arc<Served>,
     request: Request,
-    work: impl FnOnce(&Served, &HeaderMap, &Form) -> Result<Response, Problem> + Send + 'static,
+    work: impl FnOnce(&Served, &Review, &HeaderMap, &Form) -> Result<Response, Problem> + Send + 'static,
 ) -> Response {
     let (head, body): (_, Body) = request.into_parts();
     let headers = head.headers.clone();
     let shared = Arc::clone(served);
     let made = async {
-        review(served)?;
         let form = Form(pairs(&read(body).await?));
-        in_background(served, move || work(&shared, &head.headers, &form)).await?
+        in_background(served, move || work(&shared, review(&shared)?, &head.headers, &form)).await?
     };
     made.await.unwrap_or_else(|problem| problem.response(&headers))
 }
@@ -72,8 +66,7 @@ async fn changed(
     request: Request,
     work: impl FnOnce(&Review, &Key) -> Result<(), Problem> + Send + 'static,
 ) -> Response {
-    let work = move |served: &Served, headers: &HeaderMap, form: &Form| {
-        let review = review(served)?;
+    let work = move |_: &Served, review: &Review, headers: &HeaderMap, form: &Form| {
         let (key, _) = review.sessions.of_form(headers, form.get("secret"))?;
         work(review, &key)?;
         Ok(Redirect::to(&form.wanted().address()).into_response())
@@ -86,8 +79,8 @@ pub(in crate::serve) async fn enter(
     State(served): State<Arc<Served>>,
     request: Request,
 ) -> Response {
-    let enter = |served: &Served, _: &HeaderMap, form: &Form| {
-        let cookie = review(served)?.sessions.enter(form.get("token"), form.get("name"))?;
+    let enter = |_: &Served, review: &Review, _: &HeaderMap, form: &Form| {
+        let cookie = review.sessions.enter(form.get("token"), form.get("name"))?;
         let mut response = Redirect::to("/review").into_response();
         let cookie = HeaderValue::from_str(&cookie).map_err(|error| Problem::broken(&error))?;
         response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -142,8 +135,12 @@ pub(in crate::serve) async fn judge(
     answered(&served, request, written).await
 }
 
-fn written(served: &Served, headers: &HeaderMap, form: &Form) -> Result<Response, Problem> {
-    let review = review(served)?;
+fn written(
+    served: &Served,
+    review: &Review,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<Response, Problem> {
     let (key, session) = review.sessions.of_form(headers, form.get("secret"))?;
     let (subject, relation, object) = form.fact()?;
     is_there(served, &(subject.clone(), relation.clone(), object.clone()))?;

@@ -9,13 +9,13 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use oxigraph::model::{NamedNode, Term};
 
-use super::super::label;
+use super::super::{label, made};
 use crate::graph::{Judgement, Verdict};
 use crate::metrics::proportion::interval;
 use crate::serve::Served;
 use crate::serve::problem::Problem;
 use crate::serve::review::{Order, fact_print, review};
-use crate::serve::routes::{Page, in_background};
+use crate::serve::routes::Page;
 
 /// How many facts were judged, and how many of them are right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,26 +80,25 @@ pub(in crate::serve) async fn precision(
     State(served): State<Arc<Served>>,
     headers: HeaderMap,
 ) -> Response {
-    let shared = Arc::clone(&served);
-    let page = in_background(&served, move || {
-        let judge = review(&shared)?.judge();
-        let counts = counts(judge.judgements());
-        let mut sum = Counts::default();
-        for own in counts.values() {
-            for (sum, own) in sum.iter_mut().zip(own) {
-                *sum = Count { right: sum.right + own.right, all: sum.all + own.all };
-            }
+    made(&served, &headers, written).await
+}
+
+fn written(served: &Served) -> Result<Response, Problem> {
+    let judge = review(served)?.judge();
+    let counts = counts(judge.judgements());
+    let mut sum = Counts::default();
+    for own in counts.values() {
+        for (sum, own) in sum.iter_mut().zip(own) {
+            *sum = Count { right: sum.right + own.right, all: sum.all + own.all };
         }
-        let mut rows = Vec::new();
-        for (relation, own) in counts {
-            let name = label(&shared.store, relation.as_str());
-            rows.push((name.map_err(|error| Problem::of_graph(&error))?, own));
-        }
-        rows.push(("all".to_owned(), sum));
-        Ok(Page { title: "How precise the graph is", lead: LEAD, body: table(&rows) }
-            .into_response())
-    });
-    page.await.and_then(|page| page).unwrap_or_else(|problem| problem.response(&headers))
+    }
+    let mut rows = Vec::new();
+    for (relation, own) in counts {
+        let name = label(&served.store, relation.as_str());
+        rows.push((name.map_err(|error| Problem::of_graph(&error))?, own));
+    }
+    rows.push(("all".to_owned(), sum));
+    Ok(Page { title: "How precise the graph is", lead: LEAD, body: table(&rows) }.into_response())
 }
 
 const LEAD: &str = "The share of judged facts that are right, with its 95 % interval (Wilson). Of facts that were \
