@@ -24,16 +24,16 @@ pub struct AskedQuestions {
 pub struct Considered {
     /// The best candidates, the best first.
     pub found: Vec<Candidate>,
-    /// ln of what all others have at most, together, of the mixture's probability; none where nothing is left.
+    /// What all others have at most, together, of what [`Candidate::mixed`] is; none where nothing is left.
     pub open: Option<f64>,
 }
 
-/// A candidate with natural logarithms of its probabilities; none where one is 0.
+/// A candidate with natural logarithms of its probabilities; none where one is of 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// The IRI of an entity, the text of a value.
     pub object: String,
-    /// The mixture's.
+    /// The mixture's, less what is removed of its mean prediction: what candidates are ranked by. It may be above 0.
     pub mixed: Option<f64>,
     /// The finetuned model's.
     pub finetuned: Option<f64>,
@@ -41,7 +41,7 @@ pub struct Candidate {
     pub base: Option<f64>,
 }
 
-/// Object, and ln of the mixture's, the finetuned and the base model's probability.
+/// The object, then what [`Candidate`] has, in its order.
 type WrittenCandidate = (String, Option<f64>, Option<f64>, Option<f64>);
 
 /// As the ledger has it.

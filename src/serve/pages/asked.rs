@@ -43,9 +43,12 @@ fn question(
     facts: usize,
 ) -> Result<Markup, graph::Error> {
     let probability = |ln: Option<f64>| ln.map_or_else(|| "0".to_owned(), |ln| number(ln.exp()));
+    // Less what is removed of the mean prediction the mixture's is no probability any more.
+    let score = |ln: Option<f64>| ln.map_or_else(|| "-".to_owned(), |ln| format!("{ln:.2}"));
     let mut rows = Vec::new();
     for candidate in &considered.found {
-        let numbers = [candidate.mixed, candidate.finetuned, candidate.base].map(probability);
+        let [finetuned, base] = [candidate.finetuned, candidate.base].map(probability);
+        let numbers = [score(candidate.mixed), finetuned, base];
         rows.push((named(store, &candidate.object)?, numbers));
     }
     Ok(html! {
@@ -57,15 +60,17 @@ fn question(
             }
             div class="scroll" role="region" aria-label="Candidates" tabindex="0" { table class="facts" {
                 thead { tr {
-                    th scope="col" { "Candidate" } th scope="col" { "Mixed" }
+                    th scope="col" { "Candidate" } th scope="col" { "Score" }
                     th scope="col" { "Finetuned" } th scope="col" { "Base" }
                 } }
                 tbody { @for (name, numbers) in &rows { tr {
                     th scope="row" { (name) } @for number in numbers { td { (number) } }
                 } } }
             } }
-            @if let Some(open) = considered.open {
-                p class="note" { "All others together have at most " (number(open.exp())) "." }
+            p class="note" {
+                "The score is the logarithm of what candidates are ranked by"
+                @if considered.open.is_some() { "; all others together have at most " (score(considered.open)) }
+                "."
             }
         }
     })
